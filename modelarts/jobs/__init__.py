@@ -1,0 +1,1 @@
+"""Visualization jobs: their words (models, arguments) and the calls made of them."""
