@@ -1,0 +1,80 @@
+"""What says who you are, and where it came from.
+
+A credential is checked when it is made; its repr shows no secret, and it cannot be pickled.
+"""
+
+import re
+from typing import Any, Optional, Tuple
+
+import attr
+
+from modelarts.errors import InvalidArgument
+
+__all__ = ["AccessKey", "Password"]
+
+_BLANK = re.compile(r"[\x00-\x20\x7f]|[^\x00-\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _key(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
+    # Keys go into headers: a line break that came along when one was copied
+    # would surface as a signature error, or worse, as a second header.
+    if not isinstance(value, str) or not value or _BLANK.search(value):
+        raise InvalidArgument(
+            attribute.name,
+            value,
+            "a text of printable ASCII characters without blanks or line breaks",
+            secret=attribute.name != "access_key",
+        )
+
+
+def _optional_key(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
+    if value is not None:
+        _key(instance, attribute, value)
+
+
+def _name(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
+    if not isinstance(value, str) or not value or _CONTROL.search(value):
+        raise InvalidArgument(
+            attribute.name,
+            value,
+            "a text without line breaks",
+            secret=attribute.name == "password",
+        )
+
+
+class _Unpicklable:
+    __slots__ = ()
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        raise TypeError("%s holds a secret and is not pickled" % type(self).__name__)
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class AccessKey(_Unpicklable):
+    """An access key and its secret key (AK/SK); a security token with temporary ones.
+
+    Raises:
+        InvalidArgument: a key is empty, or has blanks or line breaks.
+    """
+
+    access_key: str = attr.ib(validator=_key)
+    secret_key: str = attr.ib(validator=_key, repr=False)
+    security_token: Optional[str] = attr.ib(default=None, validator=_optional_key, repr=False)
+    source: str = attr.ib(default="arguments", kw_only=True)
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Password(_Unpicklable):
+    """A user's name and password, and the account (Keystone: domain) that the user is of.
+
+    Raises:
+        InvalidArgument: one of them is empty or has line breaks.
+    """
+
+    username: str = attr.ib(validator=_name)
+    password: str = attr.ib(validator=_name, repr=False)
+    account: str = attr.ib(
+        default=attr.Factory(lambda self: self.username, takes_self=True), validator=_name
+    )
+    source: str = attr.ib(default="arguments", kw_only=True)

@@ -1,0 +1,132 @@
+"""What IAM (Huawei Cloud's dialect of Keystone v3) is asked for.
+
+Source: *Identity and Access Management — API Reference*.
+"""
+
+import json
+from calendar import timegm
+from time import strptime
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import attr
+
+from modelarts.auth.authorizers import Authorizer
+from modelarts.auth.credentials import Password
+from modelarts.auth.signer import canonical_query
+from modelarts.errors import ConfigurationError, TransportError
+from modelarts.http.answers import read_json
+from modelarts.http.transport import Request, Transport
+
+__all__ = ["Token", "catalog_endpoint", "find_project", "login"]
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Token:
+    """A token and what IAM says with it.
+
+    Attributes:
+        expires_at: seconds since the epoch.
+        project_id: the project it is good for; None for an unscoped one.
+    """
+
+    value: str = attr.ib(repr=False)
+    expires_at: float
+    project_id: Optional[str]
+    user_id: Optional[str]
+    catalog: Sequence[Mapping[str, Any]] = attr.ib(default=(), repr=False)
+
+
+def login(
+    transport: Transport, endpoint: str, password: Password, scope: Mapping[str, str]
+) -> Token:
+    """``POST /v3/auth/tokens`` ("Obtaining a User Token Through Password Authentication").
+
+    Args:
+        scope: the project as ``{"id": …}`` or ``{"name": region}``.
+
+    Raises:
+        AuthenticationFailed: the user, password or account is wrong.
+        TransportError: no answer, or none that can be read.
+    """
+    user = {
+        "name": password.username,
+        "password": password.password,
+        "domain": {"name": password.account},
+    }
+    body = {
+        "auth": {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": dict(scope)},
+        }
+    }
+    operation = "log in as %s" % password.username
+    request = Request(
+        "POST",
+        endpoint,
+        "/v3/auth/tokens",
+        body=json.dumps(body).encode("utf-8"),
+        operation=operation,
+    )
+    response = transport.send(request)
+    answer = read_json(response, request)
+    value = response.headers.get("X-Subject-Token")
+    try:
+        token = answer["token"]
+        expires_at = float(timegm(strptime(token["expires_at"][:19], "%Y-%m-%dT%H:%M:%S")))
+        if not value:
+            raise KeyError("X-Subject-Token")
+        return Token(
+            value,
+            expires_at,
+            (token.get("project") or {}).get("id"),
+            (token.get("user") or {}).get("id"),
+            token.get("catalog") or (),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TransportError(
+            "%s answered a token that cannot be read (%s: %s)"
+            % (endpoint, type(error).__name__, error),
+            endpoint,
+            operation,
+        ) from None
+
+
+def find_project(transport: Transport, endpoint: str, authorizer: Authorizer, name: str) -> str:
+    """The id of the project of that name: ``GET /v3/projects?name=…``.
+
+    Raises:
+        ConfigurationError: there is none.
+        ApiError: IAM refused.
+    """
+    request = Request(
+        "GET",
+        endpoint,
+        "/v3/projects",
+        query=canonical_query([("name", name)]),
+        operation="look up project %s" % name,
+    )
+    answer = read_json(transport.send(request, authorizer), request)
+    projects: List[Dict[str, Any]] = answer.get("projects") or []
+    for project in projects:
+        if project.get("name") == name and project.get("id"):
+            return str(project["id"])
+    raise ConfigurationError(
+        "%s knows no project named %r that is yours; give project_id=" % (endpoint, name)
+    )
+
+
+def catalog_endpoint(
+    catalog: Sequence[Mapping[str, Any]], service: str, region: Optional[str]
+) -> Optional[str]:
+    """A service's public address from a token's catalog, without version and project; or None."""
+    for entry in catalog:
+        kind = str(entry.get("type", ""))
+        if service not in (entry.get("name"), kind) and kind != service + "v1":
+            continue
+        for endpoint in entry.get("endpoints") or ():
+            if endpoint.get("interface", "public") != "public" or not endpoint.get("url"):
+                continue
+            if region and endpoint.get("region_id", endpoint.get("region")) not in (None, region):
+                continue
+            return str(endpoint["url"])
+    return None

@@ -1,0 +1,89 @@
+"""Where the services are.
+
+An endpoint is taken from the first of these that names it: the session's argument,
+``Session.set_endpoint``, the environment, the token's catalog, the region's known pattern.
+"""
+
+import re
+from typing import Dict, Mapping, Optional, Tuple
+from urllib.parse import urlsplit
+
+from modelarts.errors import ConfigurationError, InvalidArgument
+
+__all__ = ["ENVIRONMENT", "from_environment", "normalize", "of_region"]
+
+#: The environment variables that name each service, the first that is set wins.
+ENVIRONMENT: Mapping[str, Tuple[str, ...]] = {
+    "modelarts": ("MODELARTS_ENDPOINT", "MA_APIGW_ENDPOINT"),
+    "iam": ("MODELARTS_IAM_ENDPOINT",),
+    "obs": ("MODELARTS_OBS_ENDPOINT", "S3_ENDPOINT"),
+}
+_VERSION = {"modelarts": re.compile(r"/v[12](/.*)?\Z"), "iam": re.compile(r"/v3(\.0)?\Z")}
+_HUAWEI = re.compile(r"[a-z]{2}-[a-z]+\d*-\d+\Z")
+_OTC = ("eu-de", "eu-nl")
+
+
+def normalize(service: str, value: object) -> str:
+    """An endpoint as ``scheme://host[:port][/prefix]``.
+
+    Scheme and version are optional: ``iam.eu-de.otc.t-systems.com/v3`` becomes
+    ``https://iam.eu-de.otc.t-systems.com``. A ``file:`` URL is allowed for OBS.
+
+    Raises:
+        InvalidArgument: it is not an address.
+    """
+    name = service + "_endpoint"
+    allowed = "an address such as 'https://%s.eu-de.otc.t-systems.com'" % service
+    if not isinstance(value, str) or not value or re.search(r"[\x00-\x20\x7f]", value):
+        raise InvalidArgument(name, value, allowed)
+    if service == "obs" and value.startswith("file:"):
+        return value
+    url = value if "://" in value else "https://" + value
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname
+        parts.port  # noqa: B018 - raises ValueError where it is no number
+    except ValueError:
+        wrong = True
+    if wrong or parts.query or parts.fragment or parts.username:
+        raise InvalidArgument(name, value, allowed)
+    path = parts.path.rstrip("/")
+    if service in _VERSION:
+        path = _VERSION[service].sub("", path)
+    return "%s://%s%s" % (parts.scheme, parts.netloc, path)
+
+
+def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
+    """The endpoints that the environment names."""
+    found = {}
+    for service, names in ENVIRONMENT.items():
+        for name in names:
+            if environ.get(name):
+                found[service] = normalize(service, environ[name])
+                break
+    return found
+
+
+def of_region(service: str, region: Optional[str]) -> str:
+    """A service's address in a public region of Huawei Cloud or of Open Telekom Cloud.
+
+    Raises:
+        ConfigurationError: the region is none of theirs, or has no such service.
+    """
+    argument = service + "_endpoint"
+    if not region:
+        raise ConfigurationError(
+            "no region and no %s: give region_name= or %s=" % ((argument,) * 2)
+        )
+    if service == "modelarts" and region == "eu-nl":
+        raise ConfigurationError("region eu-nl has no ModelArts; use eu-de")
+    if region in _OTC:
+        return "https://%s.%s.otc.t-systems.com" % (service, region)
+    if region == "eu-west-101":
+        return "https://%s.%s.myhuaweicloud.eu" % (service, region)
+    if _HUAWEI.match(region):
+        return "https://%s.%s.myhuaweicloud.com" % (service, region)
+    raise ConfigurationError(
+        "region %r is none of Huawei Cloud's or Open Telekom Cloud's: give %s= or call "
+        "Session.set_endpoint(…)" % (region, argument)
+    )

@@ -1,0 +1,1 @@
+"""How a request reaches a service and its answer is read."""

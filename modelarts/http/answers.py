@@ -1,0 +1,74 @@
+"""Reads an answer: the JSON that was asked for, or the error that it is.
+
+ModelArts, its gateway and IAM each write errors in their own way; this is the one place
+that knows all of them.
+"""
+
+import json
+from typing import Any, Mapping
+
+from modelarts.errors import ApiError, TransportError, api_error
+from modelarts.http.redaction import safe_headers
+from modelarts.http.transport import Request, Response
+
+__all__ = ["read_json"]
+
+#: How much of an answer that is not JSON an error keeps.
+_SHOWN = 4096
+
+
+def read_json(response: Response, request: Request) -> Any:
+    """The parsed body of a successful answer; None where it is empty.
+
+    Raises:
+        ApiError: the service refused, by its HTTP status or by ``is_success: false``.
+        TransportError: a success whose body is not JSON.
+    """
+    text = response.body.decode("utf-8", "replace")
+    try:
+        parsed = json.loads(text) if text.strip() else None
+        broken = False
+    except (ValueError, RecursionError):
+        parsed, broken = None, True
+    successful = 200 <= response.status_code < 300
+    if not successful or (isinstance(parsed, dict) and parsed.get("is_success") is False):
+        raise _refusal(response, request, parsed, text)
+    if broken:
+        raise TransportError(
+            "%s answered %s instead of JSON; is this the address of the service? It begins: %r"
+            % (
+                request.endpoint,
+                response.headers.get("Content-Type") or "something else",
+                text.strip()[:80],
+            ),
+            request.endpoint,
+            request.operation,
+        )
+    return parsed
+
+
+def _refusal(response: Response, request: Request, parsed: Any, text: str) -> ApiError:
+    fields: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
+    nested = fields.get("error")
+    if isinstance(nested, dict):  # IAM
+        fields = {
+            "error_code": nested.get("error_code"),
+            "error_msg": nested.get("message") or nested.get("error_msg") or nested.get("title"),
+        }
+    said = fields.get("error_msg") or fields.get("error_message") or fields.get("message")
+    if not said and 300 <= response.status_code < 400:
+        said = "redirected to %s, which is not followed; check the endpoint" % (
+            response.headers.get("Location") or "another address"
+        )
+    code = fields.get("error_code")
+    request_id = fields.get("request_id") or response.headers.get("X-Request-Id")
+    return api_error(
+        str(said or response.reason or "no explanation"),
+        status_code=response.status_code,
+        error_code=str(code) if code else None,
+        request_id=str(request_id) if request_id else None,
+        operation=request.operation,
+        reason=response.reason,
+        body=text[:_SHOWN],
+        headers=safe_headers(response.headers),
+    )

@@ -1,0 +1,78 @@
+"""One service of one project: what the calls of an API are made with."""
+
+import json
+from typing import Any, Callable, Mapping, Optional, Union
+
+from modelarts.auth.authorizers import Authorizer
+from modelarts.auth.signer import canonical_query
+from modelarts.http.answers import read_json
+from modelarts.http.transport import Request, Transport
+
+__all__ = ["ServiceClient"]
+
+
+class ServiceClient:
+    """Calls one service in one way of authorizing.
+
+    Args:
+        endpoint: the service's address, found when first needed.
+        project_id: the project's id, likewise.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        authorizer: Authorizer,
+        endpoint: Callable[[], str],
+        project_id: Callable[[], str],
+    ) -> None:
+        self._transport = transport
+        self._authorizer = authorizer
+        self._endpoint = endpoint
+        self._project_id = project_id
+
+    @property
+    def project_id(self) -> str:
+        """The project's id, as paths need it."""
+        return self._project_id()
+
+    @property
+    def sort_parameter(self) -> str:
+        """What this mode of authorizing calls a list's sort key."""
+        return self._authorizer.sort_parameter
+
+    def call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        query: Optional[Mapping[str, str]] = None,
+        body: Union[None, bytes, str, Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> Any:
+        """Make a call and answer its parsed JSON, None for an empty answer.
+
+        A ``body`` that is no text is sent as JSON.
+
+        Raises:
+            ApiError: the service refused.
+            TransportError: no answer, or none that can be read.
+        """
+        if body is None:
+            content = b""
+        elif isinstance(body, bytes):
+            content = body
+        else:
+            content = (body if isinstance(body, str) else json.dumps(body)).encode("utf-8")
+        sent = {"X-Project-Id": self.project_id}
+        sent.update(headers or {})
+        request = Request(
+            method,
+            self._endpoint(),
+            path,
+            query=canonical_query(query.items()) if query else "",
+            headers=sent,
+            body=content,
+            operation=operation,
+        )
+        return read_json(self._transport.send(request, self._authorizer), request)

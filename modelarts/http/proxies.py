@@ -1,0 +1,40 @@
+"""Which proxy leads to an address: decided from the environment as it was once."""
+
+from typing import Dict, Mapping, Optional
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # not in typeshed
+
+__all__ = ["Proxies"]
+
+
+class Proxies:
+    """The proxies of a session.
+
+    Args:
+        given: ``{"https": "http://proxy:3128", …}`` as requests takes them; ``{}`` for none;
+            None for those of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``
+            and ``NO_PROXY``, in either case).
+        environ: the environment, read now and not again.
+    """
+
+    def __init__(self, given: Optional[Mapping[str, str]], environ: Mapping[str, str]) -> None:
+        self._no_proxy = ""
+        if given is not None:
+            self._proxies = dict(given)
+            return
+        found = {
+            scheme: environ.get(scheme + "_proxy") or environ.get(scheme.upper() + "_PROXY")
+            for scheme in ("http", "https", "all")
+        }
+        self._proxies = {scheme: url for scheme, url in found.items() if url}
+        self._no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+
+    def of(self, endpoint: str) -> Dict[str, str]:
+        """What requests' adapter is to be told for this endpoint."""
+        if not self._proxies:
+            return {}
+        if self._no_proxy:
+            host = urlsplit(endpoint).netloc
+            if proxy_bypass_environment(host, {"no": self._no_proxy}):
+                return {}
+        return self._proxies
