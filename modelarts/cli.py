@@ -1,0 +1,98 @@
+"""The command ``modelarts``."""
+
+import argparse
+import logging
+import sys
+from typing import List, Optional
+
+from modelarts import __version__
+from modelarts.errors import ModelArtsError
+
+__all__ = ["main"]
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the command; answers the exit code: 0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="modelarts",
+        description="TensorBoard over training logs: ModelArts visualization jobs.",
+    )
+    parser.add_argument("--version", action="version", version="modelarts " + __version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands)
+    given = parser.parse_args(arguments)
+    try:
+        given.run(given)
+    except ModelArtsError as error:
+        print("modelarts: %s" % error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="run the service on this machine, in the foreground",
+        description="Run the service on this machine until Ctrl-C or SIGTERM. "
+        "How to connect is written to ROOT/service.json; '/bucket/path/' is ROOT/obs/bucket/path/.",
+    )
+    parser.add_argument(
+        "--root", metavar="DIR", help="the service's folder (default: ~/.modelarts/local)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (%(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=0,
+        help="the port; 0, the default, is the one of last time or any that is free",
+    )
+    parser.add_argument(
+        "--max-running",
+        type=_positive,
+        default=100,
+        metavar="N",
+        help="how many jobs may be active at once (%(default)s)",
+    )
+    parser.add_argument(
+        "--while-used",
+        action="store_true",
+        help="end with the last program that uses the service through Session.local()",
+    )
+    parser.set_defaults(run=_serve)
+
+
+def _serve(given: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from modelarts.errors import ConfigurationError
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    try:
+        from modelarts.local.discovery import DEFAULT_ROOT
+        from modelarts.local.server import serve
+    except ImportError as error:
+        raise ConfigurationError(
+            "the local service needs more packages (%s): pip install 'modelarts[local]'" % error
+        ) from None
+    root = Path(given.root or DEFAULT_ROOT).expanduser().resolve()
+    serve(root, given.host, given.port, given.while_used, given.max_running)
+
+
+def _port(text: str) -> int:
+    return _number(text, 0, 65535)
+
+
+def _positive(text: str) -> int:
+    return _number(text, 1, 100000)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not text.isdigit() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError("%r is not a number from %d to %d" % (text, least, most))
+    return int(text)

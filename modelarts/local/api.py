@@ -1,0 +1,68 @@
+"""``/v1/{project_id}/visualization-jobs``: reads requests, calls the operations."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from modelarts.local.authentication import Authentication
+from modelarts.local.failures import Failure, json_response
+from modelarts.local.operations import Operations
+
+__all__ = ["Api"]
+
+_PROJECT = re.compile(r"[0-9a-f]{32}\Z")
+_MOST_ID = 2**63 - 1
+
+
+class Api:
+    """The operations, behind authentication."""
+
+    def __init__(self, operations: Operations, authentication: Authentication) -> None:
+        self._operations = operations
+        self._authentication = authentication
+
+    def jobs(self, request: Request, project_id: str) -> Response:
+        """Create and list."""
+        self._authorize(request, project_id)
+        if request.method == "POST":
+            return json_response(self._operations.create(project_id, _body(request)))
+        return json_response(self._operations.page(project_id, request.args))
+
+    def job(self, request: Request, project_id: str, job_id: int) -> Response:
+        """Details, update and delete."""
+        self._authorize(request, project_id)
+        number = min(job_id, _MOST_ID)
+        if request.method == "PUT":
+            return json_response(self._operations.update(project_id, number, _body(request)))
+        if request.method == "DELETE":
+            return json_response(self._operations.delete(project_id, number))
+        return json_response(self._operations.details(project_id, number))
+
+    def action(self, request: Request, project_id: str, job_id: int, action: str) -> Response:
+        """Stop and restart."""
+        self._authorize(request, project_id)
+        act = self._operations.stop if action == "stop" else self._operations.restart
+        return json_response(act(project_id, min(job_id, _MOST_ID)))
+
+    def _authorize(self, request: Request, project_id: str) -> None:
+        caller = self._authentication.caller(request)
+        if not _PROJECT.match(project_id):
+            raise Failure(400, "ModelArts.0210", "Invalid project ID.")
+        if caller.project_id is None:
+            raise Failure(400, "ModelArts.0204", "Token must contain projectId info.")
+        if caller.project_id != project_id:
+            raise Failure(
+                403,
+                "ModelArts.0210",
+                "The project id in the request URL does not match the credentials.",
+            )
+
+
+def _body(request: Request) -> dict[str, Any]:
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        raise Failure(400, "ModelArts.0101", "Invalid Argument. The body is not a JSON object.")
+    return body

@@ -1,0 +1,140 @@
+"""Finds the service of a folder, or starts one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelarts.clock import Clock
+from modelarts.errors import ConfigurationError, InvalidArgument
+from modelarts.local.identity import write_private
+
+__all__ = ["DEFAULT_ROOT", "PROGRAMS_LOCK", "STAY", "ServiceFile", "connect"]
+
+DEFAULT_ROOT = "~/.modelarts/local"
+#: Locked by each program that uses a service, for as long as it lives.
+PROGRAMS_LOCK = "programs.lock"
+#: There while a service that a program started is to outlive it.
+STAY = "stay"
+_START_SECONDS = 120.0
+_PAUSE = 0.05
+_leases: dict[Path, int] = {}
+
+
+class ServiceFile:
+    """``service.json``: how to connect, while the service runs. Only its user can read it."""
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / "service.json"
+
+    def write(self, connection: dict[str, Any]) -> None:
+        """Say that the service is there."""
+        write_private(self._path, connection)
+
+    def read(self) -> dict[str, Any] | None:
+        """What is said; None where nothing is."""
+        try:
+            found = json.loads(self._path.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def remove(self) -> None:
+        """Say no more."""
+        self._path.unlink(missing_ok=True)
+
+
+def connect(root: str | os.PathLike[str] | None, stay: bool) -> dict[str, Any]:
+    """How to connect to the service of ``root``, which is started if none runs there.
+
+    Raises:
+        ConfigurationError: it cannot be started, or does not come up.
+    """
+    if root is not None and (not isinstance(root, (str, os.PathLike)) or not str(root)):
+        raise InvalidArgument("root", root, "a folder")
+    folder = Path(DEFAULT_ROOT if root is None else root).expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _hold_lease(folder)
+        if stay:
+            (folder / STAY).touch()
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be used: {error.strerror}") from None
+    found = _running(folder)
+    return found if found is not None else _start(folder)
+
+
+def _start(folder: Path) -> dict[str, Any]:
+    log = folder / "service.log"
+    clock = Clock()
+    deadline = clock.monotonic() + _START_SECONDS
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with open(descriptor, "ab") as output:
+        began = output.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "modelarts", "serve", "--root", str(folder), "--while-used"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C in the program's terminal is not meant for the service.
+            start_new_session=True,
+        )
+    while clock.monotonic() < deadline:
+        ended = process.poll()
+        found = _running(folder)
+        if found is not None:
+            # Nobody waits for it; it is init's child once this program has ended.
+            process.returncode = 0 if ended is None else ended
+            return found
+        if ended not in (None, 0) and "served already" not in _tail(log, began):
+            break
+        clock.sleep(_PAUSE)
+    raise ConfigurationError(
+        f"the local service of {folder} did not start; {log} ends:\n{_tail(log, began)}"
+    )
+
+
+def _running(folder: Path) -> dict[str, Any] | None:
+    """How to connect, if the process that ``service.json`` names answers."""
+    found = ServiceFile(folder).read()
+    if found is None:
+        return None
+    import http.client
+
+    address = urlsplit(str(found.get("modelarts_endpoint")))
+    # Not through urllib: a proxy of the environment has no part in this.
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        answer = json.loads(connection.getresponse().read())
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return found if answer.get("pid") == found.get("pid") else None
+
+
+def _hold_lease(folder: Path) -> None:
+    if folder in _leases:
+        return
+    try:
+        import fcntl
+    except ImportError:
+        raise ConfigurationError(
+            "the local service needs a POSIX system (Linux, macOS, or WSL on Windows)"
+        ) from None
+    descriptor = os.open(folder / PROGRAMS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    # Waits for a service that is just ending.
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    _leases[folder] = descriptor
+
+
+def _tail(log: Path, began: int, most: int = 2000) -> str:
+    with open(log, "rb") as file:
+        file.seek(began)
+        return file.read()[-most:].decode("utf-8", "replace").strip()

@@ -1,0 +1,47 @@
+"""A refusal, in the form that the service, its gateway or IAM gives it."""
+
+from __future__ import annotations
+
+import json
+
+from werkzeug.wrappers import Response
+
+__all__ = ["Failure", "GatewayFailure", "IamFailure", "json_response"]
+
+
+def json_response(body: object, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(json.dumps(body), status, content_type="application/json")
+
+
+class Failure(Exception):
+    """A refusal by ModelArts. Source: *API Reference*, "Error Codes"."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def response(self, request_id: str) -> Response:
+        """The answer."""
+        body = {"is_success": False, "error_code": self.code, "error_message": self.message}
+        return json_response(body, self.status)
+
+
+class GatewayFailure(Failure):
+    """A refusal by the API gateway, before the service sees the request."""
+
+    def response(self, request_id: str) -> Response:
+        """The answer."""
+        body = {"error_code": self.code, "error_msg": self.message, "request_id": request_id}
+        return json_response(body, self.status)
+
+
+class IamFailure(Failure):
+    """A refusal by IAM; ``code`` is the title of the HTTP status."""
+
+    def response(self, request_id: str) -> Response:
+        """The answer."""
+        error = {"code": self.status, "title": self.code, "message": self.message}
+        return json_response({"error": error}, self.status)

@@ -1,0 +1,237 @@
+"""What the seven operations do, and how the service words its refusals.
+
+Source: *API Reference*, "Visualization Jobs" and "Error Codes".
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Mapping
+
+from modelarts.errors import InvalidArgument
+from modelarts.jobs import arguments
+from modelarts.jobs.models import FAILED, STOPPED, JobStatus, Schedule
+from modelarts.local.failures import Failure
+from modelarts.local.folders import folder_of
+from modelarts.local.store import ACTIVE, Job, Store
+from modelarts.local.supervisor import Supervisor
+
+__all__ = ["Operations"]
+
+_WORKSPACE = "0"
+
+
+class Operations:
+    """The seven operations on the jobs of one service.
+
+    Args:
+        base_url: the scheme, host and port under which boards are reached.
+        most_running: how many jobs of a project may be active at once.
+    """
+
+    def __init__(
+        self, store: Store, supervisor: Supervisor, obs: Any, base_url: str, most_running: int
+    ) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._obs = obs
+        self._base_url = base_url
+        self._most_running = most_running
+
+    def create(self, project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """``POST /visualization-jobs``."""
+        columns = _create_columns(body)
+        try:
+            folder_of(self._obs, columns["train_url"])
+        except ValueError as error:
+            raise _illegal(str(error)) from None
+        workspace_id = _workspace(body.get("workspace_id", _WORKSPACE))
+        if columns["job_type"] != "tensorboard":
+            raise _illegal("This service runs no MindInsight; job_type can be tensorboard")
+        job = self._store.add(
+            self._most_running,
+            project_id=project_id,
+            workspace_id=workspace_id,
+            create_time=self._supervisor.now(),
+            **columns,
+        )
+        if job is None:
+            raise self._quota_exceeded()
+        self._supervisor.start(job)
+        return {
+            "is_success": True,
+            "job_id": job.job_id,
+            "job_name": job.job_name,
+            "status": job.status,
+            "create_time": job.create_time,
+            "service_url": self._service_url(job),
+        }
+
+    def page(self, project_id: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """``GET /visualization-jobs``. Reads ``sortBy`` and ``sort_by``."""
+        if len(query.get("search_content", "")) > 100:
+            raise _illegal("The length of search content should be in [0,100]")
+        try:
+            checked = arguments.list_query(
+                status=query.get("status") or None,
+                per_page=query.get("per_page") or 10,
+                page=query.get("page") or 1,
+                sort_by=query.get("sortBy") or query.get("sort_by") or "job_id",
+                order=query.get("order") or "asc",
+                search_content=query.get("search_content"),
+            )
+        except InvalidArgument as error:
+            raise _illegal(str(error)) from None
+        workspace_id = _workspace(query.get("workspace_id") or _WORKSPACE)
+        per_page = int(checked["per_page"])
+        now = self._supervisor.now()
+        jobs, total = self._store.page(
+            project_id,
+            workspace_id,
+            statuses=[int(number) for number in checked.get("status", "").split("|") if number],
+            search=checked.get("search_content", ""),
+            sort_by=checked["sort_by"],
+            descending=checked["order"] == "desc",
+            limit=per_page,
+            offset=(int(checked["page"]) - 1) * per_page,
+            now=now,
+        )
+        left = max(0, self._most_running - self._store.count_active(project_id))
+        return {
+            "is_success": True,
+            "quotas": self._most_running,
+            "job_total_count": total,
+            "job_count_limit": left,
+            "jobs": [self._fields(job, now) for job in jobs],
+        }
+
+    def details(self, project_id: str, job_id: int) -> dict[str, Any]:
+        """``GET /visualization-jobs/{job_id}``."""
+        return {
+            "is_success": True,
+            **self._fields(self._job(project_id, job_id), self._supervisor.now()),
+        }
+
+    def update(self, project_id: str, job_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """``PUT /visualization-jobs/{job_id}``."""
+        job = self._job(project_id, job_id)
+        try:
+            job_desc = arguments.job_desc(body.get("job_desc"))
+        except InvalidArgument as error:
+            raise _illegal(str(error)) from None
+        self._store.describe(job.job_id, job_desc)
+        return {"is_success": True}
+
+    def stop(self, project_id: str, job_id: int) -> dict[str, Any]:
+        """``POST /visualization-jobs/{job_id}/stop``."""
+        self._job(project_id, job_id)
+        if self._supervisor.stop(job_id, "a request") is None:
+            raise self._wrong_state(project_id, job_id, "stop")
+        return {"is_success": True}
+
+    def restart(self, project_id: str, job_id: int) -> dict[str, Any]:
+        """``POST /visualization-jobs/{job_id}/restart``: from a stopped or failed job only."""
+        job = self._job(project_id, job_id)
+        if self._store.count_active(project_id) >= self._most_running:
+            raise self._quota_exceeded()
+        again = self._store.move(
+            job_id, STOPPED | FAILED, JobStatus.WAITING, job.run, run=job.run + 1, reason=None
+        )
+        if again is None:
+            raise self._wrong_state(project_id, job_id, "resubmit")
+        self._supervisor.start(again)
+        return {"is_success": True}
+
+    def delete(self, project_id: str, job_id: int) -> dict[str, Any]:
+        """``DELETE /visualization-jobs/{job_id}``: refused while it is being stopped."""
+        self._job(project_id, job_id)
+        if not self._store.remove(job_id, (*ACTIVE, *STOPPED, *FAILED)):
+            raise self._wrong_state(project_id, job_id, "delete")
+        self._supervisor.end_now(job_id)
+        return {"is_success": True}
+
+    def find(self, job_id: int) -> Job | None:
+        """A job by its id alone, for its page."""
+        return self._store.get(job_id)
+
+    def _job(self, project_id: str, job_id: int) -> Job:
+        job = self._store.get(job_id, project_id)
+        if job is None:
+            raise Failure(404, "ModelArts.0015", f"The visualization job {job_id} does not exist.")
+        return job
+
+    def _wrong_state(self, project_id: str, job_id: int, verb: str) -> Failure:
+        status = self._job(project_id, job_id).status
+        return Failure(400, "ModelArts.0105", f"This job can't be {verb}. job status: {status}")
+
+    def _quota_exceeded(self) -> Failure:
+        return Failure(
+            400,
+            "ModelArts.0118",
+            f"The expected {self._most_running + 1} exceeds the quota limit: "
+            f"{self._most_running} jobs are active.",
+        )
+
+    def _service_url(self, job: Job) -> str:
+        return f"{self._base_url}/modelarts/tensorboard/{job.page_key}/{job.job_id}/"
+
+    def _fields(self, job: Job, now: int) -> dict[str, Any]:
+        schedule = Schedule(job.schedule_hours) if job.schedule_hours is not None else None
+        fields = {
+            "job_id": job.job_id,
+            "job_name": job.job_name,
+            "job_desc": job.job_desc,
+            "job_type": job.job_type,
+            "status": job.status,
+            "create_time": job.create_time,
+            "duration": job.duration(now),
+            "remaining_duration": None if job.stop_at is None else max(0, job.stop_at - now),
+            "schedule": schedule.to_wire() if schedule is not None else None,
+            "service_url": self._service_url(job),
+            "train_url": job.train_url,
+            "resource_id": job.resource_id,
+        }
+        if job.status in FAILED:
+            fields["reason"] = job.reason
+        return fields
+
+
+def _create_columns(body: Mapping[str, Any]) -> dict[str, Any]:
+    name = body.get("job_name")
+    try:
+        arguments.job_name(name)
+    except InvalidArgument:
+        raise _illegal(f"Illegal name: {name}") from None
+    try:
+        flavor = arguments.flavor(body.get("flavor"))
+        return {
+            "job_name": name,
+            "job_desc": arguments.job_desc(body.get("job_desc") or ""),
+            "train_url": arguments.train_url(body.get("train_url")),
+            "job_type": arguments.job_type(body.get("job_type") or "tensorboard"),
+            "flavor": json.dumps(flavor) if flavor is not None else None,
+            "schedule_hours": _schedule_hours(body.get("schedule")),
+        }
+    except ValueError as error:  # InvalidArgument is one
+        raise _illegal(str(error)) from None
+
+
+def _schedule_hours(value: object) -> int | None:
+    schedule = Schedule.from_wire(value)
+    if schedule is None:
+        return None
+    if (schedule.type, schedule.time_unit) != ("stop", "HOURS"):
+        raise ValueError("schedule: type must be stop and time_unit HOURS")
+    given = value[0] if isinstance(value, list) else value
+    arguments.auto_stop(given["duration"])  # type: ignore[index]
+    return schedule.duration
+
+
+def _workspace(value: object) -> str:
+    if str(value) != _WORKSPACE:
+        raise Failure(400, "ModelArts.0102", "The workspace does not exist.")
+    return _WORKSPACE
+
+
+def _illegal(message: str) -> Failure:
+    return Failure(400, "ModelArts.0104", message)

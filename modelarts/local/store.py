@@ -1,0 +1,241 @@
+"""The jobs, in SQLite: written before anything is answered."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import uuid
+from pathlib import Path
+from threading import RLock
+from typing import Any, Iterable, Sequence
+
+import attr
+
+from modelarts.jobs.models import JobStatus
+
+__all__ = ["ACTIVE", "Job", "Store"]
+
+#: A job that has, or is about to have, a board.
+ACTIVE = (JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING)
+
+_SCHEMA = """
+CREATE TABLE jobs (
+    job_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id TEXT NOT NULL,
+    workspace_id TEXT NOT NULL,
+    job_name TEXT NOT NULL,
+    job_desc TEXT NOT NULL,
+    train_url TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    flavor TEXT,
+    schedule_hours INTEGER,
+    status INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
+    run INTEGER NOT NULL DEFAULT 1,
+    ran_ms INTEGER NOT NULL DEFAULT 0,
+    running_since INTEGER,
+    stop_at INTEGER,
+    page_key TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    reason TEXT
+);
+CREATE INDEX jobs_of_project ON jobs (project_id, workspace_id);
+CREATE INDEX jobs_by_status ON jobs (status);
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+_DURATION = "ran_ms + CASE WHEN running_since IS NULL THEN 0 ELSE :now - running_since END"
+_ORDER = {
+    "job_id": "job_id",
+    "job_name": "job_name",
+    "job_desc": "job_desc",
+    "create_time": "create_time",
+    "status": "status",
+    "duration": _DURATION,
+    "log_dir": "train_url",
+}
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Job:
+    """A row. Times are in milliseconds; ``run`` counts how often the job was started."""
+
+    job_id: int
+    project_id: str
+    workspace_id: str
+    job_name: str
+    job_desc: str
+    train_url: str
+    job_type: str
+    flavor: str | None
+    schedule_hours: int | None
+    status: int
+    create_time: int
+    run: int
+    ran_ms: int
+    running_since: int | None
+    stop_at: int | None
+    page_key: str
+    resource_id: str
+    reason: str | None
+
+    def duration(self, now: int) -> int:
+        """How long it has been running, in milliseconds."""
+        return self.ran_ms + (now - self.running_since if self.running_since is not None else 0)
+
+
+class Store:
+    """All jobs of a service. One connection behind one lock: each call is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # What a client was told survives a power cut too.
+        self._db.execute("PRAGMA synchronous = FULL")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
+        elif version != 1:
+            self._db.close()
+            raise ValueError(
+                f"{path} was written by a newer version of modelarts (schema {version}, "
+                "known here: 1)"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def add(self, most_active: int, **columns: Any) -> Job | None:
+        """Add a job; None where the project has ``most_active`` that are active."""
+        columns = {
+            "status": int(JobStatus.INIT),
+            "page_key": secrets.token_hex(16),
+            "resource_id": str(uuid.uuid4()),
+            **columns,
+        }
+        names = ", ".join(columns)
+        values = ", ".join(":" + name for name in columns)
+        with self._lock:
+            if self.count_active(columns["project_id"]) >= most_active:
+                return None
+            cursor = self._db.execute(f"INSERT INTO jobs ({names}) VALUES ({values})", columns)
+            return self.get(cursor.lastrowid or 0)
+
+    def get(self, job_id: int, project_id: str | None = None) -> Job | None:
+        """A job, if it is there and of that project."""
+        with self._lock:
+            row = self._db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+        if row is None or project_id not in (None, row["project_id"]):
+            return None
+        return Job(**row)
+
+    def page(
+        self,
+        project_id: str,
+        workspace_id: str,
+        *,
+        statuses: Sequence[int],
+        search: str,
+        sort_by: str,
+        descending: bool,
+        limit: int,
+        offset: int,
+        now: int,
+    ) -> tuple[list[Job], int]:
+        """The jobs of one page, and how many match on all pages."""
+        where = "project_id = :project AND workspace_id = :workspace"
+        values: dict[str, Any] = {"project": project_id, "workspace": workspace_id, "now": now}
+        if statuses:
+            where += f" AND status IN ({', '.join(str(int(s)) for s in statuses)})"
+        if search:
+            where += " AND (instr(lower(job_name), :search) OR instr(lower(job_desc), :search))"
+            values["search"] = search.lower()
+        direction = "DESC" if descending else "ASC"
+        values.update(limit=limit, offset=offset)
+        with self._lock:
+            total = self._db.execute(f"SELECT count(*) FROM jobs WHERE {where}", values)
+            matching = total.fetchone()[0]
+            rows = self._db.execute(
+                f"SELECT * FROM jobs WHERE {where} ORDER BY {_ORDER[sort_by]} {direction}, "
+                f"job_id {direction} LIMIT :limit OFFSET :offset",
+                values,
+            ).fetchall()
+        return [Job(**row) for row in rows], matching
+
+    def count_active(self, project_id: str) -> int:
+        """How many of a project's jobs have, or are about to have, a board."""
+        marks = ", ".join(str(int(status)) for status in ACTIVE)
+        with self._lock:
+            row = self._db.execute(
+                f"SELECT count(*) FROM jobs WHERE project_id = ? AND status IN ({marks})",
+                (project_id,),
+            ).fetchone()
+        return int(row[0])
+
+    def with_status(self, statuses: Iterable[int]) -> list[Job]:
+        """All jobs that have one of these statuses."""
+        marks = ", ".join(str(int(status)) for status in statuses)
+        with self._lock:
+            rows = self._db.execute(f"SELECT * FROM jobs WHERE status IN ({marks})").fetchall()
+        return [Job(**row) for row in rows]
+
+    def due(self, now: int) -> list[Job]:
+        """The active jobs whose schedule says that they stop by now."""
+        return [job for job in self.with_status(ACTIVE) if job.stop_at and job.stop_at <= now]
+
+    def next_stop(self) -> int | None:
+        """When the next schedule is due."""
+        times = [job.stop_at for job in self.with_status(ACTIVE) if job.stop_at is not None]
+        return min(times, default=None)
+
+    def move(
+        self,
+        job_id: int,
+        sources: Iterable[int],
+        target: int,
+        in_run: int | None = None,
+        **columns: Any,
+    ) -> Job | None:
+        """Give a job a new status, if it has one of ``sources`` (and is in that run).
+
+        Answers the job as it is then; None where nothing was changed.
+        """
+        columns = {"status": int(target), **columns}
+        changes = ", ".join(f"{name} = :{name}" for name in columns)
+        marks = ", ".join(str(int(status)) for status in sources)
+        same_run = "" if in_run is None else " AND run = :in_run"
+        with self._lock:
+            cursor = self._db.execute(
+                f"UPDATE jobs SET {changes} WHERE job_id = :id AND status IN ({marks}){same_run}",
+                {**columns, "id": job_id, "in_run": in_run},
+            )
+            return self.get(job_id) if cursor.rowcount else None
+
+    def describe(self, job_id: int, job_desc: str) -> None:
+        """Change a description."""
+        with self._lock:
+            self._db.execute("UPDATE jobs SET job_desc = ? WHERE job_id = ?", (job_desc, job_id))
+
+    def remove(self, job_id: int, sources: Iterable[int]) -> bool:
+        """Remove a job, if it has one of these statuses."""
+        marks = ", ".join(str(int(status)) for status in sources)
+        with self._lock:
+            cursor = self._db.execute(
+                f"DELETE FROM jobs WHERE job_id = ? AND status IN ({marks})", (job_id,)
+            )
+        return cursor.rowcount > 0
+
+    def setting(self, name: str) -> str | None:
+        """A value that the service keeps for itself."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_setting(self, name: str, value: str) -> None:
+        """Keep such a value."""
+        with self._lock:
+            self._db.execute("REPLACE INTO settings VALUES (?, ?)", (name, value))

@@ -1,0 +1,280 @@
+"""The boards: starts them, watches them and ends them.
+
+A job's status in the store is the truth, and every change of it names the status (and the run)
+that it comes from; so of two threads that want to change it, one does and the other sees that it
+came too late.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from threading import RLock, Thread
+from typing import Any
+
+import attr
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.http_proxy import ProxyMiddleware
+
+from modelarts.clock import Clock
+from modelarts.jobs.models import JobStatus
+from modelarts.local import board
+from modelarts.local.folders import folder_of
+from modelarts.local.store import ACTIVE, Job, Store
+
+__all__ = ["Supervisor"]
+
+_LOG = logging.getLogger("modelarts.local")
+#: TensorBoard is slow on a machine that swaps; past this a start has failed.
+_START_SECONDS = 120
+#: How long one request to a board may take.
+_PAGE_SECONDS = 120
+_LONGEST_WATCH = 3600.0
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class _Board:
+    run: int
+    process: ForkServerProcess
+    connection: Connection
+    page: ProxyMiddleware
+
+
+class Supervisor:
+    """The boards of one service.
+
+    Args:
+        obs: the folder that stands for OBS.
+        logs: where each board's output goes.
+    """
+
+    def __init__(self, store: Store, obs: Path, logs: Path, clock: Clock) -> None:
+        self._store = store
+        self._obs = obs
+        self._logs = logs
+        self._clock = clock
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["modelarts.local.warm"])
+        # Also held around multiprocessing's own bookkeeping, which is not safe for threads.
+        self._lock = RLock()
+        self._boards: dict[int, _Board] = {}
+        self._closed = False
+        # Ends must not queue behind starts.
+        self._starts = ThreadPoolExecutor(2, "start")
+        self._ends = ThreadPoolExecutor(2, "end")
+        self._woken, self._wake = os.pipe()
+        self._watcher = Thread(target=self._watch, name="watch", daemon=True)
+
+    def open(self) -> None:
+        """Warm the parent of the boards, and start those that ran when the service ended."""
+        forkserver.ensure_running()
+        self._watcher.start()
+        for job in self._store.with_status([JobStatus.KILLING]):
+            self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
+        for job in self._store.with_status(ACTIVE):
+            self._store.move(job.job_id, ACTIVE, JobStatus.WAITING)
+            self.start(job)
+
+    def close(self) -> None:
+        """End all boards. Their jobs stay as they are and run again with the next service."""
+        with self._lock:
+            self._closed = True
+            boards, self._boards = dict(self._boards), {}
+        os.write(self._wake, b".")
+        for one in boards.values():
+            self._kill(one)
+        self._starts.shutdown()
+        self._ends.shutdown()
+        self._watcher.join()
+
+    def start(self, job: Job) -> None:
+        """Start a job's board in the background: 1 INIT or 7 WAITING, then 8 RUNNING."""
+        self._submit(self._starts, self._start, job)
+
+    def end(self, job: Job) -> None:
+        """End a job's board in the background: 9 KILLING, then 12 KILLED."""
+        self._submit(self._ends, self._end, job)
+
+    def end_now(self, job_id: int) -> None:
+        """End a job's board before returning: the job is being deleted."""
+        with self._lock:
+            one = self._boards.pop(job_id, None)
+        if one is not None:
+            self._kill(one)
+        (self._logs / f"job-{job_id}.log").unlink(missing_ok=True)
+
+    def page(self, job: Job) -> ProxyMiddleware | None:
+        """What serves a running job's page; None if it has no board."""
+        one = self._boards.get(job.job_id)
+        return one.page if one is not None else None
+
+    def schedule_changed(self) -> None:
+        """Look at the schedules anew."""
+        os.write(self._wake, b".")
+
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        return int(self._clock.time() * 1000)
+
+    def stop(self, job_id: int, why: str) -> Job | None:
+        """Begin to stop an active job; None where it is not active."""
+        with self._lock:
+            job = self._store.get(job_id)
+            if job is None:
+                return None
+            stopping = self._store.move(
+                job_id, ACTIVE, JobStatus.KILLING, reason=why, **self._halted(job)
+            )
+        if stopping is not None:
+            self.end(stopping)
+        return stopping
+
+    def _halted(self, job: Job) -> dict[str, Any]:
+        return {"ran_ms": job.duration(self.now()), "running_since": None, "stop_at": None}
+
+    def _submit(self, pool: ThreadPoolExecutor, call: Any, job: Job) -> None:
+        with self._lock:
+            if not self._closed:
+                pool.submit(self._logged, call, job)
+
+    def _logged(self, call: Any, job: Job) -> None:
+        try:
+            call(job)
+        except Exception:
+            _LOG.exception("job %d: internal error", job.job_id)
+
+    def _start(self, job: Job) -> None:
+        starting = (JobStatus.INIT, JobStatus.WAITING)
+        if not self._store.move(job.job_id, starting, JobStatus.WAITING, job.run):
+            return
+        try:
+            one = self._launch(job)
+        except (OSError, ValueError, RuntimeError, EOFError) as error:
+            if not self._closed:
+                self._fail(job, f"TensorBoard did not start: {error}")
+            return
+        with self._lock:
+            if not self._closed:
+                self._boards[job.job_id] = one
+                now = self.now()
+                hours = job.schedule_hours
+                stop_at = job.stop_at
+                if stop_at is None and hours is not None:
+                    stop_at = now + hours * 3_600_000
+                if self._store.move(
+                    job.job_id,
+                    [JobStatus.WAITING],
+                    JobStatus.RUNNING,
+                    job.run,
+                    running_since=now if job.running_since is None else job.running_since,
+                    stop_at=stop_at,
+                    reason=None,
+                ):
+                    _LOG.info("job %d: running, process %s", job.job_id, one.process.pid)
+                    os.write(self._wake, b".")
+                    return
+                del self._boards[job.job_id]
+        # Stopped or deleted while it started.
+        self._kill(one)
+
+    def _launch(self, job: Job) -> _Board:
+        folder = folder_of(self._obs, job.train_url)
+        key = secrets.token_hex(16)
+        ours, theirs = self._context.Pipe()
+        log = self._logs / f"job-{job.job_id}.log"
+        process = self._context.Process(
+            target=board.serve, args=(theirs, str(folder), key, str(log)), daemon=True
+        )
+        with self._lock:
+            process.start()
+        theirs.close()
+        said, what = ("failed", f"no answer within {_START_SECONDS} seconds; see {log}")
+        try:
+            if ours.poll(_START_SECONDS):
+                said, what = ours.recv()
+        except EOFError:
+            what = f"its process ended; see {log}"
+        target = {
+            "target": f"http://127.0.0.1:{what}/",
+            "remove_prefix": True,
+            "headers": {board.KEY_HEADER: key},
+        }
+        prefix = f"/modelarts/tensorboard/{job.page_key}/{job.job_id}/"
+        page = ProxyMiddleware(NotFound(), {prefix: target}, timeout=_PAGE_SECONDS)
+        one = _Board(job.run, process, ours, page)
+        if said != "ready":
+            self._kill(one)
+            raise RuntimeError(what)
+        return one
+
+    def _end(self, job: Job) -> None:
+        with self._lock:
+            one = self._boards.get(job.job_id)
+            if one is not None and one.run == job.run:
+                del self._boards[job.job_id]
+        if one is not None and one.run == job.run:
+            self._kill(one)
+        self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
+        _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
+
+    def _kill(self, one: _Board) -> None:
+        # A board keeps nothing that could be lost.
+        one.connection.close()
+        with self._lock:
+            one.process.kill()
+        wait([one.process.sentinel])
+        with self._lock:
+            one.process.join()
+
+    def _fail(self, job: Job, reason: str) -> None:
+        failed = self._store.move(
+            job.job_id, ACTIVE, JobStatus.FAILED, job.run, reason=reason, **self._halted(job)
+        )
+        if failed is not None:
+            _LOG.error("job %d: failed: %s", job.job_id, reason)
+
+    def _watch(self) -> None:
+        while True:
+            with self._lock:
+                if self._closed:
+                    return
+                boards = dict(self._boards)
+            sentinels = {one.process.sentinel: job_id for job_id, one in boards.items()}
+            ready = wait([self._woken, *sentinels], self._until_next_stop())
+            try:
+                for ended in ready:
+                    if ended == self._woken:
+                        os.read(self._woken, 65536)
+                    else:
+                        job_id = sentinels[ended]  # type: ignore[index]
+                        self._ended(job_id, boards[job_id])
+                for job in self._store.due(self.now()):
+                    self.stop(job.job_id, "its schedule")
+            except Exception:
+                _LOG.exception("internal error")
+
+    def _until_next_stop(self) -> float:
+        due = self._store.next_stop()
+        if due is None:
+            return _LONGEST_WATCH
+        return min(max((due - self.now()) / 1000, 0.0), _LONGEST_WATCH)
+
+    def _ended(self, job_id: int, one: _Board) -> None:
+        with self._lock:
+            if self._boards.get(job_id) is not one:
+                return
+            del self._boards[job_id]
+            one.process.join()
+            code = one.process.exitcode
+        one.connection.close()
+        job = self._store.get(job_id)
+        if job is not None:
+            how = f"was killed by signal {-code}" if code and code < 0 else f"ended with {code}"
+            self._fail(job, f"TensorBoard's process {one.process.pid} {how}; see job-{job_id}.log")
