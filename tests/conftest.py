@@ -1,0 +1,61 @@
+import os
+
+import pytest
+import responses
+
+from modelarts.session import Session
+from tests.clocks import FakeClock
+from tests.cloud import Cloud
+from tests.service import Service
+
+_OURS = (
+    "MODELARTS_",
+    "HUAWEICLOUD_",
+    "S3_",
+    "OS_",
+    "MA_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_outside(monkeypatch, tmp_path_factory):
+    """No test sees the environment, the home or the endpoints of who runs it."""
+    for name in list(os.environ):
+        if name.upper().startswith(_OURS):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setattr(Session, "_shared", {})
+    monkeypatch.setattr(Session, "_shared_region", None)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """One local service for all tests that do it no harm."""
+    service = Service(tmp_path_factory.mktemp("service"))
+    yield service
+    assert service.end() == 0
+
+
+@pytest.fixture
+def own_service(tmp_path):
+    """A local service that a test may hurt."""
+    service = Service(tmp_path / "root")
+    yield service
+    service.end()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def cloud():
+    """The documented service, on the wire."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        cloud = Cloud()
+        cloud.install(mock)
+        yield cloud

@@ -1,0 +1,94 @@
+"""The local service as a process of its own, as a user starts it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+from modelarts.session import Session
+
+
+class Service:
+    """``modelarts serve`` on a folder; ``log`` collects what it writes."""
+
+    def __init__(self, root, *arguments):
+        self.root = root
+        self.log = []
+        self._grown = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.said("serving ")
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self._grown:
+                self.log.append(line)
+                self._grown.notify_all()
+        with self._grown:
+            self.log.append(None)
+            self._grown.notify_all()
+
+    def said(self, pattern, times=1):
+        """Wait until so many lines of the log match; answers the last match."""
+
+        def matches():
+            found = [re.search(pattern, line) for line in self.log if line]
+            return [match for match in found if match]
+
+        with self._grown:
+            came = self._grown.wait_for(
+                lambda: len(matches()) >= times or None in self.log, timeout=60
+            )
+            assert came, self.log
+            assert len(matches()) >= times, self.log
+            return matches()[times - 1]
+
+    @property
+    def connection(self):
+        return json.loads((self.root / "service.json").read_text())
+
+    def session(self, **changes):
+        """A session with AK/SK."""
+        found = self.connection
+        names = ("access_key", "secret_key", "project_id", "region_name")
+        return Session(
+            **{
+                **{name: found[name] for name in names},
+                **self.endpoints(),
+                **changes,
+            }
+        )
+
+    def password_session(self, **changes):
+        """A session with a password."""
+        found = self.connection
+        names = ("account", "username", "password", "region_name")
+        return Session(**{**{name: found[name] for name in names}, **self.endpoints(), **changes})
+
+    def endpoints(self):
+        names = ("modelarts_endpoint", "iam_endpoint")
+        return {"proxies": {}, **{name: self.connection[name] for name in names}}
+
+    def board_pid(self, job, times=1):
+        """The process of a running job's board."""
+        said = self.said(r"job %s: running, process (\d+)" % job.visualization_id, times)
+        return int(said.group(1))
+
+    def end(self, number=signal.SIGTERM):
+        """End it; answers its exit code."""
+        if self.process.poll() is None:
+            os.kill(self.process.pid, number)
+        code = self.process.wait(timeout=60)
+        self._reader.join(timeout=60)
+        self.process.stderr.close()
+        return code

@@ -1,0 +1,495 @@
+"""The local service as a process: what it keeps, what it refuses, and how it ends."""
+
+import fcntl
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from modelarts.errors import BadRequest, ConfigurationError, JobStateError, QuotaExceeded
+from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local.store import Store
+from tests.service import Service
+
+URL = "/bucket/logs/"
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _get(url):
+    """The HTTP status and the text of a page."""
+    try:
+        with _direct.open(url, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def _wait_for_end(root):
+    """Returns when no service holds the folder any more, however it ended."""
+    with open(root / "service.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _gone(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+# Boards -----------------------------------------------------------------------------------
+
+
+def test_a_running_job_shows_the_real_tensorboard(service):
+    with service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        status, page = _get(job.service_url)
+        assert status == 200
+        assert "<tf-tensorboard" in page or "tb-webapp" in page
+        status, answer = _get(job.service_url + "data/environment")
+        assert json.loads(answer)["data_location"] == str(service.root / "obs/bucket/logs")
+        job.delete()
+
+
+def test_a_page_opens_only_under_its_own_address_and_while_its_job_runs(service):
+    with service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        base, key, number = job.service_url.rstrip("/").rsplit("/", 2)
+        assert _get("%s/%s/%s/" % (base, "0" * 32, number))[0] == 404
+        assert _get("%s/%s/%d/" % (base, key, int(number) + 1))[0] == 404
+        assert _get(job.service_url[:-1])[0] == 200  # redirected to the slash
+        job.stop().wait(until=JobStatus.KILLED)
+        status, text = _get(job.service_url)
+        assert (status, "is KILLED" in text) == (503, True)
+        job.delete()
+        assert _get(job.service_url)[0] == 404
+
+
+def test_a_board_answers_nobody_but_its_service(service):
+    """Boards listen on loopback, where every user of the machine can reach them."""
+    with service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        port = _listening_port(service.board_pid(job))
+        assert _get("http://127.0.0.1:%d/" % port)[0] == 403
+        assert _get("http://127.0.0.1:%d/data/environment" % port)[0] == 403
+        job.delete()
+
+
+def _listening_port(pid):
+    inodes = set()
+    for name in os.listdir("/proc/%d/fd" % pid):
+        target = os.readlink("/proc/%d/fd/%s" % (pid, name))
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    with open("/proc/net/tcp") as table:
+        for line in table.readlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                return int(fields[1].split(":")[1], 16)
+    raise AssertionError("it listens on no port")
+
+
+def test_killing_a_board_fails_its_job_with_a_reason_and_nothing_else(own_service):
+    with own_service.session() as session:
+        victim = VisualizationJob.create(URL, session=session).wait()
+        other = VisualizationJob.create(URL, session=session).wait()
+        pid = own_service.board_pid(victim)
+        os.kill(pid, signal.SIGKILL)
+        own_service.said(
+            r"job %s: failed: TensorBoard's process %d was killed by signal 9"
+            % (victim.job_id, pid)
+        )
+        assert victim.refresh().status == JobStatus.FAILED == 11
+        assert "killed by signal 9" in victim.raw["reason"]
+        assert other.refresh().status == JobStatus.RUNNING
+        assert _get(other.service_url)[0] == 200
+        assert victim.restart().wait().status == JobStatus.RUNNING
+        assert _get(victim.service_url)[0] == 200
+
+
+def test_a_job_that_is_being_stopped_cannot_be_deleted(own_service):
+    with own_service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        # The boards' parent reports how a board ended; while it is held, the stop lasts.
+        parent = _parent(own_service.board_pid(job))
+        os.kill(parent, signal.SIGSTOP)
+        try:
+            job.stop()
+            assert job.status == JobStatus.KILLING
+            with pytest.raises(JobStateError, match=r"can't be delete\. job status: 9"):
+                job.delete()
+            said = job.stop_visualization_job()
+            assert said["error_msg"] == "This job can't be stop. job status: 9"
+        finally:
+            os.kill(parent, signal.SIGCONT)
+        job.wait(until=JobStatus.KILLED).delete()
+
+
+def _parent(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
+
+
+def test_a_schedule_of_no_hours_stops_the_job_as_soon_as_it_runs(service):
+    with service.session() as session:
+        job = VisualizationJob.create(URL, auto_stop=0, session=session)
+        assert job.wait(until=JobStatus.KILLED).status == JobStatus.KILLED
+        job.delete()
+
+
+def test_a_job_that_has_hours_left_says_how_long(service):
+    with service.session() as session:
+        job = VisualizationJob.create(URL, auto_stop=2, session=session).wait()
+        assert 0 < job.raw["remaining_duration"] <= 2 * 3_600_000
+        job.delete()
+
+
+# What is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["/bucket/../../etc/", "/bucket/./", "bucket/", "/", "/../etc/", "/bucket/a\nb/", 5, None],
+)
+def test_a_train_url_that_is_no_folder_of_a_bucket_is_refused_by_the_service(service, url):
+    _refused(service, {"train_url": url})
+
+
+def test_a_train_url_that_links_lead_out_of_its_bucket_is_refused(service, tmp_path):
+    bucket = service.root / "obs" / "links"
+    bucket.mkdir(exist_ok=True)
+    (bucket / "out").symlink_to(tmp_path)
+    (service.root / "obs" / "linked").symlink_to(tmp_path)
+    (bucket / "in").symlink_to(bucket / "real")
+    for url in ("/links/out/", "/links/out/deeper/", "/linked/", "/linked/logs/"):
+        _refused(service, {"train_url": url})
+    with service.session() as session:
+        VisualizationJob.create("/links/in/", session=session).delete()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"job_name": "x" * 21},
+        {"job_name": "a b"},
+        {"job_name": "ü"},
+        {"job_name": None},
+        {"job_desc": "x" * 257},
+        {"job_type": "notebook"},
+        {"schedule": [{"type": "stop", "time_unit": "HOURS", "duration": 25}]},
+        {"schedule": [{"type": "stop", "time_unit": "HOURS", "duration": -1}]},
+        {"schedule": [{"type": "stop", "time_unit": "HOURS", "duration": "x"}]},
+        {"schedule": [{"type": "stop", "time_unit": "DAYS", "duration": 1}]},
+        {"schedule": "tomorrow"},
+        {"flavor": {}},
+    ],
+)
+def test_every_field_of_a_create_is_checked_by_the_service(service, change):
+    _refused(service, change)
+
+
+def _refused(service, change):
+    with service.session() as session:
+        body = {"job_name": "job", "train_url": URL, **change}
+        with pytest.raises(BadRequest) as caught:
+            session.request("POST", "/v1/%s/visualization-jobs" % session.project_id, body=body)
+        assert (caught.value.status_code, caught.value.error_code) == (400, "ModelArts.0104")
+        assert VisualizationJob.list(session) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"page": 0}, {"per_page": 1001}, {"sortBy": "shoe_size"}, {"order": "up"}, {"status": "x"}],
+)
+def test_every_parameter_of_a_list_is_checked_by_the_service(service, query):
+    with service.session() as session:
+        path = "/v1/%s/visualization-jobs" % session.project_id
+        with pytest.raises(BadRequest) as caught:
+            session.request("GET", path, query=query)
+        assert caught.value.error_code == "ModelArts.0104"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff"])
+def test_a_body_that_is_no_json_object_is_refused(service, body):
+    with service.session() as session:
+        path = "/v1/%s/visualization-jobs" % session.project_id
+        with pytest.raises(BadRequest) as caught:
+            session.request("POST", path, body=body)
+        assert caught.value.error_code == "ModelArts.0101"
+
+
+def test_a_schedule_may_be_an_object_too(service):
+    with service.session() as session:
+        made = session.request(
+            "POST",
+            "/v1/%s/visualization-jobs" % session.project_id,
+            body={
+                "job_name": "job",
+                "train_url": URL,
+                "schedule": {"type": "stop", "timeUnit": "HOURS", "duration": 3},
+            },
+        )
+        job = VisualizationJob.get(made["job_id"], session)
+        assert job.schedule.duration == 3
+        job.delete()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/{project}/visualization-jobs"),
+        ("POST", "/v1/{project}/visualization-jobs"),
+        ("GET", "/v1/{project}/visualization-jobs/1"),
+        ("PUT", "/v1/{project}/visualization-jobs/1"),
+        ("DELETE", "/v1/{project}/visualization-jobs/1"),
+        ("POST", "/v1/{project}/visualization-jobs/1/stop"),
+        ("POST", "/v1/{project}/visualization-jobs/1/restart"),
+        ("GET", "/v3/projects"),
+    ],
+)
+def test_nothing_is_answered_to_the_unknown(service, method, path):
+    found = service.connection
+    url = found["modelarts_endpoint"] + path.format(project=found["project_id"])
+    request = urllib.request.Request(url, method=method, data=None)
+    with pytest.raises(urllib.error.HTTPError) as caught, _direct.open(request):
+        pass
+    with caught.value as answer:
+        assert answer.code == 401
+        assert json.loads(answer.read())["error_code"] == "APIG.0301"
+
+
+def test_a_signature_of_twenty_minutes_ago_is_refused(service, clock):
+    import time
+
+    clock.now = time.time() - 1200
+    with service.session(clock=clock) as session:
+        said = VisualizationJob.get_visualization_job_list(session)
+    assert said["error_code"] == "APIG.0301"
+    assert "15 minutes" in said["error_msg"]
+
+
+def test_no_more_jobs_run_at_once_than_are_allowed(tmp_path):
+    service = Service(tmp_path / "root", "--max-running", "1")
+    try:
+        with service.session() as session:
+            job = VisualizationJob.create(URL, session=session)
+            listed = VisualizationJob.get_visualization_job_list(session)
+            assert (listed["job_count_limit"], listed["quotas"]) == (0, 1)
+            with pytest.raises(QuotaExceeded):
+                VisualizationJob.create(URL, session=session)
+            job.stop().wait(until=JobStatus.KILLED)
+            assert VisualizationJob.get_visualization_job_list(session)["job_count_limit"] == 1
+    finally:
+        service.end()
+
+
+# Many jobs --------------------------------------------------------------------------------
+
+
+def test_ten_thousand_jobs_are_listed_once_each(tmp_path):
+    first = Service(tmp_path)
+    project = first.connection["project_id"]
+    assert first.end() == 0
+    store = Store(tmp_path / "jobs.sqlite")
+    store._db.execute("BEGIN")
+    for number in range(10_000):
+        store.add(
+            1,
+            project_id=project,
+            workspace_id="0",
+            job_name="job%d" % number,
+            job_desc="",
+            train_url=URL,
+            job_type="tensorboard",
+            create_time=number,
+            status=int(JobStatus.KILLED),
+        )
+    store._db.execute("COMMIT")
+    store.close()
+    service = Service(tmp_path)
+    try:
+        with service.session() as session:
+            names = [job.job_name for job in VisualizationJob.iter(session)]
+        assert len(names) == len(set(names)) == 10_000
+    finally:
+        service.end()
+
+
+# Its life ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly_and_takes_its_boards_along(own_service, number):
+    with own_service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+    pid = own_service.board_pid(job)
+    assert own_service.end(number) == 0
+    assert _gone(pid)
+    assert not (own_service.root / "service.json").exists()
+    assert not any("Traceback" in line for line in own_service.log if line)
+
+
+def test_killed_it_leaves_no_board_and_comes_back_with_its_jobs(tmp_path):
+    service = Service(tmp_path)
+    with service.session() as session:
+        running = VisualizationJob.create(URL, session=session).wait()
+        stopped = VisualizationJob.create(URL, session=session).wait()
+        stopped.stop().wait(until=JobStatus.KILLED)
+    pid = service.board_pid(running)
+    board = os.pidfd_open(pid)
+    service.end(signal.SIGKILL)
+    _wait_for_exit(board)
+    again = Service(tmp_path)
+    try:
+        with again.session() as session:
+            back = VisualizationJob.get(running.job_id, session).wait()
+            assert back.service_url == running.service_url
+            assert _get(back.service_url)[0] == 200
+            assert VisualizationJob.get(stopped.job_id, session).status == JobStatus.KILLED
+    finally:
+        again.end()
+
+
+def _wait_for_exit(descriptor):
+    import select
+
+    assert select.select([descriptor], [], [], 30)[0]
+    os.close(descriptor)
+
+
+def test_what_says_how_to_connect_is_for_its_user_alone(service):
+    assert stat.S_IMODE(os.stat(service.root / "service.json").st_mode) == 0o600
+    assert set(service.connection) == {
+        "pid",
+        "region_name",
+        "project_id",
+        "access_key",
+        "secret_key",
+        "account",
+        "username",
+        "password",
+        "iam_endpoint",
+        "modelarts_endpoint",
+        "obs_endpoint",
+    }
+    assert service.connection["pid"] == service.process.pid
+    assert (service.root / "obs").as_uri() == service.connection["obs_endpoint"]
+
+
+def test_a_second_service_of_the_same_folder_refuses_and_names_the_first(service):
+    second = subprocess.run(
+        [sys.executable, "-m", "modelarts", "serve", "--root", str(service.root)],
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 1
+    assert "being served already, by process %d" % service.process.pid in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_port_that_is_taken_is_one_clear_error(service, tmp_path):
+    port = service.connection["modelarts_endpoint"].rsplit(":", 1)[1]
+    second = subprocess.run(
+        [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path), "--port", port],
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 1
+    assert second.stderr == "modelarts: cannot listen on 127.0.0.1:%s: Address already in use\n" % (
+        port
+    )
+
+
+# Session.local ----------------------------------------------------------------------------
+
+_PROGRAM = """
+import json, os, sys
+from modelarts.session import Session
+session = Session.local(sys.argv[1], stay=len(sys.argv) > 2)
+print(json.load(open(sys.argv[1] + "/service.json"))["pid"], flush=True)
+sys.stdin.readline()
+"""
+
+
+class Program:
+    """A program that uses Session.local until it is told to end."""
+
+    def __init__(self, root, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(root), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def service(self):
+        return int(self.process.stdout.readline())
+
+    def end(self):
+        self.process.communicate("\n", timeout=60)
+        assert self.process.returncode == 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate(timeout=60)
+
+
+def test_a_service_ends_with_the_last_program_that_uses_it(tmp_path):
+    first, second = Program(tmp_path), Program(tmp_path)
+    pid = first.service()
+    assert second.service() == pid
+    first.end()
+    third = Program(tmp_path)
+    assert third.service() == pid
+    end = os.pidfd_open(pid)
+    third.kill()
+    second.kill()
+    _wait_for_exit(end)
+    assert not (tmp_path / "service.json").exists()
+
+
+def test_a_service_told_to_stay_outlives_its_programs(tmp_path):
+    first = Program(tmp_path)
+    pid = first.service()
+    staying = Program(tmp_path, "stay")
+    assert staying.service() == pid
+    staying.end()
+    first.end()
+    later = Program(tmp_path)
+    assert later.service() == pid
+    later.end()
+    os.kill(pid, signal.SIGTERM)
+    _wait_for_end(tmp_path)
+
+
+def test_a_program_joins_a_service_that_somebody_started(service):
+    program = Program(service.root)
+    assert program.service() == service.process.pid
+    program.end()
+    with service.session() as session:
+        assert VisualizationJob.get_visualization_job_list(session)["is_success"] is True
+
+
+def test_a_folder_that_cannot_be_one_is_a_clear_error(tmp_path):
+    from modelarts.session import Session
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        Session.local(tmp_path / "file" / "root")
+
+
+def test_a_service_that_cannot_start_says_why(tmp_path):
+    from modelarts.session import Session
+
+    (tmp_path / "jobs.sqlite").write_text("this is no database, whatever its name says" * 100)
+    with pytest.raises(ConfigurationError, match="file is not a database"):
+        Session.local(tmp_path)
+    assert (tmp_path / "jobs.sqlite").read_text().startswith("this is no database")

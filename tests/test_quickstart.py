@@ -1,0 +1,25 @@
+"""The sample of the README does what it says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SAMPLE = Path(__file__).parent.parent / "samples" / "quickstart.py"
+
+
+def test_two_quickstarts_beside_each_other_read_their_own_curves_back(tmp_path):
+    runs = [
+        subprocess.Popen(
+            [sys.executable, str(SAMPLE), "--root", str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for run in runs:
+        printed, _ = run.communicate(timeout=180)
+        assert run.returncode == 0, printed
+        assert "RUNNING" in printed
+        assert "KILLED" in printed
+        assert "equal" in printed
