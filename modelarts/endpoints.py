@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from modelarts.errors import ConfigurationError, InvalidArgument
 
-__all__ = ["ENVIRONMENT", "from_environment", "normalize", "of_region"]
+__all__ = ["ENVIRONMENT", "from_environment", "normalize", "of_region", "region_of"]
 
 #: The environment variables that name each service, the first that is set wins.
 ENVIRONMENT: Mapping[str, Tuple[str, ...]] = {
@@ -21,6 +21,10 @@ ENVIRONMENT: Mapping[str, Tuple[str, ...]] = {
 _VERSION = {"modelarts": re.compile(r"/v[12](/.*)?\Z"), "iam": re.compile(r"/v3(\.0)?\Z")}
 _HUAWEI = re.compile(r"[a-z]{2}-[a-z]+\d*-\d+\Z")
 _OTC = ("eu-de", "eu-nl")
+_REGIONAL = re.compile(
+    r"(?:https?://)?(modelarts|iam|obs)\.([a-z0-9-]+)\."
+    r"(?:myhuaweicloud\.(?:com|eu)|otc\.t-systems\.com)(?=[:/]|\Z)"
+)
 
 
 def normalize(service: str, value: object) -> str:
@@ -45,7 +49,9 @@ def normalize(service: str, value: object) -> str:
         parts.port  # noqa: B018 - raises ValueError where it is no number
     except ValueError:
         wrong = True
-    if wrong or parts.query or parts.fragment or parts.username:
+    if "@" in url.split("://", 1)[1].split("/", 1)[0]:
+        raise InvalidArgument(name, value, allowed + ", without a user and a password", secret=True)
+    if wrong or parts.query or parts.fragment:
         raise InvalidArgument(name, value, allowed)
     path = parts.path.rstrip("/")
     if service in _VERSION:
@@ -62,6 +68,12 @@ def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
                 found[service] = normalize(service, environ[name])
                 break
     return found
+
+
+def region_of(service: str, endpoint: str) -> Optional[str]:
+    """The region in a public endpoint's name: ``https://obs.cn-north-4.…`` is in cn-north-4."""
+    match = _REGIONAL.match(endpoint)
+    return match.group(2) if match is not None and match.group(1) == service else None
 
 
 def of_region(service: str, region: Optional[str]) -> str:

@@ -151,6 +151,7 @@ class ApiError(ModelArtsError):
         error_msg: the service's sentence.
         request_id: the gateway's id of this request, for a support ticket; or None.
         operation: what was being done, such as ``"stop visualization job"``.
+        attempts: how often the request was sent.
         body: the answer as text.
         headers: the answer's headers, without cookies and tokens.
         is_success: always False, as in the documented failure dicts.
@@ -169,6 +170,7 @@ class ApiError(ModelArtsError):
         reason: str = "",
         body: str = "",
         headers: Optional[Mapping[str, str]] = None,
+        attempts: int = 1,
     ) -> None:
         said = " ".join(part for part in (error_code, error_msg) if part)
         message = "HTTP %d: %s" % (status_code, said or reason or "no explanation")
@@ -185,6 +187,7 @@ class ApiError(ModelArtsError):
         self.reason = reason
         self.body = body
         self.headers: Mapping[str, str] = dict(headers or {})
+        self.attempts = attempts
 
     @property
     def status(self) -> int:

@@ -1,12 +1,15 @@
 """Visualization jobs: TensorBoard over training logs in OBS."""
 
 import os
-from typing import Any, Callable, Dict, Iterator, List, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, TypeVar, Union
 
-from modelarts.errors import ApiError, InvalidArgument, TransportError
+from modelarts.errors import ApiError, InvalidArgument
 from modelarts.jobs import arguments
 from modelarts.jobs.models import JOB_STATE, JobInfo, JobStatus, Schedule, documented_job, to_int
 from modelarts.session import Session
+
+if TYPE_CHECKING:
+    from modelarts.http.client import ServiceClient
 
 __all__ = ["JOB_STATE", "JobStatus", "VisualizationJob"]
 
@@ -493,7 +496,7 @@ class VisualizationJob:
         job._learn({**body, **answer}, complete=False)
         return job
 
-    def _client(self) -> Any:
+    def _client(self) -> "ServiceClient":
         return self.session.client
 
     def _known_id(self) -> str:
@@ -535,9 +538,7 @@ class VisualizationJob:
         try:
             return read(self._raw)
         except (ValueError, TypeError) as error:
-            raise TransportError(
-                "the service answered a job that cannot be read: %s" % error
-            ) from None
+            raise self._client().unreadable("read a visualization job", error) from None
 
 
 def _one_session(first: Optional[Session], second: Optional[Session]) -> Optional[Session]:

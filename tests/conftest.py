@@ -14,6 +14,8 @@ _OURS = (
     "S3_",
     "OS_",
     "MA_",
+    "PROJECT_ID",
+    "REGION_NAME",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -27,8 +29,8 @@ def nothing_from_outside(monkeypatch, tmp_path_factory):
         if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "off")
     monkeypatch.setattr(Session, "_shared", {})
-    monkeypatch.setattr(Session, "_shared_region", None)
 
 
 @pytest.fixture(scope="session")

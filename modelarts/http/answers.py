@@ -71,4 +71,5 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         reason=response.reason,
         body=text[:_SHOWN],
         headers=safe_headers(response.headers),
+        attempts=response.attempts,
     )

@@ -1,10 +1,11 @@
 """One service of one project: what the calls of an API are made with."""
 
 import json
-from typing import Any, Callable, Mapping, Optional, Union
+from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 
 from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.signer import canonical_query
+from modelarts.errors import TransportError
 from modelarts.http.answers import read_json
 from modelarts.http.transport import Request, Transport
 
@@ -46,7 +47,7 @@ class ServiceClient:
         operation: str,
         method: str,
         path: str,
-        query: Optional[Mapping[str, str]] = None,
+        query: Optional[Iterable[Tuple[str, str]]] = None,
         body: Union[None, bytes, str, Mapping[str, Any]] = None,
         headers: Optional[Mapping[str, str]] = None,
     ) -> Any:
@@ -70,9 +71,16 @@ class ServiceClient:
             method,
             self._endpoint(),
             path,
-            query=canonical_query(query.items()) if query else "",
+            query=canonical_query(query) if query else "",
             headers=sent,
             body=content,
             operation=operation,
         )
         return read_json(self._transport.send(request, self._authorizer), request)
+
+    def unreadable(self, operation: str, why: object) -> TransportError:
+        """The error for an answer that is JSON, but not what is documented."""
+        address = self._endpoint()
+        return TransportError(
+            "%s gave an answer that cannot be read: %s" % (address, why), address, operation
+        )

@@ -51,7 +51,8 @@ class Retry:
         """
         if attempt > self.retries or not self.may_repeat(method, outcome):
             return None
-        if retry_after and retry_after.isdigit():
+        if retry_after and retry_after.isascii() and retry_after.isdigit():
             return min(float(retry_after), self.cap)
-        backoff: float = min(self.cap, self.base * 2 ** (attempt - 1))
+        # Past 2^60 every cap is reached, and a float would soon overflow.
+        backoff: float = min(self.cap, self.base * 2 ** min(attempt - 1, 60))
         return backoff * random

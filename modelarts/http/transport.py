@@ -8,7 +8,7 @@ exactly that, so mocks written with it keep working.
 
 import logging
 import os
-from threading import Lock
+from email.utils import mktime_tz, parsedate_tz
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import attr
@@ -18,9 +18,10 @@ from requests.structures import CaseInsensitiveDict
 
 from modelarts.auth.authorizers import Authorizer
 from modelarts.clock import Clock
-from modelarts.errors import RequestTimeout, TransportError
+from modelarts.errors import ConfigurationError, RequestTimeout, TransportError
 from modelarts.http.proxies import Proxies
 from modelarts.http.retry import Retry
+from modelarts.locks import ForkSafeLock
 
 __all__ = ["Request", "Response", "Transport"]
 
@@ -28,6 +29,8 @@ _LOG = logging.getLogger("modelarts.http")
 #: No answer of this API comes near; a larger one is not read to its end.
 _MOST_BYTES = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
+#: Seconds; less does not make a gateway refuse, and the network's own delay is no skew.
+_SKEW_THAT_MATTERS = 300
 
 
 @attr.s(slots=True, auto_attribs=True)
@@ -38,8 +41,8 @@ class Request:
     endpoint: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = attr.Factory(dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = attr.ib(factory=dict, repr=False)
+    body: bytes = attr.ib(default=b"", repr=False)
     operation: str = ""
 
     @property
@@ -54,8 +57,8 @@ class Response:
 
     status_code: int
     reason: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = attr.ib(repr=False)
+    body: bytes = attr.ib(repr=False)
     attempts: int = 1
 
 
@@ -87,9 +90,10 @@ class Transport:
         self._cert = cert
         self._clock = clock
         self._user_agent = user_agent
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._adapter: Optional[HTTPAdapter] = None
         self._pid = 0
+        self._skew = 0.0
 
     def send(self, request: Request, authorizer: Optional[Authorizer] = None) -> Response:
         """Send a request, again where the policy allows it, and answer the response.
@@ -102,26 +106,30 @@ class Transport:
             TransportError: there was no (readable) answer.
         """
         attempt = 0
-        renewed = False
+        renewed = corrected = False
         while True:
             attempt += 1
+            skew = self._skew
             headers = self._headers(request)
-            mark = ""
+            used: object = None
             if authorizer is not None:
-                mark = authorizer.authorize(
+                used = authorizer.authorize(
                     request.method,
                     _path_of(request),
                     request.query,
                     headers,
                     request.body,
-                    self._clock.time(),
+                    self._clock.time() + skew,
                 )
             outcome = self._attempt(request, headers, attempt)
             if isinstance(outcome, Response):
-                fresh = outcome.status_code == 401 and authorizer is not None and not renewed
-                if fresh and authorizer is not None and authorizer.renew(mark):
-                    renewed = True
-                    continue
+                if outcome.status_code == 401 and authorizer is not None:
+                    if not corrected and self._corrects(outcome, skew):
+                        corrected = True
+                        continue
+                    if not renewed and authorizer.renew(used):
+                        renewed = True
+                        continue
                 result: Union[int, Exception] = outcome.status_code
                 retry_after = outcome.headers.get("Retry-After")
             else:
@@ -134,6 +142,32 @@ class Transport:
                     return outcome
                 raise outcome
             self._clock.sleep(delay)
+
+    @property
+    def skew(self) -> float:
+        """How far this machine's clock is behind the services', in seconds, as far as known."""
+        return self._skew
+
+    def _corrects(self, response: Response, used: float) -> bool:
+        """Whether a refusal is explained by a clock that is off, which is then corrected.
+
+        A gateway refuses a date some 15 minutes off; the ``Date`` of its answer is its own.
+        """
+        with self._lock:
+            if self._skew != used:
+                return True  # another thread found it meanwhile
+            date = _date_of(response)
+            skew = 0.0 if date is None else date - self._clock.time()
+            if used or abs(skew) < _SKEW_THAT_MATTERS:
+                return False
+            self._skew = skew
+        _LOG.warning(
+            "this machine's clock is %d seconds %s; requests are dated by the service's from "
+            "now on, but please set the clock",
+            abs(skew),
+            "behind" if skew > 0 else "ahead",
+        )
+        return True
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""
@@ -155,11 +189,12 @@ class Transport:
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = request.url
+        prepared.headers = CaseInsensitiveDict(headers)
         # Added here, not before: proxies rewrite these, so they must not be signed.
-        sent = dict(headers, **{"User-Agent": self._user_agent, "Accept": "application/json"})
+        prepared.headers.setdefault("User-Agent", self._user_agent)
+        prepared.headers.setdefault("Accept", "application/json")
         if request.body or request.method in ("POST", "PUT"):
-            sent["Content-Length"] = str(len(request.body))
-        prepared.headers = CaseInsensitiveDict(sent)
+            prepared.headers["Content-Length"] = str(len(request.body))
         prepared.body = request.body or None
         prepared.hooks = {"response": []}
         started = self._clock.monotonic()
@@ -179,6 +214,9 @@ class Transport:
             )
         except (requests.RequestException, ValueError) as error:
             outcome = self._no_answer(request, error)
+        except OSError as error:
+            # requests looks for these files at each connection.
+            raise ConfigurationError("verify= or cert= cannot be used: %s" % error) from error
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug(
                 "%s %s -> %s in %d ms (attempt %d)",
@@ -206,7 +244,7 @@ class Transport:
         if isinstance(error, requests.ConnectTimeout):
             kind, sent = RequestTimeout, False
             what = "no connection to %s within %g seconds" % (address, self._timeout)
-        elif isinstance(error, requests.Timeout):
+        elif isinstance(error, requests.Timeout) or _stopped_coming(error):
             kind = RequestTimeout
             what = "%s did not answer within %g seconds" % (address, self._timeout)
         elif isinstance(error, requests.exceptions.SSLError):
@@ -225,6 +263,14 @@ class Transport:
         made.sent = sent
         made.__cause__ = error
         return made
+
+
+def _date_of(response: Response) -> Optional[float]:
+    parsed = parsedate_tz(response.headers.get("Date") or "")
+    try:
+        return None if parsed is None else float(mktime_tz(parsed))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _path_of(request: Request) -> str:
@@ -259,6 +305,13 @@ def _never_connected(error: requests.ConnectionError) -> bool:
 
     reason: Any = error.args[0] if error.args else None
     return isinstance(getattr(reason, "reason", reason), NewConnectionError)
+
+
+def _stopped_coming(error: BaseException) -> bool:
+    """Whether the body's rest did not come in time, which requests calls a ConnectionError."""
+    from urllib3.exceptions import ReadTimeoutError
+
+    return bool(error.args) and isinstance(error.args[0], ReadTimeoutError)
 
 
 def _root(error: BaseException) -> str:

@@ -6,7 +6,7 @@ what comes back is read here as far as every caller needs it.
 
 from typing import Any, Dict, Iterator, Mapping, Set
 
-from modelarts.errors import TransportError
+from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
 from modelarts.jobs.models import JobPage, documented_job
 
@@ -28,10 +28,10 @@ Body = Dict[str, Any]
 def create(client: ServiceClient, body: Mapping[str, Any]) -> Body:
     """``POST /visualization-jobs``."""
     operation = "create visualization job"
-    answer = _object(operation, client.call(operation, "POST", _path(client), body=body))
-    if not answer.get("job_id"):
-        raise TransportError("the answer has no job_id", operation=operation)
-    return answer
+    answer = client.call(operation, "POST", _path(client), body=body)
+    if not _object(client, operation, answer).get("job_id"):
+        raise client.unreadable(operation, "it has no job_id")
+    return dict(answer)
 
 
 def page(client: ServiceClient, query: Mapping[str, str]) -> Body:
@@ -41,17 +41,18 @@ def page(client: ServiceClient, query: Mapping[str, str]) -> Body:
     """
     operation = "list visualization jobs"
     sent = {client.sort_parameter if k == "sort_by" else k: v for k, v in query.items()}
-    return _object(operation, client.call(operation, "GET", _path(client), query=sent))
+    answer = client.call(operation, "GET", _path(client), query=sent.items())
+    return _object(client, operation, answer)
 
 
 def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
     """One page as documented: totals as numbers, each job with every documented key."""
     answer = page(client, query)
-    read = _job_page(answer)
+    read = _job_page(client, answer)
     documented = dict(
         answer, job_total_count=read.job_total_count, job_count_limit=read.job_count_limit
     )
-    documented["jobs"] = [_readable(job) for job in read.jobs]
+    documented["jobs"] = [_readable(client, job) for job in read.jobs]
     return documented
 
 
@@ -66,7 +67,9 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     number, size = 1, 1
     total_before = 0
     while True:
-        read = _job_page(page(client, dict(query, page=str(number), per_page=str(per_page))))
+        read = _job_page(
+            client, page(client, dict(query, page=str(number), per_page=str(per_page)))
+        )
         size = max(size, len(read.jobs))  # the service may allow less than was asked for
         seen_before = len(seen)
         for job in read.jobs:
@@ -89,28 +92,34 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
 
 def details(client: ServiceClient, job_id: str) -> Body:
     """``GET /visualization-jobs/{job_id}``."""
-    return _object(*_call(client, "show visualization job", job_id, "GET"))
+    return _object(client, *_call(client, "show visualization job", job_id, "GET"))
 
 
 def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
     """``PUT /visualization-jobs/{job_id}``."""
     body = {"job_desc": job_desc}
-    return _done(*_call(client, "update visualization job", job_id, "PUT", body=body))
+    return _done(client, *_call(client, "update visualization job", job_id, "PUT", body=body))
 
 
 def stop(client: ServiceClient, job_id: str) -> Body:
     """``POST /visualization-jobs/{job_id}/stop``."""
-    return _done(*_call(client, "stop visualization job", job_id, "POST", "/stop"))
+    return _done(client, *_call(client, "stop visualization job", job_id, "POST", "/stop"))
 
 
 def restart(client: ServiceClient, job_id: str) -> Body:
     """``POST /visualization-jobs/{job_id}/restart``."""
-    return _done(*_call(client, "restart visualization job", job_id, "POST", "/restart"))
+    return _done(client, *_call(client, "restart visualization job", job_id, "POST", "/restart"))
 
 
 def delete(client: ServiceClient, job_id: str) -> Body:
     """``DELETE /visualization-jobs/{job_id}``."""
-    return _done(*_call(client, "delete visualization job", job_id, "DELETE"))
+    try:
+        return _done(client, *_call(client, "delete visualization job", job_id, "DELETE"))
+    except NotFound as error:
+        # Sent again because an answer was lost: the first one did it.
+        if error.attempts > 1:
+            return {"is_success": True}
+        raise
 
 
 def _path(client: ServiceClient) -> str:
@@ -125,31 +134,26 @@ def _call(
     return operation, client.call(operation, method, path, body=body)
 
 
-def _readable(job: Mapping[str, Any]) -> Body:
+def _readable(client: ServiceClient, job: Mapping[str, Any]) -> Body:
     try:
         return documented_job(job)
     except ValueError as error:
-        raise TransportError(
-            "the answer has a job that cannot be read: %s" % error,
-            operation="list visualization jobs",
-        ) from None
+        raise client.unreadable("list visualization jobs", error) from None
 
 
-def _job_page(answer: Body) -> JobPage:
+def _job_page(client: ServiceClient, answer: Body) -> JobPage:
     try:
         return JobPage.from_wire(answer)
     except ValueError as error:
-        raise TransportError(
-            "the answer cannot be read: %s" % error, operation="list visualization jobs"
-        ) from None
+        raise client.unreadable("list visualization jobs", error) from None
 
 
-def _object(operation: str, answer: Any) -> Body:
+def _object(client: ServiceClient, operation: str, answer: Any) -> Body:
     if not isinstance(answer, dict):
-        raise TransportError("the answer is not a JSON object", operation=operation)
+        raise client.unreadable(operation, "it is not a JSON object")
     return answer
 
 
-def _done(operation: str, answer: Any) -> Body:
+def _done(client: ServiceClient, operation: str, answer: Any) -> Body:
     # Some editions answer an action with nothing but a 2xx.
-    return dict(_object(operation, {} if answer is None else answer), is_success=True)
+    return dict(_object(client, operation, {} if answer is None else answer), is_success=True)

@@ -7,10 +7,13 @@ Each function answers the value as the wire wants it or raises
 
 import operator
 import re
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from modelarts.errors import InvalidArgument
 from modelarts.jobs.models import Schedule
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeGuard
 
 __all__ = [
     "JOB_TYPES",
@@ -38,7 +41,8 @@ SORT_KEYS = (
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,20}\Z")
 _BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_STATUS_LIST = re.compile(r"\d+(\|\d+)*\Z")
+_STATUS_LIST = re.compile(r"[0-9]{1,4}(\|[0-9]{1,4})*\Z")
+_JOB_ID = re.compile(r"[0-9]{1,19}\Z")
 
 
 def job_name(value: object) -> str:
@@ -52,7 +56,7 @@ def job_name(value: object) -> str:
 
 def job_desc(value: object) -> str:
     """0 to 256 characters."""
-    if not isinstance(value, str) or len(value) > 256:
+    if not _is_text(value, 256):
         raise InvalidArgument("job_desc", value, "a text of 0 to 256 characters")
     return value
 
@@ -60,7 +64,7 @@ def job_desc(value: object) -> str:
 def job_id(value: object) -> str:
     """The number of a job, given as a number or as digits; answered as digits."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
+    if not _JOB_ID.match(text) or int(text) < 1:
         raise InvalidArgument("visualization_id", value, "the number of a job, such as '8992'")
     return text
 
@@ -86,7 +90,7 @@ def train_url(value: object) -> str:
         raise InvalidArgument("train_url", value, allowed + ", beginning with a bucket's name")
     if any(segment in (".", "..") for segment in key.split("/")) or "\\" in key:
         raise InvalidArgument("train_url", value, allowed + ", without '.', '..' or backslashes")
-    if len(path.encode("utf-8", "surrogatepass")) > 1024:
+    if not _is_text(path, 1024) or len(path.encode("utf-8")) > 1024:
         raise InvalidArgument("train_url", value, allowed + ", of at most 1024 bytes")
     return path if path.endswith("/") else path + "/"
 
@@ -140,15 +144,28 @@ def list_query(
             raise InvalidArgument("order", order, "'asc' or 'desc'")
         query["order"] = str(order)
     if search_content is not None:
-        if not isinstance(search_content, str) or len(search_content) > 100:
+        if not _is_text(search_content, 100):
             raise InvalidArgument("search_content", search_content, "a text of 0 to 100 characters")
         if search_content:
             query["search_content"] = search_content
     if workspace_id is not None:
-        if not isinstance(workspace_id, (str, int)) or not str(workspace_id):
+        if isinstance(workspace_id, bool) or not re.match(
+            r"[0-9A-Za-z_-]{1,64}\Z", str(workspace_id)
+        ):
             raise InvalidArgument("workspace_id", workspace_id, "a workspace's id, such as '0'")
         query["workspace_id"] = str(workspace_id)
     return query
+
+
+def _is_text(value: object, most: int) -> "TypeGuard[str]":
+    """Whether it is a text of at most so many characters that can be sent."""
+    if not isinstance(value, str) or len(value) > most:
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _statuses(value: Any) -> str:
@@ -158,13 +175,12 @@ def _statuses(value: Any) -> str:
             if not _STATUS_LIST.match(value):
                 raise ValueError
             return value
+        if isinstance(value, bytes):
+            raise TypeError
         given = (value,) if isinstance(value, int) else tuple(value)
-        numbers = [operator.index(number) for number in given]
-        if (
-            not numbers
-            or any(n < 0 for n in numbers)
-            or any(n is True or n is False for n in given)
-        ):
+        # int() also of what is one already: the text of an IntEnum is its name before 3.11.
+        numbers = [int(operator.index(number)) for number in given]
+        if not numbers or min(numbers) < 0 or any(isinstance(one, bool) for one in given):
             raise ValueError
     except (TypeError, ValueError):
         raise InvalidArgument("status", value, allowed) from None

@@ -116,7 +116,7 @@ def _running(folder: Path) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
-    return found if answer.get("pid") == found.get("pid") else None
+    return {**found, "root": str(folder)} if answer.get("pid") == found.get("pid") else None
 
 
 def _hold_lease(folder: Path) -> None:

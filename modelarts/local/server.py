@@ -123,6 +123,7 @@ def _run(
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         file.remove()
+        (root / STAY).unlink(missing_ok=True)
         supervisor.close()
         server.close()
         _LOG.info("ended; %s keeps its jobs", root)

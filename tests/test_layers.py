@@ -1,0 +1,301 @@
+"""Who may import whom: the layers of the package, walked with ``ast``."""
+
+import ast
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import modelarts
+
+ROOT = Path(modelarts.__file__).parent
+#: From the words up to the faces; a module imports from its own layer and from those before it.
+LAYERS = (
+    (
+        "modelarts",
+        "modelarts.clock",
+        "modelarts.errors",
+        "modelarts.locks",
+        "modelarts.jobs",
+        "modelarts.jobs.arguments",
+        "modelarts.jobs.models",
+    ),
+    (
+        "modelarts.endpoints",
+        "modelarts.auth",
+        "modelarts.auth.*",
+        "modelarts.http",
+        "modelarts.http.*",
+    ),
+    (
+        "modelarts.explanation",
+        "modelarts.jobs.api",
+        "modelarts.jobs.display",
+        "modelarts.jobs.waiting",
+        "modelarts.obs",
+        "modelarts.obs.*",
+    ),
+    ("modelarts.session",),
+    ("modelarts.estimator",),
+    (
+        "modelarts.__main__",
+        "modelarts.cli",
+        "modelarts.config",
+        "modelarts.config.auth",
+        "modelarts.constant",
+        "modelarts.testing",
+    ),
+)
+#: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
+LOCAL = ("modelarts.local", "modelarts.local.*")
+STARTERS = ("modelarts.session", "modelarts.cli")
+#: What only some may import.
+RESERVED = {
+    "requests": ("modelarts.auth.*", "modelarts.http.*"),
+    "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
+    "IPython": ("modelarts.jobs.display",),
+    "webbrowser": ("modelarts.jobs.display",),
+    "multiprocessing": LOCAL,
+    "subprocess": LOCAL,
+    "tensorboard": LOCAL,
+    "waitress": LOCAL,
+    "werkzeug": LOCAL,
+}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+
+
+def matches(name, patterns):
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def layers_of(name):
+    return [number for number, patterns in enumerate(LAYERS) if matches(name, patterns)]
+
+
+def is_above(name, layer):
+    """Whether a module is of a higher layer; one that has no place is."""
+    return max(layers_of(name), default=len(LAYERS)) > layer
+
+
+def is_for_types(node):
+    """Whether this is ``if TYPE_CHECKING:``, whose body is never run."""
+    return isinstance(node, ast.If) and (
+        getattr(node.test, "id", None) == "TYPE_CHECKING"
+        or getattr(node.test, "attr", None) == "TYPE_CHECKING"
+    )
+
+
+def run_nodes(node):
+    """All nodes that may be run, in functions too."""
+    yield node
+    for child in node.orelse if is_for_types(node) else ast.iter_child_nodes(node):
+        yield from run_nodes(child)
+
+
+def imports(tree, within, known):
+    """What a module imports when it runs; ``from package import module`` is the module."""
+    found = set()
+    for node in run_nodes(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = within.split(".")[: -node.level]
+                base = ".".join([*package, base] if base else package)
+            for alias in node.names:
+                full = "%s.%s" % (base, alias.name)
+                found.add(full if full in known else base)
+    return found
+
+
+IMPORTS = {name: imports(tree, name, SOURCES) for name, tree in TREES.items()}
+
+
+def ours(name):
+    return sorted(found for found in IMPORTS[name] if found.split(".")[0] == "modelarts")
+
+
+# The walk itself --------------------------------------------------------------------------
+
+
+def test_the_walk_sees_what_is_run_and_not_what_is_for_types():
+    source = """
+import os
+from typing import TYPE_CHECKING
+from modelarts import errors, __version__
+if TYPE_CHECKING:
+    import requests
+else:
+    import json
+def function():
+    from . import transport
+    from ..auth.signer import sign
+    if os.name:
+        import ssl
+"""
+    known = {"modelarts.errors", "modelarts.http.transport"}
+    assert imports(ast.parse(source), "modelarts.http.client", known) == {
+        "os",
+        "typing",
+        "modelarts",
+        "modelarts.errors",
+        "json",
+        "modelarts.http.transport",
+        "modelarts.auth.signer",
+        "ssl",
+    }
+
+
+def test_the_walk_finds_the_package():
+    assert {"modelarts", "modelarts.session", "modelarts.local.server"} <= set(SOURCES)
+
+
+# Layers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_belongs_to_one_layer(name):
+    """A new module has to be given its place in the table above."""
+    assert len(layers_of(name)) + matches(name, LOCAL) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if not matches(name, LOCAL)])
+def test_a_module_imports_only_from_its_layer_and_below(name):
+    (own,) = layers_of(name)
+    imported = [found for found in ours(name) if not matches(found, LOCAL)]
+    above = [found for found in imported if is_above(found, own)]
+    assert above == []
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if matches(name, LOCAL)])
+def test_the_service_imports_only_the_words_and_the_signer(name):
+    others = [
+        found
+        for found in ours(name)
+        if not matches(found, LOCAL)
+        and found != "modelarts.auth.signer"
+        and layers_of(found) != [0]
+    ]
+    assert others == []
+
+
+def test_only_the_session_and_the_command_start_the_service():
+    assert {
+        name
+        for name in SOURCES
+        if not matches(name, LOCAL) and any(matches(found, LOCAL) for found in ours(name))
+    } == set(STARTERS)
+
+
+def test_the_session_knows_the_service_by_one_module_and_only_in_a_function():
+    """Who never calls ``Session.local()`` never loads any of it."""
+    known = [found for found in ours("modelarts.session") if matches(found, LOCAL)]
+    assert known == ["modelarts.local.discovery"]
+    for name in STARTERS:
+        functions = (ast.FunctionDef, ast.ClassDef)
+        outside = [node for node in TREES[name].body if not isinstance(node, functions)]
+        tree = ast.Module(body=outside, type_ignores=[])
+        assert not any(matches(found, LOCAL) for found in imports(tree, name, SOURCES))
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    finished, cycles = set(), []
+
+    def visit(name, way):
+        if name in way:
+            cycles.append([*way[way.index(name) :], name])
+        elif name not in finished:
+            for found in IMPORTS.get(name, ()):
+                visit(found, [*way, name])
+            finished.add(name)
+
+    for name in SOURCES:
+        visit(name, [])
+    assert cycles == []
+
+
+@pytest.mark.parametrize("library", RESERVED)
+def test_a_library_is_imported_only_where_it_belongs(library):
+    users = [
+        name
+        for name, found in IMPORTS.items()
+        if any(one.split(".")[0] == library for one in found)
+    ]
+    assert [name for name in users if not matches(name, RESERVED[library])] == []
+
+
+def test_only_packages_import_by_a_name_that_is_made_up():
+    """The walk cannot see those; a package may so offer the names of its own modules."""
+    users = {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id in ("import_module", "__import__")
+    }
+    assert all(SOURCES[name].name == "__init__.py" for name in users)
+
+
+@pytest.mark.parametrize(
+    "module", ["modelarts.session", "modelarts.estimator", "modelarts.config.auth", "modelarts.cli"]
+)
+def test_importing_the_sdk_loads_nothing_that_is_large(module):
+    program = "import sys, %s; print(*sys.modules)" % module
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "modelarts" in loaded
+    large = {"requests", "urllib3", "ssl", "cachetools", "tensorboard", "werkzeug", "IPython"}
+    assert loaded & large == set()
+
+
+# What a module says of itself -------------------------------------------------------------
+
+
+def public_names(tree):
+    """What a module defines for others; imports are not its own."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            targets = [node.name]
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            given = node.targets if isinstance(node, ast.Assign) else [node.target]
+            targets = [one.id for target in given for one in ast.walk(target) if hasattr(one, "id")]
+        else:
+            targets = []
+        yield from (name for name in targets if name == "__all__" or not name.startswith("_"))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_says_what_it_is_for(name):
+    assert len(ast.get_docstring(TREES[name]) or "") > 10
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_with_public_names_lists_those_that_are_offered(name):
+    defined = set(public_names(TREES[name]))
+    assert "__all__" in defined or not defined
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")
+@pytest.mark.parametrize(
+    "name",
+    # The service needs Python 3.9.
+    [name for name in SOURCES if sys.version_info >= (3, 9) or not matches(name, LOCAL)],
+)
+def test_what_a_module_lists_is_there_and_listed_once(name):
+    listed = getattr(import_module(name), "__all__", [])
+    assert len(set(listed)) == len(listed)
+    for each in listed:
+        assert getattr(import_module(name), each, None) is not None
