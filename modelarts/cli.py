@@ -20,15 +20,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--version", action="version", version="modelarts " + __version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands)
+    _add_whoami(commands)
     given = parser.parse_args(arguments)
     try:
-        given.run(given)
+        return int(given.run(given) or 0)
     except ModelArtsError as error:
         print("modelarts: %s" % error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -82,6 +82,42 @@ def _serve(given: argparse.Namespace) -> None:
         ) from None
     root = Path(given.root or DEFAULT_ROOT).expanduser().resolve()
     serve(root, given.host, given.port, given.while_used, given.max_running)
+
+
+def _add_whoami(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "whoami",
+        help="say who you are to ModelArts, how that was found, and whether it works",
+        description="Say which credentials, project, region and endpoints a Session() made here "
+        "goes by, where each was found, and whether the services answer. Exits with 1 where "
+        "ModelArts does not accept them.",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--config-file", metavar="FILE", help="a config.json to go by")
+    parser.add_argument("--region-name", metavar="REGION", help="the region")
+    parser.add_argument(
+        "--local", action="store_true", help="the session of the local service instead"
+    )
+    parser.add_argument("--root", metavar="DIR", help="that service's folder")
+    parser.set_defaults(run=_whoami)
+
+
+def _whoami(given: argparse.Namespace) -> int:
+    from modelarts.session import Session
+
+    if given.local or given.root:
+        session = Session.local(given.root)
+    else:
+        session = Session(config_file=given.config_file, region_name=given.region_name)
+    with session:
+        explanation = session.explain()
+    if given.json:
+        import json
+
+        print(json.dumps(explanation.as_dict(), indent=2))
+    else:
+        print(explanation)
+    return 0 if explanation.works else 1
 
 
 def _port(text: str) -> int:

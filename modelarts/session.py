@@ -1,18 +1,30 @@
 """Who you are and where the services are: the one place where the parts are put together."""
 
 import os
-from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Dict,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Type,
+    Union,
+)
 
-from modelarts import endpoints
-from modelarts.auth.credentials import AccessKey, Password
+from modelarts.auth.credentials import AccessKey, GivenToken, Password
+from modelarts.auth.resolve import ARGUMENTS, Arguments, resolve, text
 from modelarts.clock import Clock
-from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
+from modelarts.endpoints import normalize
+from modelarts.errors import InvalidArgument
+from modelarts.locks import ForkSafeLock
 
 if TYPE_CHECKING:
-    from modelarts.auth.authorizers import Authorizer
-    from modelarts.auth.iam import Token
+    from modelarts.auth.identity import Identity
+    from modelarts.explanation import Explanation
     from modelarts.http.client import ServiceClient
     from modelarts.http.transport import Transport
 
@@ -22,7 +34,9 @@ __all__ = ["Session"]
 class Session:
     """A session with ModelArts: credentials, project, region and endpoints.
 
-    Nothing is sent when a session is made; what has to be asked of IAM (a token, a project's
+    What is not given is looked for: in a configuration file, in the environment, in the files of
+    Huawei Cloud's and OpenStack's clients, in the metadata of an Elastic Cloud Server, and where
+    :func:`modelarts.auth.add_provider` says. What has to be asked of IAM (a token, a project's
     id) is asked when it is first needed, and kept. A session may be shared between threads.
 
     >>> session = Session(access_key="AK", secret_key="SK", project_id="0a1b",
@@ -35,9 +49,12 @@ class Session:
         security_token: the security token that belongs to temporary keys.
         username: the IAM user, with ``password``; instead of AK/SK.
         account: the account (Keystone: domain) of that user; by default the user's name.
-        project_id: the project; by default the one named like the region.
+        project_id: the project; by default the one named ``project_name``.
+        project_name: the project's name; by default the region's. A sub-project's is
+            ``<region>_<name>``.
         region_name: the region, such as ``"cn-north-4"`` or ``"eu-de"``; ``region`` is
             another spelling of it.
+        config_file: a ``config.json`` to take all of this from.
         modelarts_endpoint: the address of ModelArts, with or without ``https://``; by
             default that of :meth:`set_endpoint`, of the environment, of the token's catalog,
             or of the region.
@@ -54,13 +71,13 @@ class Session:
 
     Raises:
         InvalidArgument: an argument is wrong.
-        CredentialsNotFound: nothing says who you are.
+        CredentialsNotFound: nothing says who you are; it says where was looked.
+        ConfigurationError: something that says who you are cannot be used.
 
     Source: *ModelArts SDK Reference*, "Session Authentication".
     """
 
-    _shared: ClassVar[Dict[str, str]] = {}
-    _shared_region: ClassVar[Optional[str]] = None
+    _shared: ClassVar[Dict[str, Optional[str]]] = {}
 
     def __init__(
         self,
@@ -73,7 +90,9 @@ class Session:
         username: Optional[str] = None,
         password: Optional[str] = None,
         account: Optional[str] = None,
+        project_name: Optional[str] = None,
         region: Optional[str] = None,
+        config_file: Optional[str] = None,
         modelarts_endpoint: Optional[str] = None,
         iam_endpoint: Optional[str] = None,
         obs_endpoint: Optional[str] = None,
@@ -84,36 +103,44 @@ class Session:
         cert: Union[None, str, Tuple[str, str]] = None,
         clock: Optional[Clock] = None,
     ) -> None:
-        self._credentials = _credentials(
-            access_key, secret_key, security_token, username, password, account
-        )
-        self.region_name: Optional[str] = (
-            _text("region_name", region_name) or _text("region", region) or self._shared_region
-        )
-        self._project_id = _text("project_id", project_id)
-        self._endpoints = {**endpoints.from_environment(os.environ), **self._shared}
-        given = {"modelarts": modelarts_endpoint, "iam": iam_endpoint, "obs": obs_endpoint}
-        for service, value in given.items():
-            if value is not None:
-                self._endpoints[service] = endpoints.normalize(service, value)
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
             raise InvalidArgument("timeout", timeout, "a number of seconds above 0")
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InvalidArgument("retries", retries, "a whole number from 0 on")
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        self._settings = {
+        self.clock = clock or Clock()
+        environ = dict(os.environ)
+        region_name = text("region_name", region_name) or text("region", region)
+        given = Arguments(
+            keys={
+                "access_key": access_key,
+                "secret_key": secret_key,
+                "security_token": security_token,
+            },
+            user={"username": username, "password": password, "account": account},
+            project_id=text("project_id", project_id),
+            project_name=text("project_name", project_name),
+            region_name=region_name,
+            config_file=config_file,
+            endpoints={
+                "modelarts": modelarts_endpoint,
+                "iam": iam_endpoint,
+                "obs": obs_endpoint,
+            },
+            shared=self._shared,
+        )
+        self._resolved = resolve(given, environ, self.clock)
+        bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
+        self._settings: Dict[str, Any] = {
             "timeout": timeout,
             "retries": retries,
             "proxies": proxies,
             "verify": bundle if verify is True and bundle else verify,
             "cert": cert,
         }
-        self._environ = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
-        self.clock = clock or Clock()
-        self._lock = RLock()
-        self._client: Optional[ServiceClient] = None
-        self._transport: Optional[Transport] = None
-        self._authorizer: Optional[Authorizer] = None
+        self._proxy_environ = {k: v for k, v in environ.items() if k.lower().endswith("_proxy")}
+        self._lock = ForkSafeLock()
+        self._parts: Optional[_Parts] = None
+        self._local_root: Optional[str] = None
 
     @classmethod
     def set_endpoint(
@@ -134,9 +161,14 @@ class Session:
         Source: *ModelArts SDK Reference*, "Session Authentication".
         """
         given = {"modelarts": modelarts_endpoint, "iam": iam_endpoint, "obs": obs_endpoint}
-        said = {s: endpoints.normalize(s, value) for s, value in given.items() if value is not None}
+        said: Dict[str, Optional[str]] = {
+            service: normalize(service, value)
+            for service, value in given.items()
+            if value is not None
+        }
+        if region_name is not None:
+            said["region_name"] = text("region_name", region_name)
         Session._shared = {**Session._shared, **said}
-        Session._shared_region = _text("region_name", region_name) or Session._shared_region
 
     @classmethod
     def local(cls, root: Optional[str] = None, stay: bool = False) -> "Session":
@@ -156,7 +188,7 @@ class Session:
         from modelarts.local.discovery import connect
 
         found = connect(root, stay)
-        return cls(
+        session = cls(
             access_key=found["access_key"],
             secret_key=found["secret_key"],
             project_id=found["project_id"],
@@ -166,41 +198,54 @@ class Session:
             obs_endpoint=found["obs_endpoint"],
             proxies={},
         )
+        session._local_root = found["root"]
+        sources = session._resolved.sources
+        sources.update(dict.fromkeys(sources, "local service of " + found["root"]))
+        return session
+
+    # Who -----------------------------------------------------------------------------------
 
     @property
     def access_key(self) -> Optional[str]:
-        """The access key, or None in a session with a password."""
-        return self._credentials.access_key if isinstance(self._credentials, AccessKey) else None
+        """The access key; with a password or a token, that of temporary keys from IAM.
+
+        The first read of it then asks IAM, as do :attr:`secret_key` and
+        :attr:`security_token`; they are renewed before they expire.
+        """
+        return self._get_parts().identity.keys().access_key
 
     @property
     def secret_key(self) -> Optional[str]:
-        """The secret key, or None in a session with a password."""
-        return self._credentials.secret_key if isinstance(self._credentials, AccessKey) else None
+        """The secret key that belongs to :attr:`access_key`."""
+        return self._get_parts().identity.keys().secret_key
 
     @property
     def security_token(self) -> Optional[str]:
-        """The security token of temporary keys, or None."""
-        keys = self._credentials
-        return keys.security_token if isinstance(keys, AccessKey) else None
-
-    @property
-    def project_id(self) -> str:
-        """The project's id; where it was not given, looked up by the region's name, once.
-
-        Raises:
-            ConfigurationError: there is no such project, or no region to look it up by.
-        """
-        if self._project_id is None:
-            with self._lock:
-                if self._project_id is None:
-                    self._project_id = self._find_project()
-        return self._project_id
+        """The security token of temporary keys; None with permanent ones."""
+        return self._get_parts().identity.keys().security_token
 
     @property
     def user_id(self) -> Optional[str]:
         """The user's id as IAM tells it with a token; None in a session with AK/SK."""
-        token = self._token()
+        token = self._get_parts().identity.token()
         return token.user_id if token is not None else None
+
+    @property
+    def region_name(self) -> Optional[str]:
+        """The region; None where nothing names one."""
+        return self._resolved.region_name
+
+    @property
+    def project_id(self) -> str:
+        """The project's id; where it was not given, looked up by its name, once.
+
+        Raises:
+            ConfigurationError: there is no such project, or no name to look it up by.
+        """
+        known = self._resolved.project_id
+        return known if known is not None else self._get_parts().identity.project_id()
+
+    # Where ---------------------------------------------------------------------------------
 
     @property
     def modelarts_endpoint(self) -> str:
@@ -209,40 +254,31 @@ class Session:
         Raises:
             ConfigurationError: nothing says where it is. So do the other two.
         """
-        return self._endpoint("modelarts")
+        return self._get_parts().identity.endpoint("modelarts")
 
     @property
     def iam_endpoint(self) -> str:
         """The address of IAM."""
-        return self._endpoint("iam")
+        return self._get_parts().identity.endpoint("iam")
 
     @property
     def obs_endpoint(self) -> str:
         """The address of OBS; with the local service a ``file:`` URL."""
-        return self._endpoint("obs")
+        return self._get_parts().identity.endpoint("obs")
+
+    # What it does --------------------------------------------------------------------------
 
     @property
     def client(self) -> "ServiceClient":
         """What calls ModelArts for this session."""
-        if self._client is None:
-            from modelarts.http.client import ServiceClient
-
-            with self._lock:
-                if self._client is None:
-                    self._client = ServiceClient(
-                        self._get_transport(),
-                        self._get_authorizer(),
-                        lambda: self._endpoint("modelarts"),
-                        lambda: self.project_id,
-                    )
-        return self._client
+        return self._get_parts().client
 
     def request(
         self,
         method: str,
         path: str,
         query: Optional[Mapping[str, object]] = None,
-        body: Union[None, bytes, str, Mapping[str, Any]] = None,
+        body: Union[bytes, str, Mapping[str, Any], None] = None,
         headers: Optional[Mapping[str, str]] = None,
     ) -> Any:
         """Call any ModelArts path, authorized, and answer its parsed JSON (None if empty).
@@ -250,24 +286,49 @@ class Session:
         >>> session.request("GET", "/v1/%s/visualization-jobs" % session.project_id,
         ...                 query={"per_page": 5})                        # doctest: +SKIP
 
-        Raises:
-            ApiError: the service refused.
-            TransportError: no answer, or none that can be read.
-        """
-        from urllib.parse import quote
+        Args:
+            path: from ``/v1/…`` on; a query in it is understood too.
+            query: the query's parameters; a list as a value repeats its name.
+            body: a text or bytes as they are to be sent, or what is to be sent as JSON.
+            headers: further headers; they are signed too.
 
-        if not isinstance(path, str) or not path.startswith("/") or "?" in path or "#" in path:
-            raise InvalidArgument("path", path, "a path that starts with '/', without a query")
-        given = {str(name): str(value) for name, value in (query or {}).items()}
-        encoded = quote(path, safe="/%~!$&'()*+,;=:@")
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+            ApiError: the service refused.
+            TransportError: no answer, or none that is JSON.
+        """
+        if not isinstance(method, str) or not method.isalpha():
+            raise InvalidArgument("method", method, "an HTTP method, such as 'GET'")
+        if not isinstance(path, str) or not path.startswith("/") or "#" in path or path[:2] == "//":
+            raise InvalidArgument("path", path, "a path that starts with one '/'")
+        import re
+        from urllib.parse import parse_qsl, quote
+
+        bare, _, in_path = path.partition("?")
+        pairs = parse_qsl(in_path, keep_blank_values=True)
+        for name, value in (query or {}).items():
+            values = value if isinstance(value, (list, tuple)) else (value,)
+            pairs.extend((str(name), _query_value(one)) for one in values if one is not None)
+        # What is encoded stays so; a percent sign that encodes nothing is one itself.
+        bare = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", bare)
+        encoded = quote(bare, safe="/%~!$&'()*+,;=:@")
         method = method.upper()
-        return self.client.call("%s %s" % (method, path), method, encoded, given, body, headers)
+        return self.client.call("%s %s" % (method, bare), method, encoded, pairs, body, headers)
+
+    def explain(self) -> "Explanation":
+        """What this session goes by, and whether it works: every source, and each service tried.
+
+        Print it, or see ``modelarts whoami``. Secrets are shown as their last four characters.
+        """
+        from modelarts.explanation import explain
+
+        return explain(self)
 
     def close(self) -> None:
         """Close the connections. A call made later opens new ones."""
         with self._lock:
-            if self._transport is not None:
-                self._transport.close()
+            if self._parts is not None:
+                self._parts.transport.close()
 
     def __enter__(self) -> "Session":
         return self
@@ -281,127 +342,84 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        mode = "AK/SK" if isinstance(self._credentials, AccessKey) else "password"
         return "Session(region_name=%r, project_id=%r, credentials='%s from %s')" % (
             self.region_name,
-            self._project_id,
-            mode,
-            self._credentials.source,
+            self._resolved.project_id,
+            self.mode,
+            self._resolved.sources["credentials"],
         )
 
-    def _endpoint(self, service: str) -> str:
-        found = self._endpoints.get(service)
-        if found is None:
-            found = self._from_catalog(service) or endpoints.of_region(service, self.region_name)
-            self._endpoints[service] = found
-        return found
-
-    def _from_catalog(self, service: str) -> Optional[str]:
-        token = self._token() if service != "iam" else None
-        if token is None:
-            return None
-        from modelarts.auth.iam import catalog_endpoint
-
-        url = catalog_endpoint(token.catalog, service, self.region_name)
-        return endpoints.normalize(service, url) if url else None
-
-    def _find_project(self) -> str:
-        token = self._token()
-        if token is not None:
-            if token.project_id is None:
-                raise ConfigurationError("the token is good for no project; give project_id=")
-            return token.project_id
-        if not self.region_name:
-            raise ConfigurationError("no project and no region: give project_id= or region_name=")
-        from modelarts.auth import iam
-
-        return iam.find_project(
-            self._get_transport(), self._endpoint("iam"), self._get_authorizer(), self.region_name
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # What is unpickled elsewhere finds its own credentials again; nothing secret travels.
+        if self._local_root is not None:
+            return Session.local, (self._local_root,)
+        known = self._resolved
+        if known.sources["credentials"].startswith(ARGUMENTS):
+            raise TypeError(
+                "this session's %s was given as an argument, and secrets are not pickled. Let the "
+                "worker make its own: Session() finds credentials in the environment" % self.mode
+            )
+        settings = dict(self._settings)
+        settings.update(
+            project_id=known.project_id,
+            project_name=known.project_name,
+            region_name=known.region_name,
+            config_file=known.found.config_file,
         )
+        for service, address in known.endpoints.items():
+            settings[service + "_endpoint"] = address
+        return _again, (settings,)
 
-    def _login(self) -> "Token":
-        from modelarts.auth import iam
+    @property
+    def mode(self) -> str:
+        """How the session shows who you are: ``"AK/SK"``, ``"password"`` or ``"token"``."""
+        kind = type(self._resolved.found.credentials)
+        return {AccessKey: "AK/SK", Password: "password", GivenToken: "token"}[kind]
 
-        assert isinstance(self._credentials, Password)
-        if self._project_id is not None:
-            scope = {"id": self._project_id}
-        elif self.region_name:
-            scope = {"name": self.region_name}
-        else:
-            raise ConfigurationError("no project and no region: give project_id= or region_name=")
-        return iam.login(self._get_transport(), self._endpoint("iam"), self._credentials, scope)
+    def _get_parts(self) -> "_Parts":
+        if self._parts is None:
+            with self._lock:
+                if self._parts is None:
+                    self._parts = self._put_together()
+        return self._parts
 
-    def _token(self) -> "Optional[Token]":
-        from modelarts.auth.authorizers import TokenAuthorizer
+    def _put_together(self) -> "_Parts":
+        from modelarts import __version__
+        from modelarts.auth.identity import Identity
+        from modelarts.http.client import ServiceClient
+        from modelarts.http.proxies import Proxies
+        from modelarts.http.retry import Retry
+        from modelarts.http.transport import Transport
 
-        authorizer = self._get_authorizer()
-        return authorizer.token() if isinstance(authorizer, TokenAuthorizer) else None
-
-    def _get_authorizer(self) -> "Authorizer":
-        with self._lock:
-            if self._authorizer is None:
-                from modelarts.auth.authorizers import KeyAuthorizer, TokenAuthorizer
-
-                if isinstance(self._credentials, AccessKey):
-                    self._authorizer = KeyAuthorizer(self._credentials)
-                else:
-                    self._authorizer = TokenAuthorizer(self._login, self.clock)
-            return self._authorizer
-
-    def _get_transport(self) -> "Transport":
-        with self._lock:
-            if self._transport is None:
-                from modelarts import __version__
-                from modelarts.http.proxies import Proxies
-                from modelarts.http.retry import Retry
-                from modelarts.http.transport import Transport
-
-                settings: Dict[str, Any] = dict(self._settings)
-                self._transport = Transport(
-                    retry=Retry(settings.pop("retries")),
-                    proxies=Proxies(settings.pop("proxies"), self._environ),
-                    clock=self.clock,
-                    user_agent="modelarts-python/" + __version__,
-                    **settings,
-                )
-            return self._transport
-
-
-def _credentials(
-    access_key: Optional[str],
-    secret_key: Optional[str],
-    security_token: Optional[str],
-    username: Optional[str],
-    password: Optional[str],
-    account: Optional[str],
-) -> Union[AccessKey, Password]:
-    keys = {"access_key": access_key, "secret_key": secret_key, "security_token": security_token}
-    user = {"username": username, "password": password, "account": account}
-    by_keys = any(value is not None for value in keys.values())
-    by_password = any(value is not None for value in user.values())
-    if by_keys and by_password:
-        raise ConfigurationError(
-            "give access_key and secret_key, or username and password, not both"
+        settings = dict(self._settings)
+        transport = Transport(
+            retry=Retry(settings.pop("retries")),
+            proxies=Proxies(settings.pop("proxies"), self._proxy_environ),
+            clock=self.clock,
+            user_agent="modelarts-python/" + __version__,
+            **settings,
         )
-    if not by_keys and not by_password:
-        raise CredentialsNotFound(
-            "no credentials: give Session(access_key=, secret_key=, project_id=, region_name=) or "
-            "Session(username=, password=, region_name=), or use Session.local()"
+        identity = Identity(self._resolved, transport, self.clock)
+        client = ServiceClient(
+            transport,
+            identity.authorizer,
+            lambda: identity.endpoint("modelarts"),
+            identity.project_id,
         )
-    needed = ("access_key", "secret_key") if by_keys else ("username", "password")
-    given = keys if by_keys else user
-    for name in needed:
-        if given[name] is None:
-            other = needed[1 - needed.index(name)]
-            raise CredentialsNotFound("%s is missing; it belongs to %s" % (name, other))
-    if by_keys:
-        return AccessKey(access_key or "", secret_key or "", security_token)
-    if account is None:
-        return Password(username or "", password or "")
-    return Password(username or "", password or "", account)
+        return _Parts(transport, identity, client)
 
 
-def _text(argument: str, value: Optional[str]) -> Optional[str]:
-    if value is not None and (not isinstance(value, str) or not value.strip("\r\n\t ") == value):
-        raise InvalidArgument(argument, value, "a text without blanks around it")
-    return value or None
+class _Parts(NamedTuple):
+    """What talks; made at the first call, so that making a session imports none of it."""
+
+    transport: "Transport"
+    identity: "Identity"
+    client: "ServiceClient"
+
+
+def _again(settings: Dict[str, Any]) -> Session:
+    return Session(**settings)
+
+
+def _query_value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,1 +1,44 @@
-"""Who you are: credentials, signatures, and tokens from IAM."""
+"""Who you are: credentials, signatures, and tokens from IAM.
+
+:func:`add_provider` is how a platform has its own place for credentials looked at.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelarts.auth.chain import add_provider, remove_provider
+    from modelarts.auth.credentials import AccessKey, Found, GivenToken, Password
+    from modelarts.auth.providers import NotHere, Provider, Surroundings
+
+__all__ = [
+    "AccessKey",
+    "Found",
+    "GivenToken",
+    "NotHere",
+    "Password",
+    "Provider",
+    "Surroundings",
+    "add_provider",
+    "remove_provider",
+]
+
+_HOMES = {
+    "AccessKey": "credentials",
+    "Found": "credentials",
+    "GivenToken": "credentials",
+    "NotHere": "providers",
+    "Password": "credentials",
+    "Provider": "providers",
+    "Surroundings": "providers",
+    "add_provider": "chain",
+    "remove_provider": "chain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: every session needs some of this package, none all of it.
+    if name not in _HOMES:
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    from importlib import import_module
+
+    return getattr(import_module("modelarts.auth." + _HOMES[name]), name)

@@ -1,19 +1,58 @@
 """How a request shows who sends it: signed with AK/SK, or with a token from IAM."""
 
-from threading import Lock
-from typing import TYPE_CHECKING, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar
 
 from modelarts.auth import signer
 from modelarts.auth.credentials import AccessKey
 from modelarts.clock import Clock
+from modelarts.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token
 
-__all__ = ["Authorizer", "KeyAuthorizer", "TokenAuthorizer"]
+__all__ = ["Authorizer", "KeyAuthorizer", "Renewed", "TokenAuthorizer"]
 
-#: A token is not used in its last seconds: it might end on the way.
+#: Seconds before its end in which a token or a key is not used any more: it might end on the way.
 _MARGIN = 120
+
+_T = TypeVar("_T", "AccessKey", "Token")
+
+
+class Renewed(Generic[_T]):
+    """Something with an ``expires_at``, fetched when first needed and again before it ends.
+
+    However many threads ask, one of them fetches.
+    """
+
+    def __init__(self, fetch: Callable[[], _T], clock: Clock, first: Optional[_T] = None) -> None:
+        from cachetools import TLRUCache
+
+        self._fetch: Callable[[], _T] = fetch
+        self._lock = ForkSafeLock()
+        self._cache: TLRUCache[str, _T] = TLRUCache(maxsize=1, ttu=_useful_until, timer=clock.time)
+        if first is not None:
+            self._cache["it"] = first
+
+    def get(self) -> _T:
+        """The current one."""
+        with self._lock:
+            current: Optional[_T] = self._cache.get("it")
+            if current is None:
+                current = self._fetch()
+                # One that ends within the margin is not kept, but used this once.
+                self._cache["it"] = current
+            return current
+
+    def forget(self, refused: _T) -> None:
+        """Fetch another one next time, unless another thread has done so already."""
+        with self._lock:
+            if self._cache.get("it") is refused:
+                del self._cache["it"]
+
+
+def _useful_until(key: str, value: _T, now: float) -> float:
+    ends = value.expires_at
+    return float("inf") if ends is None else ends - _MARGIN
 
 
 class Authorizer:
@@ -25,72 +64,63 @@ class Authorizer:
 
     def authorize(
         self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
-    ) -> str:
-        """Add headers; answers a mark of what was used, for :meth:`renew`."""
+    ) -> object:
+        """Add headers; answers what was used, for :meth:`renew`."""
         raise TypeError("%s authorizes nothing" % type(self).__name__)
 
-    def renew(self, mark: str) -> bool:
+    def renew(self, used: object) -> bool:
         """After a 401: whether there is something fresh to try once more with."""
         return False
 
 
 class KeyAuthorizer(Authorizer):
-    """Signs with AK/SK; with temporary keys their security token is signed too."""
+    """Signs with AK/SK; with temporary keys their security token is signed too.
 
-    def __init__(self, credentials: AccessKey) -> None:
-        self.credentials = credentials
+    Args:
+        keys: answers the keys that are good now.
+    """
+
+    def __init__(self, keys: Callable[[], AccessKey]) -> None:
+        self._keys = keys
 
     def authorize(
         self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
-    ) -> str:
+    ) -> object:
         """Sign this attempt at ``now``."""
-        keys = self.credentials
+        keys = self._keys()
         headers["X-Sdk-Date"] = signer.sdk_date(now)
         if keys.security_token is not None:
             headers["X-Security-Token"] = keys.security_token
         headers["Authorization"] = signer.sign(
             method, path, query, headers, body, keys.access_key, keys.secret_key
         )
-        return keys.access_key
+        return keys
 
 
 class TokenAuthorizer(Authorizer):
-    """Sends a token, fetched when first needed and again before it expires.
+    """Sends a token.
 
-    However many threads ask, one of them fetches.
+    Args:
+        tokens: where it comes from.
+        renewable: whether a refused one can be replaced.
     """
 
     sort_parameter = "sort_by"
 
-    def __init__(self, fetch: "Callable[[], Token]", clock: Clock) -> None:
-        from cachetools import TLRUCache
-
-        self._fetch = fetch
-        self._lock = Lock()
-        self._cache: TLRUCache[str, Token] = TLRUCache(
-            maxsize=1, ttu=lambda key, token, now: token.expires_at - _MARGIN, timer=clock.time
-        )
-
-    def token(self) -> "Token":
-        """The token, fetched if there is none that is still good."""
-        with self._lock:
-            token: Optional[Token] = self._cache.get("token")
-            if token is None:
-                token = self._cache["token"] = self._fetch()
-            return token
+    def __init__(self, tokens: "Renewed[Token]", renewable: bool = True) -> None:
+        self.tokens = tokens
+        self._renewable = renewable
 
     def authorize(
         self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
-    ) -> str:
+    ) -> object:
         """Send the token along."""
-        value = self.token().value
-        headers["X-Auth-Token"] = value
-        return value
+        token = self.tokens.get()
+        headers["X-Auth-Token"] = token.value
+        return token
 
-    def renew(self, mark: str) -> bool:
-        """Forget the refused token, unless another thread has replaced it already."""
-        with self._lock:
-            token = self._cache.get("token")
-            if token is not None and token.value == mark:
-                del self._cache["token"]
-        return True
+    def renew(self, used: object) -> bool:
+        """Have the refused token replaced: its user's password or roles were changed."""
+        if self._renewable:
+            self.tokens.forget(used)  # type: ignore[arg-type] # what authorize() answered
+        return self._renewable

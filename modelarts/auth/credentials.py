@@ -4,13 +4,13 @@ A credential is checked when it is made; its repr shows no secret, and it cannot
 """
 
 import re
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
 import attr
 
 from modelarts.errors import InvalidArgument
 
-__all__ = ["AccessKey", "Password"]
+__all__ = ["AccessKey", "Credentials", "Found", "GivenToken", "Password", "to_seconds"]
 
 _BLANK = re.compile(r"[\x00-\x20\x7f]|[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -54,6 +54,9 @@ class _Unpicklable:
 class AccessKey(_Unpicklable):
     """An access key and its secret key (AK/SK); a security token with temporary ones.
 
+    Attributes:
+        expires_at: when temporary keys end, in seconds since the epoch; None for others.
+
     Raises:
         InvalidArgument: a key is empty, or has blanks or line breaks.
     """
@@ -61,7 +64,7 @@ class AccessKey(_Unpicklable):
     access_key: str = attr.ib(validator=_key)
     secret_key: str = attr.ib(validator=_key, repr=False)
     security_token: Optional[str] = attr.ib(default=None, validator=_optional_key, repr=False)
-    source: str = attr.ib(default="arguments", kw_only=True)
+    expires_at: Optional[float] = attr.ib(default=None, kw_only=True)
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -77,4 +80,51 @@ class Password(_Unpicklable):
     account: str = attr.ib(
         default=attr.Factory(lambda self: self.username, takes_self=True), validator=_name
     )
-    source: str = attr.ib(default="arguments", kw_only=True)
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class GivenToken(_Unpicklable):
+    """A token that somebody else fetched; it is used as it is, and cannot be renewed.
+
+    Raises:
+        InvalidArgument: it is empty, or has blanks or line breaks.
+    """
+
+    token: str = attr.ib(validator=_key, repr=False)
+
+
+Credentials = Union[AccessKey, Password, GivenToken]
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
+class Found:
+    """What one source says: credentials, and what else it knows.
+
+    Attributes:
+        source: where it was found, in words: ``"environment HUAWEICLOUD_SDK_*"``.
+        project_id: the project's id, if the source names it.
+        project_name: or its name: the region's, or ``<region>_<name>`` of a sub-project.
+        endpoints: ``modelarts``, ``iam`` and ``obs``, those that the source names.
+        config_file: the file that was asked for by name, so that another process can find it.
+        renew: answers fresh keys; called shortly before temporary ones expire.
+    """
+
+    credentials: Credentials
+    source: str
+    project_id: Optional[str] = None
+    project_name: Optional[str] = None
+    region_name: Optional[str] = None
+    endpoints: Mapping[str, str] = attr.Factory(dict)
+    config_file: Optional[str] = None
+    renew: Optional[Callable[[], AccessKey]] = None
+
+
+def to_seconds(text: Optional[str]) -> Optional[float]:
+    """Seconds since the epoch of a time as IAM writes it, such as
+    ``2020-01-04T09:05:22.701000Z``; None for none. Raises ValueError for anything else."""
+    if text is None:
+        return None
+    from calendar import timegm
+    from time import strptime
+
+    return float(timegm(strptime(text[:19], "%Y-%m-%dT%H:%M:%S")))

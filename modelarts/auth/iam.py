@@ -4,20 +4,18 @@ Source: *Identity and Access Management — API Reference*.
 """
 
 import json
-from calendar import timegm
-from time import strptime
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import attr
 
 from modelarts.auth.authorizers import Authorizer
-from modelarts.auth.credentials import Password
+from modelarts.auth.credentials import AccessKey, Password, to_seconds
 from modelarts.auth.signer import canonical_query
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.answers import read_json
 from modelarts.http.transport import Request, Transport
 
-__all__ = ["Token", "catalog_endpoint", "find_project", "login"]
+__all__ = ["Token", "catalog_endpoint", "find_project", "inspect", "login", "temporary_keys"]
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -25,12 +23,12 @@ class Token:
     """A token and what IAM says with it.
 
     Attributes:
-        expires_at: seconds since the epoch.
+        expires_at: seconds since the epoch; None where it is not known.
         project_id: the project it is good for; None for an unscoped one.
     """
 
     value: str = attr.ib(repr=False)
-    expires_at: float
+    expires_at: Optional[float]
     project_id: Optional[str]
     user_id: Optional[str]
     catalog: Sequence[Mapping[str, Any]] = attr.ib(default=(), repr=False)
@@ -68,26 +66,77 @@ def login(
         operation=operation,
     )
     response = transport.send(request)
-    answer = read_json(response, request)
-    value = response.headers.get("X-Subject-Token")
+    return _token(response.headers.get("X-Subject-Token"), read_json(response, request), request)
+
+
+def inspect(transport: Transport, endpoint: str, value: str) -> Token:
+    """What IAM says of a token: ``GET /v3/auth/tokens`` ("Verifying a Token").
+
+    Raises:
+        AuthenticationFailed: it is unknown or has expired.
+        TransportError: no answer, or none that can be read.
+    """
+    request = Request(
+        "GET",
+        endpoint,
+        "/v3/auth/tokens",
+        headers={"X-Auth-Token": value, "X-Subject-Token": value},
+        operation="verify the token",
+    )
+    return _token(value, read_json(transport.send(request), request), request)
+
+
+def temporary_keys(
+    transport: Transport, endpoint: str, token: Token, seconds: int = 24 * 3600
+) -> AccessKey:
+    """Temporary keys for what wants a signature, such as OBS, in exchange for a token:
+    ``POST /v3.0/OS-CREDENTIAL/securitytokens`` ("Obtaining a Temporary Access Key").
+
+    Args:
+        seconds: how long they are to be good, 900 to 86400.
+    """
+    identity = {"methods": ["token"], "token": {"duration_seconds": seconds}}
+    request = Request(
+        "POST",
+        endpoint,
+        "/v3.0/OS-CREDENTIAL/securitytokens",
+        headers={"X-Auth-Token": token.value},
+        body=json.dumps({"auth": {"identity": identity}}).encode("utf-8"),
+        operation="obtain temporary keys",
+    )
+    answer = read_json(transport.send(request), request)
+    try:
+        said = answer["credential"]
+        return AccessKey(
+            said["access"],
+            said["secret"],
+            said["securitytoken"],
+            expires_at=to_seconds(said["expires_at"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise TransportError(
+            "%s answered keys that cannot be read" % endpoint, endpoint, request.operation
+        ) from None
+
+
+def _token(value: Optional[str], answer: Any, request: Request) -> Token:
     try:
         token = answer["token"]
-        expires_at = float(timegm(strptime(token["expires_at"][:19], "%Y-%m-%dT%H:%M:%S")))
         if not value:
             raise KeyError("X-Subject-Token")
         return Token(
             value,
-            expires_at,
+            to_seconds(token["expires_at"]),
             (token.get("project") or {}).get("id"),
             (token.get("user") or {}).get("id"),
             token.get("catalog") or (),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TransportError(
-            "%s answered a token that cannot be read (%s: %s)"
-            % (endpoint, type(error).__name__, error),
-            endpoint,
-            operation,
+            "%s answered a token that cannot be read (%s)"
+            % (request.endpoint, type(error).__name__),
+            request.endpoint,
+            request.operation,
         ) from None
 
 
@@ -106,10 +155,15 @@ def find_project(transport: Transport, endpoint: str, authorizer: Authorizer, na
         operation="look up project %s" % name,
     )
     answer = read_json(transport.send(request, authorizer), request)
-    projects: List[Dict[str, Any]] = answer.get("projects") or []
-    for project in projects:
-        if project.get("name") == name and project.get("id"):
-            return str(project["id"])
+    projects: List[Dict[str, Any]] = (answer or {}).get("projects") or []
+    found = [str(one["id"]) for one in projects if one.get("name") == name and one.get("id")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigurationError(
+            "%s knows %d projects named %r (%s); give project_id="
+            % (endpoint, len(found), name, ", ".join(found))
+        )
     raise ConfigurationError(
         "%s knows no project named %r that is yours; give project_id=" % (endpoint, name)
     )

@@ -44,6 +44,43 @@ class Iam:
         response.headers["X-Subject-Token"] = value
         return response
 
+    def show_token(self, request: Request) -> Response:
+        """``GET /v3/auth/tokens``: what the token in ``X-Subject-Token`` is good for."""
+        self._authentication.caller(request)
+        caller = self._authentication.token(request.headers.get("X-Subject-Token", ""))
+        assert caller.expires_at is not None
+        return json_response({"token": self._token(caller.project_id, caller.expires_at)})
+
+    def create_keys(self, request: Request) -> Response:
+        """``POST /v3.0/OS-CREDENTIAL/securitytokens``: temporary keys for a token."""
+        caller = self._authentication.caller(request)
+        if caller.expires_at is None:
+            raise IamFailure(403, "Forbidden", "Temporary keys are given for a token only.")
+        asked = _at(request.get_json(silent=True), "auth", "identity", "token", "duration_seconds")
+        seconds = 900 if asked is None else asked
+        if type(seconds) is not int or not 900 <= seconds <= 86400:
+            raise IamFailure(400, "Bad Request", "duration_seconds must be from 900 to 86400")
+        keys = self._authentication.temporary_keys(caller, seconds)
+        credential = {
+            "access": keys.access_key,
+            "secret": keys.secret_key,
+            "securitytoken": keys.security_token,
+            "expires_at": _when(keys.expires_at),
+        }
+        return json_response({"credential": credential}, 201)
+
+    def versions(self, request: Request) -> Response:
+        """``GET /v3`` and ``GET /``: how Keystone clients find their way."""
+        version = {
+            "id": "v3.6",
+            "status": "stable",
+            "links": [{"rel": "self", "href": self._base_url + "/v3/"}],
+            "media-types": [],
+        }
+        if request.path == "/":
+            return json_response({"versions": {"values": [version]}}, 300)
+        return json_response({"version": version})
+
     def projects(self, request: Request) -> Response:
         """``GET /v3/projects[?name=…]``: the caller's projects."""
         self._authentication.caller(request)

@@ -1,0 +1,119 @@
+"""Who a session is, as it turns out when services are asked: token, keys, project, addresses.
+
+Each is asked for when it is first needed, by one thread, and kept for as long as it is good.
+"""
+
+from typing import TYPE_CHECKING, Callable, Optional
+
+from modelarts import endpoints
+from modelarts.auth import iam
+from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
+from modelarts.auth.credentials import AccessKey, GivenToken
+from modelarts.auth.resolve import Resolved
+from modelarts.clock import Clock
+from modelarts.errors import ConfigurationError
+from modelarts.locks import ForkSafeLock
+
+if TYPE_CHECKING:
+    from modelarts.auth.iam import Token
+    from modelarts.http.transport import Transport
+
+__all__ = ["Identity"]
+
+
+class Identity:
+    """What the resolved settings come to.
+
+    Args:
+        resolved: the settings; what is found out is written into it.
+    """
+
+    def __init__(self, resolved: Resolved, transport: "Transport", clock: Clock) -> None:
+        self._resolved = resolved
+        self._transport = transport
+        self._lock = ForkSafeLock()
+        credentials = resolved.found.credentials
+        self._tokens: Optional[Renewed[Token]] = None
+        self.authorizer: Authorizer
+        if isinstance(credentials, AccessKey):
+            renew = resolved.found.renew
+            self.keys: Callable[[], AccessKey] = (
+                (lambda: credentials) if renew is None else Renewed(renew, clock, credentials).get
+            )
+            self.authorizer = KeyAuthorizer(self.keys)
+        else:
+            self._tokens = Renewed(self._login, clock)
+            self.keys = Renewed(self._exchange, clock).get
+            self.authorizer = TokenAuthorizer(
+                self._tokens, renewable=not isinstance(credentials, GivenToken)
+            )
+
+    def token(self) -> "Optional[Token]":
+        """The token that is good now; None in a session with AK/SK."""
+        return self._tokens.get() if self._tokens is not None else None
+
+    def project_id(self) -> str:
+        """The project's id, looked up by its name where it was not given.
+
+        Raises:
+            ConfigurationError: there is no such project, more than one, or no name.
+        """
+        with self._lock:
+            if self._resolved.project_id is None:
+                self._resolved.project_id = self._find_project()
+            return self._resolved.project_id
+
+    def endpoint(self, service: str) -> str:
+        """The address of ``modelarts``, ``iam`` or ``obs``.
+
+        Raises:
+            ConfigurationError: nothing says where it is.
+        """
+        known = self._resolved.endpoints.get(service)
+        if known is not None:
+            return known
+        found = self._from_catalog(service)
+        source = "the token's catalog"
+        if found is None:
+            found = endpoints.of_region(service, self._resolved.region_name)
+            source = "the region's pattern"
+        self._resolved.sources[service] = source
+        self._resolved.endpoints[service] = found
+        return found
+
+    def _from_catalog(self, service: str) -> Optional[str]:
+        token = self.token() if service != "iam" else None
+        if token is None:
+            return None
+        name = "object" if service == "obs" else service
+        url = iam.catalog_endpoint(token.catalog, name, self._resolved.region_name)
+        return endpoints.normalize(service, url) if url else None
+
+    def _find_project(self) -> str:
+        token = self.token()
+        if token is not None and token.project_id is not None:
+            return token.project_id
+        name = self._resolved.project_name
+        if not name:
+            raise ConfigurationError("no project and no region: give project_id= or region_name=")
+        return iam.find_project(self._transport, self.endpoint("iam"), self.authorizer, name)
+
+    def _login(self) -> "Token":
+        known = self._resolved
+        credentials = known.found.credentials
+        endpoint = self.endpoint("iam")
+        if isinstance(credentials, GivenToken):
+            return iam.inspect(self._transport, endpoint, credentials.token)
+        assert not isinstance(credentials, AccessKey)
+        if known.project_id is not None:
+            scope = {"id": known.project_id}
+        elif known.project_name:
+            scope = {"name": known.project_name}
+        else:
+            raise ConfigurationError("no project and no region: give project_id= or region_name=")
+        return iam.login(self._transport, endpoint, credentials, scope)
+
+    def _exchange(self) -> AccessKey:
+        token = self.token()
+        assert token is not None
+        return iam.temporary_keys(self._transport, self.endpoint("iam"), token)

@@ -1,0 +1,111 @@
+"""Temporary keys of the agency of an Elastic Cloud Server, from its metadata service.
+
+Source: *Elastic Cloud Server — User Guide*, "Metadata": a token first, and without one where
+the server's metadata service knows none.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+from modelarts.auth.credentials import AccessKey, Found, to_seconds
+from modelarts.auth.providers import NotHere, Provider, Surroundings
+from modelarts.clock import Clock
+from modelarts.errors import ConfigurationError, TransportError
+
+__all__ = ["EcsMetadata"]
+
+_ENDPOINT = "http://169.254.169.254"
+_TIMEOUT = 1.0
+_TOKEN_SECONDS = "21600"
+#: What the firmware of such a server says it is.
+_VENDORS = ("huawei", "openstack")
+
+
+class EcsMetadata(Provider):
+    """The keys of the agency that the server runs with; only looked for on such a server.
+
+    ``MODELARTS_METADATA_ENDPOINT`` names another address; ``off`` has it not asked.
+    """
+
+    name = "ECS metadata"
+
+    def load(self, surroundings: Surroundings) -> Found:
+        """What the metadata service answers."""
+        endpoint = surroundings.environ.get("MODELARTS_METADATA_ENDPOINT")
+        if endpoint == "off":
+            raise NotHere("MODELARTS_METADATA_ENDPOINT is off")
+        if not endpoint and not _may_exist():
+            raise NotHere("this machine is no Elastic Cloud Server")
+        address, clock = endpoint or _ENDPOINT, surroundings.clock
+        return Found(
+            credentials=_fetch(address, clock),
+            source=self.name,
+            renew=lambda: _fetch(address, clock),
+        )
+
+
+def _fetch(endpoint: str, clock: Clock) -> AccessKey:
+    """Fresh temporary keys.
+
+    Raises:
+        NotHere: nothing answers, or the server has no agency.
+        ConfigurationError: the answer cannot be read.
+    """
+    from modelarts.http.proxies import Proxies
+    from modelarts.http.retry import Retry
+    from modelarts.http.transport import Request, Transport
+
+    transport = Transport(
+        timeout=_TIMEOUT,
+        retry=Retry(0),
+        proxies=Proxies({}, {}),
+        verify=True,
+        cert=None,
+        clock=clock,
+        user_agent="modelarts-python",
+    )
+    headers: Dict[str, str] = {}
+    operation = "ask for the server's keys"
+    try:
+        wish = {"X-Metadata-Token-Ttl-Seconds": _TOKEN_SECONDS}
+        path = "/meta-data/latest/api/token"
+        token = transport.send(Request("PUT", endpoint, path, headers=wish, operation=operation))
+        if token.status_code == 200:
+            headers["X-Metadata-Token"] = token.body.decode("ascii", "replace").strip()
+        answer = transport.send(
+            Request(
+                "GET",
+                endpoint,
+                "/openstack/latest/securitykey",
+                headers=headers,
+                operation=operation,
+            )
+        )
+    except TransportError as error:
+        raise NotHere("%s does not answer (%s)" % (endpoint, type(error).__name__)) from None
+    finally:
+        transport.close()
+    if answer.status_code != 200:
+        raise NotHere("%s answers HTTP %d; has it an agency?" % (endpoint, answer.status_code))
+    try:
+        said: Any = json.loads(answer.body)["credential"]
+        return AccessKey(
+            said["access"],
+            said["secret"],
+            said["securitytoken"],
+            expires_at=to_seconds(said.get("expires_at")),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise ConfigurationError("%s answers keys that cannot be read" % endpoint) from None
+
+
+def _may_exist() -> bool:
+    for name in ("sys_vendor", "product_name", "chassis_asset_tag"):
+        try:
+            text = Path("/sys/class/dmi/id", name).read_text().lower()
+        except OSError:
+            continue
+        if any(vendor in text for vendor in _VENDORS):
+            return True
+    return False

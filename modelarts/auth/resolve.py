@@ -1,0 +1,170 @@
+"""Which settings a session goes by, and where each of them came from.
+
+All of it is decided when the session is made, and nothing is asked of any service here.
+"""
+
+from typing import Dict, Mapping, Optional, Tuple, Union
+
+import attr
+
+from modelarts import endpoints
+from modelarts.auth.credentials import AccessKey, Found, Password
+from modelarts.auth.environment import project_id, region_name
+from modelarts.clock import Clock
+from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
+
+__all__ = ["ARGUMENTS", "Arguments", "Resolved", "resolve", "text"]
+
+ARGUMENTS = "arguments"
+_SET_ENDPOINT = "Session.set_endpoint"
+_SERVICES = ("modelarts", "iam", "obs")
+
+
+@attr.s(slots=True, auto_attribs=True, kw_only=True)
+class Arguments:
+    """What was given to the session.
+
+    Attributes:
+        keys: access_key, secret_key, security_token.
+        user: username, password, account.
+        endpoints: modelarts, iam, obs.
+        shared: the endpoints of ``Session.set_endpoint``, and its ``region_name``.
+    """
+
+    keys: Dict[str, Optional[str]] = attr.ib(repr=False)
+    user: Dict[str, Optional[str]] = attr.ib(repr=False)
+    project_id: Optional[str]
+    project_name: Optional[str]
+    region_name: Optional[str]
+    config_file: Optional[str]
+    endpoints: Mapping[str, Optional[str]]
+    shared: Mapping[str, Optional[str]]
+
+
+@attr.s(slots=True, auto_attribs=True, kw_only=True)
+class Resolved:
+    """What was decided. ``sources`` says in words where each came from."""
+
+    found: Found
+    project_id: Optional[str]
+    project_name: Optional[str]
+    region_name: Optional[str]
+    endpoints: Dict[str, str]
+    sources: Dict[str, str]
+
+
+def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resolved:
+    """Decide.
+
+    Raises:
+        InvalidArgument: an argument is wrong.
+        CredentialsNotFound: nothing says who you are.
+        ConfigurationError: something that says it cannot be used.
+    """
+    found = _of_arguments(given.keys, given.user, environ)
+    if found is None:
+        from modelarts.auth.chain import find
+        from modelarts.auth.providers import Surroundings
+
+        found = find(Surroundings.of_this_process(given.config_file, clock))
+    sources = {"credentials": found.source}
+
+    def first(what: str, *options: Tuple[Optional[str], str]) -> Optional[str]:
+        for value, source in options:
+            if value:
+                sources[what] = source
+                return value
+        return None
+
+    region = first(
+        "region_name",
+        (given.region_name, ARGUMENTS),
+        (given.shared.get("region_name"), _SET_ENDPOINT),
+        (found.region_name, found.source),
+        (region_name(environ), "environment"),
+    )
+    # An id never wins over a name that was said by somebody closer.
+    named = given.project_name or found.project_name
+    project = first(
+        "project",
+        (given.project_id, ARGUMENTS),
+        (None if given.project_name else found.project_id, found.source),
+        (None if named else project_id(environ), "environment"),
+    )
+    if project is None:
+        source = ARGUMENTS if given.project_name else found.source
+        sources["project"] = "by its name, " + source if named else "by the region's name"
+    variables = endpoints.from_environment(environ)
+    addresses = {}
+    for service in _SERVICES:
+        value = given.endpoints.get(service)
+        # A file that was asked for comes before the environment, other sources after it.
+        asked_for = found.config_file is not None
+        address = first(
+            service,
+            (None if value is None else endpoints.normalize(service, value), ARGUMENTS),
+            (given.shared.get(service), _SET_ENDPOINT),
+            (found.endpoints.get(service) if asked_for else None, found.source),
+            (variables.get(service), "environment"),
+            (found.endpoints.get(service), found.source),
+        )
+        if address is not None:
+            addresses[service] = address
+    return Resolved(
+        found=found,
+        project_id=project,
+        project_name=named or region,
+        region_name=region,
+        endpoints=addresses,
+        sources=sources,
+    )
+
+
+def text(argument: str, value: Optional[str]) -> Optional[str]:
+    """A text without blanks around it; None for none.
+
+    Raises:
+        InvalidArgument: it has some, or is no text.
+    """
+    if value is not None and (not isinstance(value, str) or value.strip() != value):
+        raise InvalidArgument(argument, value, "a text without blanks around it")
+    return value or None
+
+
+def _of_arguments(
+    keys: Dict[str, Optional[str]], user: Dict[str, Optional[str]], environ: Mapping[str, str]
+) -> Optional[Found]:
+    """The credentials that were given; a half that was not is taken from ``MODELARTS_*``."""
+    by_keys = any(value is not None for value in keys.values())
+    if not by_keys and all(value is None for value in user.values()):
+        return None
+    if by_keys and any(value is not None for value in user.values()):
+        raise ConfigurationError(
+            "give access_key and secret_key, or username and password, not both"
+        )
+    needed = ("access_key", "secret_key") if by_keys else ("username", "password")
+    given = keys if by_keys else user
+    # A security token of the environment belongs to the keys there, not to two given ones.
+    whole = None not in [given[name] for name in needed]
+    filled = dict(given)
+    for name, value in given.items():
+        if value is None and not (whole and name == "security_token"):
+            filled[name] = environ.get("MODELARTS_" + name.upper()) or None
+    for name in needed:
+        if filled[name] is None:
+            other = needed[1 - needed.index(name)]
+            raise CredentialsNotFound(
+                "%s is missing; it belongs to %s" % (name, other),
+                (("environment", "MODELARTS_%s is not set" % name.upper()),),
+            )
+    credentials: Union[AccessKey, Password]
+    if by_keys:
+        credentials = AccessKey(
+            filled["access_key"] or "", filled["secret_key"] or "", filled["security_token"]
+        )
+    else:
+        username = filled["username"] or ""
+        account = username if filled["account"] is None else filled["account"]
+        credentials = Password(username, filled["password"] or "", account)
+    both = "arguments and environment MODELARTS_*"
+    return Found(credentials=credentials, source=ARGUMENTS if filled == given else both)

@@ -1,0 +1,593 @@
+"""Where a session finds out who you are: each source, and each way that it can be broken."""
+
+import http.server
+import json
+import os
+import threading
+import warnings
+
+import pytest
+
+from modelarts import auth
+from modelarts.auth import AccessKey, Found, NotHere, Password, Provider
+from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
+from modelarts.session import Session
+
+FLAT = {
+    "access_key": "AK",
+    "secret_key": "SK-of-the-file",
+    "project_id": "p",
+    "region": "cn-east-3",
+}
+CLOUDS = """
+clouds:
+  otc:
+    region_name: eu-de
+    auth:
+      auth_url: https://iam.eu-de.otc.t-systems.com/v3
+      username: ann
+      password: secret of the clouds
+      project_name: eu-de_research
+      user_domain_name: OTC00000000001
+"""
+KEYS_CLOUD = """
+clouds:
+  keys: {region_name: eu-de, auth: {ak: AK, sk: SK-of-the-cloud, project_id: p}}
+"""
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """A home and a working directory with nothing in them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def place(home, monkeypatch):
+    """Puts variables and files in place."""
+
+    def put(environ=None, files=None):
+        for name, value in (environ or {}).items():
+            monkeypatch.setenv(name, value.format(home=home))
+        for name, content in (files or {}).items():
+            path = home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content if isinstance(content, str) else json.dumps(content))
+            path.chmod(0o600)
+
+    return put
+
+
+# Each source ------------------------------------------------------------------------------
+
+SOURCES = {
+    "MODELARTS_* keys": (
+        {
+            "MODELARTS_ACCESS_KEY": "AK",
+            "MODELARTS_SECRET_KEY": "SK",
+            "MODELARTS_SECURITY_TOKEN": "ST",
+            "MODELARTS_PROJECT_ID": "p",
+            "MODELARTS_REGION_NAME": "cn-north-4",
+        },
+        {},
+        ("environment MODELARTS_*", "AK/SK", "p", "cn-north-4", None),
+    ),
+    "MODELARTS_* password": (
+        {
+            "MODELARTS_USERNAME": "ann",
+            "MODELARTS_PASSWORD": "pw",
+            "MODELARTS_ACCOUNT": "company",
+            "MODELARTS_REGION": "cn-north-4",
+        },
+        {},
+        ("environment MODELARTS_*", "password", None, "cn-north-4", None),
+    ),
+    "HUAWEICLOUD_SDK_*": (
+        {
+            "HUAWEICLOUD_SDK_AK": "AK",
+            "HUAWEICLOUD_SDK_SK": "SK",
+            "HUAWEICLOUD_SDK_PROJECT_ID": "p",
+            "REGION_NAME": "cn-north-1",
+        },
+        {},
+        ("environment HUAWEICLOUD_SDK_*", "AK/SK", "p", "cn-north-1", None),
+    ),
+    "a training container": (
+        {
+            "S3_ACCESS_KEY_ID": "AK",
+            "S3_SECRET_ACCESS_KEY": "SK",
+            "S3_ENDPOINT": "https://obs.cn-south-1.myhuaweicloud.com",
+            "MA_APIGW_ENDPOINT": "https://modelarts.cn-south-1.myhuaweicloud.com",
+            "PROJECT_ID": "p",
+        },
+        {},
+        (
+            "environment S3_*",
+            "AK/SK",
+            "p",
+            "cn-south-1",
+            "https://modelarts.cn-south-1.myhuaweicloud.com",
+        ),
+    ),
+    "OS_* password": (
+        {
+            "OS_AUTH_URL": "https://iam.eu-de.otc.t-systems.com/v3",
+            "OS_USERNAME": "ann",
+            "OS_PASSWORD": "pw",
+            "OS_USER_DOMAIN_NAME": "OTC1",
+            "OS_PROJECT_NAME": "eu-de_research",
+        },
+        {},
+        ("environment OS_*", "password", None, "eu-de", None),
+    ),
+    "OS_* token": (
+        {"OS_AUTH_URL": "https://iam.example.com:5000/v3", "OS_TOKEN": "t", "OS_PROJECT_ID": "p"},
+        {},
+        ("environment OS_*", "token", "p", None, None),
+    ),
+    "config.json, flat": (
+        {},
+        {".modelarts/config.json": FLAT},
+        ("{home}/.modelarts/config.json", "AK/SK", "p", "cn-east-3", None),
+    ),
+    "config.json, iam_config and the other spellings": (
+        {},
+        {
+            ".modelarts/config.json": {
+                "iam_config": {
+                    "access_Key": "AK",
+                    "access_Key_Secret": "SK",
+                    "project_id": "p",
+                    "region_name": "r-1",
+                },
+                "modelarts_endpoint": "modelarts.private.example.com",
+            }
+        },
+        (
+            "{home}/.modelarts/config.json",
+            "AK/SK",
+            "p",
+            "r-1",
+            "https://modelarts.private.example.com",
+        ),
+    ),
+    "config.json, ak and sk": (
+        {},
+        {".modelarts/config.json": {"ak": "AK", "sk": "SK", "region": "cn-east-3"}},
+        ("{home}/.modelarts/config.json", "AK/SK", None, "cn-east-3", None),
+    ),
+    "config.json, a password": (
+        {},
+        {
+            ".modelarts/config.json": {
+                "account": "company",
+                "username": "ann",
+                "password": "pw",
+                "region_name": "cn-east-3",
+            }
+        },
+        ("{home}/.modelarts/config.json", "password", None, "cn-east-3", None),
+    ),
+    "MODELARTS_CONFIG": (
+        {"MODELARTS_CONFIG": "{home}/mine.json", "HUAWEICLOUD_SDK_AK": "x"},
+        {"mine.json": FLAT},
+        ("{home}/mine.json", "AK/SK", "p", "cn-east-3", None),
+    ),
+    "Huawei Cloud's credentials": (
+        {"MODELARTS_REGION_NAME": "cn-north-4"},
+        {".huaweicloud/credentials": "[basic]\nak = AK\nsk = S%K\nproject_id = p\n"},
+        ("{home}/.huaweicloud/credentials", "AK/SK", "p", "cn-north-4", None),
+    ),
+    "clouds.yaml, the one that OS_CLOUD names": (
+        {"OS_CLOUD": "otc"},
+        {".config/openstack/clouds.yaml": CLOUDS + "  other: {}\n"},
+        ("{home}/.config/openstack/clouds.yaml, cloud otc", "password", None, "eu-de", None),
+    ),
+    "clouds.yaml, its only one, with keys": (
+        {},
+        {"clouds.yaml": KEYS_CLOUD},
+        ("{home}/clouds.yaml, cloud keys", "AK/SK", "p", "eu-de", None),
+    ),
+    "clouds.yaml and secure.yaml": (
+        {"OS_CLOUD": "otc"},
+        {
+            "clouds.yaml": CLOUDS.replace("      password: secret of the clouds\n", ""),
+            "secure.yaml": "clouds: {otc: {auth: {password: hidden}}}",
+        },
+        ("{home}/clouds.yaml, cloud otc", "password", None, "eu-de", None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(SOURCES))
+def test_each_source_is_found_and_named(place, home, name):
+    environ, files, (source, mode, project_id, region, endpoint) = SOURCES[name]
+    place(environ, files)
+    session = Session()
+    assert session._resolved.sources["credentials"] == source.format(home=home)
+    assert (session.mode, session.region_name) == (mode, region)
+    assert session._resolved.project_id == project_id
+    if endpoint is not None:
+        assert session.modelarts_endpoint == endpoint
+
+
+ORDER = [
+    "MODELARTS_CONFIG",
+    "MODELARTS_* keys",
+    "HUAWEICLOUD_SDK_*",
+    "a training container",
+    "OS_* password",
+    "config.json, flat",
+    "Huawei Cloud's credentials",
+    "clouds.yaml, its only one, with keys",
+]
+
+
+@pytest.mark.parametrize("first", range(len(ORDER)))
+def test_of_several_sources_the_first_in_order_wins(place, home, first):
+    for name in reversed(ORDER[first:]):
+        place(*SOURCES[name][:2])
+    found = Session()._resolved.sources["credentials"]
+    assert found == SOURCES[ORDER[first]][2][0].format(home=home)
+
+
+def test_an_argument_wins_over_everything(place):
+    place(*SOURCES["MODELARTS_* keys"][:2])
+    session = Session(access_key="mine", secret_key="mine-too", project_id="q", region="r-2")
+    assert (session.access_key, session.security_token) == ("mine", None)
+    assert (session.project_id, session.region_name) == ("q", "r-2")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"access_key": "mine"}, ("mine", "SK", "ST")),
+        ({"project_id": "q", "region_name": "r-2"}, ("AK", "SK", "ST")),
+    ],
+)
+def test_what_arguments_leave_open_comes_from_the_environment(place, given, expected):
+    place(*SOURCES["MODELARTS_* keys"][:2])
+    session = Session(**given)
+    assert (session.access_key, session.secret_key, session.security_token) == expected
+    assert session.project_id == given.get("project_id", "p")
+
+
+def test_a_password_may_stay_in_the_environment(place):
+    place({"MODELARTS_PASSWORD": "pw"})
+    session = Session(username="ann", region_name="eu-de")
+    assert session._resolved.found.credentials == Password("ann", "pw", "ann")
+
+
+def test_a_project_that_was_named_wins_over_an_id_of_the_environment(place):
+    place(*SOURCES["MODELARTS_* keys"][:2])
+    session = Session(project_name="cn-north-4_team")
+    assert session._resolved.project_id is None
+    assert session._resolved.project_name == "cn-north-4_team"
+
+
+# Each way that one can be broken ----------------------------------------------------------
+
+BROKEN = {
+    "half of the variables": (
+        {"MODELARTS_ACCESS_KEY": "AK"},
+        {},
+        "environment: MODELARTS_ACCESS_KEY is there and MODELARTS_SECRET_KEY is not; "
+        "give both or neither",
+    ),
+    "the other half": (
+        {"HUAWEICLOUD_SDK_SK": "SK"},
+        {},
+        "environment: HUAWEICLOUD_SDK_SK is there and HUAWEICLOUD_SDK_AK is not; "
+        "give both or neither",
+    ),
+    "half of S3": (
+        {"S3_ACCESS_KEY_ID": "AK"},
+        {},
+        "environment: S3_ACCESS_KEY_ID is there and S3_SECRET_ACCESS_KEY is not; "
+        "give both or neither",
+    ),
+    "half of OS": (
+        {"OS_USERNAME": "ann", "OS_AUTH_URL": "https://iam.example.com"},
+        {},
+        "environment OS_*: username is there and password is not; give both or neither",
+    ),
+    "no way to Keystone": (
+        {"OS_USERNAME": "ann", "OS_PASSWORD": "secret!"},
+        {},
+        "environment OS_*: neither an auth URL nor a region is there",
+    ),
+    "a line break in a key": (
+        {"MODELARTS_ACCESS_KEY": "AK", "MODELARTS_SECRET_KEY": "secret!\n"},
+        {},
+        "environment MODELARTS_*: secret_key: a text of printable ASCII characters without "
+        "blanks or line breaks; its value is not shown",
+    ),
+    "no such config file": (
+        {"MODELARTS_CONFIG": "{home}/none.json"},
+        {},
+        "{home}/none.json: there is no such file",
+    ),
+    "a config file that says nothing": (
+        {"MODELARTS_CONFIG": "{home}/mine.json"},
+        {"mine.json": {"project_id": "p"}},
+        "{home}/mine.json: it has neither access_key nor username",
+    ),
+    "no JSON": (
+        {},
+        {".modelarts/config.json": '{\n"secret_key": "secret!"'},
+        "{home}/.modelarts/config.json is not JSON (line 2)",
+    ),
+    "no JSON object": (
+        {},
+        {".modelarts/config.json": '["secret!"]'},
+        "{home}/.modelarts/config.json is not a JSON object",
+    ),
+    "a number for a key": (
+        {},
+        {".modelarts/config.json": {"access_key": "AK", "secret_key": 5}},
+        "{home}/.modelarts/config.json: secret_key is not a text",
+    ),
+    "half of a file": (
+        {},
+        {".modelarts/config.json": {"access_key": "AK"}},
+        "{home}/.modelarts/config.json: access_key is there and secret_key is not; "
+        "give both or neither",
+    ),
+    "no INI": (
+        {},
+        {".huaweicloud/credentials": "ak = secret!"},
+        "{home}/.huaweicloud/credentials is not an INI file (MissingSectionHeaderError)",
+    ),
+    "half of an INI": (
+        {},
+        {".huaweicloud/credentials": "[basic]\nsk = secret!"},
+        "{home}/.huaweicloud/credentials: sk is there and ak is not; give both or neither",
+    ),
+    "no YAML": (
+        {},
+        {"clouds.yaml": "clouds:\n  a: [secret!"},
+        "{home}/clouds.yaml is not YAML at line 2",
+    ),
+    "a cloud that is not there": (
+        {"OS_CLOUD": "otc"},
+        {"clouds.yaml": KEYS_CLOUD},
+        "OS_CLOUD is otc; {home}/clouds.yaml has keys",
+    ),
+    "no clouds": (
+        {"OS_CLOUD": "otc"},
+        {},
+        "OS_CLOUD is otc, and there is no clouds.yaml",
+    ),
+    "a wrong endpoint": (
+        {"MODELARTS_ENDPOINT": "ftp://x", "HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "s"},
+        {},
+        "modelarts_endpoint: an address such as 'https://modelarts.eu-de.otc.t-systems.com'; "
+        "got 'ftp://x'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_a_broken_source_is_an_error_that_names_it_and_shows_no_secret(place, home, name):
+    environ, files, sentence = BROKEN[name]
+    place(environ, files)
+    # What comes later would do, and must not be fallen through to.
+    if "clouds.yaml" not in files and "OS_CLOUD" not in environ:
+        place({}, {"clouds.yaml": KEYS_CLOUD})
+    with pytest.raises((ConfigurationError, InvalidArgument)) as caught:
+        Session()
+    assert str(caught.value) == sentence.format(home=home)
+    assert "secret!" not in repr(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_an_error(place, home):
+    (home / ".modelarts" / "config.json").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"config\.json cannot be read: Is a directory"):
+        Session()
+
+
+def test_keys_and_a_password_are_not_given_both():
+    with pytest.raises(ConfigurationError, match="not both"):
+        Session(access_key="a", secret_key="s", username="ann", password="pw")
+
+
+def test_a_half_that_is_nowhere_is_an_error():
+    with pytest.raises(CredentialsNotFound, match="secret_key is missing; it belongs to"):
+        Session(access_key="a")
+
+
+def test_where_nothing_is_the_error_says_what_was_looked_at(home):
+    with pytest.raises(CredentialsNotFound) as caught:
+        Session()
+    assert dict(caught.value.tried) == {
+        "config_file= or MODELARTS_CONFIG": "not given",
+        "environment MODELARTS_*": "neither MODELARTS_ACCESS_KEY nor MODELARTS_USERNAME is set",
+        "environment HUAWEICLOUD_SDK_*": "HUAWEICLOUD_SDK_AK is not set",
+        "environment S3_*": "S3_ACCESS_KEY_ID is not set",
+        "environment OS_*": "OS_USERNAME is not set, nor OS_TOKEN",
+        "~/.modelarts/config.json": "there is no such file",
+        "~/.huaweicloud/credentials": "there is no such file",
+        "clouds.yaml": "there is no such file",
+        "ECS metadata": "MODELARTS_METADATA_ENDPOINT is off",
+    }
+    for name, reason in caught.value.tried:
+        assert "%s: %s" % (name, reason) in str(caught.value)
+
+
+def test_a_file_with_secrets_that_others_can_read_draws_one_warning(place, home):
+    place({}, {".modelarts/config.json": FLAT})
+    path = home / ".modelarts" / "config.json"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Session()
+    path.chmod(0o644)
+    with pytest.warns(UserWarning, match="others can read it: chmod 600 " + str(path)):
+        Session()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Session()
+
+
+# ECS metadata -----------------------------------------------------------------------------
+
+
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """The metadata service of a server; ``token`` is None where it knows no tokens."""
+
+    token = "metadata-token"
+    status = 200
+    expires_at = "2099-01-01T00:00:00.000000Z"
+    given = 0
+
+    def do_PUT(self):
+        ok = self.token is not None and self.headers["X-Metadata-Token-Ttl-Seconds"].isdigit()
+        self._answer(200 if ok else 405, (self.token or "").encode())
+
+    def do_GET(self):
+        if self.headers.get("X-Metadata-Token") != self.token:
+            return self._answer(401, b"")
+        type(self).given += 1
+        keys = {
+            "access": "ECS%d" % self.given,
+            "secret": "secret-of-the-server",
+            "securitytoken": "token-of-the-server",
+            "expires_at": self.expires_at,
+        }
+        self._answer(self.status, json.dumps({"credential": keys}).encode())
+
+    def _answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def metadata(home, monkeypatch):
+    handler = type("Handler", (Metadata,), {})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        endpoint = "http://127.0.0.1:%d" % server.server_port
+        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", endpoint)
+        handler.endpoint = endpoint
+        yield handler
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("token", ["metadata-token", None])
+def test_a_server_with_an_agency_has_temporary_keys_with_and_without_a_token(metadata, token):
+    metadata.token = token
+    session = Session(region_name="cn-north-4", project_id="p")
+    assert session._resolved.sources["credentials"] == "ECS metadata"
+    assert (session.access_key, session.security_token) == ("ECS1", "token-of-the-server")
+
+
+def test_temporary_keys_are_renewed_before_they_expire(metadata, clock):
+    clock.now = 4070908000.0  # 800 seconds before 2099
+    session = Session(region_name="cn-north-4", project_id="p", clock=clock)
+    assert session.access_key == session.access_key == "ECS1"
+    clock.now += 750
+    metadata.expires_at = "2099-02-01T00:00:00.000000Z"
+    assert session.access_key == session.access_key == "ECS2"
+
+
+def test_a_server_without_an_agency_says_so(metadata):
+    metadata.status = 404
+    with pytest.raises(CredentialsNotFound, match="answers HTTP 404; has it an agency"):
+        Session()
+
+
+def test_a_metadata_service_that_is_not_there_costs_no_more_than_its_timeout(home, monkeypatch):
+    monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(CredentialsNotFound, match="does not answer"):
+        Session()
+
+
+# A place of one's own ---------------------------------------------------------------------
+
+
+class Platform(Provider):
+    name = "my platform"
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def load(self, surroundings):
+        assert surroundings.environ["HOME"] == os.environ["HOME"]
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def platform():
+    yield lambda answer, **where: auth.add_provider(Platform(answer), **where)
+    auth.remove_provider("my platform")
+
+
+PLATFORMS = Found(credentials=AccessKey("PLATFORM", "secret"), source="my platform")
+
+
+def test_a_platform_plugs_in_its_own_place(home, platform, place):
+    platform(PLATFORMS)
+    assert Session().access_key == "PLATFORM"
+    place(*SOURCES["config.json, flat"][:2])
+    assert Session().access_key == "AK"
+    platform(PLATFORMS, before="~/.modelarts/config.json")
+    assert Session().access_key == "PLATFORM"
+    auth.remove_provider("my platform")
+    assert Session().access_key == "AK"
+
+
+def test_a_platform_that_has_nothing_is_among_what_was_tried(home, platform):
+    platform(NotHere("no platform here"))
+    with pytest.raises(CredentialsNotFound, match="my platform: no platform here"):
+        Session()
+
+
+def test_what_is_no_provider_or_no_place_is_refused():
+    with pytest.raises(InvalidArgument, match="provider"):
+        auth.add_provider(object())
+    with pytest.raises(InvalidArgument, match="before: one of 'config_file= or"):
+        auth.add_provider(Platform(PLATFORMS), before="breakfast")
+
+
+# Where the services are -------------------------------------------------------------------
+
+
+def test_a_session_keeps_the_endpoints_that_were_set_when_it_was_made(home):
+    keys = {"access_key": "AK", "secret_key": "SK", "project_id": "p"}
+    Session.set_endpoint(modelarts_endpoint="one.example.com", region_name="r-1")
+    first = Session(**keys)
+    Session.set_endpoint(modelarts_endpoint="https://two.example.com:8443/v1")
+    second = Session(**keys, iam_endpoint="iam.example.com/v3")
+    assert first.modelarts_endpoint == "https://one.example.com"
+    assert second.modelarts_endpoint == "https://two.example.com:8443"
+    assert (first.region_name, second.region_name) == ("r-1", "r-1")
+    assert second.iam_endpoint == "https://iam.example.com"
+
+
+def test_an_endpoint_comes_from_the_nearest_that_names_it(place):
+    keys = {"access_key": "AK", "secret_key": "SK", "region_name": "cn-north-4"}
+    assert Session(**keys).modelarts_endpoint == "https://modelarts.cn-north-4.myhuaweicloud.com"
+    place({"MA_APIGW_ENDPOINT": "https://container.example.com"})
+    assert Session(**keys).modelarts_endpoint == "https://container.example.com"
+    place({"MODELARTS_ENDPOINT": "https://environment.example.com"})
+    assert Session(**keys).modelarts_endpoint == "https://environment.example.com"
+    Session.set_endpoint(modelarts_endpoint="set.example.com")
+    assert Session(**keys).modelarts_endpoint == "https://set.example.com"
+    argument = Session(**keys, modelarts_endpoint="http://argument.example.com")
+    assert argument.modelarts_endpoint == "http://argument.example.com"
+
+
+def test_a_region_without_a_known_address_says_what_to_give():
+    session = Session(access_key="AK", secret_key="SK", region_name="my-cloud")
+    with pytest.raises(ConfigurationError, match=r"give modelarts_endpoint= or call Session\.set"):
+        _ = session.modelarts_endpoint
