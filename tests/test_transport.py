@@ -364,6 +364,23 @@ def test_a_clock_is_corrected_once_and_no_more(wire, session, clock):
     assert len(wire.calls) == 2
 
 
+def test_a_clock_that_is_set_right_later_is_believed_again(wire, session, clock):
+    """The warning asks for just that, and a session may live for weeks."""
+    true = clock.now + 1200
+
+    def gateway(request):
+        dated = request.headers["X-Sdk-Date"]
+        right = signer.sdk_date(true - 900) <= dated <= signer.sdk_date(true + 900)
+        return 200 if right else 401, {"Date": formatdate(true, usegmt=True)}, "{}"
+
+    wire.add_callback(responses.GET, URL + PATH, callback=gateway)
+    made = session()
+    assert made.request("GET", PATH) == {}
+    clock.now = true
+    assert made.request("GET", PATH) == {}
+    assert len(wire.calls) == 4
+
+
 def test_a_request_on_its_way_profits_when_another_finds_the_clock_off(wire, session, clock):
     """Both were dated by the wrong clock; neither may fail for it."""
     made = session()

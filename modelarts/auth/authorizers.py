@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar
 
 from modelarts.auth import signer
 from modelarts.auth.credentials import AccessKey
-from modelarts.clock import Clock
 from modelarts.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -22,14 +21,21 @@ class Renewed(Generic[_T]):
     """Something with an ``expires_at``, fetched when first needed and again before it ends.
 
     However many threads ask, one of them fetches.
+
+    Args:
+        fetch: answers a fresh one.
+        now: the time by the clock that ``expires_at`` goes by, in seconds since the epoch.
+        first: one that is there already.
     """
 
-    def __init__(self, fetch: Callable[[], _T], clock: Clock, first: Optional[_T] = None) -> None:
+    def __init__(
+        self, fetch: Callable[[], _T], now: Callable[[], float], first: Optional[_T] = None
+    ) -> None:
         from cachetools import TLRUCache
 
         self._fetch: Callable[[], _T] = fetch
         self._lock = ForkSafeLock()
-        self._cache: TLRUCache[str, _T] = TLRUCache(maxsize=1, ttu=_useful_until, timer=clock.time)
+        self._cache: TLRUCache[str, _T] = TLRUCache(maxsize=1, ttu=_useful_until, timer=now)
         if first is not None:
             self._cache["it"] = first
 

@@ -66,6 +66,8 @@ def login(
         operation=operation,
     )
     response = transport.send(request)
+    # When a token ends is told by the service's clock.
+    transport.learn_skew(response)
     return _token(response.headers.get("X-Subject-Token"), read_json(response, request), request)
 
 

@@ -33,17 +33,21 @@ class Identity:
         self._transport = transport
         self._lock = ForkSafeLock()
         credentials = resolved.found.credentials
+
+        def now() -> float:
+            return clock.time() + transport.skew
+
         self._tokens: Optional[Renewed[Token]] = None
         self.authorizer: Authorizer
         if isinstance(credentials, AccessKey):
             renew = resolved.found.renew
             self.keys: Callable[[], AccessKey] = (
-                (lambda: credentials) if renew is None else Renewed(renew, clock, credentials).get
+                (lambda: credentials) if renew is None else Renewed(renew, now, credentials).get
             )
             self.authorizer = KeyAuthorizer(self.keys)
         else:
-            self._tokens = Renewed(self._login, clock)
-            self.keys = Renewed(self._exchange, clock).get
+            self._tokens = Renewed(self._login, now)
+            self.keys = Renewed(self._exchange, now).get
             self.authorizer = TokenAuthorizer(
                 self._tokens, renewable=not isinstance(credentials, GivenToken)
             )

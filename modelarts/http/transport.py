@@ -153,13 +153,18 @@ class Transport:
 
         A gateway refuses a date some 15 minutes off; the ``Date`` of its answer is its own.
         """
+        self.learn_skew(response)
+        return self._skew != used  # also where another thread found it meanwhile
+
+    def learn_skew(self, response: Response) -> None:
+        """Take note of how far this machine's clock is off the service's, with one warning."""
+        date = _date_of(response)
+        skew = 0.0 if date is None else date - self._clock.time()
+        if abs(skew) < _SKEW_THAT_MATTERS:
+            return
         with self._lock:
-            if self._skew != used:
-                return True  # another thread found it meanwhile
-            date = _date_of(response)
-            skew = 0.0 if date is None else date - self._clock.time()
-            if used or abs(skew) < _SKEW_THAT_MATTERS:
-                return False
+            if self._skew:
+                return
             self._skew = skew
         _LOG.warning(
             "this machine's clock is %d seconds %s; requests are dated by the service's from "
@@ -167,7 +172,6 @@ class Transport:
             abs(skew),
             "behind" if skew > 0 else "ahead",
         )
-        return True
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""
