@@ -65,7 +65,10 @@ def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
     for service, names in ENVIRONMENT.items():
         for name in names:
             if environ.get(name):
-                found[service] = normalize(service, environ[name])
+                try:
+                    found[service] = normalize(service, environ[name])
+                except InvalidArgument as error:
+                    raise ConfigurationError("environment: %s: %s" % (name, error)) from None
                 break
     return found
 

@@ -114,9 +114,11 @@ class TransportError(ModelArtsError, ConnectionError):
         operation: what was being done, such as ``"create visualization job"``.
         sent: False where it is certain that the request never left, so that nothing
             can have happened.
+        permanent: True where sending it again cannot help.
     """
 
     sent = True
+    permanent = False
 
     def __init__(self, message: str, address: str = "", operation: str = "") -> None:
         super().__init__("%s: %s" % (operation, message) if operation else message)
@@ -152,6 +154,7 @@ class ApiError(ModelArtsError):
         request_id: the gateway's id of this request, for a support ticket; or None.
         operation: what was being done, such as ``"stop visualization job"``.
         attempts: how often the request was sent.
+        hint: what to do next, where that is known; else None.
         body: the answer as text.
         headers: the answer's headers, without cookies and tokens.
         is_success: always False, as in the documented failure dicts.
@@ -171,13 +174,19 @@ class ApiError(ModelArtsError):
         body: str = "",
         headers: Optional[Mapping[str, str]] = None,
         attempts: int = 1,
+        hint: Optional[str] = None,
     ) -> None:
         said = " ".join(part for part in (error_code, error_msg) if part)
-        message = "HTTP %d: %s" % (status_code, said or reason or "no explanation")
+        said = (said or reason or "no explanation").rstrip(".")
+        message = "HTTP %d: %s" % (status_code, said)
         if operation:
             message = "%s: %s" % (operation, message)
         if request_id:
             message += " (request id %s)" % request_id
+        if attempts > 1:
+            message += " (attempt %d)" % attempts
+        if hint:
+            message += ". Next: " + hint
         super().__init__(message)
         self.status_code = status_code
         self.error_code = error_code
@@ -188,6 +197,7 @@ class ApiError(ModelArtsError):
         self.body = body
         self.headers: Mapping[str, str] = dict(headers or {})
         self.attempts = attempts
+        self.hint = hint
 
     @property
     def status(self) -> int:

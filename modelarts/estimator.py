@@ -92,7 +92,8 @@ class VisualizationJob:
         Raises:
             InvalidArgument: an argument is wrong; nothing was sent.
             ApiError: the service refused, e.g. :class:`~modelarts.errors.QuotaExceeded`.
-            TransportError: no answer.
+            AmbiguousCreate: the answer was lost, and it cannot be told whether there is a job.
+            TransportError: no answer, and nothing was created.
         """
         return cls(session=session)._create(
             train_url, job_name, job_desc, job_type, auto_stop, flavor
@@ -177,9 +178,9 @@ class VisualizationJob:
         Raises:
             JobStateError: it does not run.
         """
-        from modelarts.jobs import api
+        from modelarts.jobs import once
 
-        api.stop(self._client(), self._known_id())
+        once.stop(self._client(), self._known_id())
         self._forget()
         return self
 
@@ -189,9 +190,9 @@ class VisualizationJob:
         Raises:
             JobStateError: it is not stopped.
         """
-        from modelarts.jobs import api
+        from modelarts.jobs import once
 
-        api.restart(self._client(), self._known_id())
+        once.restart(self._client(), self._known_id())
         self._forget()
         self._restarted = True
         return self
@@ -488,9 +489,9 @@ class VisualizationJob:
         specification = arguments.flavor(flavor)
         if specification is not None:
             body["flavor"] = specification
-        from modelarts.jobs import api
+        from modelarts.jobs import once
 
-        answer = api.create(self._client(), body)
+        answer = once.create(self._client(), body, unique=job_name is None)
         job = type(self)(self.session)
         # What was sent is known as well; the details are fetched for what is in neither.
         job._learn({**body, **answer}, complete=False)

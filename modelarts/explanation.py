@@ -99,7 +99,7 @@ def explain(session: "Session") -> Explanation:
         region_name=resolved.region_name,
         region_source=resolved.sources.get("region_name"),
         expires_at=_expires_at(session),
-        clock_skew=round(parts.transport.skew),
+        clock_skew=round(parts.transport.skew.seconds),
         services=services,
     )
 
@@ -176,7 +176,7 @@ def _folder(endpoint: str) -> str:
 
 
 def _knock(session: "Session", endpoint: str, path: str) -> str:
-    from modelarts.http.transport import Request
+    from modelarts.http.messages import Request
 
     request = Request("GET", endpoint, path, operation="reach " + endpoint)
     response = session._get_parts().transport.send(request)

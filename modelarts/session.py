@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     ClassVar,
     Dict,
     Mapping,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from modelarts.auth.identity import Identity
     from modelarts.explanation import Explanation
     from modelarts.http.client import ServiceClient
+    from modelarts.http.messages import Exchange
     from modelarts.http.transport import Transport
 
 __all__ = ["Session"]
@@ -60,13 +62,17 @@ class Session:
             or of the region.
         iam_endpoint: likewise the address of IAM.
         obs_endpoint: likewise the address of OBS.
-        timeout: seconds for one attempt to connect, and for each wait for data.
+        timeout: seconds for one attempt to connect, and for each wait for data; an answer that
+            is not whole after that time is given up. A call ends, with all attempts and pauses,
+            within ``timeout * (retries + 2)``.
         retries: how often a request that may be repeated is sent again.
         proxies: ``{"https": "http://proxy:3128"}``; ``{}`` for none; by default those of the
             environment.
         verify: False to trust any certificate, or the path of a CA bundle; by default
             the public authorities, or ``REQUESTS_CA_BUNDLE``.
         cert: a client certificate: a path, or a pair of paths (certificate, key).
+        on_response: called with an :class:`~modelarts.http.messages.Exchange` after each
+            attempt, answered or not; for counting and timing.
         clock: what tells the time and waits; for tests.
 
     Raises:
@@ -101,6 +107,7 @@ class Session:
         proxies: Optional[Mapping[str, str]] = None,
         verify: Union[bool, str] = True,
         cert: Union[None, str, Tuple[str, str]] = None,
+        on_response: Optional[Callable[["Exchange"], object]] = None,
         clock: Optional[Clock] = None,
     ) -> None:
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
@@ -136,6 +143,7 @@ class Session:
             "proxies": proxies,
             "verify": bundle if verify is True and bundle else verify,
             "cert": cert,
+            "on_response": on_response,
         }
         self._proxy_environ = {k: v for k, v in environ.items() if k.lower().endswith("_proxy")}
         self._lock = ForkSafeLock()
@@ -360,7 +368,10 @@ class Session:
                 "worker make its own: Session() finds credentials in the environment" % self.mode
             )
         settings = dict(self._settings)
+        if any("@" in proxy for proxy in (settings["proxies"] or {}).values()):
+            raise TypeError("this session's proxies= holds a password, and secrets are not pickled")
         settings.update(
+            on_response=None,
             project_id=known.project_id,
             project_name=known.project_name,
             region_name=known.region_name,
@@ -399,7 +410,7 @@ class Session:
             user_agent="modelarts-python/" + __version__,
             **settings,
         )
-        identity = Identity(self._resolved, transport, self.clock)
+        identity = Identity(self._resolved, transport)
         client = ServiceClient(
             transport,
             identity.authorizer,

@@ -8,6 +8,7 @@ It speaks the documents' dialects where they differ from the local service: numb
 import json
 import re
 import secrets
+import time
 from urllib.parse import parse_qsl, urlsplit
 
 import responses
@@ -48,7 +49,8 @@ class Cloud:
     modelarts_endpoint = "https://" + HOST
     iam_endpoint = "https://" + IAM
 
-    def __init__(self):
+    def __init__(self, now=time.time):
+        self.now = now
         self.jobs = {}
         self.tokens = set()
         self.calls = []
@@ -172,6 +174,7 @@ class Cloud:
             job_desc=body.get("job_desc", ""),
             train_url=body["train_url"],
             status=1,
+            create_time=int(self.now() * 1000),
         )
         return {
             "is_success": True,

@@ -122,7 +122,7 @@ def test_the_environment_names_the_endpoints(environ, expected):
     ],
 )
 def test_a_wrong_address_in_the_environment_is_refused(variable, service):
-    with pytest.raises(InvalidArgument, match=service + "_endpoint"):
+    with pytest.raises(ConfigurationError, match="%s: %s_endpoint" % (variable, service)):
         endpoints.from_environment({variable: "https://"})
 
 

@@ -33,6 +33,7 @@ LAYERS = (
     (
         "modelarts.explanation",
         "modelarts.jobs.api",
+        "modelarts.jobs.once",
         "modelarts.jobs.display",
         "modelarts.jobs.waiting",
         "modelarts.obs",

@@ -363,7 +363,8 @@ BROKEN = {
     "a wrong endpoint": (
         {"MODELARTS_ENDPOINT": "ftp://x", "HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "s"},
         {},
-        "modelarts_endpoint: an address such as 'https://modelarts.eu-de.otc.t-systems.com'; "
+        "environment: MODELARTS_ENDPOINT: modelarts_endpoint: an address such as "
+        "'https://modelarts.eu-de.otc.t-systems.com'; "
         "got 'ftp://x'",
     ),
 }

@@ -87,11 +87,15 @@ def test_what_the_service_asks_for_is_waited_up_to_the_cap(said, expected, statu
     assert Retry(cap=10.0).delay("GET", 1, status, said, 0.5) == expected
 
 
-@pytest.mark.parametrize(
-    "said", [None, "", "soon", "-1", "1.5", "1e3", "Wed, 21 Oct 2026 07:28:00 GMT", "²"]
-)
+@pytest.mark.parametrize("said", [None, "", "soon", "-1", "1.5", "1e3", "Wed, 21 Oct", "²"])
 def test_an_unreadable_wish_to_wait_is_passed_over(said):
     assert Retry(base=0.5).delay("GET", 1, 503, said, 0.5) == 0.25
+
+
+@pytest.mark.parametrize(("now", "expected"), [(-5, 5.0), (0, 0.0), (60, 0.0), (-3600, 20.0)])
+def test_a_date_to_wait_until_is_by_the_clock_of_the_service(now, expected):
+    date = "Wed, 21 Oct 2026 07:28:00 GMT"
+    assert Retry().delay("GET", 1, 503, date, 0.5, 1792567680.0 + now) == expected
 
 
 def test_a_wish_to_wait_allows_no_more_than_the_policy():

@@ -545,7 +545,10 @@ def test_a_success_that_is_no_json_is_no_answer(wire, session, body):
     wire.get(URL + PATH, body=body)
     with pytest.raises(TransportError, match="instead of JSON"):
         session().request("GET", PATH)
-    assert len(wire.calls) == 1
+    assert len(wire.calls) == 4
+    with pytest.raises(TransportError, match="instead of JSON"):
+        session(retries=0).request("GET", PATH)
+    assert len(wire.calls) == 5
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(wire, session):

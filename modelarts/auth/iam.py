@@ -13,7 +13,8 @@ from modelarts.auth.credentials import AccessKey, Password, to_seconds
 from modelarts.auth.signer import canonical_query
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.answers import read_json
-from modelarts.http.transport import Request, Transport
+from modelarts.http.messages import Request
+from modelarts.http.transport import Transport
 
 __all__ = ["Token", "catalog_endpoint", "find_project", "inspect", "login", "temporary_keys"]
 
@@ -67,7 +68,7 @@ def login(
     )
     response = transport.send(request)
     # When a token ends is told by the service's clock.
-    transport.learn_skew(response)
+    transport.skew.learn(response.headers)
     return _token(response.headers.get("X-Subject-Token"), read_json(response, request), request)
 
 
@@ -85,7 +86,7 @@ def inspect(transport: Transport, endpoint: str, value: str) -> Token:
         headers={"X-Auth-Token": value, "X-Subject-Token": value},
         operation="verify the token",
     )
-    return _token(value, read_json(transport.send(request), request), request)
+    return _token(value, transport.fetch(request, None, read_json), request)
 
 
 def temporary_keys(
@@ -106,7 +107,7 @@ def temporary_keys(
         body=json.dumps({"auth": {"identity": identity}}).encode("utf-8"),
         operation="obtain temporary keys",
     )
-    answer = read_json(transport.send(request), request)
+    answer = transport.fetch(request, None, read_json)
     try:
         said = answer["credential"]
         return AccessKey(
@@ -156,7 +157,7 @@ def find_project(transport: Transport, endpoint: str, authorizer: Authorizer, na
         query=canonical_query([("name", name)]),
         operation="look up project %s" % name,
     )
-    answer = read_json(transport.send(request, authorizer), request)
+    answer = transport.fetch(request, authorizer, read_json)
     projects: List[Dict[str, Any]] = (answer or {}).get("projects") or []
     found = [str(one["id"]) for one in projects if one.get("name") == name and one.get("id")]
     if len(found) == 1:

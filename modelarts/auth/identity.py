@@ -10,7 +10,6 @@ from modelarts.auth import iam
 from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
 from modelarts.auth.credentials import AccessKey, GivenToken
 from modelarts.auth.resolve import Resolved
-from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError
 from modelarts.locks import ForkSafeLock
 
@@ -28,15 +27,12 @@ class Identity:
         resolved: the settings; what is found out is written into it.
     """
 
-    def __init__(self, resolved: Resolved, transport: "Transport", clock: Clock) -> None:
+    def __init__(self, resolved: Resolved, transport: "Transport") -> None:
         self._resolved = resolved
         self._transport = transport
         self._lock = ForkSafeLock()
         credentials = resolved.found.credentials
-
-        def now() -> float:
-            return clock.time() + transport.skew
-
+        now = transport.skew.now
         self._tokens: Optional[Renewed[Token]] = None
         self.authorizer: Authorizer
         if isinstance(credentials, AccessKey):

@@ -8,8 +8,9 @@ import json
 from typing import Any, Mapping
 
 from modelarts.errors import ApiError, TransportError, api_error
+from modelarts.http.hints import hint
+from modelarts.http.messages import Request, Response
 from modelarts.http.redaction import safe_headers
-from modelarts.http.transport import Request, Response
 
 __all__ = ["read_json"]
 
@@ -62,8 +63,9 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         )
     code = fields.get("error_code")
     request_id = fields.get("request_id") or response.headers.get("X-Request-Id")
+    message = str(said or response.reason or "no explanation")
     return api_error(
-        str(said or response.reason or "no explanation"),
+        message,
         status_code=response.status_code,
         error_code=str(code) if code else None,
         request_id=str(request_id) if request_id else None,
@@ -72,4 +74,5 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         body=text[:_SHOWN],
         headers=safe_headers(response.headers),
         attempts=response.attempts,
+        hint=hint(response.status_code, str(code) if code else None, message),
     )

@@ -7,7 +7,8 @@ from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.signer import canonical_query
 from modelarts.errors import TransportError
 from modelarts.http.answers import read_json
-from modelarts.http.transport import Request, Transport
+from modelarts.http.messages import Request, Response
+from modelarts.http.transport import Transport
 
 __all__ = ["ServiceClient"]
 
@@ -42,6 +43,14 @@ class ServiceClient:
         """What this mode of authorizing calls a list's sort key."""
         return self._authorizer.sort_parameter
 
+    def now(self) -> float:
+        """The time by the service's clock, to a second, in seconds since the epoch."""
+        return self._transport.skew.now_by_latest()
+
+    def monotonic(self) -> float:
+        """Seconds that only ever go forward, for measuring."""
+        return self._transport.clock.monotonic()
+
     def call(
         self,
         operation: str,
@@ -50,10 +59,12 @@ class ServiceClient:
         query: Optional[Iterable[Tuple[str, str]]] = None,
         body: Union[None, bytes, str, Mapping[str, Any]] = None,
         headers: Optional[Mapping[str, str]] = None,
+        check: Optional[Callable[[Any], Optional[str]]] = None,
     ) -> Any:
         """Make a call and answer its parsed JSON, None for an empty answer.
 
-        A ``body`` that is no text is sent as JSON.
+        A ``body`` that is no text is sent as JSON. ``check`` says what is wrong with an answer,
+        if anything is: it is then no answer to this call.
 
         Raises:
             ApiError: the service refused.
@@ -76,7 +87,15 @@ class ServiceClient:
             body=content,
             operation=operation,
         )
-        return read_json(self._transport.send(request, self._authorizer), request)
+
+        def read(response: Response, request: Request) -> Any:
+            answer = read_json(response, request)
+            wrong = check(answer) if check is not None else None
+            if wrong is not None:
+                raise self.unreadable(operation, wrong)
+            return answer
+
+        return self._transport.fetch(request, self._authorizer, read)
 
     def unreadable(self, operation: str, why: object) -> TransportError:
         """The error for an answer that is JSON, but not what is documented."""

@@ -22,12 +22,13 @@ class Proxies:
         if given is not None:
             self._proxies = dict(given)
             return
+        # The small letters win, also where they are set to nothing.
         found = {
-            scheme: environ.get(scheme + "_proxy") or environ.get(scheme.upper() + "_PROXY")
+            scheme: environ.get(scheme + "_proxy", environ.get(scheme.upper() + "_PROXY"))
             for scheme in ("http", "https", "all")
         }
         self._proxies = {scheme: url for scheme, url in found.items() if url}
-        self._no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+        self._no_proxy = environ.get("no_proxy", environ.get("NO_PROXY", ""))
 
     def of(self, endpoint: str) -> Dict[str, str]:
         """What requests' adapter is to be told for this endpoint."""

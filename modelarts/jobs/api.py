@@ -4,7 +4,7 @@ Source: *ModelArts API Reference*, "Visualization Jobs". Arguments are checked b
 what comes back is read here as far as every caller needs it.
 """
 
-from typing import Any, Dict, Iterator, Mapping, Set
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set
 
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
@@ -27,10 +27,14 @@ Body = Dict[str, Any]
 
 def create(client: ServiceClient, body: Mapping[str, Any]) -> Body:
     """``POST /visualization-jobs``."""
-    operation = "create visualization job"
-    answer = client.call(operation, "POST", _path(client), body=body)
-    if not _object(client, operation, answer).get("job_id"):
-        raise client.unreadable(operation, "it has no job_id")
+
+    def check(answer: Any) -> Optional[str]:
+        if not isinstance(answer, dict) or not answer.get("job_id"):
+            return "it has no job_id"
+        named = answer.get("job_name", body["job_name"])
+        return None if named == body["job_name"] else "it is about another job"
+
+    answer = client.call("create visualization job", "POST", _path(client), body=body, check=check)
     return dict(answer)
 
 
@@ -39,10 +43,11 @@ def page(client: ServiceClient, query: Mapping[str, str]) -> Body:
 
     ``sort_by`` is sent under the name that this way of authorizing uses.
     """
-    operation = "list visualization jobs"
     sent = {client.sort_parameter if k == "sort_by" else k: v for k, v in query.items()}
-    answer = client.call(operation, "GET", _path(client), query=sent.items())
-    return _object(client, operation, answer)
+    answer = client.call(
+        "list visualization jobs", "GET", _path(client), query=sent.items(), check=_no_list
+    )
+    return dict(answer)
 
 
 def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
@@ -92,29 +97,39 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
 
 def details(client: ServiceClient, job_id: str) -> Body:
     """``GET /visualization-jobs/{job_id}``."""
-    return _object(client, *_call(client, "show visualization job", job_id, "GET"))
+
+    def check(answer: Any) -> Optional[str]:
+        if not isinstance(answer, dict):
+            return "it is not a JSON object"
+        found = answer.get("job_id")
+        # Of a job, and of this one; a few editions leave the id out of the details.
+        if str(found or job_id) != job_id:
+            return "it is about another job"
+        return None if found or "status" in answer else "it is not about a job"
+
+    return dict(_call(client, "show visualization job", job_id, "GET", check=check))
 
 
 def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
     """``PUT /visualization-jobs/{job_id}``."""
     body = {"job_desc": job_desc}
-    return _done(client, *_call(client, "update visualization job", job_id, "PUT", body=body))
+    return _done(_call(client, "update visualization job", job_id, "PUT", body=body))
 
 
 def stop(client: ServiceClient, job_id: str) -> Body:
     """``POST /visualization-jobs/{job_id}/stop``."""
-    return _done(client, *_call(client, "stop visualization job", job_id, "POST", "/stop"))
+    return _done(_call(client, "stop visualization job", job_id, "POST", "/stop"))
 
 
 def restart(client: ServiceClient, job_id: str) -> Body:
     """``POST /visualization-jobs/{job_id}/restart``."""
-    return _done(client, *_call(client, "restart visualization job", job_id, "POST", "/restart"))
+    return _done(_call(client, "restart visualization job", job_id, "POST", "/restart"))
 
 
 def delete(client: ServiceClient, job_id: str) -> Body:
     """``DELETE /visualization-jobs/{job_id}``."""
     try:
-        return _done(client, *_call(client, "delete visualization job", job_id, "DELETE"))
+        return _done(_call(client, "delete visualization job", job_id, "DELETE"))
     except NotFound as error:
         # Sent again because an answer was lost: the first one did it.
         if error.attempts > 1:
@@ -127,11 +142,18 @@ def _path(client: ServiceClient) -> str:
 
 
 def _call(
-    client: ServiceClient, doing: str, job_id: str, method: str, action: str = "", body: Any = None
+    client: ServiceClient,
+    doing: str,
+    job_id: str,
+    method: str,
+    action: str = "",
+    body: Any = None,
+    check: Optional[Callable[[Any], Optional[str]]] = None,
 ) -> Any:
-    operation = "%s %s" % (doing, job_id)
     path = "%s/%s%s" % (_path(client), job_id, action)
-    return operation, client.call(operation, method, path, body=body)
+    return client.call(
+        "%s %s" % (doing, job_id), method, path, body=body, check=check or _no_confirmation
+    )
 
 
 def _readable(client: ServiceClient, job: Mapping[str, Any]) -> Body:
@@ -148,12 +170,16 @@ def _job_page(client: ServiceClient, answer: Body) -> JobPage:
         raise client.unreadable("list visualization jobs", error) from None
 
 
-def _object(client: ServiceClient, operation: str, answer: Any) -> Body:
-    if not isinstance(answer, dict):
-        raise client.unreadable(operation, "it is not a JSON object")
-    return answer
+def _no_list(answer: Any) -> Optional[str]:
+    if not isinstance(answer, dict) or "jobs" not in answer:
+        return "it is not a list of jobs"
+    return None
 
 
-def _done(client: ServiceClient, operation: str, answer: Any) -> Body:
+def _no_confirmation(answer: Any) -> Optional[str]:
     # Some editions answer an action with nothing but a 2xx.
-    return dict(_object(client, operation, {} if answer is None else answer), is_success=True)
+    return None if answer is None or isinstance(answer, dict) else "it is not a JSON object"
+
+
+def _done(answer: Any) -> Body:
+    return dict(answer or {}, is_success=True)

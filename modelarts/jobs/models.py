@@ -107,6 +107,8 @@ STOPPED: FrozenSet[JobStatus] = frozenset(
 
 class _JobState(Dict[int, str]):
     def __missing__(self, number: int) -> str:
+        if not isinstance(number, int):
+            raise KeyError(number)
         return "JOBSTAT_%s" % JobStatus(number).name
 
 
@@ -246,7 +248,10 @@ class JobInfo:
             return None
         # Milliseconds have 13 digits until 2286, seconds 10.
         seconds = self.create_time / 1000 if self.create_time >= 10**11 else self.create_time
-        return datetime.fromtimestamp(seconds, timezone.utc)
+        try:
+            return datetime.fromtimestamp(seconds, timezone.utc)
+        except (ValueError, OverflowError, OSError):  # no year that there will be
+            return None
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)

@@ -1,0 +1,53 @@
+"""What to do next about a refusal, where that is known."""
+
+import re
+from typing import Optional
+
+__all__ = ["hint"]
+
+_BY_CODE = {
+    "ModelArts.0102": "leave workspace_id out, or ask which workspaces there are",
+    "ModelArts.0108": "ask the account's administrator for the permission, or use another project",
+    "ModelArts.0112": "ask the account's administrator for the role, or use another workspace",
+    "ModelArts.0116": "stop or delete jobs that are not needed, or have the quota raised",
+    "ModelArts.0118": "stop or delete jobs that are not needed, or have the quota raised",
+    "ModelArts.0204": "give project_id=, or the region_name= that the project is named after",
+    "ModelArts.0206": "check the keys: 'modelarts whoami' tells where they are from",
+    "ModelArts.0210": "check project_id and region_name: each project belongs to one region and "
+    "account; 'modelarts whoami' tells where yours are from",
+    "APIG.0101": "check region and endpoint: not every region offers this API (any more); "
+    "Session.local() does",
+    "APIG.0301": "check the credentials: 'modelarts whoami' tells where they are from, and whether "
+    "the clock is off",
+    "APIG.0308": "call less often, or fewer at a time",
+}
+_BY_STATUS = {
+    401: "check the credentials: 'modelarts whoami' tells where they are from",
+    407: "the proxy wants a user and a password: give proxies=",
+    429: "call less often, or fewer at a time",
+}
+_STATE = re.compile(r"can't be (stop|resubmit|delete)\. job status: (\d+)")
+
+
+def hint(status: int, code: Optional[str], message: str) -> Optional[str]:
+    """What to do next, or None where only the message can tell."""
+    state = _STATE.search(message) if code == "ModelArts.0105" else None
+    if state is not None:
+        return _of_state(state.group(1), int(state.group(2)))
+    return _BY_CODE.get(code or "") or _BY_STATUS.get(status)
+
+
+def _of_state(verb: str, number: int) -> str:
+    from modelarts.jobs.models import JobStatus
+
+    status = JobStatus(number)
+    now = "it is %s (%d)" % (status.name, number)
+    if status == JobStatus.KILLING:
+        then = {"resubmit": "restart", "delete": "delete"}.get(verb)
+        wait = "wait for it to end: job.wait(JobStatus.KILLED)"
+        return "%s; %s%s" % (now, wait, ", then %s it" % then if then else "")
+    if verb == "stop" and status.is_final:
+        return now + "; it does not run, so there is nothing to stop"
+    if verb == "resubmit" and not status.is_final:
+        return now + "; only a job that has ended can be restarted"
+    return now

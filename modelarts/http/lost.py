@@ -1,0 +1,80 @@
+"""What is said where no answer came: which of our errors, and what happened at the bottom."""
+
+from typing import Any
+
+import requests
+import urllib3.exceptions
+
+from modelarts.errors import RequestTimeout, TransportError
+from modelarts.http.messages import Request
+
+__all__ = ["lost"]
+
+
+def lost(request: Request, error: BaseException, timeout: float) -> TransportError:
+    """The error for a request that came to no readable answer.
+
+    ``sent`` is False on it where it is certain that the request never left, and
+    ``permanent`` True where trying again cannot help.
+    """
+    address = request.address
+    kind, sent, permanent = TransportError, True, False
+    if isinstance(error, requests.ConnectTimeout):
+        kind, sent = RequestTimeout, False
+        what = "no connection to %s within %g seconds" % (address, timeout)
+    elif isinstance(error, (requests.Timeout, TimeoutError)) or _stopped_coming(error):
+        kind = RequestTimeout
+        what = "%s did not answer within %g seconds" % (address, timeout)
+    elif isinstance(error, requests.exceptions.SSLError):
+        said = str(error).upper()
+        if "CERTIFICATE" in said:
+            sent, permanent = False, True
+            what = (
+                "%s has no certificate that is trusted here (%s); give verify= the path of its "
+                "CA bundle" % (address, _root(error))
+            )
+        elif "WRONG_VERSION_NUMBER" in said or "RECORD_LAYER" in said or "HTTP_REQUEST" in said:
+            sent, permanent = False, True
+            what = "%s does not speak TLS; is it an http:// address?" % address
+        else:
+            what = "TLS with %s failed (%s)" % (address, _root(error))
+    elif isinstance(error, requests.exceptions.ProxyError):
+        sent = not _never_connected(error)
+        what = "the proxy to %s does not answer (%s); see proxies=" % (address, _root(error))
+    elif isinstance(error, requests.ConnectionError):
+        sent = not _never_connected(error)
+        what = "no answer from %s (%s)" % (address, _root(error))
+    else:
+        what = "no readable answer from %s (%s)" % (address, _root(error))
+    if isinstance(error, requests.RequestException):
+        # It would carry the headers and the body, and with them what is secret.
+        error.request = None
+        error.response = None
+    made = kind(what, address, request.operation)
+    made.sent = sent
+    made.permanent = permanent
+    made.__cause__ = error
+    return made
+
+
+def _never_connected(error: requests.ConnectionError) -> bool:
+    reason: Any = error.args[0] if error.args else None
+    reason = getattr(reason, "reason", reason)
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        reason = reason.original_error
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _stopped_coming(error: BaseException) -> bool:
+    """Whether the body's rest did not come in time, which requests calls a ConnectionError."""
+    inner = error.args[0] if error.args else None
+    timeout = urllib3.exceptions.ReadTimeoutError
+    return isinstance(error, timeout) or isinstance(inner, timeout)
+
+
+def _root(error: BaseException) -> str:
+    """What went wrong at the bottom, without urllib3's layers around it."""
+    reason: Any = error.args[0] if error.args else error
+    reason = getattr(reason, "reason", reason)
+    cause = getattr(reason, "__cause__", None) or reason
+    return str(cause) or type(cause).__name__

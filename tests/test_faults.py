@@ -1,0 +1,220 @@
+"""Thousands of calls through a faulty network: a right answer or a typed error, every time.
+
+The seed is printed, and ``MODELARTS_TEST_SEED`` sets it.
+"""
+
+import http.server
+import os
+import random
+import threading
+import time
+
+import pytest
+
+from modelarts.clock import Clock
+from modelarts.errors import AmbiguousCreate, ApiError, TransportError
+from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.session import Session
+from tests.cloud import Cloud
+from tests.faults import FaultProxy
+
+SEED = int(os.environ.get("MODELARTS_TEST_SEED") or random.SystemRandom().randrange(10**6))
+TIMEOUT = 0.25
+RETRIES = 3
+
+
+class Hurried(Clock):
+    """Goes by the real time, but does not sleep: this is about answers, not about pauses."""
+
+    def sleep(self, seconds):
+        pass
+
+
+class Documented(http.server.BaseHTTPRequestHandler):
+    """The documented service over real sockets."""
+
+    protocol_version = "HTTP/1.1"
+    cloud = None
+    lock = threading.Lock()
+
+    def _any(self):
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.method = self.command
+        self.url = "http://%s%s" % (self.headers["Host"], self.path)
+        with self.lock:
+            status, headers, text = self.cloud._recorded(self.cloud._modelarts)(self)
+        content = text.encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _any
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def documented():
+    cloud = Cloud()
+    handler = type("Handler", (Documented,), {"cloud": cloud})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    cloud.target = "127.0.0.1:%d" % server.server_port
+    yield cloud
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _session(cloud, proxy, **changes):
+    return Session(
+        access_key=cloud.access_key,
+        secret_key=cloud.secret_key,
+        project_id=cloud.project_id,
+        region_name=cloud.region_name,
+        modelarts_endpoint=proxy.url,
+        iam_endpoint=proxy.url,
+        proxies={},
+        timeout=TIMEOUT,
+        retries=RETRIES,
+        clock=Hurried(),
+        **changes,
+    )
+
+
+def _timed(call, slowest):
+    """What a call came to: its answer, or its typed error. Anything else fails the test."""
+    began = time.monotonic()
+    try:
+        return call(), None
+    except (TransportError, ApiError) as error:
+        return None, error
+    finally:
+        slowest.append(time.monotonic() - began)
+
+
+def test_every_call_ends_in_a_right_answer_or_a_typed_error(documented):
+    print("seed", SEED)
+    number = documented.add(status=8)
+    proxy = FaultProxy(documented.target, SEED, share=0.5)
+    slowest, right = [], 0
+    try:
+        with _session(documented, proxy) as session:
+            calls = [
+                lambda: VisualizationJob.get(number, session).status,
+                lambda: [job.job_id for job in VisualizationJob.iter(session, per_page=1)],
+                lambda: VisualizationJob.get_visualization_job_list(session)["is_success"],
+                lambda: VisualizationJob(session, number).update("same").job_desc,
+            ]
+            expected = [JobStatus.RUNNING, [str(number)], True, "same"]
+            for turn in range(1200):
+                which = turn % len(calls)
+                answer, error = _timed(calls[which], slowest)
+                if error is None and which == 2 and answer is False:
+                    continue  # the failure dict of a refusal
+                if error is None:
+                    assert answer == expected[which], "seed %d" % SEED
+                    right += 1
+    finally:
+        proxy.close()
+    assert all(proxy.met.values()), proxy.met
+    # With half of all attempts failing, four attempts fail together once in sixteen times.
+    assert right > 960, (SEED, proxy.met)
+    # A lookup of all pages is two calls; each ends within timeout * (retries + 2).
+    assert max(slowest) < 2 * TIMEOUT * (RETRIES + 2) + 2
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_creates_equal_jobs_exactly(documented, named):
+    print("seed", SEED)
+    proxy = FaultProxy(documented.target, SEED, share=0.4)
+    made, doubtful, failed, slowest = [], [], 0, []
+    try:
+        with _session(documented, proxy) as session:
+            for turn in range(250):
+                name = "job-%d" % turn if named else None
+                job, error = _timed(
+                    lambda name=name: VisualizationJob.create("/b/x/", name, session=session),
+                    slowest,
+                )
+                if error is None:
+                    made.append((job.job_id, job.job_name))
+                elif isinstance(error, AmbiguousCreate):
+                    doubtful.append(error.job_name)
+                else:
+                    failed += 1
+    finally:
+        proxy.close()
+    jobs = {str(n): job["job_name"] for n, job in documented.jobs.items()}
+    names = list(jobs.values())
+    assert len(names) == len(set(names)), "a job was doubled; seed %d" % SEED
+    assert len(made) == len(set(made)), SEED
+    for number, name in made:
+        assert jobs.pop(number) == name, SEED
+    # What is left was never answered: each is named by the error that said so.
+    assert set(jobs.values()) <= set(doubtful), SEED
+    assert len(made) > 200, (SEED, len(doubtful), failed)
+
+
+def test_stops_and_restarts_are_done_once_or_said_to_be_undone(documented):
+    print("seed", SEED)
+    number = documented.add(status=8)
+    proxy = FaultProxy(documented.target, SEED, share=0.4)
+    done, slowest = 0, []
+    try:
+        with _session(documented, proxy) as session:
+            job = VisualizationJob(session, number)
+            for _ in range(120):
+                documented.jobs[number]["status"] = 8
+                _, error = _timed(job.stop, slowest)
+                status = documented.jobs[number]["status"]
+                if error is None:
+                    assert status in (9, 12), SEED
+                    done += 1
+                documented.jobs[number]["status"] = 12
+                _, error = _timed(job.restart, slowest)
+                status = documented.jobs[number]["status"]
+                if error is None:
+                    assert status in (7, 8), SEED
+                    done += 1
+    finally:
+        proxy.close()
+    assert done > 180, SEED
+
+
+def test_the_running_service_behind_a_faulty_network(service):
+    print("seed", SEED)
+    found = service.connection
+    cloud = type("Found", (), found)
+    proxy = FaultProxy(found["modelarts_endpoint"][len("http://") :], SEED, share=0.4)
+    made, doubtful, slowest = [], [], []
+    try:
+        with _session(cloud, proxy) as session:
+            for _ in range(30):
+                job, error = _timed(
+                    lambda: VisualizationJob.create("/bucket/faults/", session=session), slowest
+                )
+                if job is not None:
+                    made.append(job.job_id)
+                    _timed(lambda job=job: job.wait(timeout=20), slowest)
+                    _timed(job.stop, slowest)
+                    _timed(job.refresh, slowest)
+                elif isinstance(error, AmbiguousCreate):
+                    doubtful.append(error.job_name)
+    finally:
+        proxy.close()
+    with service.session() as session:
+        left = {job.job_id: job.job_name for job in VisualizationJob.iter(session)}
+        for job in VisualizationJob.list(session):
+            if job.status == JobStatus.KILLING:
+                job.wait(JobStatus.KILLED)
+            job.delete()
+    assert len(left) == len(set(left.values())), SEED
+    assert set(made) <= set(left), SEED
+    extra = {name for number, name in left.items() if number not in made}
+    assert extra <= set(doubtful), SEED
