@@ -3,10 +3,13 @@
 import argparse
 import logging
 import sys
-from typing import List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from modelarts import __version__
-from modelarts.errors import ModelArtsError
+from modelarts.errors import CredentialsNotFound, ModelArtsError
+
+if TYPE_CHECKING:
+    from modelarts.session import Session
 
 __all__ = ["main"]
 
@@ -99,25 +102,55 @@ def _add_whoami(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--local", action="store_true", help="the session of the local service instead"
     )
     parser.add_argument("--root", metavar="DIR", help="that service's folder")
-    parser.set_defaults(run=_whoami)
+    parser.set_defaults(run=_whoami, refuse=parser.error)
 
 
 def _whoami(given: argparse.Namespace) -> int:
+    local = given.local or given.root is not None
+    if local and (given.config_file is not None or given.region_name is not None):
+        given.refuse("--local and --root go with neither --config-file nor --region-name")
+    try:
+        with _session_of(given, local) as session:
+            explanation = session.explain()
+    except ModelArtsError as error:
+        if not given.json:
+            raise
+        _show_json({"works": False, "error": str(error), "tried": _tried(error)})
+        return 1
+    if given.json:
+        _show_json(explanation.as_dict())
+    else:
+        _show(str(explanation))
+    return 0 if explanation.works else 1
+
+
+def _session_of(given: argparse.Namespace, local: bool) -> "Session":
     from modelarts.session import Session
 
-    if given.local or given.root:
-        session = Session.local(given.root)
-    else:
-        session = Session(config_file=given.config_file, region_name=given.region_name)
-    with session:
-        explanation = session.explain()
-    if given.json:
-        import json
+    if local:
+        return Session.local(given.root)
+    return Session(config_file=given.config_file, region_name=given.region_name)
 
-        print(json.dumps(explanation.as_dict(), indent=2))
-    else:
-        print(explanation)
-    return 0 if explanation.works else 1
+
+def _tried(error: ModelArtsError) -> List[Dict[str, str]]:
+    tried = error.tried if isinstance(error, CredentialsNotFound) else ()
+    return [{"source": source, "reason": reason} for source, reason in tried]
+
+
+def _show_json(content: Dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(content, indent=2))
+
+
+def _show(text: str) -> None:
+    """Print, also where the terminal or the pipe takes fewer characters than we have."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.replace("…", "...").encode(encoding, "backslashreplace").decode(encoding)
+    print(text)
 
 
 def _port(text: str) -> int:

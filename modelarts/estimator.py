@@ -5,17 +5,21 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional,
 
 from modelarts.errors import ApiError, InvalidArgument
 from modelarts.jobs import arguments
-from modelarts.jobs.models import JOB_STATE, JobInfo, JobStatus, Schedule, documented_job, to_int
+from modelarts.jobs.fields import documented_job, to_int
+from modelarts.jobs.status import JOB_STATE, JobStatus
 from modelarts.session import Session
 
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
+    from modelarts.jobs.models import JobInfo, Schedule
 
 __all__ = ["JOB_STATE", "JobStatus", "VisualizationJob"]
 
 _T = TypeVar("_T")
 _Dict = Dict[str, Any]
 
+_COMPLETE = 1  # all that the service says is known
+_RESTARTED = 2  # a restart was asked for, and the job has not been seen running since
 #: What a stop or a restart changes: forgotten then, and read anew when asked for.
 _CHANGING = ("status", "service_url", "duration", "remaining_duration", "reason")
 
@@ -46,7 +50,8 @@ class VisualizationJob:
     Source: *ModelArts SDK Reference*, "Visualization Jobs".
     """
 
-    __slots__ = ("_complete", "_id", "_raw", "_restarted", "_session")
+    # Lists are long: what can be told from the answer is not kept a second time.
+    __slots__ = ("_given_id", "_raw", "_session", "_state")
 
     def __init__(
         self,
@@ -56,10 +61,11 @@ class VisualizationJob:
         session: Optional[Session] = None,
     ) -> None:
         self._session = _one_session(modelarts_session, session)
-        self._id = None if visualization_id is None else arguments.job_id(visualization_id)
+        self._given_id: Optional[str] = (
+            None if visualization_id is None else arguments.job_id(visualization_id)
+        )
         self._raw: _Dict = {}
-        self._complete = False
-        self._restarted = False
+        self._state = 0
 
     # The short verbs -----------------------------------------------------------------------
 
@@ -194,7 +200,7 @@ class VisualizationJob:
 
         once.restart(self._client(), self._known_id())
         self._forget()
-        self._restarted = True
+        self._state = _RESTARTED
         return self
 
     def delete(self) -> "VisualizationJob":
@@ -207,7 +213,7 @@ class VisualizationJob:
         from modelarts.jobs import api
 
         api.delete(self._client(), self._known_id())
-        self._complete = True
+        self._state = _COMPLETE
         return self
 
     def wait(
@@ -227,7 +233,7 @@ class VisualizationJob:
         """
         from modelarts.jobs.waiting import wait_for
 
-        wait_for(self, until, timeout, self.session.clock, self._restarted)
+        wait_for(self, until, timeout, self.session.clock, bool(self._state & _RESTARTED))
         return self
 
     # The documented calls ------------------------------------------------------------------
@@ -356,12 +362,17 @@ class VisualizationJob:
     @property
     def visualization_id(self) -> Optional[str]:
         """The job's id, as digits; None before there is a job."""
-        return self._id
+        if self._given_id is not None or "job_id" not in self._raw:
+            return self._given_id
+        number = self._raw["job_id"]
+        if type(number) is int and number > 0:  # as nearly always, and lists are long
+            return str(number)
+        return self._readable(lambda job: arguments.job_id(job["job_id"]))
 
     @property
     def job_id(self) -> Optional[str]:
         """The same as ``visualization_id``."""
-        return self._id
+        return self.visualization_id
 
     @property
     def is_success(self) -> bool:
@@ -401,7 +412,9 @@ class VisualizationJob:
     @property
     def status(self) -> Optional[JobStatus]:
         """The status as last seen; :meth:`refresh` looks again."""
-        number = self._number("status")
+        number = self._raw.get("status")
+        if type(number) is not int:
+            number = self._number("status")
         return None if number is None else JobStatus(number)
 
     @property
@@ -415,14 +428,18 @@ class VisualizationJob:
         return self._number("duration")
 
     @property
-    def schedule(self) -> Optional[Schedule]:
+    def schedule(self) -> "Optional[Schedule]":
         """When the job stops by itself; None if it does not, or the service does not say."""
+        from modelarts.jobs.models import Schedule
+
         self._need("schedule")
         return self._readable(lambda raw: Schedule.from_wire(raw.get("schedule")))
 
     @property
-    def info(self) -> JobInfo:
+    def info(self) -> "JobInfo":
         """All that is known, with types; fetched if nothing is."""
+        from modelarts.jobs.models import JobInfo
+
         self._need("status")
         return self._readable(JobInfo.from_wire)
 
@@ -432,7 +449,7 @@ class VisualizationJob:
         return dict(self._raw)
 
     def __repr__(self) -> str:
-        shown = {"visualization_id": self._id, "job_name": self._raw.get("job_name")}
+        shown = {"visualization_id": self.visualization_id, "job_name": self._raw.get("job_name")}
         if "status" in self._raw:
             shown["status"] = self._readable(lambda raw: JobStatus(to_int(raw["status"]) or 0).name)
         parts = ("%s=%r" % (name, value) for name, value in shown.items() if value is not None)
@@ -440,19 +457,21 @@ class VisualizationJob:
 
     def __getstate__(self) -> _Dict:
         # A session holds secrets; where this is unpickled, the environment's is used.
-        return {"id": self._id, "raw": self._raw, "complete": self._complete}
+        return {"id": self._given_id, "raw": self._raw, "state": self._state}
 
     def __setstate__(self, state: _Dict) -> None:
         self._session = None
-        self._restarted = False
-        self._id, self._raw, self._complete = state["id"], state["raw"], state["complete"]
+        self._given_id, self._raw, self._state = state["id"], state["raw"], state["state"]
 
     # ---------------------------------------------------------------------------------------
 
     @classmethod
     def _of(cls, session: Session, raw: _Dict) -> "VisualizationJob":
-        job = cls(session)
-        job._learn(raw)
+        job = cls.__new__(cls)
+        job._session = session
+        job._given_id = None
+        job._raw = raw
+        job._state = _COMPLETE
         return job
 
     @classmethod
@@ -492,38 +511,41 @@ class VisualizationJob:
         from modelarts.jobs import once
 
         answer = once.create(self._client(), body, unique=job_name is None)
-        job = type(self)(self.session)
         # What was sent is known as well; the details are fetched for what is in neither.
-        job._learn({**body, **answer}, complete=False)
+        job = self._of(self.session, {**body, **answer})
+        job._state = 0
         return job
 
     def _client(self) -> "ServiceClient":
         return self.session.client
 
     def _known_id(self) -> str:
-        if self._id is None:
+        known = self.visualization_id
+        if known is None:
             raise InvalidArgument(
                 "visualization_id",
                 None,
                 "the number of a job; this object stands for none yet, so give one, or use the "
                 "object that create_visualization_job(…) answers",
             )
-        return self._id
+        return known
 
-    def _learn(self, raw: _Dict, complete: bool = True) -> None:
+    def _learn(self, raw: _Dict) -> None:
+        if self._given_id is None:
+            # The details need not repeat it.
+            self._given_id = self.visualization_id
+        restarted = self._state & _RESTARTED
         self._raw = raw
-        self._complete = complete
-        if self._id is None:
-            self._id = self._readable(lambda job: arguments.job_id(job.get("job_id")))
-        if self._restarted and not (self.status or JobStatus.UNKNOWN).is_final:
-            self._restarted = False
+        self._state = _COMPLETE
+        if restarted and (self.status or JobStatus.UNKNOWN).is_final:
+            self._state |= restarted
 
     def _forget(self) -> None:
         self._raw = {key: value for key, value in self._raw.items() if key not in _CHANGING}
-        self._complete = False
+        self._state = 0
 
     def _need(self, key: str) -> None:
-        if key not in self._raw and not self._complete:
+        if key not in self._raw and not self._state & _COMPLETE:
             self.refresh()
 
     def _text(self, key: str) -> Optional[str]:

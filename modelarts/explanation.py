@@ -1,7 +1,7 @@
 """What a session goes by, and whether it works: what ``modelarts whoami`` prints."""
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 import attr
 
@@ -9,9 +9,13 @@ from modelarts.auth.credentials import AccessKey, GivenToken, Password
 from modelarts.errors import ApiError, ModelArtsError, TransportError
 
 if TYPE_CHECKING:
-    from modelarts.session import Session
+    from modelarts.auth.iam import Token
+    from modelarts.session import Session, _Parts
 
 __all__ = ["Explanation", "Service", "explain", "last_four"]
+
+#: Seconds that a service has for its answer: who asks why nothing works should not wait long.
+_PATIENCE = 5.0
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -83,39 +87,45 @@ def last_four(secret: Optional[str]) -> Optional[str]:
 
 
 def explain(session: "Session") -> Explanation:
-    """Try everything a session goes by, and say what came of it. Raises nothing of it."""
-    parts = session._get_parts()
-    services = {
-        "modelarts": _try(session, "modelarts"),
-        "iam": _try(session, "iam"),
-        "obs": _try(session, "obs"),
-    }
+    """Try everything a session goes by, and say what came of it. Raises nothing of it.
+
+    Each service is tried once, and not waited for any longer than a few seconds.
+    """
+    parts = session._parts_in_a_hurry(_PATIENCE)
+    try:
+        services = {name: _try(session, parts, name) for name in ("modelarts", "iam", "obs")}
+    finally:
+        parts.transport.close()
     resolved = session._resolved
-    project_id = resolved.project_id
+    in_use = parts.identity.in_use()
     return Explanation(
-        credentials=_credentials(session),
-        project_id=project_id,
+        credentials=_credentials(session, in_use),
+        project_id=resolved.project_id,
         project_source=resolved.sources.get("project"),
         region_name=resolved.region_name,
         region_source=resolved.sources.get("region_name"),
-        expires_at=_expires_at(session),
+        expires_at=_date(in_use.expires_at) if in_use is not None else None,
         clock_skew=round(parts.transport.skew.seconds),
         services=services,
     )
 
 
-def _credentials(session: "Session") -> Dict[str, Optional[str]]:
+def _credentials(
+    session: "Session", in_use: "Union[None, AccessKey, Token]"
+) -> Dict[str, Optional[str]]:
     known = session._resolved.found.credentials
     shown: Dict[str, Optional[str]] = {
         "kind": session.mode,
         "source": session._resolved.sources["credentials"],
     }
     if isinstance(known, AccessKey):
-        shown["access_key"] = known.access_key
-        shown["secret_key"] = last_four(known.secret_key)
-        shown["security_token"] = last_four(known.security_token)
+        keys = in_use if isinstance(in_use, AccessKey) else known
+        shown["access_key"] = keys.access_key
+        shown["secret_key"] = last_four(keys.secret_key)
+        shown["security_token"] = last_four(keys.security_token)
     elif isinstance(known, Password):
-        shown["account"] = known.account
+        by_id = known.account_id is not None
+        shown["account_id" if by_id else "account"] = known.account_id or known.account
         shown["username"] = known.username
         shown["password"] = last_four(known.password)
     elif isinstance(known, GivenToken):
@@ -123,46 +133,48 @@ def _credentials(session: "Session") -> Dict[str, Optional[str]]:
     return shown
 
 
-def _expires_at(session: "Session") -> Optional[str]:
-    identity = session._get_parts().identity
-    try:
-        token = identity.token()
-        ends = token.expires_at if token is not None else identity.keys().expires_at
-    except ModelArtsError:
-        return None
+def _date(ends: Optional[float]) -> Optional[str]:
     if ends is None:
         return None
     return datetime.fromtimestamp(ends, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _try(session: "Session", service: str) -> Service:
-    sources = session._resolved.sources
-    parts = session._get_parts()
+def _try(session: "Session", parts: "_Parts", service: str) -> Service:
     try:
         endpoint = parts.identity.endpoint(service)
     except ModelArtsError as error:
-        return Service(None, None, False, str(error))
+        return Service(None, None, False, _without_advice(error))
     started = session.clock.monotonic()
     try:
         if service == "modelarts":
-            says = _list_jobs(session)
+            says = _list_jobs(parts)
         elif endpoint.startswith("file:"):
             says = _folder(endpoint)
         else:
-            says = _knock(session, endpoint, "/v3" if service == "iam" else "/")
+            says = _knock(parts, endpoint, "/v3" if service == "iam" else "/")
         works = True
     except (ModelArtsError, OSError) as error:
-        works, says = False, str(error)
+        works, says = False, _without_advice(error)
     taken = (session.clock.monotonic() - started) * 1000
     says += " (%d ms)" % taken if works else ""
-    return Service(endpoint, sources.get(service), works, says)
+    return Service(endpoint, session._resolved.sources.get(service), works, says)
 
 
-def _list_jobs(session: "Session") -> str:
+def _without_advice(error: Exception) -> str:
+    """What an error says, without the advice to look at what is being looked at."""
+    hint = getattr(error, "hint", None) or ""
+    kept = hint.split("'modelarts whoami'")[0].rstrip(":; ")
+    return str(error).replace(hint, kept) if hint else str(error)
+
+
+def _list_jobs(parts: "_Parts") -> str:
     from modelarts.jobs import api
 
-    answer = api.documented_page(session.client, {"per_page": "1"})
-    return "accepts these credentials; %s visualization jobs" % answer["job_total_count"]
+    count = api.documented_page(parts.client, {"per_page": "1"})["job_total_count"]
+    says = "accepts these credentials"
+    if count is not None:
+        says += "; %s visualization job%s" % (count, "" if count == 1 else "s")
+    return says
 
 
 def _folder(endpoint: str) -> str:
@@ -175,11 +187,11 @@ def _folder(endpoint: str) -> str:
     return "a folder on this machine"
 
 
-def _knock(session: "Session", endpoint: str, path: str) -> str:
+def _knock(parts: "_Parts", endpoint: str, path: str) -> str:
     from modelarts.http.messages import Request
 
     request = Request("GET", endpoint, path, operation="reach " + endpoint)
-    response = session._get_parts().transport.send(request)
+    response = parts.transport.send(request)
     if response.status_code >= 500:
         raise ApiError(response.reason, status_code=response.status_code)
     return "answers"

@@ -213,24 +213,42 @@ class Session:
 
     # Who -----------------------------------------------------------------------------------
 
+    def keys(self) -> AccessKey:
+        """Access key, secret key and security token that belong together.
+
+        With a password or a token these are temporary keys from IAM: the first call asks for
+        them, and they are renewed before they end. Code that passes the three on takes them from
+        here, since between two reads of :attr:`access_key` and :attr:`secret_key` they may have
+        been renewed.
+
+        >>> Session(access_key="AK", secret_key="SK").keys()
+        AccessKey(access_key='AK', expires_at=None)
+
+        Raises:
+            ApiError: IAM refused.
+            ConfigurationError: the place that the keys are from has no fresh ones any more.
+        """
+        return self._get_parts().identity.keys()
+
     @property
     def access_key(self) -> Optional[str]:
         """The access key; with a password or a token, that of temporary keys from IAM.
 
         The first read of it then asks IAM, as do :attr:`secret_key` and
-        :attr:`security_token`; they are renewed before they expire.
+        :attr:`security_token`; they are renewed before they expire. :meth:`keys` answers all
+        three as of one moment.
         """
-        return self._get_parts().identity.keys().access_key
+        return self.keys().access_key
 
     @property
     def secret_key(self) -> Optional[str]:
         """The secret key that belongs to :attr:`access_key`."""
-        return self._get_parts().identity.keys().secret_key
+        return self.keys().secret_key
 
     @property
     def security_token(self) -> Optional[str]:
         """The security token of temporary keys; None with permanent ones."""
-        return self._get_parts().identity.keys().security_token
+        return self.keys().security_token
 
     @property
     def user_id(self) -> Optional[str]:
@@ -395,22 +413,40 @@ class Session:
         return self._parts
 
     def _put_together(self) -> "_Parts":
-        from modelarts import __version__
         from modelarts.auth.identity import Identity
-        from modelarts.http.client import ServiceClient
+
+        transport = self._make_transport()
+        return self._connect(transport, Identity(self._resolved, transport))
+
+    def _parts_in_a_hurry(self, timeout: float) -> "_Parts":
+        """The same identity with connections of its own, which try once and give up soon.
+
+        Close its transport after use.
+        """
+        parts = self._get_parts()
+        timeout = min(timeout, self._settings["timeout"])
+        transport = self._make_transport(timeout=timeout, retries=0)
+        transport.skew = parts.transport.skew
+        return self._connect(transport, parts.identity.over(transport))
+
+    def _make_transport(self, **changes: Any) -> "Transport":
+        from modelarts import __version__
         from modelarts.http.proxies import Proxies
         from modelarts.http.retry import Retry
         from modelarts.http.transport import Transport
 
-        settings = dict(self._settings)
-        transport = Transport(
+        settings = {**self._settings, **changes}
+        return Transport(
             retry=Retry(settings.pop("retries")),
             proxies=Proxies(settings.pop("proxies"), self._proxy_environ),
             clock=self.clock,
             user_agent="modelarts-python/" + __version__,
             **settings,
         )
-        identity = Identity(self._resolved, transport)
+
+    def _connect(self, transport: "Transport", identity: "Identity") -> "_Parts":
+        from modelarts.http.client import ServiceClient
+
         client = ServiceClient(
             transport,
             identity.authorizer,

@@ -58,7 +58,7 @@ BUILT_IN = {
 
 def a_job():
     job = VisualizationJob(visualization_id="8992")
-    job.__setstate__({"id": "8992", "raw": {"job_name": "job1", "status": 11}, "complete": True})
+    job.__setstate__({"id": "8992", "raw": {"job_name": "job1", "status": 11}, "state": 1})
     return job
 
 

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pickle
+import socket
 import threading
 import time
 
@@ -11,6 +12,7 @@ import requests
 import responses
 
 from modelarts import constant
+from modelarts.auth import AccessKey
 from modelarts.config.auth import auth_by_apig
 from modelarts.errors import (
     AuthenticationFailed,
@@ -79,6 +81,23 @@ def test_a_token_is_fetched_once_for_many_calls(cloud):
     for _ in range(5):
         VisualizationJob.list(session)
     assert _logins(cloud) == 1
+
+
+@pytest.mark.parametrize("name", ["OS_USER_DOMAIN_ID", "OS_DOMAIN_ID"])
+def test_an_account_can_be_told_by_its_id(service, monkeypatch, name):
+    found = service.connection
+    identity = json.loads((service.root / "identity.json").read_text())
+    monkeypatch.setenv("OS_USERNAME", found["username"])
+    monkeypatch.setenv("OS_PASSWORD", found["password"])
+    monkeypatch.setenv("OS_AUTH_URL", found["iam_endpoint"] + "/v3")
+    monkeypatch.setenv("OS_PROJECT_ID", found["project_id"])
+    for account, works in ((identity["account_id"], True), ("0" * 32, False)):
+        monkeypatch.setenv(name, account)
+        with Session(proxies={}) as session:
+            said = session.explain()
+            assert said.works is works
+            assert said.credentials["account_id"] == account
+            assert "account" not in said.credentials
 
 
 def test_a_token_is_fetched_again_shortly_before_it_expires(cloud):
@@ -275,6 +294,20 @@ def test_a_password_session_has_temporary_keys_that_the_service_accepts(service)
             access_key=session.access_key, secret_key=session.secret_key
         ) as without, pytest.raises(AuthenticationFailed):
             VisualizationJob.list(without)
+
+
+def test_keys_answers_three_that_belong_together(service):
+    found = service.connection
+    with service.session() as session:
+        assert session.keys() == AccessKey(found["access_key"], found["secret_key"])
+    clock = FakeClock(now=time.time())
+    with service.password_session(clock=clock) as session:
+        keys = session.keys()
+        assert keys is session.keys()
+        assert keys.security_token == session.security_token
+        clock.now += 24 * 3600 - 60
+        assert session.keys() != keys
+        assert keys.secret_key not in repr(keys)
 
 
 def test_temporary_keys_are_obtained_anew_before_they_expire(service):
@@ -477,6 +510,71 @@ def test_explain_says_where_each_thing_came_from_and_that_it_works(service):
         assert secret not in str(said) + repr(said) + json.dumps(said.as_dict())
 
 
+def test_explain_shares_the_token_of_its_session(service):
+    sent = []
+    with service.password_session(on_response=sent.append) as session:
+        assert session.explain().works
+        VisualizationJob.list(session)
+        assert session.explain().works
+    assert sum(exchange.url.endswith("/v3/auth/tokens") for exchange in sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("jobs", "says"), [(0, "0 visualization jobs ("), (1, "1 visualization job (")]
+)
+def test_explain_counts_the_jobs(cloud, jobs, says):
+    for _ in range(jobs):
+        cloud.add()
+    session = _keys(iam_endpoint="http://127.0.0.1:9", project_id=Cloud.project_id)
+    assert says in session.explain().services["modelarts"].says
+
+
+@pytest.mark.parametrize("make", [_keys, _password])
+def test_explain_does_not_wait_long_for_hosts_that_say_nothing(make, monkeypatch):
+    monkeypatch.setattr("modelarts.explanation._PATIENCE", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        address = "http://127.0.0.1:%d" % silent.getsockname()[1]
+        where = dict.fromkeys(("modelarts_endpoint", "iam_endpoint", "obs_endpoint"), address)
+        where["clock"] = None
+        if make is _password:
+            where["obs_endpoint"] = where["modelarts_endpoint"] = None
+        session = make(timeout=30, retries=3, **where)
+        started = time.monotonic()
+        said = session.explain()
+        assert time.monotonic() - started < 3 * 0.2 + 0.4
+    assert [service.works for service in said.services.values()] == [False] * 3
+    assert all("within 0.2 seconds" in service.says for service in said.services.values())
+
+
+def test_explain_is_no_more_patient_than_its_session():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        address = "http://127.0.0.1:%d" % silent.getsockname()[1]
+        where = dict.fromkeys(("modelarts_endpoint", "iam_endpoint", "obs_endpoint"), address)
+        session = _keys(timeout=0.1, clock=None, project_id="p", **where)
+        started = time.monotonic()
+        session.explain()
+        assert time.monotonic() - started < 3 * 0.1 + 0.4
+
+
+def test_explain_says_nothing_of_a_project_that_nothing_names():
+    said = _keys(region_name=None, iam_endpoint=None, retries=0).explain()
+    assert (said.project_id, said.project_source) == (None, None)
+    assert "project_id    not known\n" in str(said)
+
+
+def test_explain_says_that_a_token_named_the_project(monkeypatch):
+    monkeypatch.setenv("OS_TOKEN", "the-token-of-somebody")
+    with responses.RequestsMock() as mock:
+        mock.get(TOKENS, json=_token())
+        mock.get(JOBS, json={"job_total_count": 0, "jobs": []})
+        said = _keys(access_key=None, secret_key=None, obs_endpoint="http://127.0.0.1:9").explain()
+    assert (said.project_id, said.project_source) == (Cloud.project_id, "the token")
+
+
 def test_explain_tells_why_it_does_not_work(service):
     with service.session(secret_key="wrong-secret-key", iam_endpoint="127.0.0.1:9") as session:
         said = session.explain()
@@ -487,3 +585,6 @@ def test_explain_tells_why_it_does_not_work(service):
     assert not said.services["obs"].works
     assert "FAILS" in str(said)
     assert "wrong-secret-key" not in str(said)
+    # Who reads this has asked whoami already.
+    assert "Next: check the credentials" in str(said)
+    assert "whoami" not in str(said)

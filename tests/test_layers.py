@@ -21,7 +21,9 @@ LAYERS = (
         "modelarts.locks",
         "modelarts.jobs",
         "modelarts.jobs.arguments",
+        "modelarts.jobs.fields",
         "modelarts.jobs.models",
+        "modelarts.jobs.status",
     ),
     (
         "modelarts.endpoints",
@@ -34,6 +36,7 @@ LAYERS = (
         "modelarts.explanation",
         "modelarts.jobs.api",
         "modelarts.jobs.once",
+        "modelarts.jobs.seen",
         "modelarts.jobs.display",
         "modelarts.jobs.waiting",
         "modelarts.obs",

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import pickle
 import threading
 import warnings
 
@@ -34,6 +35,11 @@ KEYS_CLOUD = """
 clouds:
   keys: {region_name: eu-de, auth: {ak: AK, sk: SK-of-the-cloud, project_id: p}}
 """
+OS_PASSWORD = {
+    "OS_AUTH_URL": "https://iam.eu-de.otc.t-systems.com/v3",
+    "OS_USERNAME": "ann",
+    "OS_PASSWORD": "pw",
+}
 
 
 @pytest.fixture
@@ -127,6 +133,21 @@ SOURCES = {
         {},
         ("environment OS_*", "token", "p", None, None),
     ),
+    "OS_* token beside a user's name": (
+        {"OS_TOKEN": "t", "OS_USERNAME": "ann", "OS_PROJECT_ID": "p", "OS_REGION_NAME": "eu-de"},
+        {},
+        ("environment OS_*", "token", "p", "eu-de", None),
+    ),
+    "OS_* password, the region in the project's name": (
+        {"OS_USERNAME": "ann", "OS_PASSWORD": "pw", "OS_PROJECT_NAME": "eu-de_research"},
+        {},
+        ("environment OS_*", "password", None, "eu-de", None),
+    ),
+    "OS_* password, the region elsewhere": (
+        {"OS_USERNAME": "ann", "OS_PASSWORD": "pw", "MODELARTS_REGION_NAME": "eu-de"},
+        {},
+        ("environment OS_*", "password", None, "eu-de", None),
+    ),
     "config.json, flat": (
         {},
         {".modelarts/config.json": FLAT},
@@ -189,6 +210,37 @@ SOURCES = {
         {},
         {"clouds.yaml": KEYS_CLOUD},
         ("{home}/clouds.yaml, cloud keys", "AK/SK", "p", "eu-de", None),
+    ),
+    "clouds.yaml with keys, the region in the address": (
+        {},
+        {
+            "clouds.yaml": "clouds: {a: {auth: {ak: A, sk: S, "
+            "auth_url: iam.eu-de.otc.t-systems.com}}}"
+        },
+        ("{home}/clouds.yaml, cloud a", "AK/SK", None, "eu-de", None),
+    ),
+    "clouds.yaml with keys, the region in the project's name": (
+        {},
+        {"clouds.yaml": "clouds: {a: {auth: {ak: A, sk: S, project_name: eu-de_research}}}"},
+        ("{home}/clouds.yaml, cloud a", "AK/SK", None, "eu-de", None),
+    ),
+    "clouds.yaml, the file that OS_CLIENT_CONFIG_FILE names": (
+        {"OS_CLIENT_CONFIG_FILE": "~/mine.yaml"},
+        {"mine.yaml": KEYS_CLOUD},
+        ("{home}/mine.yaml, cloud keys", "AK/SK", "p", "eu-de", None),
+    ),
+    "clouds.yaml, and secure.yaml in another of the folders": (
+        {"OS_CLOUD": "otc"},
+        {
+            "clouds.yaml": CLOUDS.replace("      password: secret of the clouds\n", ""),
+            ".config/openstack/secure.yaml": "clouds: {otc: {auth: {password: hidden}}}",
+        },
+        ("{home}/clouds.yaml, cloud otc", "password", None, "eu-de", None),
+    ),
+    "config.json that begins with a byte order mark": (
+        {},
+        {".modelarts/config.json": "\ufeff" + json.dumps(FLAT)},
+        ("{home}/.modelarts/config.json", "AK/SK", "p", "cn-east-3", None),
     ),
     "clouds.yaml and secure.yaml": (
         {"OS_CLOUD": "otc"},
@@ -267,6 +319,274 @@ def test_a_project_that_was_named_wins_over_an_id_of_the_environment(place):
     assert session._resolved.project_name == "cn-north-4_team"
 
 
+@pytest.mark.parametrize(
+    ("where", "account"),
+    [
+        ({"OS_USER_DOMAIN_NAME": "n"}, ("n", None)),
+        ({"OS_DOMAIN_NAME": "n"}, ("n", None)),
+        ({"OS_USER_DOMAIN_ID": "i"}, ("ann", "i")),
+        ({"OS_DOMAIN_ID": "i"}, ("ann", "i")),
+        ({"OS_USER_DOMAIN_NAME": "n", "OS_DOMAIN_ID": "i"}, ("n", None)),
+        ({"OS_USER_DOMAIN_NAME": "n", "OS_USER_DOMAIN_ID": "i"}, ("ann", "i")),
+    ],
+)
+def test_an_account_of_openstack_is_told_by_its_name_or_by_its_id(place, where, account):
+    expected = Password("ann", "pw", account[0], account_id=account[1])
+    place({}, {"clouds.yaml": {"clouds": {"one": {"auth": _auth(where)}}}})
+    assert Session()._resolved.found.credentials == expected
+    place({**OS_PASSWORD, **where})
+    assert Session()._resolved.found.credentials == expected
+
+
+def _auth(where):
+    given = {**OS_PASSWORD, **where}
+    return {name[3:].lower(): value for name, value in given.items()}
+
+
+def test_temporary_keys_of_a_cloud_have_their_security_token(place):
+    place({}, {"clouds.yaml": KEYS_CLOUD.replace("sk:", "security_token: ST, sk:")})
+    assert Session().keys() == AccessKey("AK", "SK-of-the-cloud", "ST")
+
+
+def test_without_a_way_to_iam_the_error_comes_when_it_is_needed(place):
+    place({"OS_USERNAME": "ann", "OS_PASSWORD": "pw"})
+    assert Session(iam_endpoint="iam.example.com").iam_endpoint == "https://iam.example.com"
+    session = Session()
+    with pytest.raises(ConfigurationError, match="give region_name= or iam_endpoint="):
+        _ = session.modelarts_endpoint
+    Session.set_endpoint(iam_endpoint="https://set.example.com")
+    assert Session().iam_endpoint == "https://set.example.com"
+
+
+def test_a_working_directory_that_was_deleted_is_passed_over(place, home, monkeypatch):
+    gone = home / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(CredentialsNotFound):
+        Session()
+    with pytest.raises(ConfigurationError, match=r"mine\.json: there is no such file"):
+        Session(config_file="mine.json")
+    place({}, {".config/openstack/clouds.yaml": KEYS_CLOUD})
+    assert Session().secret_key == "SK-of-the-cloud"
+
+
+# Which region and which project -----------------------------------------------------------
+
+KEYS = {"MODELARTS_ACCESS_KEY": "AK", "MODELARTS_SECRET_KEY": "SK"}
+SDK_KEYS = {"HUAWEICLOUD_SDK_AK": "AK", "HUAWEICLOUD_SDK_SK": "SK"}
+OF_R_1 = {"ak": "AK", "sk": "SK", "region": "r-1", "project_id": "p-file"}
+OURS = {"MODELARTS_REGION_NAME": "r-1", "MODELARTS_PROJECT_ID": "p-ours"}
+AMBIENT = {"REGION_NAME": "r-1", "PROJECT_ID": "p-ambient"}
+HOME_FILE = {".modelarts/config.json": OF_R_1}
+NAMED_FILE = {"mine.json": OF_R_1}
+CLOUD_FILE = {
+    "clouds.yaml": "clouds: {a: {region_name: r-1, auth: {ak: A, sk: S, project_name: team}}}"
+}
+OURS_OF_R_2 = {"MODELARTS_REGION_NAME": "r-2"}
+
+#: arguments, variables, files; region, project's id, project's name if there is no id.
+CHOICES = {
+    "the file's own": ({}, {}, HOME_FILE, ("r-1", "p-file", None)),
+    "a region as an argument": ({"region_name": "r-2"}, {}, HOME_FILE, ("r-2", None, "r-2")),
+    "the same region as an argument": (
+        {"region_name": "r-1"},
+        {},
+        HOME_FILE,
+        ("r-1", "p-file", None),
+    ),
+    "a region and a project as arguments": (
+        {"region_name": "r-2", "project_id": "p"},
+        {},
+        HOME_FILE,
+        ("r-2", "p", None),
+    ),
+    "a region as an argument, ours in the environment": (
+        {"region_name": "r-2"},
+        {**KEYS, **OURS},
+        {},
+        ("r-2", None, "r-2"),
+    ),
+    "a region as an argument, no region in the environment": (
+        {"region_name": "r-2"},
+        {**KEYS, "MODELARTS_PROJECT_ID": "p-ours"},
+        {},
+        ("r-2", "p-ours", None),
+    ),
+    "a region as an argument, ambient variables": (
+        {"region_name": "r-2"},
+        {**KEYS, **AMBIENT},
+        {},
+        ("r-2", None, "r-2"),
+    ),
+    "a region as an argument, an address in the environment": (
+        {"region_name": "r-2"},
+        {**KEYS, "PROJECT_ID": "p", "S3_ENDPOINT": "obs.cn-south-1.myhuaweicloud.com"},
+        {},
+        ("r-2", None, "r-2"),
+    ),
+    "a region as an argument, an ambient project alone": (
+        {"region_name": "r-2"},
+        {**KEYS, "PROJECT_ID": "p-ambient"},
+        {},
+        ("r-2", "p-ambient", None),
+    ),
+    "a region as an argument, a project's name in a cloud": (
+        {"region_name": "r-2"},
+        {},
+        CLOUD_FILE,
+        ("r-2", None, "r-2"),
+    ),
+    "a region as an argument, a project's name without a region": (
+        {"region_name": "r-2"},
+        {"OS_USERNAME": "ann", "OS_PASSWORD": "pw", "OS_PROJECT_NAME": "team"},
+        {},
+        ("r-2", None, "team"),
+    ),
+    "our variables and a file that was not asked for": (
+        {},
+        OURS,
+        {".modelarts/config.json": {**OF_R_1, "region": "r-2"}},
+        ("r-1", "p-ours", None),
+    ),
+    "our region and a file of another one": ({}, OURS_OF_R_2, HOME_FILE, ("r-2", None, "r-2")),
+    "our project and a file": (
+        {},
+        {"MODELARTS_PROJECT_ID": "p-ours"},
+        HOME_FILE,
+        ("r-1", "p-ours", None),
+    ),
+    "our variables and others' keys": (
+        {},
+        {**SDK_KEYS, "HUAWEICLOUD_SDK_PROJECT_ID": "p-sdk", **OURS},
+        {},
+        ("r-1", "p-ours", None),
+    ),
+    "our variables and a file that was asked for": (
+        {},
+        {"MODELARTS_CONFIG": "mine.json", **OURS_OF_R_2, "MODELARTS_PROJECT_ID": "p-ours"},
+        NAMED_FILE,
+        ("r-1", "p-file", None),
+    ),
+    "ambient variables and a file": (
+        {},
+        {"REGION_NAME": "r-2", "PROJECT_ID": "p-ambient"},
+        HOME_FILE,
+        ("r-1", "p-file", None),
+    ),
+    "ambient variables of another region and a file without a project": (
+        {},
+        {"REGION_NAME": "r-2", "PROJECT_ID": "p-ambient"},
+        {".modelarts/config.json": {"ak": "AK", "sk": "SK", "region": "r-1"}},
+        ("r-1", None, "r-1"),
+    ),
+    "ambient variables, and keys that say nothing else": (
+        {},
+        {**SDK_KEYS, **AMBIENT},
+        {},
+        ("r-1", "p-ambient", None),
+    ),
+    "keys as arguments beside a file": (
+        {"access_key": "a", "secret_key": "s", "config_file": "mine.json"},
+        {},
+        NAMED_FILE,
+        ("r-1", "p-file", None),
+    ),
+    "keys and a region as arguments beside a file": (
+        {"access_key": "a", "secret_key": "s", "config_file": "mine.json", "region": "r-2"},
+        {},
+        NAMED_FILE,
+        ("r-2", None, "r-2"),
+    ),
+    "keys as arguments beside a file of the environment": (
+        {"access_key": "a", "secret_key": "s"},
+        {"MODELARTS_CONFIG": "mine.json", **OURS_OF_R_2},
+        NAMED_FILE,
+        ("r-1", "p-file", None),
+    ),
+    "a user as an argument beside a file without credentials": (
+        {"username": "ann", "password": "pw", "config_file": "mine.json"},
+        {},
+        {"mine.json": {"region": "r-1", "project_id": "p-file"}},
+        ("r-1", "p-file", None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(CHOICES))
+def test_a_project_is_only_taken_for_the_region_that_it_was_said_with(place, name):
+    arguments, environ, files, (region, project_id, project_name) = CHOICES[name]
+    place(environ, files)
+    session = Session(**arguments)
+    assert session.region_name == region
+    assert session._resolved.project_id == project_id
+    if project_id is None:
+        assert session._resolved.project_name == project_name
+
+
+def test_a_region_of_set_endpoint_counts_likewise(place):
+    place({}, HOME_FILE)
+    Session.set_endpoint(region_name="r-2")
+    assert Session()._resolved.project_id is None
+    Session.set_endpoint(region_name="r-1")
+    assert Session().project_id == "p-file"
+
+
+def test_keys_as_arguments_win_over_a_file_that_gives_the_rest(place, home):
+    address = "modelarts.file.example.com"
+    place({}, {"mine.json": {**OF_R_1, "modelarts_endpoint": address, "iam_endpoint": address}})
+    session = Session(
+        access_key="a", secret_key="s", config_file="mine.json", iam_endpoint="mine.example.com"
+    )
+    assert session.keys() == AccessKey("a", "s")
+    assert session.modelarts_endpoint == "https://" + address
+    assert session.iam_endpoint == "https://mine.example.com"
+    sources = session._resolved.sources
+    assert sources["credentials"] == "arguments"
+    assert sources["project"] == sources["modelarts"] == str(home / "mine.json")
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({}, r"mine\.json: there is no such file"),
+        ({"mine.json": "{"}, r"mine\.json is not JSON \(line 1\)"),
+        ({"mine.json": {"obs_endpoint": "ftp://x"}}, r"mine\.json: obs_endpoint: an address"),
+    ],
+)
+def test_a_file_that_was_asked_for_is_read_beside_keys_too(place, monkeypatch, files, sentence):
+    place({}, files)
+    with pytest.raises(ConfigurationError, match=sentence):
+        Session(access_key="a", secret_key="s", config_file="mine.json")
+    monkeypatch.setenv("MODELARTS_CONFIG", "mine.json")
+    with pytest.raises(ConfigurationError, match=sentence):
+        Session(access_key="a", secret_key="s")
+
+
+def test_a_file_of_the_environment_does_not_stand_in_the_way_of_a_session_that_says_all(place):
+    place({"MODELARTS_CONFIG": "none.json"})
+    address = "https://m.example.com"
+    session = Session(
+        access_key="a",
+        secret_key="s",
+        project_id="p",
+        region_name="r",
+        modelarts_endpoint=address,
+        iam_endpoint=address,
+        obs_endpoint=address,
+    )
+    assert session.project_id == "p"
+
+
+def test_a_named_file_is_found_again_from_another_directory(place, home, monkeypatch):
+    place({}, NAMED_FILE)
+    session = Session(config_file="./mine.json")
+    assert session._resolved.found.config_file == str(home / "mine.json")
+    (home / "elsewhere").mkdir()
+    monkeypatch.chdir(home / "elsewhere")
+    assert pickle.loads(pickle.dumps(session)).secret_key == "SK"
+
+
 # Each way that one can be broken ----------------------------------------------------------
 
 BROKEN = {
@@ -291,12 +611,24 @@ BROKEN = {
     "half of OS": (
         {"OS_USERNAME": "ann", "OS_AUTH_URL": "https://iam.example.com"},
         {},
-        "environment OS_*: username is there and password is not; give both or neither",
+        "environment: OS_USERNAME is there and OS_PASSWORD is not; give both or neither",
     ),
-    "no way to Keystone": (
-        {"OS_USERNAME": "ann", "OS_PASSWORD": "secret!"},
+    "a line break in a password of OS": (
+        {**OS_PASSWORD, "OS_PASSWORD": "secret!\n"},
         {},
-        "environment OS_*: neither an auth URL nor a region is there",
+        "environment: OS_PASSWORD: password: a text without line breaks; its value is not shown",
+    ),
+    "a blank in a token of OS": (
+        {"OS_AUTH_TOKEN": "secret! "},
+        {},
+        "environment: OS_AUTH_TOKEN: token: a text of printable ASCII characters without blanks "
+        "or line breaks; its value is not shown",
+    ),
+    "an address of OS that is none": (
+        {**OS_PASSWORD, "OS_AUTH_URL": "ftp://x"},
+        {},
+        "environment: OS_AUTH_URL: iam_endpoint: an address such as "
+        "'https://iam.eu-de.otc.t-systems.com'; got 'ftp://x'",
     ),
     "a line break in a key": (
         {"MODELARTS_ACCESS_KEY": "AK", "MODELARTS_SECRET_KEY": "secret!\n"},
@@ -354,6 +686,46 @@ BROKEN = {
         {"OS_CLOUD": "otc"},
         {"clouds.yaml": KEYS_CLOUD},
         "OS_CLOUD is otc; {home}/clouds.yaml has keys",
+    ),
+    "half of a cloud": (
+        {},
+        {"clouds.yaml": "clouds: {otc: {auth: {username: ann}}}"},
+        "{home}/clouds.yaml, cloud otc: username is there and password is not; "
+        "give both or neither",
+    ),
+    "a password of a cloud that YAML takes for a number": (
+        {},
+        {"clouds.yaml": "clouds: {otc: {auth: {username: ann, password: 0123}}}"},
+        "{home}/clouds.yaml, cloud otc: auth.password is not a text; write it in quotes",
+    ),
+    "a key of a cloud that YAML takes for a number": (
+        {},
+        {
+            "clouds.yaml": "clouds: {otc: {auth: {ak: AK}}}",
+            "secure.yaml": "clouds: {otc: {auth: {sk: 0}}}",
+        },
+        "{home}/secure.yaml, cloud otc: auth.sk is not a text; write it in quotes",
+    ),
+    "a region of a cloud that is a list": (
+        {},
+        {"clouds.yaml": "clouds: {otc: {region_name: [eu-de], auth: {ak: AK, sk: SK}}}"},
+        "{home}/clouds.yaml, cloud otc: region_name is not a text",
+    ),
+    "a cloud that was asked for and says nothing": (
+        {"OS_CLOUD": "otc"},
+        {"clouds.yaml": "clouds: {otc: {auth: {project_name: eu-de}}}"},
+        "{home}/clouds.yaml, cloud otc has no ak, no username and no token",
+    ),
+    "no file that OS_CLIENT_CONFIG_FILE names": (
+        {"OS_CLIENT_CONFIG_FILE": "~/none.yaml"},
+        {"clouds.yaml": KEYS_CLOUD},
+        "OS_CLIENT_CONFIG_FILE is ~/none.yaml; there is no such file",
+    ),
+    "an address in a file that is none": (
+        {"MODELARTS_CONFIG": "{home}/mine.json"},
+        {"mine.json": {**FLAT, "iam_endpoint": "ftp://x"}},
+        "{home}/mine.json: iam_endpoint: an address such as "
+        "'https://iam.eu-de.otc.t-systems.com'; got 'ftp://x'",
     ),
     "no clouds": (
         {"OS_CLOUD": "otc"},
@@ -424,8 +796,10 @@ def test_a_file_with_secrets_that_others_can_read_draws_one_warning(place, home)
         warnings.simplefilter("error")
         Session()
     path.chmod(0o644)
-    with pytest.warns(UserWarning, match="others can read it: chmod 600 " + str(path)):
+    expected = "others can read it: chmod 600 " + str(path)
+    with pytest.warns(UserWarning, match=expected) as warned:
         Session()
+    assert [one.filename for one in warned] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Session()
@@ -499,6 +873,30 @@ def test_temporary_keys_are_renewed_before_they_expire(metadata, clock):
     assert session.access_key == session.access_key == "ECS2"
 
 
+def test_keys_that_cannot_be_renewed_are_an_error_with_the_reason(metadata, clock):
+    clock.now = 4070908000.0
+    session = Session(region_name="cn-north-4", project_id="p", clock=clock)
+    clock.now += 750
+    metadata.status = 404
+    with pytest.raises(ConfigurationError) as caught:
+        session.request("GET", "/v1")
+    reason = "%s answers HTTP 404; has it an agency?" % metadata.endpoint
+    assert str(caught.value) == "ECS metadata has no fresh keys any more: " + reason
+
+
+def test_explain_shows_the_keys_in_use_after_they_were_renewed(metadata, clock):
+    clock.now = 4070908000.0
+    nowhere = dict.fromkeys(("modelarts_endpoint", "iam_endpoint", "obs_endpoint"), "127.0.0.1:9")
+    session = Session(region_name="r", project_id="p", clock=clock, **nowhere)
+    assert session.explain().credentials["access_key"] == "ECS1"
+    clock.now += 750
+    metadata.expires_at = "2099-02-01T00:00:00.000000Z"
+    said = session.explain()
+    assert said.credentials["access_key"] == "ECS2"
+    assert said.expires_at == "2099-02-01T00:00:00Z"
+    assert session.access_key == "ECS2"
+
+
 def test_a_server_without_an_agency_says_so(metadata):
     metadata.status = 404
     with pytest.raises(CredentialsNotFound, match="answers HTTP 404; has it an agency"):
@@ -551,6 +949,28 @@ def test_a_platform_that_has_nothing_is_among_what_was_tried(home, platform):
     platform(NotHere("no platform here"))
     with pytest.raises(CredentialsNotFound, match="my platform: no platform here"):
         Session()
+
+
+def test_the_addresses_of_a_platform_may_be_written_in_any_way(home, platform):
+    keys = AccessKey("PLATFORM", "secret")
+    named = {"modelarts": "m.example.com/v1", "iam": "https://iam.example.com/v3/"}
+    platform(Found(credentials=keys, source="my platform", endpoints=named))
+    session = Session()
+    assert session.modelarts_endpoint == "https://m.example.com"
+    assert session.iam_endpoint == "https://iam.example.com"
+    platform(Found(credentials=keys, source="my platform", endpoints={"obs": "ftp://x"}))
+    with pytest.raises(ConfigurationError, match="my platform: obs_endpoint: an address"):
+        Session()
+
+
+def test_a_platform_whose_keys_cannot_be_renewed_is_named(home, platform, clock):
+    def renew():
+        raise NotHere("the platform is gone")
+
+    keys = AccessKey("PLATFORM", "secret", expires_at=clock.now + 60)
+    platform(Found(credentials=keys, source="my platform", renew=renew))
+    with pytest.raises(ConfigurationError, match="my platform has no fresh keys any more: the p"):
+        Session(clock=clock).keys()
 
 
 def test_what_is_no_provider_or_no_place_is_refused():

@@ -10,6 +10,7 @@ import traceback
 
 import pytest
 
+from modelarts.cli import main
 from modelarts.errors import ModelArtsError
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
@@ -155,6 +156,43 @@ def test_whoami_without_credentials_says_what_was_tried_and_fails():
     assert "Traceback" not in said.stderr
 
 
+@pytest.mark.parametrize("option", ["--region-name=r", "--config-file=f"])
+@pytest.mark.parametrize("local", ["--local", "--root=."])
+def test_whoami_of_the_local_service_and_of_another_place_is_wrong_usage(local, option, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["whoami", local, option])
+    assert caught.value.code == 2
+    assert (
+        "--local and --root go with neither --config-file nor --region-" in capsys.readouterr().err
+    )
+
+
+def test_whoami_prints_json_where_there_is_no_session_too(capsys, monkeypatch):
+    assert main(["whoami", "--json"]) == 1
+    printed = capsys.readouterr()
+    said = json.loads(printed.out)
+    assert printed.err == ""
+    assert said["works"] is False
+    assert said["error"].startswith("nothing says who you are")
+    assert {"source": "environment S3_*", "reason": "S3_ACCESS_KEY_ID is not set"} in said["tried"]
+    monkeypatch.setenv("S3_ACCESS_KEY_ID", "AK")
+    assert main(["whoami", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["works"], said["tried"]) == (False, [])
+    assert said["error"].startswith("environment: S3_ACCESS_KEY_ID is there and")
+
+
+def test_whoami_can_be_printed_where_only_ascii_can(service, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    said = subprocess.run(
+        [sys.executable, "-m", "modelarts", "whoami", "--root", str(service.root)],
+        capture_output=True,
+    )
+    assert said.returncode == 0, said.stderr
+    shown = service.connection["secret_key"][-4:]
+    assert "secret_key  ..." + shown in said.stdout.decode("ascii")
+
+
 def test_whoami_with_credentials_that_are_refused_says_why_and_fails(service, monkeypatch):
     found = service.connection
     monkeypatch.setenv("MODELARTS_ACCESS_KEY", found["access_key"])
@@ -170,4 +208,5 @@ def test_whoami_with_credentials_that_are_refused_says_why_and_fails(service, mo
     assert said.returncode == 1
     assert "(environment MODELARTS_*)" in said.stdout
     assert "FAILS: list visualization jobs: HTTP 401: APIG.0301" in said.stdout
+    assert "whoami" not in said.stdout + said.stderr
     assert "a-wrong-secret-key" not in said.stdout + said.stderr

@@ -1,5 +1,6 @@
 """How a request shows who sends it: signed with AK/SK, or with a token from IAM."""
 
+import copy
 from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar
 
 from modelarts.auth import signer
@@ -48,6 +49,18 @@ class Renewed(Generic[_T]):
                 # One that ends within the margin is not kept, but used this once.
                 self._cache["it"] = current
             return current
+
+    def current(self) -> Optional[_T]:
+        """The one that is there and good, or None; nothing is fetched."""
+        with self._lock:
+            current: Optional[_T] = self._cache.get("it")
+            return current
+
+    def by(self, fetch: Callable[[], _T]) -> "Renewed[_T]":
+        """The same thing, fetched in another way; what one of the two fetches, both have."""
+        other = copy.copy(self)
+        other._fetch = fetch
+        return other
 
     def forget(self, refused: _T) -> None:
         """Fetch another one next time, unless another thread has done so already."""

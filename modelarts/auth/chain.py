@@ -6,6 +6,9 @@ SDKs, OpenStack clients and Elastic Cloud Server.
 
 from typing import List, Optional, Tuple
 
+import attr
+
+from modelarts import endpoints
 from modelarts.auth.credentials import Found
 from modelarts.auth.environment import (
     HuaweiCloudVariables,
@@ -58,7 +61,7 @@ def find(surroundings: Surroundings) -> Found:
     tried = []
     for provider in _in_order():
         try:
-            return provider.load(surroundings)
+            return _with_whole_addresses(provider.load(surroundings))
         except NotHere as reason:
             tried.append((provider.name, str(reason)))
         except InvalidArgument as error:
@@ -68,6 +71,14 @@ def find(surroundings: Surroundings) -> Found:
         "Session(username=…, password=…), use Session.local(), or provide one of:",
         tuple(tried),
     )
+
+
+def _with_whole_addresses(found: Found) -> Found:
+    named = {
+        service: endpoints.normalize(service, address)
+        for service, address in found.endpoints.items()
+    }
+    return attr.evolve(found, endpoints=named)
 
 
 def _in_order() -> List[Provider]:

@@ -43,6 +43,11 @@ def _name(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> Non
         )
 
 
+def _optional_name(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
+    if value is not None:
+        _name(instance, attribute, value)
+
+
 class _Unpicklable:
     __slots__ = ()
 
@@ -71,6 +76,9 @@ class AccessKey(_Unpicklable):
 class Password(_Unpicklable):
     """A user's name and password, and the account (Keystone: domain) that the user is of.
 
+    Attributes:
+        account_id: the account's id; where it is given, the account's name is not used.
+
     Raises:
         InvalidArgument: one of them is empty or has line breaks.
     """
@@ -80,6 +88,7 @@ class Password(_Unpicklable):
     account: str = attr.ib(
         default=attr.Factory(lambda self: self.username, takes_self=True), validator=_name
     )
+    account_id: Optional[str] = attr.ib(default=None, validator=_optional_name, kw_only=True)
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)

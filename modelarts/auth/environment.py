@@ -1,39 +1,38 @@
 """Credentials in environment variables, in the four dialects that are in use."""
 
-from typing import Dict, Mapping, Optional
+from typing import Dict, Mapping, Optional, Tuple
 
 from modelarts import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, GivenToken, Password
 from modelarts.auth.providers import NotHere, Provider, Surroundings, both_or_neither
-from modelarts.errors import ConfigurationError
+from modelarts.errors import ConfigurationError, InvalidArgument
 
 __all__ = [
     "HuaweiCloudVariables",
     "ModelArtsVariables",
     "OpenStackVariables",
     "S3Variables",
-    "project_id",
-    "region_name",
+    "ambient",
+    "keystone",
+    "said",
 ]
 
 
-def project_id(environ: Mapping[str, str]) -> Optional[str]:
-    """The project that a ModelArts notebook or the user's environment names."""
-    return environ.get("MODELARTS_PROJECT_ID") or environ.get("PROJECT_ID") or None
+def said(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Region and project id of the variables that are meant for this package."""
+    region = environ.get("MODELARTS_REGION_NAME") or environ.get("MODELARTS_REGION") or None
+    return region, environ.get("MODELARTS_PROJECT_ID") or None
 
 
-def region_name(environ: Mapping[str, str]) -> Optional[str]:
-    """The region, likewise; in a training container it is in the endpoints' names."""
-    named = environ.get("MODELARTS_REGION_NAME") or environ.get("MODELARTS_REGION")
-    named = named or environ.get("REGION_NAME")
-    if named:
-        return named
+def ambient(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Region and project id of the variables that a notebook or a training container has.
+
+    In a container the region is in the endpoints' names.
+    """
+    region = environ.get("REGION_NAME") or None
     for service, variable in (("modelarts", "MA_APIGW_ENDPOINT"), ("obs", "S3_ENDPOINT")):
-        if environ.get(variable):
-            region = endpoints.region_of(service, environ[variable])
-            if region:
-                return region
-    return None
+        region = region or endpoints.region_of(service, environ.get(variable, ""))
+    return region, environ.get("PROJECT_ID") or None
 
 
 class ModelArtsVariables(Provider):
@@ -55,13 +54,9 @@ class ModelArtsVariables(Provider):
             credentials = Password(environ[user[0]], environ[user[1]], account)
         else:
             raise NotHere("neither %s nor %s is set" % (keys[0], user[0]))
+        region, project = said(environ)
         return Found(
-            credentials=credentials,
-            source=self.name,
-            project_id=environ.get("MODELARTS_PROJECT_ID") or None,
-            region_name=environ.get("MODELARTS_REGION_NAME")
-            or environ.get("MODELARTS_REGION")
-            or None,
+            credentials=credentials, source=self.name, project_id=project, region_name=region
         )
 
 
@@ -100,6 +95,22 @@ class S3Variables(Provider):
         return Found(credentials=credentials, source=self.name)
 
 
+#: What a Keystone client's settings are called in the environment; the first that is set counts.
+_OPENSTACK: Mapping[str, Tuple[str, ...]] = {
+    "auth_url": ("OS_AUTH_URL",),
+    "token": ("OS_TOKEN", "OS_AUTH_TOKEN"),
+    "username": ("OS_USERNAME",),
+    "password": ("OS_PASSWORD",),
+    "user_domain_id": ("OS_USER_DOMAIN_ID",),
+    "user_domain_name": ("OS_USER_DOMAIN_NAME",),
+    "domain_id": ("OS_DOMAIN_ID",),
+    "domain_name": ("OS_DOMAIN_NAME",),
+    "project_id": ("OS_PROJECT_ID", "OS_TENANT_ID"),
+    "project_name": ("OS_PROJECT_NAME", "OS_TENANT_NAME"),
+    "region_name": ("OS_REGION_NAME",),
+}
+
+
 class OpenStackVariables(Provider):
     """``OS_USERNAME`` and ``OS_PASSWORD``, or ``OS_TOKEN``, as OpenStack clients read them."""
 
@@ -108,52 +119,88 @@ class OpenStackVariables(Provider):
     def load(self, surroundings: Surroundings) -> Found:
         """What they say."""
         environ = surroundings.environ
-        given = {
-            "auth_url": environ.get("OS_AUTH_URL"),
-            "token": environ.get("OS_TOKEN") or environ.get("OS_AUTH_TOKEN"),
-            "username": environ.get("OS_USERNAME"),
-            "password": environ.get("OS_PASSWORD"),
-            "account": environ.get("OS_USER_DOMAIN_NAME") or environ.get("OS_DOMAIN_NAME"),
-            "project_id": environ.get("OS_PROJECT_ID") or environ.get("OS_TENANT_ID"),
-            "project_name": environ.get("OS_PROJECT_NAME") or environ.get("OS_TENANT_NAME"),
-            "region_name": environ.get("OS_REGION_NAME"),
-        }
-        return keystone(given, self.name, "OS_USERNAME is not set, nor OS_TOKEN")
+        given: Dict[str, Optional[str]] = {}
+        names: Dict[str, str] = {}
+        for setting, variables in _OPENSTACK.items():
+            names[setting] = next((one for one in variables if environ.get(one)), variables[0])
+            given[setting] = environ.get(names[setting])
+        try:
+            return keystone(given, names, self.name)
+        except NotHere:
+            raise NotHere("OS_USERNAME is not set, nor OS_TOKEN") from None
+        except ConfigurationError as error:
+            raise ConfigurationError("environment: %s" % error) from None
 
 
-def keystone(given: Mapping[str, Optional[str]], source: str, absent: str) -> Found:
-    """What a Keystone client's settings say: a password, or a token.
+def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], source: str) -> Found:
+    """What a Keystone client's settings say: keys, or a password, or a token.
+
+    Args:
+        given: the settings, by the names that ``clouds.yaml`` has for them.
+        names: what the source calls each of them.
 
     Raises:
-        NotHere: neither is there; with the reason ``absent``.
-        ConfigurationError: one half of a password is missing.
+        NotHere: no credentials are there.
+        ConfigurationError: one half of a pair is missing, or a setting cannot be used; it tells
+            which, and not where.
     """
-    token, username = given.get("token"), given.get("username")
-    credentials: Credentials
-    if both_or_neither(("username", "password"), given.get, source):
-        credentials = Password(
-            username or "", given.get("password") or "", given.get("account") or username or ""
-        )
-    elif token:
-        credentials = GivenToken(token)
-    else:
-        raise NotHere(absent)
-    named: Dict[str, str] = {}
-    auth_url = given.get("auth_url")
-    if auth_url:
-        named["iam"] = endpoints.normalize("iam", auth_url)
-    project_name = given.get("project_name") or None
-    region = given.get("region_name") or endpoints.region_of("iam", auth_url or "")
-    if region is None and project_name:
-        # A project is named like its region, a sub-project <region>_<name>.
-        region = project_name.split("_", 1)[0]
-    if region is None and not named:
-        raise ConfigurationError("%s: neither an auth URL nor a region is there" % source)
+    by_id, account = _account(given)
+    # What a credential and an address call these settings, when they refuse one.
+    called = {
+        "access_key": "ak",
+        "secret_key": "sk",
+        "account": account,
+        "account_id": account,
+        "iam_endpoint": "auth_url",
+    }
+    try:
+        credentials = _keystone_credentials(given, names, given.get(account), by_id)
+        auth_url = given.get("auth_url")
+        iam = {"iam": endpoints.normalize("iam", auth_url)} if auth_url else {}
+    except InvalidArgument as error:
+        setting = called.get(error.argument, error.argument)
+        raise ConfigurationError("%s: %s" % (names.get(setting, setting), error)) from None
     return Found(
         credentials=credentials,
         source=source,
         project_id=given.get("project_id") or None,
-        project_name=project_name,
-        region_name=region,
-        endpoints=named,
+        project_name=given.get("project_name") or None,
+        region_name=given.get("region_name") or endpoints.region_of("iam", auth_url or ""),
+        endpoints=iam,
+    )
+
+
+def _account(given: Mapping[str, Optional[str]]) -> Tuple[bool, str]:
+    """Whether the account is told by its id, and the setting that tells it."""
+    for owner in ("user_domain", "domain"):
+        for kind in ("_id", "_name"):
+            if given.get(owner + kind):
+                return kind == "_id", owner + kind
+    return False, "user_domain_name"
+
+
+def _keystone_credentials(
+    given: Mapping[str, Optional[str]],
+    names: Mapping[str, str],
+    account: Optional[str],
+    by_id: bool,
+) -> Credentials:
+    def pair(first: str, second: str) -> bool:
+        named = (names.get(first, first), names.get(second, second))
+        values = dict(zip(named, (given.get(first), given.get(second))))
+        return both_or_neither(named, values.get)
+
+    if pair("ak", "sk"):
+        return AccessKey(given["ak"] or "", given["sk"] or "", given.get("security_token") or None)
+    token, username, password = given.get("token"), given.get("username"), given.get("password")
+    # A token needs no user; a user's name beside it does not ask for a password.
+    if token and not (username and password):
+        return GivenToken(token)
+    if not pair("username", "password"):
+        raise NotHere("no credentials")
+    return Password(
+        username or "",
+        password or "",
+        (None if by_id else account) or username or "",
+        account_id=account if by_id else None,
     )

@@ -3,9 +3,10 @@
 import json
 import os
 import stat
+import sys
 import warnings
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, Optional, Set
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 import attr
 
@@ -13,7 +14,7 @@ from modelarts import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, Password
 from modelarts.auth.environment import keystone
 from modelarts.auth.providers import NotHere, Provider, Surroundings, both_or_neither
-from modelarts.errors import ConfigurationError
+from modelarts.errors import ConfigurationError, InvalidArgument
 
 __all__ = ["CloudsYaml", "DefaultConfig", "ExplicitConfig", "HuaweiCloudCredentials"]
 
@@ -31,6 +32,22 @@ _SPELLINGS: Mapping[str, Iterable[str]] = {
     "iam_endpoint": ("iam_endpoint",),
     "obs_endpoint": ("obs_endpoint",),
 }
+#: What is read of ``auth`` in a ``clouds.yaml``.
+_CLOUD = (
+    "ak",
+    "sk",
+    "security_token",
+    "auth_url",
+    "token",
+    "username",
+    "password",
+    "user_domain_id",
+    "user_domain_name",
+    "domain_id",
+    "domain_name",
+    "project_id",
+    "project_name",
+)
 _warned: Set[Path] = set()
 
 
@@ -41,17 +58,20 @@ class ExplicitConfig(Provider):
 
     def load(self, surroundings: Surroundings) -> Found:
         """What it says. That it is missing is an error: it was asked for."""
-        asked = surroundings.config_file or surroundings.environ.get("MODELARTS_CONFIG")
-        if not asked:
+        path = _asked_for(surroundings)
+        if path is None:
             raise NotHere("not given")
-        path = Path(os.path.expanduser(asked))
-        text = _text_of(path)
-        if text is None:
-            raise ConfigurationError("%s: there is no such file" % path)
         try:
-            return attr.evolve(_config(path, text), config_file=str(path))
+            return attr.evolve(_config(path, _needed(path)), config_file=str(path))
         except NotHere as reason:
             raise ConfigurationError("%s: %s" % (path, reason)) from None
+
+    def beside(self, credentials: Credentials, surroundings: Surroundings) -> Optional[Found]:
+        """What it says beside credentials that were given; None where none was asked for."""
+        path = _asked_for(surroundings)
+        if path is None:
+            return None
+        return _settings(path, _values(path, _needed(path)), credentials)
 
 
 class DefaultConfig(Provider):
@@ -106,10 +126,11 @@ class HuaweiCloudCredentials(Provider):
 
 
 class CloudsYaml(Provider):
-    """OpenStack's ``clouds.yaml``, with ``secure.yaml`` beside it; ``OS_CLOUD`` chooses.
+    """OpenStack's ``clouds.yaml``, with a ``secure.yaml``; ``OS_CLOUD`` chooses the cloud.
 
-    Looked for as OpenStack's clients do: ``OS_CLIENT_CONFIG_FILE``, the working directory,
-    ``~/.config/openstack``, ``/etc/openstack``. Needs PyYAML (extra ``[openstack]``).
+    Both are looked for as OpenStack's clients do: the first in the working directory,
+    ``~/.config/openstack`` or ``/etc/openstack``, or the one that ``OS_CLIENT_CONFIG_FILE`` names.
+    Needs PyYAML (extra ``[openstack]``).
     """
 
     name = "clouds.yaml"
@@ -118,21 +139,29 @@ class CloudsYaml(Provider):
         """What it says of the cloud."""
         wanted = surroundings.environ.get("OS_CLOUD")
         explicit = surroundings.environ.get("OS_CLIENT_CONFIG_FILE")
-        folders = (
-            surroundings.directory,
-            surroundings.home / ".config" / "openstack",
-            Path("/etc/openstack"),
-        )
-        paths = [Path(explicit)] if explicit else [folder / "clouds.yaml" for folder in folders]
-        for path in paths:
+        own = surroundings.home / ".config" / "openstack"
+        folders = [
+            folder
+            for folder in (surroundings.directory, own, Path("/etc/openstack"))
+            if folder is not None
+        ]
+        if explicit:
+            path = Path(os.path.expanduser(explicit))
             text = _text_of(path)
-            if text is not None:
-                return self._cloud(path, text, wanted)
+            if text is None:
+                raise ConfigurationError(
+                    "OS_CLIENT_CONFIG_FILE is %s; there is no such file" % explicit
+                )
+            folders.insert(0, path.parent)
+        else:
+            path, text = _first("clouds.yaml", folders)
+        if text is not None:
+            return self._cloud(path, text, wanted, folders)
         if wanted:
             raise ConfigurationError("OS_CLOUD is %s, and there is no clouds.yaml" % wanted)
         raise NotHere("there is no such file")
 
-    def _cloud(self, path: Path, text: str, wanted: Optional[str]) -> Found:
+    def _cloud(self, path: Path, text: str, wanted: Optional[str], folders: List[Path]) -> Found:
         clouds = _clouds(path, text)
         if not wanted and len(clouds) != 1:
             raise NotHere("%s has %d clouds, and OS_CLOUD names none" % (path, len(clouds)))
@@ -141,38 +170,50 @@ class CloudsYaml(Provider):
             raise ConfigurationError(
                 "OS_CLOUD is %s; %s has %s" % (name, path, ", ".join(sorted(clouds)) or "none")
             )
-        cloud = clouds[name]
-        secure = path.with_name("secure.yaml")
-        secrets = _text_of(secure)
-        hidden = _clouds(secure, secrets).get(name, {}) if secrets is not None else {}
-        auth = {**_mapping(cloud.get("auth")), **_mapping(hidden.get("auth"))}
         source = "%s, cloud %s" % (path, name)
-        region = cloud.get("region_name")
-        keys = {"ak": auth.get("ak"), "sk": auth.get("sk")}
-        if both_or_neither(("ak", "sk"), keys.get, source):
-            found = {}
-            if auth.get("auth_url"):
-                found["iam"] = endpoints.normalize("iam", auth["auth_url"])
-            return Found(
-                credentials=AccessKey(str(keys["ak"]), str(keys["sk"])),
-                source=source,
-                project_id=auth.get("project_id"),
-                project_name=auth.get("project_name"),
-                region_name=region,
-                endpoints=found,
-            )
-        given = {
-            "auth_url": auth.get("auth_url"),
-            "token": auth.get("token"),
-            "username": auth.get("username"),
-            "password": auth.get("password"),
-            "account": auth.get("user_domain_name") or auth.get("domain_name"),
-            "project_id": auth.get("project_id"),
-            "project_name": auth.get("project_name"),
-            "region_name": region,
-        }
-        texts = {key: None if value is None else str(value) for key, value in given.items()}
-        return keystone(texts, source, "%s has no username and no token" % source)
+        given = _cloud_settings(clouds[name], source)
+        secure, secrets = _first("secure.yaml", folders)
+        if secrets is not None:
+            hidden = _clouds(secure, secrets).get(name, {})
+            given.update(_cloud_settings(hidden, "%s, cloud %s" % (secure, name)))
+        try:
+            return keystone(given, {}, source)
+        except NotHere:
+            reason = "%s has no ak, no username and no token" % source
+            raise ConfigurationError(reason) if wanted else NotHere(reason) from None
+        except ConfigurationError as error:
+            raise ConfigurationError("%s: %s" % (source, error)) from None
+
+
+def _first(name: str, folders: Iterable[Path]) -> Tuple[Path, Optional[str]]:
+    """The first file of that name, and its text; None where no folder has one."""
+    path = Path(name)
+    for folder in folders:
+        path = folder / name
+        text = _text_of(path)
+        if text is not None:
+            return path, text
+    return path, None
+
+
+def _cloud_settings(cloud: Mapping[str, Any], where: str) -> Dict[str, Optional[str]]:
+    """The settings of a cloud, its region among them; those that are there.
+
+    Raises:
+        ConfigurationError: one is no text. YAML reads 0123 as the number 83, and nobody can
+            tell afterwards what was written.
+    """
+    auth = _mapping(cloud.get("auth"))
+    values = [("auth." + name, auth.get(name)) for name in _CLOUD]
+    values.append(("region_name", cloud.get("region_name")))
+    given: Dict[str, Optional[str]] = {}
+    for name, value in values:
+        if value is not None and not isinstance(value, str):
+            quoted = "" if isinstance(value, (dict, list)) else "; write it in quotes"
+            raise ConfigurationError("%s: %s is not a text%s" % (where, name, quoted))
+        if value:
+            given[name.replace("auth.", "")] = value
+    return given
 
 
 def _clouds(path: Path, text: str) -> Dict[str, Dict[str, Any]]:
@@ -196,7 +237,35 @@ def _mapping(value: Any) -> Dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _asked_for(surroundings: Surroundings) -> Optional[Path]:
+    """The file that was asked for; from the root on, so that it is found from elsewhere too."""
+    asked = surroundings.config_file or surroundings.environ.get("MODELARTS_CONFIG")
+    if not asked:
+        return None
+    path = Path(os.path.expanduser(asked))
+    if path.is_absolute() or surroundings.directory is None:
+        return path
+    return Path(os.path.normpath(str(surroundings.directory / path)))
+
+
+def _needed(path: Path) -> str:
+    text = _text_of(path)
+    if text is None:
+        raise ConfigurationError("%s: there is no such file" % path)
+    return text
+
+
 def _config(path: Path, text: str) -> Found:
+    given = _values(path, text)
+    try:
+        credentials = _credentials(path, given)
+    except InvalidArgument as error:
+        raise ConfigurationError("%s: %s" % (path, error)) from None
+    return _settings(path, given, credentials)
+
+
+def _values(path: Path, text: str) -> Dict[str, Optional[str]]:
+    """What a ``config.json`` says, by our own names."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -211,21 +280,29 @@ def _config(path: Path, text: str) -> Found:
         if value is not None and not isinstance(value, str):
             raise ConfigurationError("%s: %s is not a text" % (path, name))
         given[name] = value
-    credentials: Credentials
+    return given
+
+
+def _credentials(path: Path, given: Mapping[str, Optional[str]]) -> Credentials:
     if both_or_neither(("access_key", "secret_key"), given.get, str(path)):
-        credentials = AccessKey(
+        return AccessKey(
             given["access_key"] or "", given["secret_key"] or "", given["security_token"]
         )
-    elif both_or_neither(("username", "password"), given.get, str(path)):
+    if both_or_neither(("username", "password"), given.get, str(path)):
         username = given["username"] or ""
-        credentials = Password(username, given["password"] or "", given["account"] or username)
-    else:
-        raise NotHere("it has neither access_key nor username")
+        return Password(username, given["password"] or "", given["account"] or username)
+    raise NotHere("it has neither access_key nor username")
+
+
+def _settings(path: Path, given: Mapping[str, Optional[str]], credentials: Credentials) -> Found:
     named = {}
     for service in ("modelarts", "iam", "obs"):
         address = given[service + "_endpoint"]
         if address:
-            named[service] = endpoints.normalize(service, address)
+            try:
+                named[service] = endpoints.normalize(service, address)
+            except InvalidArgument as error:
+                raise ConfigurationError("%s: %s" % (path, error)) from None
     return Found(
         credentials=credentials,
         source=str(path),
@@ -242,7 +319,8 @@ def _text_of(path: Path) -> Optional[str]:
         ConfigurationError: it is there and cannot be read.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        # Some editors begin a file with a byte order mark.
+        with open(path, encoding="utf-8-sig") as file:
             text = file.read()
             mode = os.fstat(file.fileno()).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -257,6 +335,16 @@ def _text_of(path: Path) -> Optional[str]:
         warnings.warn(
             "%s holds secrets and others can read it: chmod 600 %s" % (path, path),
             UserWarning,
-            stacklevel=2,
+            stacklevel=_level_of_the_caller(),
         )
     return text
+
+
+def _level_of_the_caller() -> int:
+    """The ``stacklevel`` for our caller's warning that points at the code which uses us."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_globals.get("__name__", "").split(".")[0] == "modelarts":
+        if frame.f_back is None:
+            break
+        level, frame = level + 1, frame.f_back
+    return level

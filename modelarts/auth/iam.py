@@ -47,10 +47,11 @@ def login(
         AuthenticationFailed: the user, password or account is wrong.
         TransportError: no answer, or none that can be read.
     """
+    by_id = password.account_id is not None
     user = {
         "name": password.username,
         "password": password.password,
-        "domain": {"name": password.account},
+        "domain": {"id": password.account_id} if by_id else {"name": password.account},
     }
     body = {
         "auth": {

@@ -3,12 +3,14 @@
 Each is asked for when it is first needed, by one thread, and kept for as long as it is good.
 """
 
-from typing import TYPE_CHECKING, Callable, Optional
+import copy
+from typing import TYPE_CHECKING, Optional, Union
 
 from modelarts import endpoints
 from modelarts.auth import iam
 from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
 from modelarts.auth.credentials import AccessKey, GivenToken
+from modelarts.auth.providers import NotHere
 from modelarts.auth.resolve import Resolved
 from modelarts.errors import ConfigurationError
 from modelarts.locks import ForkSafeLock
@@ -31,22 +33,45 @@ class Identity:
         self._resolved = resolved
         self._transport = transport
         self._lock = ForkSafeLock()
-        credentials = resolved.found.credentials
         now = transport.skew.now
+        credentials = resolved.found.credentials
         self._tokens: Optional[Renewed[Token]] = None
-        self.authorizer: Authorizer
-        if isinstance(credentials, AccessKey):
-            renew = resolved.found.renew
-            self.keys: Callable[[], AccessKey] = (
-                (lambda: credentials) if renew is None else Renewed(renew, now, credentials).get
-            )
-            self.authorizer = KeyAuthorizer(self.keys)
-        else:
+        self._keys: Optional[Renewed[AccessKey]] = None
+        if not isinstance(credentials, AccessKey):
             self._tokens = Renewed(self._login, now)
-            self.keys = Renewed(self._exchange, now).get
-            self.authorizer = TokenAuthorizer(
-                self._tokens, renewable=not isinstance(credentials, GivenToken)
-            )
+            self._keys = Renewed(self._exchange, now)
+        elif resolved.found.renew is not None:
+            self._keys = Renewed(self._renew, now, credentials)
+        self.authorizer = self._authorizer()
+
+    def over(self, transport: "Transport") -> "Identity":
+        """The same, asking by way of another transport; what one finds out, both know."""
+        other = copy.copy(self)
+        other._transport = transport
+        if self._keys is not None:
+            by_token = self._tokens is not None
+            other._keys = self._keys.by(other._exchange if by_token else other._renew)
+        if self._tokens is not None:
+            other._tokens = self._tokens.by(other._login)
+        other.authorizer = other._authorizer()
+        return other
+
+    def keys(self) -> AccessKey:
+        """The keys that are good now; with a password or a token temporary ones."""
+        if self._keys is not None:
+            return self._keys.get()
+        credentials = self._resolved.found.credentials
+        assert isinstance(credentials, AccessKey)
+        return credentials
+
+    def in_use(self) -> "Union[None, AccessKey, Token]":
+        """The keys or the token that requests carry now, if there are any; nothing is asked."""
+        if self._tokens is not None:
+            return self._tokens.current()
+        renewed = self._keys.current() if self._keys is not None else None
+        credentials = self._resolved.found.credentials
+        assert isinstance(credentials, AccessKey)
+        return renewed or credentials
 
     def token(self) -> "Optional[Token]":
         """The token that is good now; None in a session with AK/SK."""
@@ -92,6 +117,8 @@ class Identity:
     def _find_project(self) -> str:
         token = self.token()
         if token is not None and token.project_id is not None:
+            if isinstance(self._resolved.found.credentials, GivenToken):
+                self._resolved.sources["project"] = "the token"
             return token.project_id
         name = self._resolved.project_name
         if not name:
@@ -117,3 +144,19 @@ class Identity:
         token = self.token()
         assert token is not None
         return iam.temporary_keys(self._transport, self.endpoint("iam"), token)
+
+    def _renew(self) -> AccessKey:
+        found = self._resolved.found
+        assert found.renew is not None
+        try:
+            return found.renew()
+        except NotHere as reason:
+            raise ConfigurationError(
+                "%s has no fresh keys any more: %s" % (found.source, reason)
+            ) from None
+
+    def _authorizer(self) -> Authorizer:
+        if self._tokens is None:
+            return KeyAuthorizer(self.keys)
+        renewable = not isinstance(self._resolved.found.credentials, GivenToken)
+        return TokenAuthorizer(self._tokens, renewable)

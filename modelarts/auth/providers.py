@@ -29,14 +29,14 @@ class Surroundings:
     Attributes:
         environ: the environment variables.
         home: the user's home.
-        directory: the working directory.
+        directory: the working directory; None where it was deleted.
         config_file: the configuration file that was asked for, or None.
         clock: what tells the time.
     """
 
     environ: Mapping[str, str]
     home: Path
-    directory: Path
+    directory: Optional[Path]
     clock: Clock
     config_file: Optional[str] = None
 
@@ -46,10 +46,17 @@ class Surroundings:
         return cls(
             environ=dict(os.environ),
             home=Path(os.path.expanduser("~")),
-            directory=Path.cwd(),
+            directory=_working_directory(),
             config_file=config_file,
             clock=clock,
         )
+
+
+def _working_directory() -> Optional[Path]:
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 class Provider:
@@ -82,7 +89,7 @@ class Provider:
         raise NotHere("it offers nothing")
 
 
-def both_or_neither(names: Tuple[str, str], get: Callable[[str], Any], where: str) -> bool:
+def both_or_neither(names: Tuple[str, str], get: Callable[[str], Any], where: str = "") -> bool:
     """Whether two values that belong together are there.
 
     Raises:
@@ -91,7 +98,6 @@ def both_or_neither(names: Tuple[str, str], get: Callable[[str], Any], where: st
     first, second = (bool(get(name)) for name in names)
     if first != second:
         there, missing = names if first else names[::-1]
-        raise ConfigurationError(
-            "%s: %s is there and %s is not; give both or neither" % (where, there, missing)
-        )
+        problem = "%s is there and %s is not; give both or neither" % (there, missing)
+        raise ConfigurationError("%s: %s" % (where, problem) if where else problem)
     return first

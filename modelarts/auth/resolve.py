@@ -3,13 +3,13 @@
 All of it is decided when the session is made, and nothing is asked of any service here.
 """
 
-from typing import Dict, Mapping, Optional, Tuple, Union
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import attr
 
 from modelarts import endpoints
 from modelarts.auth.credentials import AccessKey, Found, Password
-from modelarts.auth.environment import project_id, region_name
+from modelarts.auth.environment import ambient, said
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
@@ -53,6 +53,23 @@ class Resolved:
     sources: Dict[str, str]
 
 
+class _Place(NamedTuple):
+    """What one place says of region and project."""
+
+    source: str
+    region_name: Optional[str]
+    project_id: Optional[str]
+    project_name: Optional[str] = None
+
+    @property
+    def region(self) -> Optional[str]:
+        """The region, by default the one in the project's name.
+
+        A project is named like its region, one inside it ``<region>_<name>``.
+        """
+        return self.region_name or (self.project_name or "").split("_", 1)[0] or None
+
+
 def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resolved:
     """Decide.
 
@@ -62,11 +79,15 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
         ConfigurationError: something that says it cannot be used.
     """
     found = _of_arguments(given.keys, given.user, environ)
+    asked: Optional[Found]
     if found is None:
         from modelarts.auth.chain import find
         from modelarts.auth.providers import Surroundings
 
         found = find(Surroundings.of_this_process(given.config_file, clock))
+        asked = found if found.config_file is not None else None
+    else:
+        asked = _file_beside(found, given, environ, clock)
     sources = {"credentials": found.source}
 
     def first(what: str, *options: Tuple[Optional[str], str]) -> Optional[str]:
@@ -76,35 +97,29 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
                 return value
         return None
 
+    places = _places(asked, found, environ)
     region = first(
         "region_name",
         (given.region_name, ARGUMENTS),
         (given.shared.get("region_name"), _SET_ENDPOINT),
-        (found.region_name, found.source),
-        (region_name(environ), "environment"),
+        *((place.region, place.source) for place in places),
     )
-    # An id never wins over a name that was said by somebody closer.
-    named = given.project_name or found.project_name
-    project = first(
-        "project",
-        (given.project_id, ARGUMENTS),
-        (None if given.project_name else found.project_id, found.source),
-        (None if named else project_id(environ), "environment"),
-    )
-    if project is None:
-        source = ARGUMENTS if given.project_name else found.source
-        sources["project"] = "by its name, " + source if named else "by the region's name"
+    project = _project(given, places, region)
+    if project.project_id:
+        sources["project"] = project.source
+    elif project.project_name:
+        sources["project"] = "by its name, " + project.source
+    elif region:
+        sources["project"] = "by the region's name"
     variables = endpoints.from_environment(environ)
     addresses = {}
     for service in _SERVICES:
         value = given.endpoints.get(service)
-        # A file that was asked for comes before the environment, other sources after it.
-        asked_for = found.config_file is not None
         address = first(
             service,
             (None if value is None else endpoints.normalize(service, value), ARGUMENTS),
             (given.shared.get(service), _SET_ENDPOINT),
-            (found.endpoints.get(service) if asked_for else None, found.source),
+            *([(asked.endpoints.get(service), asked.source)] if asked is not None else []),
             (variables.get(service), "environment"),
             (found.endpoints.get(service), found.source),
         )
@@ -112,12 +127,59 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
             addresses[service] = address
     return Resolved(
         found=found,
-        project_id=project,
-        project_name=named or region,
+        project_id=project.project_id,
+        project_name=project.project_name or region,
         region_name=region,
         endpoints=addresses,
         sources=sources,
     )
+
+
+def _places(asked: Optional[Found], found: Found, environ: Mapping[str, str]) -> List[_Place]:
+    """What says region and project after the arguments, in order.
+
+    A file that was asked for comes before the variables that are meant for us; those come before
+    whatever else had the credentials, and what just happens to be set comes last.
+    """
+    places = [
+        _Place("environment MODELARTS_*", *said(environ)),
+        _place_of(found),
+        _Place("environment", *ambient(environ)),
+    ]
+    return places if asked is None else [_place_of(asked), *places]
+
+
+def _place_of(found: Found) -> _Place:
+    return _Place(found.source, found.region_name, found.project_id, found.project_name)
+
+
+def _project(given: Arguments, places: Iterable[_Place], region: Optional[str]) -> _Place:
+    """The project of the first that names one, by its id or by its name."""
+    if given.project_id or given.project_name:
+        return _Place(ARGUMENTS, region, given.project_id, given.project_name)
+    for place in places:
+        # A project belongs to one region: where somebody closer said another region, it is of
+        # no use there.
+        elsewhere = place.region_name is not None and place.region_name != region
+        if not elsewhere and (place.project_id or place.project_name):
+            return place
+    return _Place("", region, None)
+
+
+def _file_beside(
+    found: Found, given: Arguments, environ: Mapping[str, str], clock: Clock
+) -> Optional[Found]:
+    """What a file that was asked for says of all but the credentials."""
+    places = (given.project_id or given.project_name, given.region_name)
+    whole = all(places) and all(given.endpoints.get(service) for service in _SERVICES)
+    # A variable is nothing to fail on where nothing was left open, as by Session.local().
+    if not given.config_file and (whole or not environ.get("MODELARTS_CONFIG")):
+        return None
+    from modelarts.auth.files import ExplicitConfig
+    from modelarts.auth.providers import Surroundings
+
+    surroundings = Surroundings.of_this_process(given.config_file, clock)
+    return ExplicitConfig().beside(found.credentials, surroundings)
 
 
 def text(argument: str, value: Optional[str]) -> Optional[str]:

@@ -1,25 +1,40 @@
-"""A request, its answer, and what is told of an attempt."""
+"""A request, its answer, and what is told of an attempt.
 
-from typing import Mapping, Optional
+Plain classes, not attrs: they are on the way of every first call, which is not to wait for what
+only a few need.
+"""
 
-import attr
+from typing import Mapping, NamedTuple, Optional
 
 from modelarts.errors import TransportError
 
 __all__ = ["Exchange", "Request", "Response"]
 
+_NO_HEADERS: Mapping[str, str] = {}
 
-@attr.s(slots=True, auto_attribs=True)
+
 class Request:
     """One call. ``endpoint`` is ``scheme://host[:port][/prefix]``; ``query`` is encoded."""
 
-    method: str
-    endpoint: str
-    path: str
-    query: str = ""
-    headers: Mapping[str, str] = attr.ib(factory=dict, repr=False)
-    body: bytes = attr.ib(default=b"", repr=False)
-    operation: str = ""
+    __slots__ = ("body", "endpoint", "headers", "method", "operation", "path", "query")
+
+    def __init__(
+        self,
+        method: str,
+        endpoint: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes = b"",
+        operation: str = "",
+    ) -> None:
+        self.method = method
+        self.endpoint = endpoint
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.operation = operation
 
     @property
     def url(self) -> str:
@@ -45,20 +60,35 @@ class Request:
         default = ":443" if scheme == "https" else ":80"
         return host[: -len(default)] if host.endswith(default) else host
 
+    def __repr__(self) -> str:
+        # Headers and bodies hold tokens and passwords.
+        return "Request(%r, %r, operation=%r)" % (self.method, self.url, self.operation)
 
-@attr.s(slots=True, auto_attribs=True)
+
 class Response:
     """An answer, read whole."""
 
-    status_code: int
-    reason: str
-    headers: Mapping[str, str] = attr.ib(repr=False)
-    body: bytes = attr.ib(repr=False)
-    attempts: int = 1
+    __slots__ = ("attempts", "body", "headers", "reason", "status_code")
+
+    def __init__(
+        self,
+        status_code: int,
+        reason: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        attempts: int = 1,
+    ) -> None:
+        self.status_code = status_code
+        self.reason = reason
+        self.headers = headers
+        self.body = body
+        self.attempts = attempts
+
+    def __repr__(self) -> str:
+        return "Response(%d, %r, %d bytes)" % (self.status_code, self.reason, len(self.body))
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One attempt, as ``Session(on_response=…)`` is told of it.
 
     Attributes:

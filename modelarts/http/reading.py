@@ -24,8 +24,9 @@ def read_body(response: requests.Response, late: Callable[[], bool]) -> bytes:
     """
     pieces: List[bytes] = []
     size = 0
+    raw = response.raw
     # What the socket has, not what fills a buffer: else a slow drip would never be late.
-    read = getattr(response.raw, "read1", None)
+    read = getattr(raw, "read1", None)
     pieces_of = iter(lambda: read(_CHUNK, True), b"") if read else response.iter_content(_CHUNK)
     try:
         for piece in pieces_of:
@@ -35,6 +36,11 @@ def read_body(response: requests.Response, late: Callable[[], bool]) -> bytes:
                 raise requests.exceptions.ContentDecodingError(
                     "the answer is larger than %d MiB" % (_MOST_BYTES // 2**20)
                 )
+            if (
+                getattr(raw, "length_remaining", None) == 0
+                and "content-encoding" not in raw.headers
+            ):
+                break
             if late():
                 raise TimeoutError
     except urllib3.exceptions.DecodeError as error:
@@ -45,5 +51,5 @@ def read_body(response: requests.Response, late: Callable[[], bool]) -> bytes:
         response.close()
         raise
     # Back to the pool; what was not read whole was closed above.
-    response.raw.release_conn()
+    raw.release_conn()
     return b"".join(pieces)

@@ -1,9 +1,7 @@
 """Whether to send a request again, and after how long: pure functions of what happened."""
 
 from email.utils import mktime_tz, parsedate_tz
-from typing import Optional, Union
-
-import attr
+from typing import NamedTuple, Optional, Union
 
 from modelarts.errors import TransportError
 
@@ -13,8 +11,7 @@ _IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE"))
 _PASSING = frozenset((500, 502, 503, 504))
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Retry:
+class Retry(NamedTuple):
     """The policy.
 
     Attributes:

@@ -11,12 +11,12 @@ import os
 from typing import Any, Callable, Dict, Optional, Tuple, TypeVar, Union
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from modelarts.auth.authorizers import Authorizer
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, TransportError
+from modelarts.http.adapter import Adapter
 from modelarts.http.lost import lost
 from modelarts.http.messages import Exchange, Request, Response
 from modelarts.http.proxies import Proxies
@@ -65,7 +65,7 @@ class Transport:
         self._user_agent = user_agent
         self._on_response = on_response
         self._lock = ForkSafeLock()
-        self._adapter: Optional[HTTPAdapter] = None
+        self._adapter: Optional[Adapter] = None
         self._pid = 0
         #: How far this machine's clock is off the services'.
         self.skew = Skew(clock)
@@ -188,21 +188,21 @@ class Transport:
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = request.url
-        prepared.headers = CaseInsensitiveDict(headers)
-        # Added here, not before: proxies rewrite these, so they must not be signed.
-        prepared.headers.setdefault("User-Agent", self._user_agent)
-        prepared.headers.setdefault("Accept", "application/json")
+        # These come in here, not before: proxies rewrite them, so they must not be signed.
+        sent = {"User-Agent": self._user_agent, "Accept": "application/json"}
+        sent.update(headers)
         if request.body or request.method in ("POST", "PUT"):
-            prepared.headers["Content-Length"] = str(len(request.body))
+            sent["Content-Length"] = str(len(request.body))
+        prepared.headers = CaseInsensitiveDict(sent)
         prepared.body = request.body or None
         prepared.hooks = {"response": []}
         return prepared
 
-    def _connection(self) -> HTTPAdapter:
+    def _connection(self) -> Adapter:
         # Sockets must not be shared with the parent after a fork.
         with self._lock:
             if self._adapter is None or self._pid != os.getpid():
-                self._adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32, max_retries=0)
+                self._adapter = Adapter()
                 self._pid = os.getpid()
             return self._adapter
 

@@ -4,11 +4,15 @@ Source: *ModelArts API Reference*, "Visualization Jobs". Arguments are checked b
 what comes back is read here as far as every caller needs it.
 """
 
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, Optional
 
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
-from modelarts.jobs.models import JobPage, documented_job
+from modelarts.jobs.fields import documented_job
+from modelarts.jobs.seen import Seen
+
+if TYPE_CHECKING:
+    from modelarts.jobs.models import JobPage
 
 __all__ = [
     "create",
@@ -68,7 +72,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     later ones forward, so when the total shrinks the pages they may have moved to are read
     again.
     """
-    seen: Set[str] = set()
+    seen = Seen()
     number, size = 1, 1
     total_before = 0
     while True:
@@ -76,20 +80,18 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
             client, page(client, dict(query, page=str(number), per_page=str(per_page)))
         )
         size = max(size, len(read.jobs))  # the service may allow less than was asked for
-        seen_before = len(seen)
-        for job in read.jobs:
-            key = str(job.get("job_id"))
-            if key not in seen:
-                seen.add(key)
-                yield job
         total = read.job_total_count
-        if total is None:
-            if len(seen) == seen_before:
-                return
-        elif total < total_before:
-            moved = -(-(total_before - total) // size)  # pages, rounded up
-            number = max(0, number - moved - 1)
-        elif not read.jobs or number * size >= total:
+        if total is not None and total < total_before:
+            # Read again from where the first job that was not seen may be now; in order.
+            number = max(1, number - -(-(total_before - total) // size))
+            total_before = total
+            continue
+        fresh = False
+        for job in read.jobs:
+            if seen.add(job.get("job_id")):
+                fresh = True
+                yield job
+        if not read.jobs or (number * size >= total if total is not None else not fresh):
             return
         total_before = total or 0
         number += 1
@@ -163,7 +165,9 @@ def _readable(client: ServiceClient, job: Mapping[str, Any]) -> Body:
         raise client.unreadable("list visualization jobs", error) from None
 
 
-def _job_page(client: ServiceClient, answer: Body) -> JobPage:
+def _job_page(client: ServiceClient, answer: Body) -> "JobPage":
+    from modelarts.jobs.models import JobPage
+
     try:
         return JobPage.from_wire(answer)
     except ValueError as error:

@@ -10,10 +10,11 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from modelarts.errors import InvalidArgument
-from modelarts.jobs.models import Schedule
 
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
+
+    from modelarts.jobs.models import Schedule
 
 __all__ = [
     "JOB_TYPES",
@@ -95,10 +96,12 @@ def train_url(value: object) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-def auto_stop(value: object) -> Optional[Schedule]:
+def auto_stop(value: object) -> "Optional[Schedule]":
     """Whole hours from 0 to 24, or None for a job that runs until it is stopped."""
     if value is None:
         return None
+    from modelarts.jobs.models import Schedule
+
     return Schedule(_whole("auto_stop", value, 0, 24, "whole hours from 0 to 24, or None"))
 
 

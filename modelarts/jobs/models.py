@@ -5,11 +5,13 @@ documents contradict each other (numbers as strings, a schedule as an object or 
 list of one); everything here is read leniently and written in one form.
 """
 
-import enum
 from datetime import datetime, timezone
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import attr
+
+from modelarts.jobs.fields import documented_job, to_int
+from modelarts.jobs.status import FAILED, JOB_STATE, STOPPED, JobStatus
 
 __all__ = [
     "FAILED",
@@ -22,120 +24,6 @@ __all__ = [
     "documented_job",
     "to_int",
 ]
-
-
-class JobStatus(enum.IntEnum):
-    """The status of a visualization job; also an ``int``.
-
-    A number that is not listed makes a member too, so a newer service breaks nothing:
-
-    >>> JobStatus(8)
-    <JobStatus.RUNNING: 8>
-    >>> JobStatus(99).name
-    'UNLISTED_99'
-
-    Source: *API Reference*, "Job Statuses".
-    """
-
-    UNKNOWN = 0
-    INIT = 1
-    IMAGE_CREATING = 2
-    IMAGE_FAILED = 3
-    SUBMIT_TRYING = 4
-    SUBMIT_FAILED = 5
-    DELETE_FAILED = 6
-    WAITING = 7
-    RUNNING = 8
-    KILLING = 9
-    COMPLETED = 10
-    FAILED = 11
-    KILLED = 12
-    CANCELED = 13
-    LOST = 14
-    SCALING = 15
-    SUBMIT_MODEL_FAILED = 16
-    DEPLOY_SERVICE_FAILED = 17
-    CHECK_INIT = 18
-    CHECK_RUNNING = 19
-    CHECK_RUNNING_COMPLETED = 20
-    CHECK_FAILED = 21
-    MOUNT_FAILED = 22
-
-    @classmethod
-    def _missing_(cls, value: object) -> Optional["JobStatus"]:
-        if not isinstance(value, int):
-            return None
-        member = int.__new__(cls, value)
-        member._name_ = "UNLISTED_%d" % value
-        member._value_ = value
-        return member
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether the job ended, and not because somebody stopped it."""
-        return self in FAILED
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the job ended because somebody, or its schedule, stopped it."""
-        return self in STOPPED
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the status stays as it is until somebody restarts the job."""
-        return self in FAILED or self in STOPPED
-
-
-#: Ended, and not by a stop. 6 DELETE_FAILED is not among them: that job may still run.
-FAILED: FrozenSet[JobStatus] = frozenset(
-    (
-        JobStatus.IMAGE_FAILED,
-        JobStatus.SUBMIT_FAILED,
-        JobStatus.FAILED,
-        JobStatus.LOST,
-        JobStatus.SUBMIT_MODEL_FAILED,
-        JobStatus.DEPLOY_SERVICE_FAILED,
-        JobStatus.CHECK_FAILED,
-        JobStatus.MOUNT_FAILED,
-    )
-)
-#: Ended by a stop; which of these a service answers after a stop differs.
-STOPPED: FrozenSet[JobStatus] = frozenset(
-    (JobStatus.COMPLETED, JobStatus.KILLED, JobStatus.CANCELED)
-)
-
-
-class _JobState(Dict[int, str]):
-    def __missing__(self, number: int) -> str:
-        if not isinstance(number, int):
-            raise KeyError(number)
-        return "JOBSTAT_%s" % JobStatus(number).name
-
-
-#: ``JOB_STATE[8]`` is ``"JOBSTAT_RUNNING"``; 22 is documented without the prefix.
-JOB_STATE: Mapping[int, str] = _JobState(
-    (status.value, ("" if status == JobStatus.MOUNT_FAILED else "JOBSTAT_") + status.name)
-    for status in JobStatus
-)
-
-
-def to_int(value: object, field: str = "value") -> Optional[int]:
-    """Read a number that may come as a string, a float or null.
-
-    Raises:
-        ValueError: it is none of these; the message names the field.
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            return int(value)
-        except (ValueError, OverflowError):
-            try:
-                return int(float(value))
-            except (ValueError, OverflowError):
-                pass
-    raise ValueError("%s is %r, which is not a number" % (field, value))
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -173,35 +61,6 @@ class Schedule:
     def to_wire(self) -> List[Dict[str, Any]]:
         """The form that is sent: a list of one."""
         return [{"type": self.type, "time_unit": self.time_unit, "duration": self.duration}]
-
-
-_NUMBERS = ("job_id", "status", "create_time", "duration")
-#: The keys of the documented details (SDK reference, "Obtaining Details"), in its order.
-_DOCUMENTED = (
-    "job_id",
-    "job_name",
-    "job_desc",
-    "status",
-    "service_url",
-    "train_url",
-    "create_time",
-    "duration",
-    "resource_id",
-)
-
-
-def documented_job(raw: Mapping[str, Any]) -> Dict[str, Any]:
-    """A job as documented: every documented key there, numbers as numbers, the rest kept.
-
-    Raises:
-        ValueError: a number is not one.
-    """
-    job: Dict[str, Any] = {key: raw.get(key) for key in _DOCUMENTED}
-    for key in _NUMBERS:
-        job[key] = to_int(job[key], key)
-    for key, value in raw.items():
-        job.setdefault(key, value)
-    return job
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
@@ -274,6 +133,8 @@ class JobPage:
         jobs = body.get("jobs") or []
         if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
             raise ValueError("jobs is not a list of objects")
+        if not all(job.get("job_id") for job in jobs):
+            raise ValueError("one of the jobs has no job_id")
         return cls(
             jobs,
             to_int(body.get("job_total_count"), "job_total_count"),

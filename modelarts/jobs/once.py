@@ -16,7 +16,8 @@ from modelarts.errors import (
 )
 from modelarts.http.client import ServiceClient
 from modelarts.jobs import api
-from modelarts.jobs.models import STOPPED, JobStatus, to_int
+from modelarts.jobs.fields import to_int
+from modelarts.jobs.status import STOPPED, JobStatus
 
 __all__ = ["create", "restart", "stop"]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, FrozenSet, Iterable, Union
 
 from modelarts.clock import Clock
 from modelarts.errors import InvalidArgument, JobFailed, WaitTimeout
-from modelarts.jobs.models import STOPPED, JobStatus
+from modelarts.jobs.status import STOPPED, JobStatus
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob

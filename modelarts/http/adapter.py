@@ -1,0 +1,73 @@
+"""requests' adapter, without what it does again at each call and nobody here needs.
+
+Which pool of connections an address has is looked up once, and no cookies are kept. ``send``
+itself is requests' own: the ``responses`` library replaces it, so mocks keep working.
+"""
+
+from typing import Any, Dict, Mapping, Optional
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+
+__all__ = ["Adapter"]
+
+
+class Adapter(HTTPAdapter):
+    """For one session: ``verify``, ``cert`` and the proxies of an address never change."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_connections=4, pool_maxsize=32, max_retries=0)
+        self._pools: Dict[str, Any] = {}
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: Any,
+        proxies: Optional[Mapping[str, str]] = None,
+        cert: Any = None,
+    ) -> Any:
+        """The pool of connections to this address (requests from 2.32 on)."""
+        address = _address(request.url)
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(
+                request, verify, proxies=dict(proxies or {}), cert=cert
+            )
+            self._pools[address] = pool
+        return pool
+
+    def get_connection(self, url: Any, proxies: Optional[Mapping[str, str]] = None) -> Any:
+        """The same, before 2.32."""
+        address = _address(url)
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = self._pools[address] = super().get_connection(url, proxies)
+        return pool
+
+    def request_url(
+        self, request: requests.PreparedRequest, proxies: Optional[Mapping[str, str]]
+    ) -> str:
+        """What stands in the request line: the path, unless a proxy wants more."""
+        if proxies:
+            return super().request_url(request, proxies)
+        assert request.url is not None
+        return request.url[len(_address(request.url)) :]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """The response as requests makes it, but for cookies."""
+        response = requests.Response()
+        response.status_code = resp.status
+        response.reason = resp.reason
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.encoding = get_encoding_from_headers(response.headers)
+        response.raw = resp
+        response.url = req.url or ""
+        response.request = req
+        response.connection = self
+        return response
+
+
+def _address(url: Optional[str]) -> str:
+    return "/".join((url or "").split("/", 3)[:3])
