@@ -1,6 +1,5 @@
 """What tells the time and waits; tests pass in their own."""
 
-import random
 import time
 
 __all__ = ["Clock"]
@@ -24,4 +23,6 @@ class Clock:
 
     def random(self) -> float:
         """A number from 0 (included) to 1 (not included), for jitter."""
+        import random
+
         return random.random()

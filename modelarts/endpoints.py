@@ -18,10 +18,11 @@ ENVIRONMENT: Mapping[str, Tuple[str, ...]] = {
     "iam": ("MODELARTS_IAM_ENDPOINT",),
     "obs": ("MODELARTS_OBS_ENDPOINT", "S3_ENDPOINT"),
 }
-_VERSION = {"modelarts": re.compile(r"/v[12](/.*)?\Z"), "iam": re.compile(r"/v3(\.0)?\Z")}
-_HUAWEI = re.compile(r"[a-z]{2}-[a-z]+\d*-\d+\Z")
+# Patterns are compiled when they are first used, which most sessions never do.
+_VERSION = {"modelarts": r"/v[12](/.*)?\Z", "iam": r"/v3(\.0)?\Z"}
+_HUAWEI = r"[a-z]{2}-[a-z]+\d*-\d+\Z"
 _OTC = ("eu-de", "eu-nl")
-_REGIONAL = re.compile(
+_REGIONAL = (
     r"(?:https?://)?(modelarts|iam|obs)\.([a-z0-9-]+)\."
     r"(?:myhuaweicloud\.(?:com|eu)|otc\.t-systems\.com)(?=[:/]|\Z)"
 )
@@ -55,7 +56,7 @@ def normalize(service: str, value: object) -> str:
         raise InvalidArgument(name, value, allowed)
     path = parts.path.rstrip("/")
     if service in _VERSION:
-        path = _VERSION[service].sub("", path)
+        path = re.sub(_VERSION[service], "", path)
     return "%s://%s%s" % (parts.scheme, parts.netloc, path)
 
 
@@ -75,7 +76,7 @@ def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
 
 def region_of(service: str, endpoint: str) -> Optional[str]:
     """The region in a public endpoint's name: ``https://obs.cn-north-4.…`` is in cn-north-4."""
-    match = _REGIONAL.match(endpoint)
+    match = re.match(_REGIONAL, endpoint)
     return match.group(2) if match is not None and match.group(1) == service else None
 
 
@@ -96,7 +97,7 @@ def of_region(service: str, region: Optional[str]) -> str:
         return "https://%s.%s.otc.t-systems.com" % (service, region)
     if region == "eu-west-101":
         return "https://%s.%s.myhuaweicloud.eu" % (service, region)
-    if _HUAWEI.match(region):
+    if re.match(_HUAWEI, region):
         return "https://%s.%s.myhuaweicloud.com" % (service, region)
     raise ConfigurationError(
         "region %r is none of Huawei Cloud's or Open Telekom Cloud's: give %s= or call "

@@ -300,7 +300,7 @@ _BY_STATUS: Dict[int, Type[ApiError]] = {
     404: NotFound,
     429: RateLimited,
 }
-_JOB_STATUS = re.compile(r"job status: (\d+)")
+_JOB_STATUS = r"job status: (\d+)"
 
 
 def api_error(error_msg: str, **details: Any) -> ApiError:
@@ -311,7 +311,7 @@ def api_error(error_msg: str, **details: Any) -> ApiError:
         kind = ServerError if status >= 500 else ApiError if 300 <= status < 400 else BadRequest
     error = kind(error_msg, **details)
     if isinstance(error, JobStateError):
-        named = _JOB_STATUS.search(error_msg)
+        named = re.search(_JOB_STATUS, error_msg)
         error.job_status = int(named.group(1)) if named else None
     return error
 

@@ -19,6 +19,7 @@ LAYERS = (
         "modelarts.clock",
         "modelarts.errors",
         "modelarts.locks",
+        "modelarts.value",
         "modelarts.jobs",
         "modelarts.jobs.arguments",
         "modelarts.jobs.fields",

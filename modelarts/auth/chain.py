@@ -6,8 +6,6 @@ SDKs, OpenStack clients and Elastic Cloud Server.
 
 from typing import List, Optional, Tuple
 
-import attr
-
 from modelarts import endpoints
 from modelarts.auth.credentials import Found
 from modelarts.auth.environment import (
@@ -78,7 +76,7 @@ def _with_whole_addresses(found: Found) -> Found:
         service: endpoints.normalize(service, address)
         for service, address in found.endpoints.items()
     }
-    return attr.evolve(found, endpoints=named)
+    return found.replace(endpoints=named)
 
 
 def _in_order() -> List[Provider]:

@@ -6,57 +6,35 @@ A credential is checked when it is made; its repr shows no secret, and it cannot
 import re
 from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
-import attr
-
 from modelarts.errors import InvalidArgument
+from modelarts.value import Value
 
-__all__ = ["AccessKey", "Credentials", "Found", "GivenToken", "Password", "to_seconds"]
+__all__ = [
+    "AccessKey",
+    "Credentials",
+    "Found",
+    "GivenToken",
+    "NotHere",
+    "Password",
+    "to_seconds",
+]
 
 _BLANK = re.compile(r"[\x00-\x20\x7f]|[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _key(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
-    # Keys go into headers: a line break that came along when one was copied
-    # would surface as a signature error, or worse, as a second header.
-    if not isinstance(value, str) or not value or _BLANK.search(value):
-        raise InvalidArgument(
-            attribute.name,
-            value,
-            "a text of printable ASCII characters without blanks or line breaks",
-            secret=attribute.name != "access_key",
-        )
+class NotHere(Exception):
+    """This place has nothing to say; the message says why."""
 
 
-def _optional_key(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
-    if value is not None:
-        _key(instance, attribute, value)
-
-
-def _name(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
-    if not isinstance(value, str) or not value or _CONTROL.search(value):
-        raise InvalidArgument(
-            attribute.name,
-            value,
-            "a text without line breaks",
-            secret=attribute.name == "password",
-        )
-
-
-def _optional_name(instance: Any, attribute: "attr.Attribute[Any]", value: object) -> None:
-    if value is not None:
-        _name(instance, attribute, value)
-
-
-class _Unpicklable:
+class _Secret(Value):
     __slots__ = ()
 
     def __reduce__(self) -> Tuple[Any, ...]:
         raise TypeError("%s holds a secret and is not pickled" % type(self).__name__)
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class AccessKey(_Unpicklable):
+class AccessKey(_Secret):
     """An access key and its secret key (AK/SK); a security token with temporary ones.
 
     Attributes:
@@ -66,47 +44,87 @@ class AccessKey(_Unpicklable):
         InvalidArgument: a key is empty, or has blanks or line breaks.
     """
 
-    access_key: str = attr.ib(validator=_key)
-    secret_key: str = attr.ib(validator=_key, repr=False)
-    security_token: Optional[str] = attr.ib(default=None, validator=_optional_key, repr=False)
-    expires_at: Optional[float] = attr.ib(default=None, kw_only=True)
+    __slots__ = ("access_key", "expires_at", "secret_key", "security_token")
+    _hidden = frozenset(("secret_key", "security_token"))
+
+    access_key: str
+    secret_key: str
+    security_token: Optional[str]
+    expires_at: Optional[float]
+
+    def __init__(
+        self,
+        access_key: str,
+        secret_key: str,
+        security_token: Optional[str] = None,
+        *,
+        expires_at: Optional[float] = None,
+    ) -> None:
+        self._set(
+            access_key=_key("access_key", access_key, secret=False),
+            secret_key=_key("secret_key", secret_key),
+            security_token=(
+                None if security_token is None else _key("security_token", security_token)
+            ),
+            expires_at=expires_at,
+        )
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Password(_Unpicklable):
+class Password(_Secret):
     """A user's name and password, and the account (Keystone: domain) that the user is of.
 
     Attributes:
+        account: by default the user's name.
         account_id: the account's id; where it is given, the account's name is not used.
 
     Raises:
         InvalidArgument: one of them is empty or has line breaks.
     """
 
-    username: str = attr.ib(validator=_name)
-    password: str = attr.ib(validator=_name, repr=False)
-    account: str = attr.ib(
-        default=attr.Factory(lambda self: self.username, takes_self=True), validator=_name
-    )
-    account_id: Optional[str] = attr.ib(default=None, validator=_optional_name, kw_only=True)
+    __slots__ = ("account", "account_id", "password", "username")
+    _hidden = frozenset(("password",))
+
+    username: str
+    password: str
+    account: str
+    account_id: Optional[str]
+
+    def __init__(
+        self,
+        username: str,
+        password: str,
+        account: Optional[str] = None,
+        *,
+        account_id: Optional[str] = None,
+    ) -> None:
+        self._set(
+            username=_name("username", username),
+            password=_name("password", password, secret=True),
+            account=_name("account", username if account is None else account),
+            account_id=None if account_id is None else _name("account_id", account_id),
+        )
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class GivenToken(_Unpicklable):
+class GivenToken(_Secret):
     """A token that somebody else fetched; it is used as it is, and cannot be renewed.
 
     Raises:
         InvalidArgument: it is empty, or has blanks or line breaks.
     """
 
-    token: str = attr.ib(validator=_key, repr=False)
+    __slots__ = ("token",)
+    _hidden = frozenset(("token",))
+
+    token: str
+
+    def __init__(self, token: str) -> None:
+        self._set(token=_key("token", token))
 
 
 Credentials = Union[AccessKey, Password, GivenToken]
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
-class Found:
+class Found(Value):
     """What one source says: credentials, and what else it knows.
 
     Attributes:
@@ -118,14 +136,63 @@ class Found:
         renew: answers fresh keys; called shortly before temporary ones expire.
     """
 
+    __slots__ = (
+        "config_file",
+        "credentials",
+        "endpoints",
+        "project_id",
+        "project_name",
+        "region_name",
+        "renew",
+        "source",
+    )
+
     credentials: Credentials
     source: str
-    project_id: Optional[str] = None
-    project_name: Optional[str] = None
-    region_name: Optional[str] = None
-    endpoints: Mapping[str, str] = attr.Factory(dict)
-    config_file: Optional[str] = None
-    renew: Optional[Callable[[], AccessKey]] = None
+    project_id: Optional[str]
+    project_name: Optional[str]
+    region_name: Optional[str]
+    endpoints: Mapping[str, str]
+    config_file: Optional[str]
+    renew: Optional[Callable[[], AccessKey]]
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        source: str,
+        project_id: Optional[str] = None,
+        project_name: Optional[str] = None,
+        region_name: Optional[str] = None,
+        endpoints: Optional[Mapping[str, str]] = None,
+        config_file: Optional[str] = None,
+        renew: Optional[Callable[[], AccessKey]] = None,
+    ) -> None:
+        self._set(
+            credentials=credentials,
+            source=source,
+            project_id=project_id,
+            project_name=project_name,
+            region_name=region_name,
+            endpoints={} if endpoints is None else endpoints,
+            config_file=config_file,
+            renew=renew,
+        )
+
+
+def _key(name: str, value: object, secret: bool = True) -> str:
+    # Keys go into headers: a line break that came along when one was copied
+    # would surface as a signature error, or worse, as a second header.
+    if not isinstance(value, str) or not value or _BLANK.search(value):
+        allowed = "a text of printable ASCII characters without blanks or line breaks"
+        raise InvalidArgument(name, value, allowed, secret=secret)
+    return value
+
+
+def _name(name: str, value: object, secret: bool = False) -> str:
+    if not isinstance(value, str) or not value or _CONTROL.search(value):
+        raise InvalidArgument(name, value, "a text without line breaks", secret=secret)
+    return value
 
 
 def to_seconds(text: Optional[str]) -> Optional[float]:

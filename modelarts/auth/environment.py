@@ -5,6 +5,7 @@ from typing import Dict, Mapping, Optional, Tuple
 from modelarts import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, GivenToken, Password
 from modelarts.auth.providers import NotHere, Provider, Surroundings, both_or_neither
+from modelarts.auth.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
 
 __all__ = [
@@ -12,27 +13,8 @@ __all__ = [
     "ModelArtsVariables",
     "OpenStackVariables",
     "S3Variables",
-    "ambient",
     "keystone",
-    "said",
 ]
-
-
-def said(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
-    """Region and project id of the variables that are meant for this package."""
-    region = environ.get("MODELARTS_REGION_NAME") or environ.get("MODELARTS_REGION") or None
-    return region, environ.get("MODELARTS_PROJECT_ID") or None
-
-
-def ambient(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
-    """Region and project id of the variables that a notebook or a training container has.
-
-    In a container the region is in the endpoints' names.
-    """
-    region = environ.get("REGION_NAME") or None
-    for service, variable in (("modelarts", "MA_APIGW_ENDPOINT"), ("obs", "S3_ENDPOINT")):
-        region = region or endpoints.region_of(service, environ.get(variable, ""))
-    return region, environ.get("PROJECT_ID") or None
 
 
 class ModelArtsVariables(Provider):

@@ -8,8 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
-import attr
-
 from modelarts import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, Password
 from modelarts.auth.environment import keystone
@@ -62,7 +60,7 @@ class ExplicitConfig(Provider):
         if path is None:
             raise NotHere("not given")
         try:
-            return attr.evolve(_config(path, _needed(path)), config_file=str(path))
+            return _config(path, _needed(path)).replace(config_file=str(path))
         except NotHere as reason:
             raise ConfigurationError("%s: %s" % (path, reason)) from None
 

@@ -6,8 +6,6 @@ Source: *Identity and Access Management — API Reference*.
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import attr
-
 from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.credentials import AccessKey, Password, to_seconds
 from modelarts.auth.signer import canonical_query
@@ -15,12 +13,12 @@ from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.answers import read_json
 from modelarts.http.messages import Request
 from modelarts.http.transport import Transport
+from modelarts.value import Value
 
 __all__ = ["Token", "catalog_endpoint", "find_project", "inspect", "login", "temporary_keys"]
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Token:
+class Token(Value):
     """A token and what IAM says with it.
 
     Attributes:
@@ -28,11 +26,30 @@ class Token:
         project_id: the project it is good for; None for an unscoped one.
     """
 
-    value: str = attr.ib(repr=False)
+    __slots__ = ("catalog", "expires_at", "project_id", "user_id", "value")
+    _hidden = frozenset(("catalog", "value"))
+
+    value: str
     expires_at: Optional[float]
     project_id: Optional[str]
     user_id: Optional[str]
-    catalog: Sequence[Mapping[str, Any]] = attr.ib(default=(), repr=False)
+    catalog: Sequence[Mapping[str, Any]]
+
+    def __init__(
+        self,
+        value: str,
+        expires_at: Optional[float],
+        project_id: Optional[str],
+        user_id: Optional[str],
+        catalog: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self._set(
+            value=value,
+            expires_at=expires_at,
+            project_id=project_id,
+            user_id=user_id,
+            catalog=catalog,
+        )
 
 
 def login(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Optional, Union
 from modelarts import endpoints
 from modelarts.auth import iam
 from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
-from modelarts.auth.credentials import AccessKey, GivenToken
-from modelarts.auth.providers import NotHere
+from modelarts.auth.credentials import AccessKey, GivenToken, NotHere
 from modelarts.auth.resolve import Resolved
 from modelarts.errors import ConfigurationError
 from modelarts.locks import ForkSafeLock

@@ -11,15 +11,11 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 
 import attr
 
-from modelarts.auth.credentials import Found
+from modelarts.auth.credentials import Found, NotHere
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError
 
 __all__ = ["NotHere", "Provider", "Surroundings", "both_or_neither"]
-
-
-class NotHere(Exception):
-    """This place has nothing to say; the message says why."""
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
@@ -34,7 +30,7 @@ class Surroundings:
         clock: what tells the time.
     """
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = attr.ib(repr=False)  # it may hold secrets
     home: Path
     directory: Optional[Path]
     clock: Clock

@@ -5,11 +5,9 @@ All of it is decided when the session is made, and nothing is asked of any servi
 
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-import attr
-
 from modelarts import endpoints
 from modelarts.auth.credentials import AccessKey, Found, Password
-from modelarts.auth.environment import ambient, said
+from modelarts.auth.variables import ambient, said
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
@@ -20,8 +18,7 @@ _SET_ENDPOINT = "Session.set_endpoint"
 _SERVICES = ("modelarts", "iam", "obs")
 
 
-@attr.s(slots=True, auto_attribs=True, kw_only=True)
-class Arguments:
+class Arguments(NamedTuple):
     """What was given to the session.
 
     Attributes:
@@ -31,8 +28,8 @@ class Arguments:
         shared: the endpoints of ``Session.set_endpoint``, and its ``region_name``.
     """
 
-    keys: Dict[str, Optional[str]] = attr.ib(repr=False)
-    user: Dict[str, Optional[str]] = attr.ib(repr=False)
+    keys: Dict[str, Optional[str]]
+    user: Dict[str, Optional[str]]
     project_id: Optional[str]
     project_name: Optional[str]
     region_name: Optional[str]
@@ -40,17 +37,31 @@ class Arguments:
     endpoints: Mapping[str, Optional[str]]
     shared: Mapping[str, Optional[str]]
 
+    def __repr__(self) -> str:
+        return "Arguments(…)"  # some of them are secret
 
-@attr.s(slots=True, auto_attribs=True, kw_only=True)
+
 class Resolved:
     """What was decided. ``sources`` says in words where each came from."""
 
-    found: Found
-    project_id: Optional[str]
-    project_name: Optional[str]
-    region_name: Optional[str]
-    endpoints: Dict[str, str]
-    sources: Dict[str, str]
+    __slots__ = ("endpoints", "found", "project_id", "project_name", "region_name", "sources")
+
+    def __init__(
+        self,
+        *,
+        found: Found,
+        project_id: Optional[str],
+        project_name: Optional[str],
+        region_name: Optional[str],
+        endpoints: Dict[str, str],
+        sources: Dict[str, str],
+    ) -> None:
+        self.found = found
+        self.project_id = project_id
+        self.project_name = project_name
+        self.region_name = region_name
+        self.endpoints = endpoints
+        self.sources = sources
 
 
 class _Place(NamedTuple):

@@ -30,7 +30,7 @@ __all__ = [
 
 ALGORITHM = "SDK-HMAC-SHA256"
 _EMPTY_HASH = hashlib.sha256(b"").hexdigest()
-_AUTHORIZATION = re.compile(
+_AUTHORIZATION = (
     ALGORITHM + r" Access=([^,\s]+), ?SignedHeaders=([^,\s]+), ?Signature=([0-9a-f]{64})\Z"
 )
 
@@ -117,7 +117,7 @@ class Authorization(NamedTuple):
 
 def parse_authorization(header: str) -> Optional[Authorization]:
     """Take an ``Authorization`` header apart; None where it is not of this algorithm."""
-    match = _AUTHORIZATION.match(header)
+    match = re.match(_AUTHORIZATION, header)
     if match is None:
         return None
     return Authorization(match.group(1), match.group(2).split(";"), match.group(3))

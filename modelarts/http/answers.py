@@ -8,7 +8,6 @@ import json
 from typing import Any, Mapping
 
 from modelarts.errors import ApiError, TransportError, api_error
-from modelarts.http.hints import hint
 from modelarts.http.messages import Request, Response
 from modelarts.http.redaction import safe_headers
 
@@ -63,6 +62,8 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         )
     code = fields.get("error_code")
     request_id = fields.get("request_id") or response.headers.get("X-Request-Id")
+    from modelarts.http.hints import hint
+
     message = str(said or response.reason or "no explanation")
     return api_error(
         message,

@@ -26,12 +26,12 @@ _BY_STATUS = {
     407: "the proxy wants a user and a password: give proxies=",
     429: "call less often, or fewer at a time",
 }
-_STATE = re.compile(r"can't be (stop|resubmit|delete)\. job status: (\d+)")
+_STATE = r"can't be (stop|resubmit|delete)\. job status: (\d+)"
 
 
 def hint(status: int, code: Optional[str], message: str) -> Optional[str]:
     """What to do next, or None where only the message can tell."""
-    state = _STATE.search(message) if code == "ModelArts.0105" else None
+    state = re.search(_STATE, message) if code == "ModelArts.0105" else None
     if state is not None:
         return _of_state(state.group(1), int(state.group(2)))
     return _BY_CODE.get(code or "") or _BY_STATUS.get(status)

@@ -17,7 +17,6 @@ from modelarts.auth.authorizers import Authorizer
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.adapter import Adapter
-from modelarts.http.lost import lost
 from modelarts.http.messages import Exchange, Request, Response
 from modelarts.http.proxies import Proxies
 from modelarts.http.reading import read_body
@@ -176,6 +175,8 @@ class Transport:
                 answer.status_code, answer.reason or "", answer.headers, body, attempt
             )
         except (requests.RequestException, ValueError, TimeoutError) as error:
+            from modelarts.http.lost import lost
+
             outcome = lost(request, error, self._timeout)
         except OSError as error:
             # requests looks for these files at each connection.

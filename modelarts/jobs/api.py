@@ -93,6 +93,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
                 yield job
         if not read.jobs or (number * size >= total if total is not None else not fresh):
             return
+        del read  # or this page would be held while the next one is read
         total_before = total or 0
         number += 1
 

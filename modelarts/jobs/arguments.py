@@ -39,16 +39,16 @@ SORT_KEYS = (
     "duration",
     "log_dir",
 )
-_NAME = re.compile(r"[0-9A-Za-z_-]{1,20}\Z")
-_BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_STATUS_LIST = re.compile(r"[0-9]{1,4}(\|[0-9]{1,4})*\Z")
-_JOB_ID = re.compile(r"[0-9]{1,19}\Z")
+_NAME = r"[0-9A-Za-z_-]{1,20}\Z"
+_BUCKET = r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z"
+_CONTROL = r"[\x00-\x1f\x7f]"
+_STATUS_LIST = r"[0-9]{1,4}(\|[0-9]{1,4})*\Z"
+_JOB_ID = r"[0-9]{1,19}\Z"
 
 
 def job_name(value: object) -> str:
     """1 to 20 of ``0-9A-Za-z_-``."""
-    if not isinstance(value, str) or not _NAME.match(value):
+    if not isinstance(value, str) or not re.match(_NAME, value):
         raise InvalidArgument(
             "job_name", value, "1 to 20 letters (A-Z, a-z), digits, underscores or hyphens"
         )
@@ -65,7 +65,7 @@ def job_desc(value: object) -> str:
 def job_id(value: object) -> str:
     """The number of a job, given as a number or as digits; answered as digits."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    if not _JOB_ID.match(text) or int(text) < 1:
+    if not re.match(_JOB_ID, text) or int(text) < 1:
         raise InvalidArgument("visualization_id", value, "the number of a job, such as '8992'")
     return text
 
@@ -84,10 +84,10 @@ def train_url(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidArgument("train_url", value, allowed)
     path = value[len("obs:/") :] if value.startswith("obs://") else value
-    if not path.startswith("/") or path != path.strip() or _CONTROL.search(path):
+    if not path.startswith("/") or path != path.strip() or re.search(_CONTROL, path):
         raise InvalidArgument("train_url", value, allowed)
     bucket, _, key = path[1:].partition("/")
-    if not _BUCKET.match(bucket):
+    if not re.match(_BUCKET, bucket):
         raise InvalidArgument("train_url", value, allowed + ", beginning with a bucket's name")
     if any(segment in (".", "..") for segment in key.split("/")) or "\\" in key:
         raise InvalidArgument("train_url", value, allowed + ", without '.', '..' or backslashes")
@@ -175,7 +175,7 @@ def _statuses(value: Any) -> str:
     allowed = "a status number (8, '8', '3|5|6|13', or several in a list)"
     try:
         if isinstance(value, str):
-            if not _STATUS_LIST.match(value):
+            if not re.match(_STATUS_LIST, value):
                 raise ValueError
             return value
         if isinstance(value, bytes):

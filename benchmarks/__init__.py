@@ -1,0 +1,16 @@
+"""What the SDK costs, next to its peers: ``python -m benchmarks [--quick] [--json]``.
+
+==============  ==================================================================
+``answers``     what the loopback server answers
+``server``      the loopback server, in a process of its own
+``peers``       the clients that are compared, each as one function to call
+``worker``      the process in which one peer runs
+``rounds``      lets workers take turns and compares what each spent
+``imports``     what interpreters spend on imports and on a first call
+``memory``      what a list of all jobs holds
+``tables``      which comparisons are made, and the figures they must show
+``report``      the table that is printed
+==============  ==================================================================
+
+See ``docs/performance.md``.
+"""

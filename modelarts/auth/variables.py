@@ -1,0 +1,24 @@
+"""Region and project in environment variables."""
+
+from typing import Mapping, Optional, Tuple
+
+from modelarts import endpoints
+
+__all__ = ["ambient", "said"]
+
+
+def said(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Region and project id of the variables that are meant for this package."""
+    region = environ.get("MODELARTS_REGION_NAME") or environ.get("MODELARTS_REGION") or None
+    return region, environ.get("MODELARTS_PROJECT_ID") or None
+
+
+def ambient(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Region and project id of the variables that a notebook or a training container has.
+
+    In a container the region is in the endpoints' names.
+    """
+    region = environ.get("REGION_NAME") or None
+    for service, variable in (("modelarts", "MA_APIGW_ENDPOINT"), ("obs", "S3_ENDPOINT")):
+        region = region or endpoints.region_of(service, environ.get(variable, ""))
+    return region, environ.get("PROJECT_ID") or None
