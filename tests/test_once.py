@@ -339,7 +339,9 @@ class Hasty(FakeClock):
 
 def test_an_answer_that_only_drips_is_given_up(clock):
     """The server sends byte after byte for ever; no wait for data is ever long."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(1)
     dripped = []
 
     def drip():
