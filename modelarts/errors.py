@@ -115,15 +115,21 @@ class TransportError(ModelArtsError, ConnectionError):
         sent: False where it is certain that the request never left, so that nothing
             can have happened.
         permanent: True where sending it again cannot help.
+        attempts: how often the request was sent, or tried to be.
     """
 
     sent = True
     permanent = False
+    attempts = 1
 
     def __init__(self, message: str, address: str = "", operation: str = "") -> None:
         super().__init__("%s: %s" % (operation, message) if operation else message)
         self.address = address
         self.operation = operation
+
+    def __str__(self) -> str:
+        said = str(self.args[0]) if self.args else ""
+        return said if self.attempts == 1 else "%s (%d attempts)" % (said, self.attempts)
 
 
 class RequestTimeout(TransportError, TimeoutError):

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import pickle
 import re
 import socket
 import threading
@@ -305,6 +306,15 @@ def test_a_call_ends_within_its_time_whatever_pauses_are_asked_for(clock):
     assert clock.sleeps == [20, 20]
     assert clock.now - began <= 10 * (5 + 1)
     assert caught.value.attempts == 3
+
+
+def test_an_error_without_an_answer_says_how_often_was_tried(session):
+    with responses.RequestsMock() as mock:
+        mock.get("https://%s/v1/x" % HOST, body=LOST)
+        with pytest.raises(TransportError, match=r"reset by peer\) \(4 attempts\)$") as caught:
+            session.request("GET", "/v1/x")
+    assert caught.value.attempts == 4
+    assert pickle.loads(pickle.dumps(caught.value)).attempts == 4
 
 
 def test_each_attempt_is_told_of(session, clock):

@@ -141,6 +141,7 @@ class Transport:
             if delay is None or clock.monotonic() + delay >= deadline:
                 if isinstance(outcome, Response):
                     return read(outcome, request)
+                outcome.attempts = attempt
                 raise outcome
             clock.sleep(delay)
 
