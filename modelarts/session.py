@@ -179,7 +179,9 @@ class Session:
         Session._shared = {**Session._shared, **said}
 
     @classmethod
-    def local(cls, root: Optional[str] = None, stay: bool = False) -> "Session":
+    def local(
+        cls, root: Union[str, "os.PathLike[str]", None] = None, stay: bool = False
+    ) -> "Session":
         """A session with the local service of ``root``, which is started if none runs there.
 
         A service started here ends with the last program that uses it. Needs the extra
@@ -323,23 +325,7 @@ class Session:
             ApiError: the service refused.
             TransportError: no answer, or none that is JSON.
         """
-        if not isinstance(method, str) or not method.isalpha():
-            raise InvalidArgument("method", method, "an HTTP method, such as 'GET'")
-        if not isinstance(path, str) or not path.startswith("/") or "#" in path or path[:2] == "//":
-            raise InvalidArgument("path", path, "a path that starts with one '/'")
-        import re
-        from urllib.parse import parse_qsl, quote
-
-        bare, _, in_path = path.partition("?")
-        pairs = parse_qsl(in_path, keep_blank_values=True)
-        for name, value in (query or {}).items():
-            values = value if isinstance(value, (list, tuple)) else (value,)
-            pairs.extend((str(name), _query_value(one)) for one in values if one is not None)
-        # What is encoded stays so; a percent sign that encodes nothing is one itself.
-        bare = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", bare)
-        encoded = quote(bare, safe="/%~!$&'()*+,;=:@")
-        method = method.upper()
-        return self.client.call("%s %s" % (method, bare), method, encoded, pairs, body, headers)
+        return self.client.request(method, path, query, body, headers)
 
     def explain(self) -> "Explanation":
         """What this session goes by, and whether it works: every source, and each service tried.
@@ -466,7 +452,3 @@ class _Parts(NamedTuple):
 
 def _again(settings: Dict[str, Any]) -> Session:
     return Session(**settings)
-
-
-def _query_value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,11 +1,13 @@
 """One service of one project: what the calls of an API are made with."""
 
 import json
+import re
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
+from urllib.parse import parse_qsl, quote
 
 from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.signer import canonical_query
-from modelarts.errors import TransportError
+from modelarts.errors import InvalidArgument, TransportError
 from modelarts.http.answers import read_json
 from modelarts.http.messages import Request, Response
 from modelarts.http.transport import Transport
@@ -97,9 +99,43 @@ class ServiceClient:
 
         return self._transport.fetch(request, self._authorizer, read)
 
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Optional[Mapping[str, object]] = None,
+        body: Union[None, bytes, str, Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> Any:
+        """Call any path, given as a person writes it.
+
+        A query in the path is understood too; a list as a value repeats its name.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+        """
+        if not isinstance(method, str) or not method.isalpha():
+            raise InvalidArgument("method", method, "an HTTP method, such as 'GET'")
+        if not isinstance(path, str) or not path.startswith("/") or "#" in path or path[:2] == "//":
+            raise InvalidArgument("path", path, "a path that starts with one '/'")
+        bare, _, in_path = path.partition("?")
+        pairs = parse_qsl(in_path, keep_blank_values=True)
+        for name, value in (query or {}).items():
+            values = value if isinstance(value, (list, tuple)) else (value,)
+            pairs.extend((str(name), _query_value(one)) for one in values if one is not None)
+        # What is encoded stays so; a percent sign that encodes nothing is one itself.
+        bare = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", bare)
+        encoded = quote(bare, safe="/%~!$&'()*+,;=:@")
+        method = method.upper()
+        return self.call("%s %s" % (method, bare), method, encoded, pairs, body, headers)
+
     def unreadable(self, operation: str, why: object) -> TransportError:
         """The error for an answer that is JSON, but not what is documented."""
         address = self._endpoint()
         return TransportError(
             "%s gave an answer that cannot be read: %s" % (address, why), address, operation
         )
+
+
+def _query_value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -217,13 +217,13 @@ def _create_columns(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _schedule_hours(value: object) -> int | None:
-    schedule = Schedule.from_wire(value)
-    if schedule is None:
+    item = value[0] if isinstance(value, list) and value else value
+    schedule = Schedule.from_wire(item)
+    if schedule is None or not isinstance(item, dict):
         return None
     if (schedule.type, schedule.time_unit) != ("stop", "HOURS"):
         raise ValueError("schedule: type must be stop and time_unit HOURS")
-    given = value[0] if isinstance(value, list) else value
-    arguments.auto_stop(given["duration"])  # type: ignore[index]
+    arguments.auto_stop(item["duration"])  # as strictly as it is written
     return schedule.duration
 
 

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import RLock, Thread
-from typing import Any
+from typing import Any, cast
 
 import attr
 from werkzeug.exceptions import NotFound
@@ -253,7 +253,7 @@ class Supervisor:
                     if ended == self._woken:
                         os.read(self._woken, 65536)
                     else:
-                        job_id = sentinels[ended]  # type: ignore[index]
+                        job_id = sentinels[cast(int, ended)]
                         self._ended(job_id, boards[job_id])
                 for job in self._store.due(self.now()):
                     self.stop(job.job_id, "its schedule")
