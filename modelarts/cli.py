@@ -80,6 +80,10 @@ def _serve(given: argparse.Namespace) -> None:
         from modelarts.local.discovery import DEFAULT_ROOT
         from modelarts.local.server import serve
     except ImportError as error:
+        if sys.version_info < (3, 9):
+            raise ConfigurationError(
+                "the local service needs Python 3.9 or newer; this is %d.%d" % sys.version_info[:2]
+            ) from None
         raise ConfigurationError(
             "the local service needs more packages (%s): pip install 'modelarts[local]'" % error
         ) from None

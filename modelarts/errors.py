@@ -81,7 +81,7 @@ class InvalidArgument(ModelArtsError, ValueError):
     def __init__(self, argument: str, given: object, allowed: str, secret: bool = False) -> None:
         shown = None if secret else _shortened(repr(given))
         super().__init__(
-            "%s: %s; %s"
+            "%s must be %s; %s"
             % (argument, allowed, "its value is not shown" if secret else "got %s" % shown)
         )
         self.argument = argument

@@ -21,7 +21,7 @@ def refused(argument, check, *given, **named):
     with pytest.raises(InvalidArgument) as caught:
         check(*given, **named)
     assert caught.value.argument == argument
-    assert str(caught.value).startswith(argument + ": ")
+    assert str(caught.value).startswith(argument + " must be ")
     assert caught.value.allowed in str(caught.value)
 
 

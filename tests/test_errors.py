@@ -180,14 +180,14 @@ def test_that_nothing_was_sent_comes_back_from_a_pickle(protocol):
 def test_a_wrong_argument_names_itself_what_was_given_and_what_is_allowed():
     error = InvalidArgument("job_name", "a b", "1 to 20 letters")
     assert (error.argument, error.given, error.allowed) == ("job_name", "'a b'", "1 to 20 letters")
-    assert str(error) == "job_name: 1 to 20 letters; got 'a b'"
+    assert str(error) == "job_name must be 1 to 20 letters; got 'a b'"
 
 
 def test_a_wrong_secret_is_not_shown():
     error = InvalidArgument("password", "s3cret\n", "no line breaks", secret=True)
     assert "s3cret" not in str(error) + repr(error) + repr(vars(error))
     assert error.given is None
-    assert str(error) == "password: no line breaks; its value is not shown"
+    assert str(error) == "password must be no line breaks; its value is not shown"
 
 
 def test_a_long_wrong_argument_is_shortened():

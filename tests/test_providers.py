@@ -551,7 +551,7 @@ def test_keys_as_arguments_win_over_a_file_that_gives_the_rest(place, home):
     [
         ({}, r"mine\.json: there is no such file"),
         ({"mine.json": "{"}, r"mine\.json is not JSON \(line 1\)"),
-        ({"mine.json": {"obs_endpoint": "ftp://x"}}, r"mine\.json: obs_endpoint: an address"),
+        ({"mine.json": {"obs_endpoint": "ftp://x"}}, r"mine\.json: obs_endpoint must be an address"),
     ],
 )
 def test_a_file_that_was_asked_for_is_read_beside_keys_too(place, monkeypatch, files, sentence):
@@ -616,24 +616,24 @@ BROKEN = {
     "a line break in a password of OS": (
         {**OS_PASSWORD, "OS_PASSWORD": "secret!\n"},
         {},
-        "environment: OS_PASSWORD: password: a text without line breaks; its value is not shown",
+        "environment: OS_PASSWORD: password must be a text without line breaks; its value is not shown",
     ),
     "a blank in a token of OS": (
         {"OS_AUTH_TOKEN": "secret! "},
         {},
-        "environment: OS_AUTH_TOKEN: token: a text of printable ASCII characters without blanks "
+        "environment: OS_AUTH_TOKEN: token must be a text of printable ASCII characters without blanks "
         "or line breaks; its value is not shown",
     ),
     "an address of OS that is none": (
         {**OS_PASSWORD, "OS_AUTH_URL": "ftp://x"},
         {},
-        "environment: OS_AUTH_URL: iam_endpoint: an address such as "
+        "environment: OS_AUTH_URL: iam_endpoint must be an address such as "
         "'https://iam.eu-de.otc.t-systems.com'; got 'ftp://x'",
     ),
     "a line break in a key": (
         {"MODELARTS_ACCESS_KEY": "AK", "MODELARTS_SECRET_KEY": "secret!\n"},
         {},
-        "environment MODELARTS_*: secret_key: a text of printable ASCII characters without "
+        "environment MODELARTS_*: secret_key must be a text of printable ASCII characters without "
         "blanks or line breaks; its value is not shown",
     ),
     "no such config file": (
@@ -724,7 +724,7 @@ BROKEN = {
     "an address in a file that is none": (
         {"MODELARTS_CONFIG": "{home}/mine.json"},
         {"mine.json": {**FLAT, "iam_endpoint": "ftp://x"}},
-        "{home}/mine.json: iam_endpoint: an address such as "
+        "{home}/mine.json: iam_endpoint must be an address such as "
         "'https://iam.eu-de.otc.t-systems.com'; got 'ftp://x'",
     ),
     "no clouds": (
@@ -735,7 +735,7 @@ BROKEN = {
     "a wrong endpoint": (
         {"MODELARTS_ENDPOINT": "ftp://x", "HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "s"},
         {},
-        "environment: MODELARTS_ENDPOINT: modelarts_endpoint: an address such as "
+        "environment: MODELARTS_ENDPOINT: modelarts_endpoint must be an address such as "
         "'https://modelarts.eu-de.otc.t-systems.com'; "
         "got 'ftp://x'",
     ),
@@ -959,7 +959,7 @@ def test_the_addresses_of_a_platform_may_be_written_in_any_way(home, platform):
     assert session.modelarts_endpoint == "https://m.example.com"
     assert session.iam_endpoint == "https://iam.example.com"
     platform(Found(credentials=keys, source="my platform", endpoints={"obs": "ftp://x"}))
-    with pytest.raises(ConfigurationError, match="my platform: obs_endpoint: an address"):
+    with pytest.raises(ConfigurationError, match="my platform: obs_endpoint must be an address"):
         Session()
 
 
@@ -976,7 +976,7 @@ def test_a_platform_whose_keys_cannot_be_renewed_is_named(home, platform, clock)
 def test_what_is_no_provider_or_no_place_is_refused():
     with pytest.raises(InvalidArgument, match="provider"):
         auth.add_provider(object())
-    with pytest.raises(InvalidArgument, match="before: one of 'config_file= or"):
+    with pytest.raises(InvalidArgument, match="before must be one of 'config_file= or"):
         auth.add_provider(Platform(PLATFORMS), before="breakfast")
 
 
