@@ -45,7 +45,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--root", metavar="DIR", help="the service's folder (default: ~/.modelarts/local)"
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="the address to listen on (%(default)s)"
+        "--host", type=_host, default="127.0.0.1", help="the address to listen on (%(default)s)"
     )
     parser.add_argument(
         "--port",
@@ -69,15 +69,13 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _serve(given: argparse.Namespace) -> None:
-    from pathlib import Path
-
     from modelarts.errors import ConfigurationError
 
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
     try:
-        from modelarts.local.discovery import DEFAULT_ROOT
+        from modelarts.local.discovery import DEFAULT_ROOT, root_folder
         from modelarts.local.server import serve
     except ImportError as error:
         if sys.version_info < (3, 9):
@@ -87,7 +85,7 @@ def _serve(given: argparse.Namespace) -> None:
         raise ConfigurationError(
             "the local service needs more packages (%s): pip install 'modelarts[local]'" % error
         ) from None
-    root = Path(given.root or DEFAULT_ROOT).expanduser().resolve()
+    root = root_folder(given.root or DEFAULT_ROOT)
     serve(root, given.host, given.port, given.while_used, given.max_running)
 
 
@@ -155,6 +153,12 @@ def _show(text: str) -> None:
     except UnicodeEncodeError:
         text = text.replace("…", "...").encode(encoding, "backslashreplace").decode(encoding)
     print(text)
+
+
+def _host(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; 127.0.0.1 is this machine alone")
+    return text
 
 
 def _port(text: str) -> int:

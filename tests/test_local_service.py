@@ -3,13 +3,17 @@
 import fcntl
 import json
 import os
+import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -18,6 +22,7 @@ from modelarts.auth import signer
 from modelarts.errors import BadRequest, ConfigurationError, JobStateError, QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.store import Store
+from modelarts.session import Session
 from tests.service import Service
 
 URL = "/bucket/logs/"
@@ -79,6 +84,39 @@ def test_a_page_opens_only_under_its_own_address_and_while_its_job_runs(service)
         assert _get(job.service_url)[0] == 404
 
 
+def test_a_board_that_hangs_keeps_nobody_from_the_service_and_other_boards(own_service):
+    with own_service.session(timeout=20, retries=0) as session:
+        hanging = VisualizationJob.create(URL, session=session).wait()
+        other = VisualizationJob.create(URL, session=session).wait()
+        address = urlsplit(hanging.service_url)
+        board = own_service.board_pid(hanging)
+        os.kill(board, signal.SIGSTOP)
+        waiting = []
+        try:
+            for _ in range(60):
+                waiting.append(socket.create_connection((address.hostname, address.port)))
+                waiting[-1].sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % address.path.encode())
+            # More than may wait: those beyond are answered at once.
+            assert select.select(waiting, [], [], 20)[0]
+            assert other.refresh().status == JobStatus.RUNNING
+            assert _get(other.service_url)[0] == 200
+        finally:
+            os.kill(board, signal.SIGCONT)
+            for connection in waiting:
+                connection.close()
+
+
+def test_an_address_that_no_board_can_be_asked_for_is_refused(own_service):
+    with own_service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+    address = urlsplit(job.service_url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(b"GET %s?\x7f HTTP/1.1\r\nHost: x\r\n\r\n" % address.path.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+    assert own_service.end() == 0
+    assert not any("Traceback" in line for line in own_service.log if line)
+
+
 def test_a_board_answers_nobody_but_its_service(service):
     """Boards listen on loopback, where every user of the machine can reach them."""
     with service.session() as session:
@@ -86,6 +124,9 @@ def test_a_board_answers_nobody_but_its_service(service):
         port = _listening_port(service.board_pid(job))
         assert _get("http://127.0.0.1:%d/" % port)[0] == 403
         assert _get("http://127.0.0.1:%d/data/environment" % port)[0] == 403
+        asked = urllib.request.Request(job.service_url, headers={"X-Board-Key": "mine"})
+        with _direct.open(asked, timeout=30) as page:
+            assert page.status == 200
         job.delete()
 
 
@@ -142,6 +183,68 @@ def test_a_job_that_is_being_stopped_cannot_be_deleted(own_service):
 def _parent(pid):
     with open("/proc/%d/stat" % pid) as file:
         return int(file.read().rsplit(")", 1)[1].split()[1])
+
+
+@pytest.fixture
+def held(own_service):
+    """A service whose first job does not come to its end of starting: its log is a pipe that
+    nobody reads. Answers the service, the job and the process of its board."""
+    pipe = own_service.root / "logs" / "job-1.log"
+    os.mkfifo(pipe)
+    with own_service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait(until=JobStatus.WAITING)
+    boards = _children(_forkserver(own_service))
+    while not boards:
+        boards = _children(_forkserver(own_service))
+    board = os.pidfd_open(boards[0])
+    yield own_service, job, board, pipe
+    os.close(board)
+
+
+def _forkserver(service):
+    (found,) = [pid for pid in _children(service.process.pid) if "forkserver" in _command_line(pid)]
+    return found
+
+
+def _children(parent):
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and _parent(int(name)) == parent:
+                found.append(int(name))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def _command_line(pid):
+    with open("/proc/%d/cmdline" % pid) as file:
+        return file.read()
+
+
+def test_a_job_stopped_while_it_starts_has_no_process_left_and_runs_when_restarted(held):
+    _service, job, board, pipe = held
+    job.stop().wait(until=JobStatus.KILLED)
+    _wait_for_exit(os.dup(board))
+    pipe.unlink()
+    job.restart().wait()
+    assert _get(job.service_url)[0] == 200
+
+
+def test_a_job_deleted_while_it_starts_leaves_no_process_and_no_log(held):
+    service, job, board, _pipe = held
+    job.delete()
+    _wait_for_exit(os.dup(board))
+    assert not list((service.root / "logs").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_service_that_ends_does_not_wait_for_boards_that_start(held, number):
+    service, _job, board, _pipe = held
+    began = time.monotonic()
+    service.end(number)
+    _wait_for_exit(os.dup(board))
+    assert time.monotonic() - began < 30
 
 
 def test_a_schedule_of_no_hours_stops_the_job_as_soon_as_it_runs(service):
@@ -223,13 +326,36 @@ def test_every_parameter_of_a_list_is_checked_by_the_service(service, query):
         assert caught.value.error_code == "ModelArts.0104"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000, b'{"a":' * 100_000]
+)
 def test_a_body_that_is_no_json_object_is_refused(service, body):
     with service.session() as session:
         path = "/v1/%s/visualization-jobs" % session.project_id
         with pytest.raises(BadRequest) as caught:
             session.request("POST", path, body=body)
         assert caught.value.error_code == "ModelArts.0101"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[" * 100_000, 400),
+        (
+            b'{"auth": {"identity": {"methods": ["password"], '
+            b'"password": {"user": {"name": "local", "password": "\\ud800"}}}}}',
+            401,
+        ),
+    ],
+)
+def test_a_login_that_makes_no_sense_is_refused_and_no_error_of_the_service(service, body, status):
+    url = service.connection["iam_endpoint"] + "/v3/auth/tokens"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as caught, _direct.open(request, timeout=30):
+        pass
+    with caught.value as answer:
+        assert answer.code == status
+        assert json.loads(answer.read())["error"]["code"] == status
 
 
 def test_a_schedule_may_be_an_object_too(service):
@@ -305,6 +431,30 @@ def test_no_more_jobs_run_at_once_than_are_allowed(tmp_path):
         service.end()
 
 
+def test_a_running_job_cannot_be_restarted_however_many_may_run(tmp_path):
+    service = Service(tmp_path / "root", "--max-running", "1")
+    try:
+        with service.session() as session:
+            stopped = VisualizationJob.create(URL, session=session).stop()
+            stopped.wait(until=JobStatus.KILLED)
+            running = VisualizationJob.create(URL, session=session).wait()
+            with pytest.raises(JobStateError, match=r"can't be resubmit\. job status: 8"):
+                running.restart()
+            with pytest.raises(QuotaExceeded):
+                stopped.restart()
+    finally:
+        service.end()
+
+
+def test_a_search_finds_letters_of_any_alphabet_in_either_case(service):
+    with service.session() as session:
+        job = VisualizationJob.create(URL, job_desc="Über Ελλάς", session=session)
+        for text in ("Über", "über", "ÜBER", "ελλά"):
+            (found,) = VisualizationJob.list(session, search_content=text)
+            assert found.job_id == job.job_id
+        job.delete()
+
+
 # Many jobs --------------------------------------------------------------------------------
 
 
@@ -351,6 +501,26 @@ def test_it_ends_cleanly_and_takes_its_boards_along(own_service, number):
     assert not any("Traceback" in line for line in own_service.log if line)
 
 
+@pytest.mark.parametrize("board_first", [True, False])
+def test_a_signal_to_all_its_processes_fails_no_job(own_service, board_first):
+    """As of a service manager or a container that ends: the boards may notice it first."""
+    with own_service.session() as session:
+        jobs = [VisualizationJob.create(URL, session=session).wait() for _ in range(5)]
+    first = own_service.board_pid(jobs[0]) if board_first else _forkserver(own_service)
+    gone = os.pidfd_open(first)
+    os.kill(first, signal.SIGTERM)
+    _wait_for_exit(gone)
+    os.killpg(own_service.process.pid, signal.SIGTERM)
+    assert own_service.end() == 0
+    again = Service(own_service.root)
+    try:
+        with again.session() as session:
+            for job in jobs:
+                assert VisualizationJob.get(job.job_id, session).wait().status == JobStatus.RUNNING
+    finally:
+        again.end()
+
+
 def test_killed_it_leaves_no_board_and_comes_back_with_its_jobs(tmp_path):
     service = Service(tmp_path)
     with service.session() as session:
@@ -373,8 +543,6 @@ def test_killed_it_leaves_no_board_and_comes_back_with_its_jobs(tmp_path):
 
 
 def _wait_for_exit(descriptor):
-    import select
-
     assert select.select([descriptor], [], [], 30)[0]
     os.close(descriptor)
 
@@ -507,3 +675,78 @@ def test_a_service_that_cannot_start_says_why(tmp_path):
     with pytest.raises(ConfigurationError, match="file is not a database"):
         Session.local(tmp_path)
     assert (tmp_path / "jobs.sqlite").read_text().startswith("this is no database")
+
+
+def test_a_program_that_comes_while_a_service_ends_gets_the_next_one(own_service):
+    with own_service.session() as session:
+        VisualizationJob.create(URL, session=session).wait()
+    # The boards' parent reports how a board ended; while it is held, the end lasts.
+    parent = _forkserver(own_service)
+    os.kill(parent, signal.SIGSTOP)
+    try:
+        os.kill(own_service.process.pid, signal.SIGTERM)
+        while (own_service.root / "service.json").exists():
+            pass
+        program = Program(own_service.root)
+        log = own_service.root / "service.log"
+        while not (log.exists() and "served already" in log.read_text()):
+            assert program.process.poll() is None
+    finally:
+        os.kill(parent, signal.SIGCONT)
+    assert program.service() != own_service.process.pid
+    program.end()
+    _wait_for_end(own_service.root)
+
+
+def test_a_wish_to_stay_ends_with_the_service_that_it_was_for(tmp_path):
+    first = Program(tmp_path, "stay")
+    pid = first.service()
+    end = os.pidfd_open(pid)
+    first.end()
+    os.kill(pid, signal.SIGKILL)
+    _wait_for_exit(end)
+    second = Program(tmp_path)
+    end = os.pidfd_open(second.service())
+    second.end()
+    _wait_for_exit(end)
+
+
+@pytest.mark.parametrize("said", ["[]", '{"pid": 1}'])
+def test_what_else_listens_at_the_port_of_a_killed_service_is_not_taken_for_it(tmp_path, said):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = "http://127.0.0.1:%d" % other.getsockname()[1]
+        (tmp_path / "service.json").write_text(
+            json.dumps({"pid": 2, "modelarts_endpoint": address})
+        )
+        answer = "HTTP/1.0 200 OK\r\n\r\n" + said
+        thread = threading.Thread(target=_answer_once, args=(other, answer.encode()))
+        thread.start()
+        program = Program(tmp_path)
+        assert program.service() != 2
+        thread.join()
+        program.end()
+        _wait_for_end(tmp_path)
+
+
+def _answer_once(listening, answer):
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize("root", ["~nobody-of-that-name/x", "a\0b", "ring"])
+def test_a_root_that_no_folder_can_be_is_a_clear_error(tmp_path, monkeypatch, root):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ring").symlink_to("ring")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        Session.local(root)
+
+
+@pytest.mark.parametrize("name", ["service.log", "service.lock", "service.json"])
+def test_a_file_of_the_service_that_cannot_be_opened_is_a_clear_error(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigurationError) as caught:
+        Session.local(tmp_path)
+    assert "%s cannot be used: Is a directory" % (tmp_path / name) in str(caught.value)
+    assert "Traceback" not in str(caught.value)

@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from modelarts.local.authentication import Authentication
-from modelarts.local.failures import Failure, json_response
+from modelarts.local.failures import Failure, json_of, json_response
 from modelarts.local.operations import Operations
 
 __all__ = ["Api"]
@@ -62,7 +62,7 @@ class Api:
 
 
 def _body(request: Request) -> dict[str, Any]:
-    body = request.get_json(force=True, silent=True)
+    body = json_of(request)
     if not isinstance(body, dict):
         raise Failure(400, "ModelArts.0101", "Invalid Argument. The body is not a JSON object.")
     return body

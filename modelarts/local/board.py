@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from multiprocessing.connection import Connection
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,9 @@ def serve(connection: Connection, folder: str, key: str, log: str) -> None:
     """
     # Ctrl-C in a terminal goes to the whole process group; the service ends its boards itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # From the beginning: a start may take long, and the service be gone before it is done.
+    end = Thread(target=_end_with, args=(connection,), daemon=True)
+    end.start()
     _write_to(log)
     try:
         port = _launch(folder, key)
@@ -34,6 +38,10 @@ def serve(connection: Connection, folder: str, key: str, log: str) -> None:
         connection.send(("failed", f"{type(error).__name__}: {error}"))
         raise
     connection.send(("ready", port))
+    end.join()
+
+
+def _end_with(connection: Connection) -> None:
     try:
         connection.recv()
     except (EOFError, OSError):

@@ -14,11 +14,21 @@ from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.local.identity import write_private
 
-__all__ = ["DEFAULT_ROOT", "PROGRAMS_LOCK", "STAY", "ServiceFile", "connect"]
+__all__ = [
+    "DEFAULT_ROOT",
+    "PROGRAMS_LOCK",
+    "SERVICE_LOCK",
+    "STAY",
+    "ServiceFile",
+    "connect",
+    "root_folder",
+]
 
 DEFAULT_ROOT = "~/.modelarts/local"
 #: Locked by each program that uses a service, for as long as it lives.
 PROGRAMS_LOCK = "programs.lock"
+#: Locked by the service, for as long as it lives.
+SERVICE_LOCK = "service.lock"
 #: There while a service that a program started is to outlive it.
 STAY = "stay"
 _START_SECONDS = 120.0
@@ -57,25 +67,61 @@ def connect(root: str | os.PathLike[str] | None, stay: bool) -> dict[str, Any]:
     """
     if root is not None and (not isinstance(root, (str, os.PathLike)) or not str(root)):
         raise InvalidArgument("root", root, "a folder")
-    folder = Path(DEFAULT_ROOT if root is None else root).expanduser().resolve()
+    folder = root_folder(DEFAULT_ROOT if root is None else root)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _hold_lease(folder)
+        found = _running(folder) or _start(folder)
         if stay:
+            # Not before: a service that begins knows nothing of what was wanted of others.
             (folder / STAY).touch()
     except OSError as error:
-        raise ConfigurationError(f"{folder} cannot be used: {error.strerror}") from None
-    found = _running(folder)
-    return found if found is not None else _start(folder)
+        what = error.filename or folder
+        raise ConfigurationError(f"{what} cannot be used: {error.strerror}") from None
+    return found
+
+
+def root_folder(root: str | os.PathLike[str]) -> Path:
+    """The folder that is meant, as an absolute path.
+
+    Raises:
+        ConfigurationError: there can be no such folder.
+    """
+    try:
+        return Path(root).expanduser().resolve()
+    except (RuntimeError, ValueError, OSError) as error:  # no such home; a NUL; links in a ring
+        raise ConfigurationError(f"{os.fspath(root)!r} cannot be used: {error}") from None
 
 
 def _start(folder: Path) -> dict[str, Any]:
     log = folder / "service.log"
     clock = Clock()
     deadline = clock.monotonic() + _START_SECONDS
+    process, began = _spawn(folder, log)
+    while clock.monotonic() < deadline:
+        ended = process.poll()
+        found = _running(folder)
+        if found is not None:
+            # Nobody waits for it; it is init's child once this program has ended.
+            process.returncode = 0 if ended is None else ended
+            return found
+        if ended is not None:
+            if "served already" not in _tail(log, began):
+                break
+            # By one that begins, and will answer; or by one that ends, and is to be followed.
+            if not _served(folder):
+                process, began = _spawn(folder, log)
+        clock.sleep(_PAUSE)
+    raise ConfigurationError(
+        f"the local service of {folder} did not start; {log} ends:\n{_tail(log, began)}"
+    )
+
+
+def _spawn(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Begin a service; answers its process, and where in the log it begins to write."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as output:
-        began = output.tell()
+        began = output.seek(0, os.SEEK_END)
         process = subprocess.Popen(
             [sys.executable, "-m", "modelarts", "serve", "--root", str(folder), "--while-used"],
             stdin=subprocess.DEVNULL,
@@ -84,19 +130,19 @@ def _start(folder: Path) -> dict[str, Any]:
             # Ctrl-C in the program's terminal is not meant for the service.
             start_new_session=True,
         )
-    while clock.monotonic() < deadline:
-        ended = process.poll()
-        found = _running(folder)
-        if found is not None:
-            # Nobody waits for it; it is init's child once this program has ended.
-            process.returncode = 0 if ended is None else ended
-            return found
-        if ended not in (None, 0) and "served already" not in _tail(log, began):
-            break
-        clock.sleep(_PAUSE)
-    raise ConfigurationError(
-        f"the local service of {folder} did not start; {log} ends:\n{_tail(log, began)}"
-    )
+    return process, began
+
+
+def _served(folder: Path) -> bool:
+    """Whether a process serves the folder: beginning, running or ending."""
+    import fcntl
+
+    with open(folder / SERVICE_LOCK, "ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _running(folder: Path) -> dict[str, Any] | None:
@@ -107,8 +153,12 @@ def _running(folder: Path) -> dict[str, Any] | None:
     import http.client
 
     address = urlsplit(str(found.get("modelarts_endpoint")))
+    try:
+        port = address.port
+    except ValueError:
+        return None
     # Not through urllib: a proxy of the environment has no part in this.
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+    connection = http.client.HTTPConnection(address.hostname or "", port, timeout=5)
     try:
         connection.request("GET", "/healthz")
         answer = json.loads(connection.getresponse().read())
@@ -116,7 +166,9 @@ def _running(folder: Path) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
-    return {**found, "root": str(folder)} if answer.get("pid") == found.get("pid") else None
+    # Something else may listen there by now.
+    same = isinstance(answer, dict) and answer.get("pid") == found.get("pid")
+    return {**found, "root": str(folder)} if same else None
 
 
 def _hold_lease(folder: Path) -> None:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
-__all__ = ["Failure", "GatewayFailure", "IamFailure", "json_response"]
+__all__ = ["Failure", "GatewayFailure", "IamFailure", "json_of", "json_response"]
+
+
+def json_of(request: Request) -> object:
+    """What a request's body says; None where it cannot be read as JSON."""
+    try:
+        return json.loads(request.get_data())
+    except (ValueError, RecursionError):  # the latter: brackets in brackets in brackets
+        return None
 
 
 def json_response(body: object, status: int = 200) -> Response:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from modelarts.clock import Clock
 from modelarts.local.authentication import TOKEN_SECONDS, Authentication
-from modelarts.local.failures import IamFailure, json_response
+from modelarts.local.failures import IamFailure, json_of, json_response
 from modelarts.local.identity import Identity
 
 __all__ = ["Iam"]
@@ -33,7 +33,7 @@ class Iam:
 
     def create_token(self, request: Request) -> Response:
         """``POST /v3/auth/tokens`` with a password; the token comes in ``X-Subject-Token``."""
-        auth = _at(request.get_json(silent=True), "auth")
+        auth = _at(json_of(request), "auth")
         user = _at(auth, "identity", "password", "user")
         if _at(auth, "identity", "methods") != ["password"] or not isinstance(user, dict):
             raise IamFailure(400, "Bad Request", "identity must have the method password alone")
@@ -56,7 +56,7 @@ class Iam:
         caller = self._authentication.caller(request)
         if caller.expires_at is None:
             raise IamFailure(403, "Forbidden", "Temporary keys are given for a token only.")
-        asked = _at(request.get_json(silent=True), "auth", "identity", "token", "duration_seconds")
+        asked = _at(json_of(request), "auth", "identity", "token", "duration_seconds")
         seconds = 900 if asked is None else asked
         if type(seconds) is not int or not 900 <= seconds <= 86400:
             raise IamFailure(400, "Bad Request", "duration_seconds must be from 900 to 86400")
@@ -93,7 +93,8 @@ class Iam:
 
     def _check_password(self, user: dict[str, Any]) -> None:
         mine = self._identity
-        right = hmac.compare_digest(str(user.get("password")).encode(), mine.password.encode())
+        given = str(user.get("password")).encode("utf-8", "surrogatepass")
+        right = hmac.compare_digest(given, mine.password.encode())
         by_id = user.get("id") == mine.user_id
         domain = user.get("domain")
         by_name = user.get("name") == mine.username and (

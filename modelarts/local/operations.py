@@ -131,15 +131,17 @@ class Operations:
 
     def restart(self, project_id: str, job_id: int) -> dict[str, Any]:
         """``POST /visualization-jobs/{job_id}/restart``: from a stopped or failed job only."""
-        job = self._job(project_id, job_id)
-        if self._store.count_active(project_id) >= self._most_running:
-            raise self._quota_exceeded()
-        again = self._store.move(
-            job_id, STOPPED | FAILED, JobStatus.WAITING, job.run, run=job.run + 1, reason=None
-        )
-        if again is None:
-            raise self._wrong_state(project_id, job_id, "resubmit")
-        self._supervisor.start(again)
+        with self._store.alone():
+            job = self._job(project_id, job_id)
+            if job.status not in STOPPED | FAILED:
+                raise self._wrong_state(project_id, job_id, "resubmit")
+            if self._store.count_active(project_id) >= self._most_running:
+                raise self._quota_exceeded()
+            again = self._store.move(
+                job_id, STOPPED | FAILED, JobStatus.WAITING, run=job.run + 1, reason=None
+            )
+        if again is not None:
+            self._supervisor.start(again)
         return {"is_success": True}
 
     def delete(self, project_id: str, job_id: int) -> dict[str, Any]:
@@ -201,7 +203,7 @@ def _create_columns(body: Mapping[str, Any]) -> dict[str, Any]:
     try:
         arguments.job_name(name)
     except InvalidArgument:
-        raise _illegal(f"Illegal name: {name}") from None
+        raise _illegal(f"Illegal name: {str(name)[:100]}") from None
     try:
         flavor = arguments.flavor(body.get("flavor"))
         return {

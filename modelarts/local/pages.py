@@ -7,18 +7,28 @@ board, as with the service in the cloud.
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
+from collections import Counter
+from http.client import HTTPException, InvalidURL
+from threading import Lock
+from typing import TYPE_CHECKING, Iterable
 
+from werkzeug.exceptions import BadGateway, BadRequest
 from werkzeug.wrappers import Request, Response
+from werkzeug.wsgi import ClosingIterator
 
 from modelarts.jobs.models import JobStatus
+from modelarts.local.board import KEY_HEADER
 from modelarts.local.operations import Operations
 from modelarts.local.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Pages"]
+__all__ = ["MOST_OPEN", "Pages"]
+
+#: How many requests may wait for boards at once; and for one of them, which may hang.
+MOST_OPEN = 40
+_MOST_OPEN_OF_ONE = 12
 
 
 class Pages:
@@ -27,6 +37,8 @@ class Pages:
     def __init__(self, operations: Operations, supervisor: Supervisor) -> None:
         self._operations = operations
         self._supervisor = supervisor
+        self._lock = Lock()
+        self._open: Counter[int] = Counter()
 
     def page(self, request: Request, key: str, job_id: int, rest: str) -> WSGIApplication:
         """What answers this request."""
@@ -35,7 +47,7 @@ class Pages:
             return Response("There is no such board.\n", 404, content_type="text/plain")
         board = self._supervisor.page(job)
         if board is not None:
-            return board
+            return self._guarded(job_id, board)
         status = JobStatus(job.status)
         response = Response(
             f"Job {job.job_id} ({job.job_name}) is {status.name}; its board opens when it is "
@@ -46,3 +58,40 @@ class Pages:
         if not status.is_final:
             response.headers["Retry-After"] = "1"
         return response
+
+    def _guarded(self, job_id: int, board: WSGIApplication) -> WSGIApplication:
+        """A board that hangs, or says what is no HTTP, is a matter of its own page alone."""
+
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if not self._enter(job_id):
+                busy = Response("The board is busy.\n", 503, content_type="text/plain")
+                busy.headers["Retry-After"] = "1"
+                return busy(environ, start_response)
+            # A visitor's own would spoil the one that the board is shown.
+            environ.pop("HTTP_" + KEY_HEADER.upper().replace("-", "_"), None)
+            try:
+                parts = board(environ, start_response)
+            except HTTPException as error:
+                self._leave(job_id)
+                refusal = BadRequest() if isinstance(error, InvalidURL) else BadGateway()
+                return refusal(environ, start_response)
+            except BaseException:
+                self._leave(job_id)
+                raise
+            return ClosingIterator(parts, lambda: self._leave(job_id))
+
+        return answer
+
+    def _enter(self, job_id: int) -> bool:
+        with self._lock:
+            everywhere, here = sum(self._open.values()), self._open[job_id]
+            if everywhere >= MOST_OPEN or here >= _MOST_OPEN_OF_ONE:
+                return False
+            self._open[job_id] += 1
+            return True
+
+    def _leave(self, job_id: int) -> None:
+        with self._lock:
+            self._open[job_id] -= 1
+            if not self._open[job_id]:
+                del self._open[job_id]

@@ -21,11 +21,11 @@ from modelarts.errors import ConfigurationError
 from modelarts.local.api import Api
 from modelarts.local.app import App
 from modelarts.local.authentication import Authentication
-from modelarts.local.discovery import PROGRAMS_LOCK, STAY, ServiceFile
+from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
 from modelarts.local.iam import Iam
 from modelarts.local.identity import Identity
 from modelarts.local.operations import Operations
-from modelarts.local.pages import Pages
+from modelarts.local.pages import MOST_OPEN, Pages
 from modelarts.local.store import Store
 from modelarts.local.supervisor import Supervisor
 
@@ -64,6 +64,8 @@ def serve(
     file = ServiceFile(root)
     lock = _lock(root, file)
     try:
+        # Left by one that was killed.
+        (root / STAY).unlink(missing_ok=True)
         clock = Clock()
         try:
             identity = Identity.of(root)
@@ -104,12 +106,17 @@ def _run(
     server = create_server(
         app,
         sockets=[listening],
-        threads=16,
+        threads=MOST_OPEN + 8,  # whatever the boards do, some are left for the API
         max_request_body_size=_MOST_BODY,
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
-    signal.signal(signal.SIGTERM, _leave)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        supervisor.expect_end()
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
     try:
         supervisor.open()
         file.write(_connection(identity, base_url, root))
@@ -147,7 +154,10 @@ def _connection(identity: Identity, base_url: str, root: Path) -> dict[str, Any]
 
 def _lock(root: Path, file: ServiceFile) -> int:
     """Held as long as this process lives; the system frees it however that ends."""
-    descriptor = os.open(root / "service.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(root / SERVICE_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename} cannot be used: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -187,7 +197,3 @@ def _end_when_unused(root: Path) -> None:
     # Kept until the end: a program that comes now waits, and then starts a new service.
     _LOG.info("no program uses this service any more")
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    sys.exit(0)

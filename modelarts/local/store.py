@@ -7,7 +7,7 @@ import sqlite3
 import uuid
 from pathlib import Path
 from threading import RLock
-from typing import Any, Iterable, Sequence
+from typing import Any, ContextManager, Iterable, Sequence
 
 import attr
 
@@ -81,7 +81,8 @@ class Job:
 
     def duration(self, now: int) -> int:
         """How long it has been running, in milliseconds."""
-        return self.ran_ms + (now - self.running_since if self.running_since is not None else 0)
+        since = 0 if self.running_since is None else now - self.running_since
+        return self.ran_ms + max(0, since)  # a clock may be set back
 
 
 class Store:
@@ -91,6 +92,8 @@ class Store:
         self._lock = RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        # SQLite's own knows A to Z only.
+        self._db.create_function("lower", 1, str.lower, deterministic=True)
         self._db.execute("PRAGMA journal_mode = WAL")
         # What a client was told survives a power cut too.
         self._db.execute("PRAGMA synchronous = FULL")
@@ -108,6 +111,10 @@ class Store:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def alone(self) -> ContextManager[Any]:
+        """``with`` it, nobody else reads or changes the jobs between several calls."""
+        return self._lock
 
     def add(self, most_active: int, **columns: Any) -> Job | None:
         """Add a job; None where the project has ``most_active`` that are active."""

@@ -16,7 +16,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from threading import RLock, Thread
+from threading import Event, RLock, Thread
 from typing import Any, cast
 
 import attr
@@ -37,6 +37,9 @@ _START_SECONDS = 120
 #: How long one request to a board may take.
 _PAGE_SECONDS = 120
 _LONGEST_WATCH = 3600.0
+#: A signal to all processes of the service reaches the boards as well; so long may the service
+#: take to notice its own.
+_NOTICE_SECONDS = 0.5
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -65,7 +68,10 @@ class Supervisor:
         # Also held around multiprocessing's own bookkeeping, which is not safe for threads.
         self._lock = RLock()
         self._boards: dict[int, _Board] = {}
+        # By job and run: processes whose boards do not answer yet.
+        self._starting: dict[tuple[int, int], ForkServerProcess] = {}
         self._closed = False
+        self._ending = Event()
         # Ends must not queue behind starts.
         self._starts = ThreadPoolExecutor(2, "start")
         self._ends = ThreadPoolExecutor(2, "end")
@@ -82,17 +88,26 @@ class Supervisor:
             self._store.move(job.job_id, ACTIVE, JobStatus.WAITING)
             self.start(job)
 
+    def expect_end(self) -> None:
+        """From now on, boards that end do so with the service. Safe in a signal's handler."""
+        self._ending.set()
+
     def close(self) -> None:
         """End all boards. Their jobs stay as they are and run again with the next service."""
         with self._lock:
             self._closed = True
             boards, self._boards = dict(self._boards), {}
+            starting = list(self._starting.values())
         os.write(self._wake, b".")
+        for process in starting:
+            self._finish(process)
         for one in boards.values():
             self._kill(one)
-        self._starts.shutdown()
+        # Those that wait for their turn start with the next service.
+        self._starts.shutdown(cancel_futures=True)
         self._ends.shutdown()
-        self._watcher.join()
+        if self._watcher.is_alive():
+            self._watcher.join()
 
     def start(self, job: Job) -> None:
         """Start a job's board in the background: 1 INIT or 7 WAITING, then 8 RUNNING."""
@@ -106,6 +121,9 @@ class Supervisor:
         """End a job's board before returning: the job is being deleted."""
         with self._lock:
             one = self._boards.pop(job_id, None)
+            starting = [p for (owner, _), p in self._starting.items() if owner == job_id]
+        for process in starting:
+            self._finish(process)
         if one is not None:
             self._kill(one)
         (self._logs / f"job-{job_id}.log").unlink(missing_ok=True)
@@ -155,13 +173,18 @@ class Supervisor:
         if not self._store.move(job.job_id, starting, JobStatus.WAITING, job.run):
             return
         try:
-            one = self._launch(job)
+            self._run(job, self._launch(job))
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
                 self._fail(job, f"TensorBoard did not start: {error}")
-            return
+        finally:
+            with self._lock:
+                self._starting.pop((job.job_id, job.run), None)
+
+    def _run(self, job: Job, one: _Board) -> None:
         with self._lock:
-            if not self._closed:
+            del self._starting[job.job_id, job.run]
+            if self._is_wanted(job):
                 self._boards[job.job_id] = one
                 now = self.now()
                 hours = job.schedule_hours
@@ -184,6 +207,15 @@ class Supervisor:
         # Stopped or deleted while it started.
         self._kill(one)
 
+    def _is_wanted(self, job: Job) -> bool:
+        """Whether a board is to be started for this run of the job, still."""
+        found = self._store.get(job.job_id)
+        return (
+            not self._closed
+            and found is not None
+            and (found.run, found.status) == (job.run, JobStatus.WAITING)
+        )
+
     def _launch(self, job: Job) -> _Board:
         folder = folder_of(self._obs, job.train_url)
         key = secrets.token_hex(16)
@@ -193,7 +225,10 @@ class Supervisor:
             target=board.serve, args=(theirs, str(folder), key, str(log)), daemon=True
         )
         with self._lock:
+            if not self._is_wanted(job):
+                raise RuntimeError("it was stopped or deleted before")
             process.start()
+            self._starting[job.job_id, job.run] = process
         theirs.close()
         said, what = ("failed", f"no answer within {_START_SECONDS} seconds; see {log}")
         try:
@@ -219,6 +254,9 @@ class Supervisor:
             one = self._boards.get(job.job_id)
             if one is not None and one.run == job.run:
                 del self._boards[job.job_id]
+            starting = self._starting.get((job.job_id, job.run))
+        if starting is not None:
+            self._finish(starting)
         if one is not None and one.run == job.run:
             self._kill(one)
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
@@ -227,11 +265,14 @@ class Supervisor:
     def _kill(self, one: _Board) -> None:
         # A board keeps nothing that could be lost.
         one.connection.close()
+        self._finish(one.process)
+
+    def _finish(self, process: ForkServerProcess) -> None:
         with self._lock:
-            one.process.kill()
-        wait([one.process.sentinel])
+            process.kill()
+        wait([process.sentinel])
         with self._lock:
-            one.process.join()
+            process.join()
 
     def _fail(self, job: Job, reason: str) -> None:
         failed = self._store.move(
@@ -248,6 +289,8 @@ class Supervisor:
                 boards = dict(self._boards)
             sentinels = {one.process.sentinel: job_id for job_id, one in boards.items()}
             ready = wait([self._woken, *sentinels], self._until_next_stop())
+            if set(ready) - {self._woken} and self._ending.wait(_NOTICE_SECONDS):
+                return
             try:
                 for ended in ready:
                     if ended == self._woken:
