@@ -63,8 +63,8 @@ class Session:
         iam_endpoint: likewise the address of IAM.
         obs_endpoint: likewise the address of OBS.
         timeout: seconds for one attempt to connect, and for each wait for data; an answer that
-            is not whole after that time is given up. A call ends, with all attempts and pauses,
-            within ``timeout * (retries + 2)``.
+            is not whole after that time is given up. A request ends, with all attempts and
+            pauses, within ``timeout * (retries + 2)``.
         retries: how often a request that may be repeated is sent again.
         proxies: ``{"https": "http://proxy:3128"}``; ``{}`` for none; by default those of the
             environment.

@@ -3,10 +3,11 @@ import os
 import pytest
 import responses
 
+from modelarts.errors import ModelArtsError
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.cloud import Cloud
-from tests.service import Service
+from tests.service import SECRETS, Service
 
 _OURS = (
     "MODELARTS_",
@@ -31,6 +32,23 @@ def nothing_from_outside(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "off")
     monkeypatch.setattr(Session, "_shared", {})
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_any_error(monkeypatch):
+    """Every error of ours that a test raises is searched for the actual secrets."""
+    made = []
+
+    def remembered(error, *arguments):
+        super(ModelArtsError, error).__init__(*arguments)
+        made.append(error)
+
+    monkeypatch.setattr(ModelArtsError, "__init__", remembered, raising=False)
+    yield
+    secrets = {Cloud.secret_key, Cloud.password, *SECRETS}
+    for error in made:
+        shown = "%s %r %r" % (error, error, vars(error))
+        assert not [secret for secret in secrets if secret in shown], type(error)
 
 
 @pytest.fixture(scope="session")

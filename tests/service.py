@@ -10,6 +10,9 @@ import threading
 
 from modelarts.session import Session
 
+#: Those of all services that were started; no error of any test may hold one.
+SECRETS = set()
+
 
 class Service:
     """``modelarts serve`` on a folder; ``log`` collects what it writes."""
@@ -28,6 +31,7 @@ class Service:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.said("serving ")
+        SECRETS.update(self.connection[name] for name in ("secret_key", "password"))
 
     def _read(self):
         for line in self.process.stderr:

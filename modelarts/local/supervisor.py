@@ -133,10 +133,6 @@ class Supervisor:
         one = self._boards.get(job.job_id)
         return one.page if one is not None else None
 
-    def schedule_changed(self) -> None:
-        """Look at the schedules anew."""
-        os.write(self._wake, b".")
-
     def now(self) -> int:
         """Milliseconds since the epoch."""
         return int(self._clock.time() * 1000)
