@@ -48,6 +48,7 @@ LAYERS = (
     (
         "modelarts.__main__",
         "modelarts.cli",
+        "modelarts.cli.*",
         "modelarts.config",
         "modelarts.config.auth",
         "modelarts.constant",
@@ -56,7 +57,7 @@ LAYERS = (
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
-STARTERS = ("modelarts.session", "modelarts.cli")
+STARTERS = ("modelarts.session", "modelarts.cli.serve")
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*"),
