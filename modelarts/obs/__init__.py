@@ -1,0 +1,1 @@
+"""Object storage: getting training logs to where a visualization job reads them."""

@@ -1,0 +1,68 @@
+"""What the calls of ``session.obs`` need of a place that keeps objects."""
+
+from abc import ABC, abstractmethod
+from typing import Callable, Iterator, Optional, Sequence, Tuple
+
+import attr
+
+__all__ = ["ObjectInfo", "Progress", "Store"]
+
+#: Told how many bytes more (or, where a part is sent again, fewer) have been transferred.
+Progress = Callable[[int], None]
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class ObjectInfo:
+    """An object.
+
+    Attributes:
+        bucket: its bucket.
+        key: its name in the bucket.
+        size: in bytes.
+        modified: seconds since the epoch; None where the place does not say.
+        etag: without quotes; of an object sent in one part the MD5 of its content.
+        md5: the hexadecimal MD5 of the whole content, where the place knows it.
+    """
+
+    bucket: str
+    key: str
+    size: int
+    modified: Optional[float] = None
+    etag: Optional[str] = None
+    md5: Optional[str] = None
+
+
+class Store(ABC):
+    """A place that keeps objects in buckets: OBS itself, or a folder that stands for it.
+
+    Safe for threads. Every method raises an error of :mod:`modelarts.errors` where the place
+    refuses (``error_code`` and ``error_msg`` say why) or does not answer.
+    """
+
+    @abstractmethod
+    def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
+        """The object of that name; None where there is none."""
+
+    @abstractmethod
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether there is such a bucket that this user may see."""
+
+    @abstractmethod
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
+
+    @abstractmethod
+    def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
+        """Send a file: afterwards the object is there whole, or as it was before."""
+
+    @abstractmethod
+    def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
+        """Fetch an object to ``path``: the file is there whole and verified, or as before."""
+
+    @abstractmethod
+    def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
+        """Delete objects; answers those that could not be, each with the reason."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back connections and threads."""
