@@ -3,13 +3,18 @@
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
 import threading
 
+from modelarts.local.accounts import edit, prepare
+from modelarts.local.users import OWNER
 from modelarts.session import Session
 
+#: That of the first user of all services that tests start.
+PASSWORD = secrets.token_urlsafe(18)
 #: Those of all services that were started; no error of any test may hold one.
 SECRETS = set()
 
@@ -21,6 +26,7 @@ class Service:
         self.root = root
         self.log = []
         self._grown = threading.Condition()
+        self._give_a_password()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
             stderr=subprocess.PIPE,
@@ -31,7 +37,14 @@ class Service:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.said("serving ")
-        SECRETS.update(self.connection[name] for name in ("secret_key", "password"))
+        found = self.connection
+        SECRETS.update(found[name] for name in ("secret_key", "password") if name in found)
+
+    def _give_a_password(self):
+        if self.root.exists() and list(self.root.glob("users.json")):
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        edit(prepare(self.root), lambda users: users.with_password(OWNER, PASSWORD))
 
     def _read(self):
         for line in self.process.stderr:
@@ -59,7 +72,9 @@ class Service:
 
     @property
     def connection(self):
-        return json.loads((self.root / "service.json").read_text())
+        """What service.json says, and the password that only tests know."""
+        found = json.loads((self.root / "service.json").read_text())
+        return {**found, "password": PASSWORD} if "username" in found else found
 
     def session(self, **changes):
         """A session with AK/SK."""

@@ -57,11 +57,12 @@ LAYERS = (
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
-STARTERS = ("modelarts.session", "modelarts.cli.serve")
+STARTERS = ("modelarts.session", "modelarts.cli.serve", "modelarts.cli.users")
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*"),
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
+    "hypercorn": ("modelarts.local.tls",),
     "IPython": ("modelarts.jobs.display",),
     "webbrowser": ("modelarts.jobs.display",),
     "multiprocessing": LOCAL,

@@ -5,7 +5,7 @@ import sys
 from typing import List, Optional
 
 from modelarts import __version__
-from modelarts.cli import serve, whoami
+from modelarts.cli import serve, users, whoami
 from modelarts.errors import ModelArtsError
 
 __all__ = ["main"]
@@ -20,6 +20,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--version", action="version", version="modelarts " + __version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve.add_to(commands)
+    users.add_to(commands)
     whoami.add_to(commands)
     given = parser.parse_args(arguments)
     try:

@@ -3,9 +3,13 @@
 import argparse
 import logging
 import sys
+from typing import TYPE_CHECKING, Optional, Tuple
 
-from modelarts.cli.values import Commands, port, positive
-from modelarts.errors import ConfigurationError
+from modelarts.cli.output import show
+from modelarts.cli.values import Commands, local_service, port, positive, text
+
+if TYPE_CHECKING:
+    from modelarts.local.network import Network
 
 __all__ = ["add_to"]
 
@@ -21,14 +25,19 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--root", metavar="DIR", help="the service's folder (default: ~/.modelarts/local)"
     )
-    parser.add_argument(
-        "--host", type=_host, default="127.0.0.1", help="the address to listen on (%(default)s)"
+    do = parser.add_mutually_exclusive_group()
+    do.add_argument(
+        "--status",
+        action="store_true",
+        help="say whether it is running, and its jobs; exits with 0 if it is, 3 if it is not, "
+        "1 if it does not answer",
     )
+    do.add_argument("--stop", action="store_true", help="end it, and return when it has ended")
+    _add_network(parser)
     parser.add_argument(
-        "--port",
-        type=port,
-        default=0,
-        help="the port; 0, the default, is the one of last time or any that is free",
+        "--users",
+        metavar="FILE",
+        help="the users file, made with 'modelarts users' (default: ROOT/users.json)",
     )
     parser.add_argument(
         "--max-running",
@@ -38,33 +47,93 @@ def add_to(commands: Commands) -> None:
         help="how many jobs may be active at once (%(default)s)",
     )
     parser.add_argument(
+        "--rate",
+        type=positive,
+        default=500,
+        metavar="N",
+        help="how many calls a user may make a second, on average (%(default)s)",
+    )
+    parser.add_argument(
         "--while-used",
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve, refuse=parser.error)
 
 
-def _serve(given: argparse.Namespace) -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host", type=text, default="127.0.0.1", help="the address to listen on (%(default)s)"
     )
-    try:
+    parser.add_argument(
+        "--port",
+        type=port,
+        default=0,
+        help="the port; 0, the default, is the one of last time or any that is free",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", help="the certificate and its chain, in PEM")
+    parser.add_argument("--tls-key", metavar="FILE", help="the certificate's key, in PEM")
+    parser.add_argument(
+        "--insecure-http",
+        action="store_true",
+        help="speak plain HTTP although --host is not this machine alone",
+    )
+    parser.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="https://HOST under which a proxy offers the service; boards' addresses begin so",
+    )
+    parser.add_argument(
+        "--allow-host",
+        type=text,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="one more name under which requests may ask for the service",
+    )
+
+
+def _serve(given: argparse.Namespace) -> int:
+    if (given.tls_cert is None) != (given.tls_key is None):
+        given.refuse("--tls-cert and --tls-key go together")
+    with local_service():
         from modelarts.local.discovery import DEFAULT_ROOT, root_folder
+
+        root = root_folder(given.root or DEFAULT_ROOT)
+        if given.status:
+            from modelarts.local.control import status
+
+            code, said = status(root)
+            show(said)
+            return code
+        if given.stop:
+            from modelarts.clock import Clock
+            from modelarts.local.control import stop
+
+            show(stop(root, Clock()))
+            return 0
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         from modelarts.local.server import serve
-    except ImportError as error:
-        if sys.version_info < (3, 9):
-            raise ConfigurationError(
-                "the local service needs Python 3.9 or newer; this is %d.%d" % sys.version_info[:2]
-            ) from None
-        raise ConfigurationError(
-            "the local service needs more packages (%s): pip install 'modelarts[local]'" % error
-        ) from None
-    root = root_folder(given.root or DEFAULT_ROOT)
-    serve(root, given.host, given.port, given.while_used, given.max_running)
+
+        serve(
+            root,
+            _network(given),
+            given.while_used,
+            given.max_running,
+            None if given.users is None else root_folder(given.users),
+            given.rate,
+        )
+    return 0
 
 
-def _host(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty; 127.0.0.1 is this machine alone")
-    return text
+def _network(given: argparse.Namespace) -> "Network":
+    from modelarts.local.network import Network
+    from modelarts.local.reach import public_url
+
+    certificate: Optional[Tuple[str, str]] = None
+    if given.tls_cert is not None:
+        certificate = (given.tls_cert, given.tls_key)
+    public = None if given.public_url is None else public_url(given.public_url)
+    return Network(
+        given.host, given.port, certificate, given.insecure_http, public, tuple(given.allow_host)
+    )

@@ -1,9 +1,13 @@
 """What the options of the commands can be."""
 
 import argparse
-from typing import TYPE_CHECKING
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Iterator
 
-__all__ = ["Commands", "port", "positive"]
+from modelarts.errors import ConfigurationError
+
+__all__ = ["Commands", "local_service", "port", "positive", "text"]
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -11,14 +15,36 @@ else:  # cannot be subscripted before Python 3.9
     Commands = argparse._SubParsersAction
 
 
-def port(text: str) -> int:
+@contextmanager
+def local_service() -> Iterator[None]:
+    """Within it, what is missing for the local service is one clear error."""
+    try:
+        yield
+    except ImportError as error:
+        if sys.version_info < (3, 9):
+            raise ConfigurationError(
+                "the local service needs Python 3.9 or newer; this is %d.%d" % sys.version_info[:2]
+            ) from None
+        raise ConfigurationError(
+            "the local service needs more packages (%s): pip install 'modelarts[local]'" % error
+        ) from None
+
+
+def port(given: str) -> int:
     """A port, or 0."""
-    return _number(text, 0, 65535)
+    return _number(given, 0, 65535)
 
 
-def positive(text: str) -> int:
+def positive(given: str) -> int:
     """A number from 1."""
-    return _number(text, 1, 100000)
+    return _number(given, 1, 100000)
+
+
+def text(given: str) -> str:
+    """Something."""
+    if not given.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return given
 
 
 def _number(text: str, least: int, most: int) -> int:

@@ -3,16 +3,29 @@
 ``modelarts serve`` runs it in the foreground, ``Session.local()`` joins it or starts it in the
 background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX system.
 
-=================  ==========================================================
-``discovery``      finds or starts the service of a folder
-``server``         its life: lock, port, ``service.json``, signals
-``app``            which path leads where
-``iam``            ``/v3``: tokens and projects
-``api``            ``/v1/{project_id}/visualization-jobs``
-``operations``     what those seven operations do
-``store``          the jobs, in SQLite
-``supervisor``     the boards: starts, watches and ends their processes
-``board``          one board: TensorBoard in a process of its own
-``pages``          the boards' pages under ``service_url``
-=================  ==========================================================
+==================  ==========================================================
+``discovery``       finds or starts the service of a folder
+``control``         says how it is, and ends it
+``server``          its life: lock, port, ``service.json``, signals
+``network``         where it listens, and whether that is safe
+``tls``             the same with TLS
+``log``             ``service.log``
+``app``             which path leads where
+``openapi``         what the service offers, as a document
+``guard``           what no request gets past
+``reach``           under which names it is reached
+``authentication``  who sent a request
+``users``           who may, with their projects and keys
+``accounts``        the file that they are kept in
+``logins``          passwords
+``limits``          how often one may call
+``iam``             ``/v3``: tokens and projects
+``api``             ``/v1/{project_id}/visualization-jobs``
+``operations``      what those seven operations do
+``store``           the jobs, in SQLite
+``supervisor``      the boards: starts, watches and ends their processes
+``board``           one board: TensorBoard in a process of its own
+``pages``           the boards' pages under ``service_url``
+``headers``         what passes between a board and its visitors
+==================  ==========================================================
 """

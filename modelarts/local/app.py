@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import uuid
 from typing import TYPE_CHECKING, Any, Callable, Iterable, cast
 
@@ -14,8 +15,12 @@ from werkzeug.wrappers import Request, Response
 from modelarts import __version__
 from modelarts.local.api import Api
 from modelarts.local.failures import Failure, GatewayFailure, json_response
+from modelarts.local.guard import check
+from modelarts.local.headers import COMMON
 from modelarts.local.iam import Iam
+from modelarts.local.openapi import document
 from modelarts.local.pages import Pages
+from modelarts.local.reach import Reach
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -23,13 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 _LOG = logging.getLogger("modelarts.local")
+_KEY = re.compile(r"(/modelarts/tensorboard/)[^/]+")
 _PAGE = "/modelarts/tensorboard/<string(length=32):key>/<int:job_id>/"
 
 
 class App:
     """The WSGI application of the service."""
 
-    def __init__(self, api: Api, iam: Iam, pages: Pages) -> None:
+    def __init__(self, api: Api, iam: Iam, pages: Pages, reach: Reach) -> None:
+        self._reach = reach
         jobs = "/v1/<project_id>/visualization-jobs"
         routes: list[tuple[str, tuple[str, ...], Callable[..., WSGIApplication]]] = [
             (jobs, ("GET", "POST"), api.jobs),
@@ -43,6 +50,7 @@ class App:
             ("/v3.0/OS-CREDENTIAL/securitytokens", ("POST",), iam.create_keys),
             ("/v3/projects", ("GET",), iam.projects),
             ("/healthz", ("GET",), _health),
+            ("/openapi.json", ("GET",), _described),
             (_PAGE, (), pages.page),
             (_PAGE + "<path:rest>", (), pages.page),
         ]
@@ -54,16 +62,33 @@ class App:
             merge_slashes=False,
         )
 
+    def rules(self) -> dict[str, set[str]]:
+        """Every path with its methods; none where the path takes whatever a board does."""
+        found: dict[str, set[str]] = {}
+        for rule in self._routes.iter_rules():
+            found.setdefault(rule.rule, set()).update(rule.methods or ())
+        return found
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         request_id = uuid.uuid4().hex
-        answer = self._answer(Request(environ), request_id)
+        request = Request(environ)
+        answer = self._answer(request, request_id)
         if isinstance(answer, Response):
             answer.headers["X-Request-Id"] = request_id
-        return answer(environ, start_response)
+            answer.headers.setdefault("Cache-Control", "no-store")
+
+        def start(status: str, headers: list[tuple[str, str]], error: Any = None) -> Any:
+            code = int(status[:3])
+            if code >= 400:
+                _log_failure(request, code, request_id)
+            return start_response(status, [*headers, *COMMON], error)
+
+        return answer(environ, start)
 
     def _answer(self, request: Request, request_id: str) -> WSGIApplication:
         try:
+            check(request, self._reach)
             call, values = self._routes.bind_to_environ(request.environ).match()
             answer: WSGIApplication = call(request, **values)
             return answer
@@ -91,3 +116,21 @@ def _defaults(path: str) -> dict[str, Any] | None:
 
 def _health(request: Request) -> Response:
     return json_response({"status": "ok", "pid": os.getpid(), "version": __version__})
+
+
+def _described(request: Request) -> Response:
+    return json_response(document())
+
+
+def _log_failure(request: Request, code: int, request_id: str) -> None:
+    # A board's address is its key.
+    path = _KEY.sub(r"\1...", request.path)[:200]
+    _LOG.log(
+        logging.WARNING if code >= 500 and code != 503 else logging.INFO,
+        "request %s: %s %s from %s: HTTP %d",
+        request_id,
+        ascii(request.method)[1:-1][:20],
+        ascii(path)[1:-1],
+        request.remote_addr,
+        code,
+    )

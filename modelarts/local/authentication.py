@@ -1,6 +1,7 @@
 """Who sent a request: by its signature or its token.
 
-Tokens and temporary keys are sealed, not stored: they stay good when the service is restarted.
+Tokens and temporary keys are sealed, not stored: they stay good when the service is restarted,
+and end with the password that they were given for.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from werkzeug.wrappers import Request
 
 from modelarts.auth import signer
 from modelarts.clock import Clock
-from modelarts.local.failures import GatewayFailure
-from modelarts.local.identity import Identity
+from modelarts.local.accounts import Accounts
+from modelarts.local.failures import GatewayFailure, Throttled
+from modelarts.local.limits import Rate, Replays
+from modelarts.local.users import Project, User, Users
 
 __all__ = ["TOKEN_SECONDS", "Authentication", "Caller", "TemporaryKeys"]
 
@@ -32,10 +35,14 @@ _REFUSED = "Incorrect IAM authentication information: "
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Caller:
-    """Who calls. ``project_id`` is None with a token that is good for no project."""
+    """Who calls, and the projects that this call may be about: with permanent keys all of the
+    user's; with a token the one that it is for, or none.
 
-    user_id: str
-    project_id: str | None
+    ``expires_at`` is there with a token.
+    """
+
+    user: User
+    projects: tuple[Project, ...]
     expires_at: float | None = None
 
 
@@ -50,49 +57,95 @@ class TemporaryKeys:
 
 
 class Authentication:
-    """Verifies each request of the API."""
+    """Verifies each request of the API.
 
-    def __init__(self, identity: Identity, clock: Clock) -> None:
-        self._identity = identity
+    Args:
+        rate: how many calls a user, and all that are none from one address, may make a second.
+    """
+
+    def __init__(self, accounts: Accounts, clock: Clock, rate: float) -> None:
+        self._accounts = accounts
         self._clock = clock
+        # At both ends of the time that its date allows, a signature is the same one.
+        self._replays = Replays(clock, keep_seconds=2 * _MOST_SKEW)
+        self._calls = Rate(rate, 10 * rate, clock)
+
+    def users(self) -> Users:
+        """The users of now."""
+        return self._accounts.users()
 
     def caller(self, request: Request) -> Caller:
-        """Who sent it. Raises GatewayFailure (401, APIG.0301)."""
+        """Who sent it.
+
+        Raises:
+            GatewayFailure: it cannot be told (401, APIG.0301).
+            Throttled: too many calls (429, APIG.0308).
+        """
+        try:
+            caller, signature = self._verified(request)
+        except GatewayFailure:
+            self._count(f"address {request.remote_addr}")
+            raise
+        self._count(f"user {caller.user.user_id}")
+        changes = request.method not in ("GET", "HEAD")
+        if signature is not None and changes:
+            self._refuse_replay(caller.user, signature)
+        return caller
+
+    def _refuse_replay(self, user: User, signature: str) -> None:
+        if self._replays.is_replay(user.user_id, signature):
+            raise _refused("this very request was received before; sign each one anew")
+
+    def _count(self, who: str) -> None:
+        pause = self._calls.take(who)
+        if pause:
+            raise Throttled("Too many calls.", pause)
+
+    def _verified(self, request: Request) -> tuple[Caller, str | None]:
         token = request.headers.get("X-Auth-Token")
         if token is not None:
-            return self.token(token)
+            return self.token(token), None
         header = request.headers.get("Authorization")
         if header is None:
             raise _refused("neither X-Auth-Token nor Authorization is there")
         return self._by_signature(request, header)
 
-    def seal(self, project_id: str | None) -> tuple[str, float]:
+    def seal(self, user: User, project: Project | None) -> tuple[str, float]:
         """A new token for that project, and when it expires (seconds since the epoch)."""
         expires_at = self._clock.time() + TOKEN_SECONDS
-        return self._pack("token", project=project_id, until=expires_at), expires_at
+        project_id = None if project is None else project.project_id
+        return self._pack("token", user, project=project_id, until=expires_at), expires_at
 
     def token(self, value: str) -> Caller:
         """Who a token is for. Raises GatewayFailure (401, APIG.0301)."""
-        claims = self._unpack("token", value)
-        return Caller(self._identity.user_id, claims["project"], claims["until"])
+        user, claims = self._unpack("token", value)
+        return Caller(user, _projects(user, claims), claims["until"])
 
     def temporary_keys(self, caller: Caller, seconds: int) -> TemporaryKeys:
-        """New keys for a caller, good for so many seconds."""
+        """New keys for a caller with a token, good for so many seconds."""
         expires_at = self._clock.time() + seconds
         access_key = "TEMPORARY" + secrets.token_hex(8).upper()
-        token = self._pack("keys", access=access_key, project=caller.project_id, until=expires_at)
+        project_id = caller.projects[0].project_id if caller.projects else None
+        token = self._pack(
+            "keys", caller.user, access=access_key, project=project_id, until=expires_at
+        )
         return TemporaryKeys(access_key, self._mac("secret", token), token, expires_at)
 
     def _mac(self, purpose: str, text: str) -> str:
-        key = bytes.fromhex(self._identity.token_key)
+        key = bytes.fromhex(self.users().token_key)
         content = f"{purpose}:{text}".encode("utf-8", "replace")
         return hmac.new(key, content, hashlib.sha256).hexdigest()
 
-    def _pack(self, purpose: str, **claims: Any) -> str:
+    def _pack(self, purpose: str, user: User, **claims: Any) -> str:
+        claims = {"user": user.user_id, "mark": self._mark(user), **claims}
         payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return f"{payload}.{self._mac(purpose, payload)}"
 
-    def _unpack(self, purpose: str, sealed: str) -> dict[str, Any]:
+    def _mark(self, user: User) -> str:
+        """Another one as soon as the password is."""
+        return self._mac("password", str(user.password))[:16]
+
+    def _unpack(self, purpose: str, sealed: str) -> tuple[User, dict[str, Any]]:
         payload, _, seal = sealed.partition(".")
         expected = self._mac(purpose, payload)
         if not hmac.compare_digest(seal.encode("utf-8", "replace"), expected.encode()):
@@ -100,9 +153,12 @@ class Authentication:
         claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload))
         if claims["until"] <= self._clock.time():
             raise _refused("the token has expired")
-        return claims
+        user = self.users().by_id(claims.get("user"))
+        if user is None or claims["mark"] != self._mark(user):
+            raise _refused("the token's user has gone, or has another password")
+        return user, claims
 
-    def _by_signature(self, request: Request, header: str) -> Caller:
+    def _by_signature(self, request: Request, header: str) -> tuple[Caller, str]:
         given = signer.parse_authorization(header)
         if given is None:
             raise _refused(f"Authorization is not of {signer.ALGORITHM}")
@@ -116,22 +172,31 @@ class Authentication:
             raise _refused("x-sdk-date is not YYYYMMDDTHHMMSSZ") from None
         if abs(sent_at - self._clock.time()) > _MOST_SKEW:
             raise _refused("x-sdk-date is more than 15 minutes off")
-        mine = self._identity
-        access_key, secret_key, project_id = mine.access_key, mine.secret_key, mine.project_id
         token = headers.get("x-security-token")
-        if token is not None:
-            claims = self._unpack("keys", token)
-            access_key, project_id = claims["access"], claims["project"]
-            secret_key = self._mac("secret", token)
+        if token is None:
+            user = self.users().by_access_key(given.access_key)
+            known = user is not None
+            # The key of nobody takes as long.
+            secret_key = self._mac("nobody", "") if user is None else user.key.secret_key
+            projects = () if user is None else user.projects
+        else:
             if "x-security-token" not in given.signed:
                 raise _refused("x-security-token must be signed")
+            user, claims = self._unpack("keys", token)
+            known = hmac.compare_digest(given.access_key.encode(), claims["access"].encode())
+            secret_key, projects = self._mac("secret", token), _projects(user, claims)
         expected = signer.signature(secret_key, date, _canonical(request, given))
-        # Both are compared, whatever the first comes to.
-        known = hmac.compare_digest(given.access_key.encode(), access_key.encode())
+        # Compared whether the key is known or not.
         right = hmac.compare_digest(given.signature, expected)
-        if not (known and right):
+        if user is None or not (known and right):
             raise _refused("unknown access key, or the signature does not match")
-        return Caller(mine.user_id, project_id)
+        return Caller(user, projects), given.signature
+
+
+def _projects(user: User, claims: dict[str, Any]) -> tuple[Project, ...]:
+    # One that was taken from the user since is there no more.
+    found = user.project_by_id(claims["project"])
+    return () if found is None else (found,)
 
 
 def _canonical(request: Request, given: signer.Authorization) -> str:

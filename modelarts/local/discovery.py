@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, InvalidArgument
-from modelarts.local.identity import write_private
+from modelarts.local.private import write_private
 
 __all__ = [
     "DEFAULT_ROOT",
@@ -21,7 +22,9 @@ __all__ = [
     "STAY",
     "ServiceFile",
     "connect",
+    "is_served",
     "root_folder",
+    "running",
 ]
 
 DEFAULT_ROOT = "~/.modelarts/local"
@@ -33,6 +36,17 @@ SERVICE_LOCK = "service.lock"
 STAY = "stay"
 _START_SECONDS = 120.0
 _PAUSE = 0.05
+#: Where this package is, which may be a folder that only this program knows.
+_PACKAGES = Path(__file__).resolve().parents[2]
+#: ``-c`` puts the current folder first; this puts it nowhere, and the package last.
+_PROGRAM = """
+import sys
+if sys.path[:1] == [""]:
+    del sys.path[0]
+sys.path.append(sys.argv.pop(1))
+from modelarts.cli import main
+sys.exit(main())
+"""
 _leases: dict[Path, int] = {}
 
 
@@ -71,13 +85,20 @@ def connect(root: str | os.PathLike[str] | None, stay: bool) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _hold_lease(folder)
-        found = _running(folder) or _start(folder)
+        found = running(folder) or _start(folder)
         if stay:
             # Not before: a service that begins knows nothing of what was wanted of others.
             (folder / STAY).touch()
     except OSError as error:
         what = error.filename or folder
         raise ConfigurationError(f"{what} cannot be used: {error.strerror}") from None
+    if "secret_key" not in found:
+        raise ConfigurationError(
+            f"the service of {folder} has users of its own, and none is named 'local': make a "
+            f"Session(access_key=…, secret_key=…, modelarts_endpoint="
+            f"'{found.get('modelarts_endpoint')}', …) with the keys that "
+            "'modelarts users add' gave you"
+        )
     return found
 
 
@@ -100,16 +121,16 @@ def _start(folder: Path) -> dict[str, Any]:
     process, began = _spawn(folder, log)
     while clock.monotonic() < deadline:
         ended = process.poll()
-        found = _running(folder)
+        found = running(folder)
         if found is not None:
-            # Nobody waits for it; it is init's child once this program has ended.
-            process.returncode = 0 if ended is None else ended
+            # However it ends, it does not stay a zombie of this program's.
+            Thread(target=process.wait, name="local service", daemon=True).start()
             return found
         if ended is not None:
             if "served already" not in _tail(log, began):
                 break
             # By one that begins, and will answer; or by one that ends, and is to be followed.
-            if not _served(folder):
+            if not is_served(folder):
                 process, began = _spawn(folder, log)
         clock.sleep(_PAUSE)
     raise ConfigurationError(
@@ -122,8 +143,12 @@ def _spawn(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as output:
         began = output.seek(0, os.SEEK_END)
+        arguments = ["serve", "--root", str(folder), "--while-used"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "modelarts", "serve", "--root", str(folder), "--while-used"],
+            [sys.executable, "-c", _PROGRAM, str(_PACKAGES), *arguments],
+            # Not in the program's folder: files there are not the service's modules.
+            cwd=folder,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -133,7 +158,14 @@ def _spawn(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
     return process, began
 
 
-def _served(folder: Path) -> bool:
+def _environment() -> dict[str, str]:
+    """This one's, with the relative parts of PYTHONPATH as they are meant here."""
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    absolute = os.pathsep.join(os.path.abspath(part) for part in path if part)
+    return {**os.environ, "PYTHONPATH": absolute} if absolute else dict(os.environ)
+
+
+def is_served(folder: Path) -> bool:
     """Whether a process serves the folder: beginning, running or ending."""
     import fcntl
 
@@ -145,7 +177,7 @@ def _served(folder: Path) -> bool:
     return False
 
 
-def _running(folder: Path) -> dict[str, Any] | None:
+def running(folder: Path) -> dict[str, Any] | None:
     """How to connect, if the process that ``service.json`` names answers."""
     found = ServiceFile(folder).read()
     if found is None:

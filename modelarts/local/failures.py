@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 
 from werkzeug.wrappers import Request, Response
 
-__all__ = ["Failure", "GatewayFailure", "IamFailure", "json_of", "json_response"]
+__all__ = ["Failure", "GatewayFailure", "IamFailure", "Throttled", "json_of", "json_response"]
 
 
 def json_of(request: Request) -> object:
@@ -44,6 +45,21 @@ class GatewayFailure(Failure):
         """The answer."""
         body = {"error_code": self.code, "error_msg": self.message, "request_id": request_id}
         return json_response(body, self.status)
+
+
+class Throttled(GatewayFailure):
+    """A refusal by the API gateway: too many calls. Source: *API Gateway — User Guide*, "Error
+    Codes"."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(429, "APIG.0308", "The throttling threshold has been reached: " + message)
+        self.seconds = seconds
+
+    def response(self, request_id: str) -> Response:
+        """The answer, which says when to come again."""
+        response = super().response(request_id)
+        response.headers["Retry-After"] = str(max(1, math.ceil(self.seconds)))
+        return response
 
 
 class IamFailure(Failure):

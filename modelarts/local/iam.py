@@ -6,7 +6,6 @@ Management".
 
 from __future__ import annotations
 
-import hmac
 from time import gmtime, strftime
 from typing import Any
 
@@ -15,7 +14,9 @@ from werkzeug.wrappers import Request, Response
 from modelarts.clock import Clock
 from modelarts.local.authentication import TOKEN_SECONDS, Authentication
 from modelarts.local.failures import IamFailure, json_of, json_response
-from modelarts.local.identity import Identity
+from modelarts.local.logins import Logins
+from modelarts.local.reach import Reach
+from modelarts.local.users import Project, User
 
 __all__ = ["Iam"]
 
@@ -23,33 +24,33 @@ __all__ = ["Iam"]
 class Iam:
     """Answers ``/v3/auth/tokens`` and ``/v3/projects``."""
 
-    def __init__(
-        self, identity: Identity, authentication: Authentication, base_url: str, clock: Clock
-    ) -> None:
-        self._identity = identity
+    def __init__(self, authentication: Authentication, reach: Reach, clock: Clock) -> None:
         self._authentication = authentication
-        self._base_url = base_url
-        self._clock = clock
+        self._reach = reach
+        self._logins = Logins(clock)
 
     def create_token(self, request: Request) -> Response:
         """``POST /v3/auth/tokens`` with a password; the token comes in ``X-Subject-Token``."""
         auth = _at(json_of(request), "auth")
-        user = _at(auth, "identity", "password", "user")
-        if _at(auth, "identity", "methods") != ["password"] or not isinstance(user, dict):
+        given = _at(auth, "identity", "password", "user")
+        if _at(auth, "identity", "methods") != ["password"] or not isinstance(given, dict):
             raise IamFailure(400, "Bad Request", "identity must have the method password alone")
-        self._check_password(user)
-        project_id = self._scope(_at(auth, "scope"))
-        value, expires_at = self._authentication.seal(project_id)
-        response = json_response({"token": self._token(project_id, expires_at)}, 201)
+        user = self._login(given, str(request.remote_addr))
+        project = _scope(user, _at(auth, "scope"))
+        value, expires_at = self._authentication.seal(user, project)
+        response = self._token(request, user, project, expires_at, 201)
         response.headers["X-Subject-Token"] = value
         return response
 
     def show_token(self, request: Request) -> Response:
         """``GET /v3/auth/tokens``: what the token in ``X-Subject-Token`` is good for."""
-        self._authentication.caller(request)
+        asking = self._authentication.caller(request)
         caller = self._authentication.token(request.headers.get("X-Subject-Token", ""))
+        if caller.user.user_id != asking.user.user_id:
+            raise IamFailure(403, "Forbidden", "This is another user's token.")
         assert caller.expires_at is not None
-        return json_response({"token": self._token(caller.project_id, caller.expires_at)})
+        project = caller.projects[0] if caller.projects else None
+        return self._token(request, caller.user, project, caller.expires_at, 200)
 
     def create_keys(self, request: Request) -> Response:
         """``POST /v3.0/OS-CREDENTIAL/securitytokens``: temporary keys for a token."""
@@ -74,7 +75,7 @@ class Iam:
         version = {
             "id": "v3.6",
             "status": "stable",
-            "links": [{"rel": "self", "href": self._base_url + "/v3/"}],
+            "links": [{"rel": "self", "href": self._reach.base(request) + "/v3/"}],
             "media-types": [],
         }
         if request.path == "/":
@@ -83,82 +84,85 @@ class Iam:
 
     def projects(self, request: Request) -> Response:
         """``GET /v3/projects[?name=…]``: the caller's projects."""
-        self._authentication.caller(request)
+        user = self._authentication.caller(request).user
         name = request.args.get("name")
-        project = self._project()
-        found = [project] if name in (None, project["name"]) else []
-        return json_response(
-            {"projects": found, "links": {"self": self._base_url + "/v3/projects"}}
-        )
+        account_id = self._authentication.users().account_id
+        found = [
+            {"id": one.project_id, "name": one.name, "domain_id": account_id, "enabled": True}
+            for one in user.projects
+            if name in (None, one.name)
+        ]
+        link = self._reach.base(request) + "/v3/projects"
+        return json_response({"projects": found, "links": {"self": link}})
 
-    def _check_password(self, user: dict[str, Any]) -> None:
-        mine = self._identity
-        given = str(user.get("password")).encode("utf-8", "surrogatepass")
-        right = hmac.compare_digest(given, mine.password.encode())
-        by_id = user.get("id") == mine.user_id
-        domain = user.get("domain")
-        by_name = user.get("name") == mine.username and (
-            _at(domain, "name") == mine.account or _at(domain, "id") == mine.account_id
-        )
-        if not (right and (by_id or by_name)):
+    def _login(self, given: dict[str, Any], address: str) -> User:
+        users = self._authentication.users()
+        domain = given.get("domain")
+        name = str(given.get("name", given.get("id")))[:100]
+        user = users.by_id(given.get("id"))
+        if user is None and (
+            _at(domain, "name") == users.account or _at(domain, "id") == users.account_id
+        ):
+            user = users.by_name.get(str(given.get("name")))
+        if not self._logins.is_right(user, str(given.get("password")), name, address):
             raise IamFailure(401, "Unauthorized", "The username or password is wrong.")
+        assert user is not None  # whose password it is
+        return user
 
-    def _scope(self, scope: object) -> str | None:
-        project = _at(scope, "project")
-        if not isinstance(project, dict):
-            return None
-        mine = self._identity
-        if mine.project_id == project.get("id") or mine.region_name == project.get("name"):
-            return mine.project_id
-        raise IamFailure(401, "Unauthorized", "The user has no such project.")
-
-    def _project(self) -> dict[str, Any]:
-        mine = self._identity
-        return {
-            "id": mine.project_id,
-            "name": mine.region_name,
-            "domain_id": mine.account_id,
-            "enabled": True,
-        }
-
-    def _token(self, project_id: str | None, expires_at: float) -> dict[str, Any]:
-        mine = self._identity
-        domain = {"id": mine.account_id, "name": mine.account}
+    def _token(
+        self,
+        request: Request,
+        user: User,
+        project: Project | None,
+        expires_at: float,
+        status: int,
+    ) -> Response:
+        users = self._authentication.users()
+        domain = {"id": users.account_id, "name": users.account}
         token: dict[str, Any] = {
             "methods": ["password"],
             "issued_at": _when(expires_at - TOKEN_SECONDS),
             "expires_at": _when(expires_at),
-            "user": {"id": mine.user_id, "name": mine.username, "domain": domain},
-            "catalog": self._catalog(),
+            "user": {"id": user.user_id, "name": user.name, "domain": domain},
+            "catalog": _catalog(self._reach.base(request), users.region_name, project),
         }
-        if project_id is not None:
-            token["project"] = {"id": project_id, "name": mine.region_name, "domain": domain}
-        return token
+        if project is not None:
+            token["project"] = {"id": project.project_id, "name": project.name, "domain": domain}
+        return json_response({"token": token}, status)
 
-    def _catalog(self) -> list[dict[str, Any]]:
-        modelarts = f"{self._base_url}/v1/{self._identity.project_id}"
-        services = [
-            ("identity", "iam", self._base_url + "/v3"),
-            ("modelarts", "modelarts", modelarts),
-            ("modelartsv1", "modelarts", modelarts),
-        ]
-        return [
-            {
-                "id": kind,
-                "type": kind,
-                "name": name,
-                "endpoints": [
-                    {
-                        "id": kind + "-public",
-                        "interface": "public",
-                        "region": self._identity.region_name,
-                        "region_id": self._identity.region_name,
-                        "url": url,
-                    }
-                ],
-            }
-            for kind, name, url in services
-        ]
+
+def _scope(user: User, scope: object) -> Project | None:
+    asked = _at(scope, "project")
+    if not isinstance(asked, dict):
+        return None
+    found = user.project_by_id(str(asked.get("id"))) or user.project(str(asked.get("name")))
+    if found is None:
+        raise IamFailure(401, "Unauthorized", "The user has no such project.")
+    return found
+
+
+def _catalog(base_url: str, region: str, project: Project | None) -> list[dict[str, Any]]:
+    services = [("identity", "iam", base_url + "/v3")]
+    if project is not None:
+        modelarts = f"{base_url}/v1/{project.project_id}"
+        services += [(kind, "modelarts", modelarts) for kind in ("modelarts", "modelartsv1")]
+    return [
+        {
+            "id": kind,
+            "type": kind,
+            "name": name,
+            "endpoints": [
+                {
+                    "id": kind + "-public",
+                    "interface": "public",
+                    "region": region,
+                    "region_id": region,
+                    "url": url,
+                }
+            ],
+        }
+        for kind, name, url in services
+    ]
 
 
 def _at(value: object, *keys: str) -> Any:

@@ -9,51 +9,70 @@ import signal
 import socket
 import sqlite3
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from waitress.server import create_server
 
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError
+from modelarts.local.accounts import Accounts, prepare
 from modelarts.local.api import Api
 from modelarts.local.app import App
 from modelarts.local.authentication import Authentication
 from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
 from modelarts.local.iam import Iam
-from modelarts.local.identity import Identity
+from modelarts.local.limits import Rate
+from modelarts.local.log import bound_files, open_log
+from modelarts.local.network import Network, listen, url_of
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
 from modelarts.local.store import Store
 from modelarts.local.supervisor import Supervisor
+from modelarts.local.users import OWNER, Users
 
-__all__ = ["MOST_RUNNING", "serve"]
+if TYPE_CHECKING:
+    from modelarts.local.tls import TlsServer
+
+__all__ = ["MOST_RUNNING", "RATE", "serve"]
 
 _LOG = logging.getLogger("modelarts.local")
 #: How many jobs may be active at once, unless told otherwise.
 MOST_RUNNING = 100
-#: More than the calls of this API ever have; boards' requests pass through too.
-_MOST_BODY = 16 * 1024 * 1024
+#: How many calls of the API a user may make a second, unless told otherwise.
+RATE = 500.0
+#: As many requests for pages may come from one address; a page is a few dozen of them.
+_PAGES = 500.0
+#: Bytes; more than any call of the API or of a board has.
+_MOST_BODY = 1024 * 1024
+_MOST_HEADERS = 32 * 1024
+_MOST_CONNECTIONS = 1000
+_THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
 def serve(
     root: Path,
-    host: str = "127.0.0.1",
-    port: int = 0,
+    network: Network | None = None,
     while_used: bool = False,
     most_running: int = MOST_RUNNING,
+    users: Path | None = None,
+    rate: float = RATE,
 ) -> None:
     """Serve ``root`` until SIGTERM or SIGINT.
 
     Args:
-        port: 0 for the one of last time, or any that is free.
+        network: where to listen; by default any free port on loopback.
         while_used: end with the last program that uses the service through ``Session.local()``.
+        users: the users file; by default ``users.json`` in ``root``, made with one user.
+        rate: how many calls of the API a user may make a second.
 
     Raises:
         ConfigurationError: it cannot be served; the message says why.
     """
+    network = network or Network()
     # Keys, logs and addresses of boards are nobody else's business.
     os.umask(0o077)
     for folder in (root, root / "obs", root / "logs"):
@@ -68,29 +87,69 @@ def serve(
         (root / STAY).unlink(missing_ok=True)
         clock = Clock()
         try:
-            identity = Identity.of(root)
+            open_log(root / "service.log")
+            network.check()
+            accounts = Accounts(prepare(root) if users is None else users)
             store = Store(root / "jobs.sqlite")
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
+        # No file beside the program that started it is a module of the service.
+        os.chdir(root)
         try:
-            listening = _listen(host, port, int(store.setting("port") or 0))
-            with listening:
-                port = listening.getsockname()[1]
-                store.keep_setting("port", str(port))
-                base_url = f"http://{host if ':' not in host else f'[{host}]'}:{port}"
+            with ExitStack() as open_ones:
+                plain, tls = _listen(network, store, open_ones)
+                reach = network.reach(url_of(plain, "http", _plain_host(network)))
                 supervisor = Supervisor(store, root / "obs", root / "logs", clock)
-                authentication = Authentication(identity, clock)
-                operations = Operations(store, supervisor, root / "obs", base_url, most_running)
+                authentication = Authentication(accounts, clock, rate)
+                # Boards' addresses are made for who asks, by the Api.
+                operations = Operations(store, supervisor, root / "obs", "", most_running)
                 app = App(
-                    Api(operations, authentication),
-                    Iam(identity, authentication, base_url, clock),
-                    Pages(operations, supervisor),
+                    Api(operations, authentication, reach),
+                    Iam(authentication, reach, clock),
+                    Pages(operations, supervisor, Rate(_PAGES, 10 * _PAGES, clock)),
+                    reach,
                 )
-                _run(app, supervisor, listening, file, identity, base_url, root, while_used)
+                if tls is not None:
+                    open_ones.callback(_serve_tls(app, tls, network).close)
+                connection = _connection(accounts.users(), reach.local, root)
+                _run(app, supervisor, plain, file, connection, root, network, while_used)
         finally:
             store.close()
     finally:
         os.close(lock)
+
+
+def _listen(
+    network: Network, store: Store, open_ones: ExitStack
+) -> tuple[socket.socket, socket.socket | None]:
+    """Where plain HTTP is spoken, and TLS if it is; then the former is for this machine alone."""
+    listening = listen(network.host, network.port, int(store.setting("port") or 0))
+    open_ones.enter_context(listening)
+    store.keep_setting("port", str(listening.getsockname()[1]))
+    if network.certificate is None:
+        return listening, None
+    plain = listen(_plain_host(network), 0, int(store.setting("plain_port") or 0))
+    open_ones.enter_context(plain)
+    store.keep_setting("plain_port", str(plain.getsockname()[1]))
+    return plain, listening
+
+
+def _plain_host(network: Network) -> str:
+    return network.host if network.certificate is None else "127.0.0.1"
+
+
+def _serve_tls(app: App, listening: socket.socket, network: Network) -> TlsServer:
+    try:
+        from modelarts.local.tls import TlsServer
+    except ImportError as error:
+        raise ConfigurationError(
+            f"TLS needs one more package ({error}): pip install 'modelarts[local,tls]'"
+        ) from None
+    assert network.certificate is not None
+    server = TlsServer(app, listening, network.certificate, _THREADS, _MOST_BODY)
+    server.start()
+    _LOG.info("serving with TLS at %s", url_of(listening, "https", network.host))
+    return server
 
 
 def _run(
@@ -98,18 +157,28 @@ def _run(
     supervisor: Supervisor,
     listening: socket.socket,
     file: ServiceFile,
-    identity: Identity,
-    base_url: str,
+    connection: dict[str, Any],
     root: Path,
+    network: Network,
     while_used: bool,
 ) -> None:
+    # Behind a proxy on this machine, callers are told apart by what it says of them.
+    behind: dict[str, Any] = {
+        "trusted_proxy": "127.0.0.1",
+        "trusted_proxy_headers": {"x-forwarded-for"},
+    }
     server = create_server(
         app,
         sockets=[listening],
-        threads=MOST_OPEN + 8,  # whatever the boards do, some are left for the API
+        threads=_THREADS,
         max_request_body_size=_MOST_BODY,
+        max_request_header_size=_MOST_HEADERS,
+        connection_limit=_MOST_CONNECTIONS,
+        channel_timeout=60,
+        asyncore_use_poll=True,
         ident=None,
         clear_untrusted_proxy_headers=True,
+        **(behind if network.public is not None else {}),
     )
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -117,18 +186,22 @@ def _run(
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, leave)
+    ended = Event()
     try:
         supervisor.open()
-        file.write(_connection(identity, base_url, root))
+        file.write(connection)
         if while_used:
             Thread(target=_end_when_unused, args=(root,), daemon=True).start()
-        _LOG.info("serving %s at %s (process %d)", root, base_url, os.getpid())
+        bound_files(root / "logs", ended)
+        address = connection["modelarts_endpoint"]
+        _LOG.info("serving %s at %s (process %d)", root, address, os.getpid())
         server.run()  # ends by SystemExit or KeyboardInterrupt, which it takes as its end
     except (SystemExit, KeyboardInterrupt):
         pass  # asked to end while it began
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ended.set()
         file.remove()
         (root / STAY).unlink(missing_ok=True)
         supervisor.close()
@@ -136,18 +209,24 @@ def _run(
         _LOG.info("ended; %s keeps its jobs", root)
 
 
-def _connection(identity: Identity, base_url: str, root: Path) -> dict[str, Any]:
+def _connection(users: Users, address: str, root: Path) -> dict[str, Any]:
+    """What programs on this machine need: the keys of the owner, if there is one."""
+    owner = users.by_name.get(OWNER)
+    mine = {}
+    if owner is not None:
+        mine = {
+            "project_id": owner.projects[0].project_id,
+            "access_key": owner.key.access_key,
+            "secret_key": owner.key.secret_key,
+            "username": owner.name,
+        }
     return {
         "pid": os.getpid(),
-        "region_name": identity.region_name,
-        "project_id": identity.project_id,
-        "access_key": identity.access_key,
-        "secret_key": identity.secret_key,
-        "account": identity.account,
-        "username": identity.username,
-        "password": identity.password,
-        "iam_endpoint": base_url,
-        "modelarts_endpoint": base_url,
+        "region_name": users.region_name,
+        "account": users.account,
+        **mine,
+        "iam_endpoint": address,
+        "modelarts_endpoint": address,
         "obs_endpoint": (root / "obs").resolve().as_uri(),
     }
 
@@ -161,29 +240,16 @@ def _lock(root: Path, file: ServiceFile) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        holder = os.read(descriptor, 20).decode() or "unknown"
         os.close(descriptor)
         found = file.read() or {}
         raise ConfigurationError(
-            f"{root} is being served already, by process {found.get('pid', 'unknown')} at "
-            f"{found.get('modelarts_endpoint', 'an unknown address')}"
+            f"{root} is being served already, by process {holder} at "
+            f"{found.get('modelarts_endpoint', 'an address not yet known')}"
         ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
     return descriptor
-
-
-def _listen(host: str, port: int, last: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The port of last time keeps the addresses of boards as they were.
-    for candidate in [port] if port else [last, 0]:
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((host, candidate))
-            listening.listen(256)
-            return listening
-        except OSError as error:
-            listening.close()
-            reason = error.strerror
-    raise ConfigurationError(f"cannot listen on {host}:{port}: {reason}")
 
 
 def _end_when_unused(root: Path) -> None:

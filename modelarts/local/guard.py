@@ -1,0 +1,59 @@
+"""What no request gets past, whatever it is for: odd targets, foreign names, foreign pages."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from werkzeug.wrappers import Request
+
+from modelarts.local.failures import GatewayFailure
+from modelarts.local.reach import Reach
+
+__all__ = ["check"]
+
+_ENCODED = re.compile(r"%(2f|5c|00)", re.IGNORECASE)
+_ODD = re.compile(r"[\x00-\x1f\x7f\\]|(^|/)\.{1,2}(/|$)")
+_SHOWN = ("document", "iframe", "frame")
+
+
+def check(request: Request, reach: Reach) -> None:
+    """Let a request pass.
+
+    Raises:
+        GatewayFailure: 400 for a target that is no plain path, 421 for a ``Host`` that is none
+            of this service's, 403 for what the page of another origin asks for.
+    """
+    _check_target(request)
+    if not reach.is_own(request.headers.get("Host")):
+        raise GatewayFailure(
+            421,
+            "APIG.0101",
+            "The Host of this request is not one of this service's names; "
+            "'modelarts serve --allow-host NAME' adds one.",
+        )
+    _check_origin(request)
+
+
+def _check_target(request: Request) -> None:
+    # As it came, where the server passes that on: this is no proxy, and paths are plain.
+    target = str(request.environ.get("REQUEST_URI", "/"))
+    path, _, _ = target.partition("?")
+    if not path.startswith("/") or _ENCODED.search(path) or _ODD.search(request.path):
+        raise GatewayFailure(400, "APIG.0101", "The request target is not a plain path.")
+
+
+def _check_origin(request: Request) -> None:
+    """Whoever has a board's address may open it, in a window or in a frame of a notebook; no
+    page of another origin may read it. Source: *Fetch Metadata Request Headers* (W3C)."""
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        opened = (
+            request.method == "GET"
+            and request.headers.get("Sec-Fetch-Mode") == "navigate"
+            and request.headers.get("Sec-Fetch-Dest", "document") in _SHOWN
+        )
+        foreign = foreign or not opened
+    if foreign:
+        raise GatewayFailure(403, "APIG.0101", "This is asked for by a page of another origin.")

@@ -1,0 +1,60 @@
+"""Files that hold secrets: for their owner alone, and written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+__all__ = ["read_private", "write_private"]
+
+
+def read_private(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that nobody else can read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: others can read it, or it holds no JSON object.
+    """
+    with open(path, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & 0o077:
+            raise ValueError(
+                f"{path} holds secrets and others may use it (its mode is {mode:04o}): "
+                f"chmod 600 {path}"
+            )
+        content = file.read()
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not a JSON object")
+    return found
+
+
+def write_private(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with open(descriptor, "w") as file:
+            if os.geteuid() == 0 and path.exists():
+                # Edited by root, it still belongs to the user that the service runs as.
+                before = path.stat()
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            json.dump(content, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name too survives a power cut
+    finally:
+        os.close(folder)

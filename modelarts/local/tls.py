@@ -1,0 +1,90 @@
+"""The same application with TLS, beside the plain one on loopback.
+
+Hypercorn reads requests without giving each connection a thread, so that clients that say nothing,
+or half a request, hold up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from threading import Thread
+from typing import TYPE_CHECKING, Iterable
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from werkzeug.wsgi import ClosingIterator
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["TlsServer"]
+
+_QUIET = logging.CRITICAL
+
+
+class TlsServer:
+    """Serves in a thread until it is closed.
+
+    Args:
+        certificate: the files of the certificate and of its key.
+        threads: how many requests are worked on at once.
+        most_body: bytes of a request's body.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        listening: socket.socket,
+        certificate: tuple[str, str],
+        threads: int,
+        most_body: int,
+    ) -> None:
+        self._app = app
+        self._threads = threads
+        self._config = Config()
+        self._config.bind = [f"fd://{listening.fileno()}"]
+        self._config.certfile, self._config.keyfile = certificate
+        self._config.alpn_protocols = ["http/1.1"]
+        self._config.wsgi_max_body_size = most_body
+        self._config.h11_max_incomplete_size = 32 * 1024
+        self._config.keep_alive_timeout = 60.0
+        self._config.ssl_handshake_timeout = 10.0
+        self._config.read_timeout = 60
+        self._config.graceful_timeout = 0.5
+        self._config.include_server_header = False
+        self._config.accesslog = None
+        self._config.errorlog = None
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+        self._thread = Thread(target=self._run, name="tls", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        # Of each client that breaks off, asyncio would say so.
+        logging.getLogger("asyncio").setLevel(_QUIET)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        with ThreadPoolExecutor(self._threads, "tls") as pool:
+            self._loop.set_default_executor(pool)
+            try:
+                self._loop.run_until_complete(
+                    serve(self._answer, self._config, shutdown_trigger=self._end.wait, mode="wsgi")
+                )
+            finally:
+                self._loop.close()
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        parts = self._app(environ, start_response)
+        # It sends no headers before the first part.
+        return ClosingIterator(chain(parts, [b""]), getattr(parts, "close", None))

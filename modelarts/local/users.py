@@ -1,0 +1,217 @@
+"""The users of a service: their projects, keys and hashed passwords.
+
+Each user has a project of their own, named as the region is; further ones, ``<region>_<name>``,
+are shared by all users that were given them. Source for these names: *Identity and Access
+Management — User Guide*, "Projects".
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, Mapping
+
+import attr
+from werkzeug.security import generate_password_hash
+
+from modelarts.errors import InvalidArgument
+
+__all__ = ["OWNER", "Key", "Project", "User", "Users"]
+
+#: The user that a service begins with, and that ``Session.local()`` is.
+OWNER = "local"
+_VERSION = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Project:
+    """A project as IAM shows it."""
+
+    project_id: str
+    name: str
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Key:
+    """A permanent pair. A signature is checked with the secret key, so that is kept as it is."""
+
+    access_key: str
+    secret_key: str = attr.ib(repr=False)
+
+    @classmethod
+    def new(cls) -> Key:
+        """A fresh one."""
+        return cls("LOCAL" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class User:
+    """A user. ``password`` is a hash with its method and salt; None where there is none."""
+
+    name: str
+    user_id: str
+    projects: tuple[Project, ...]
+    key: Key
+    password: str | None = attr.ib(default=None, repr=False)
+
+    def project(self, name: str) -> Project | None:
+        """The one of this user's projects that has this name."""
+        return next((one for one in self.projects if one.name == name), None)
+
+    def project_by_id(self, project_id: str) -> Project | None:
+        """The one of this user's projects that has this id."""
+        return next((one for one in self.projects if one.project_id == project_id), None)
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Users:
+    """All users of one service, which are one account. Changes answer a new one."""
+
+    account_id: str
+    token_key: str = attr.ib(repr=False)
+    #: The ids of shared projects by their names without the region.
+    shared: Mapping[str, str]
+    by_name: Mapping[str, User]
+    region_name: str = "local-1"
+    account: str = "local"
+
+    @classmethod
+    def new(cls) -> Users:
+        """None yet."""
+        return cls(secrets.token_hex(16), secrets.token_hex(32), {}, {})
+
+    def by_access_key(self, access_key: str) -> User | None:
+        """Whose key it is."""
+        found = [user for user in self.by_name.values() if user.key.access_key == access_key]
+        return found[0] if found else None
+
+    def by_id(self, user_id: object) -> User | None:
+        """The user that has this id."""
+        return next((one for one in self.by_name.values() if one.user_id == user_id), None)
+
+    def with_user(self, name: str, projects: tuple[str, ...] = ()) -> Users:
+        """One user more.
+
+        Args:
+            projects: the shared projects, without the region.
+
+        Raises:
+            InvalidArgument: there is such a user, or a name can be none.
+        """
+        if name in self.by_name:
+            raise InvalidArgument("name", name, "the name of no user that there is already")
+        for what, given in (("name", name), *(("project", one) for one in projects)):
+            if not _NAME.match(given):
+                raise InvalidArgument(
+                    what, given, "1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
+                )
+        shared = {**{one: secrets.token_hex(16) for one in projects}, **self.shared}
+        own = Project(secrets.token_hex(16), self.region_name)
+        others = (Project(shared[one], self._full(one)) for one in dict.fromkeys(projects))
+        user = User(name, secrets.token_hex(16), (own, *others), Key.new())
+        return attr.evolve(self, shared=shared, by_name={**self.by_name, name: user})
+
+    def with_password(self, name: str, password: str) -> Users:
+        """That user has this password now.
+
+        Raises:
+            InvalidArgument: there is no such user, or the password is too short.
+        """
+        if not 8 <= len(password) <= 1024 or not password.isprintable():
+            # What was given is not repeated: it would be shown.
+            raise InvalidArgument("password", "(not shown)", "8 to 1024 printable characters")
+        return self._change(name, password=generate_password_hash(password, "scrypt"))
+
+    def with_new_key(self, name: str) -> Users:
+        """That user has another key now. Raises InvalidArgument where there is no such user."""
+        return self._change(name, key=Key.new())
+
+    def without_user(self, name: str) -> Users:
+        """One user less. Raises InvalidArgument where there is no such user."""
+        self._known(name)
+        left = {key: user for key, user in self.by_name.items() if key != name}
+        return attr.evolve(self, by_name=left)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept in the file."""
+        return {
+            "version": _VERSION,
+            "region_name": self.region_name,
+            "account": self.account,
+            "account_id": self.account_id,
+            "token_key": self.token_key,
+            "projects": dict(self.shared),
+            "users": {
+                user.name: {
+                    "user_id": user.user_id,
+                    "project_id": user.projects[0].project_id,
+                    "projects": [self._short(one) for one in user.projects[1:]],
+                    "access_key": user.key.access_key,
+                    "secret_key": user.key.secret_key,
+                    "password": user.password,
+                }
+                for user in self.by_name.values()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Users:
+        """What a file says. Raises ValueError where it makes no sense."""
+        if content.get("version") != _VERSION:
+            raise ValueError(f"its version is {content.get('version')!r}; known here: {_VERSION}")
+        try:
+            names = ("region_name", "account", "account_id", "token_key")
+            users = cls(shared=content["projects"], by_name={}, **{n: content[n] for n in names})
+            bytes.fromhex(users.token_key)
+            found = {
+                name: User(
+                    name,
+                    said["user_id"],
+                    (
+                        Project(said["project_id"], users.region_name),
+                        *(Project(users.shared[p], users._full(p)) for p in said["projects"]),
+                    ),
+                    Key(said["access_key"], said["secret_key"]),
+                    said["password"],
+                )
+                for name, said in content["users"].items()
+            }
+        except KeyError as error:
+            raise ValueError(f"it says nothing of {error}") from None
+        except (TypeError, AttributeError):
+            raise ValueError("it has another form") from None
+        return attr.evolve(users, by_name=found)
+
+    @classmethod
+    def from_identity(cls, content: dict[str, Any]) -> Users:
+        """The one user that earlier versions kept in ``identity.json``, with the password as it
+        is. Raises ValueError where that makes no sense."""
+        try:
+            user = User(
+                content["username"],
+                content["user_id"],
+                (Project(content["project_id"], content["region_name"]),),
+                Key(content["access_key"], content["secret_key"]),
+                generate_password_hash(content["password"], "scrypt"),
+            )
+            names = ("region_name", "account", "account_id", "token_key")
+            return cls(shared={}, by_name={user.name: user}, **{n: content[n] for n in names})
+        except (KeyError, TypeError, AttributeError):
+            raise ValueError("it has another form") from None
+
+    def _full(self, project: str) -> str:
+        return f"{self.region_name}_{project}"
+
+    def _short(self, project: Project) -> str:
+        return project.name[len(self.region_name) + 1 :]
+
+    def _known(self, name: str) -> User:
+        if name not in self.by_name:
+            known = ", ".join(self.by_name) or "none"
+            raise InvalidArgument("name", name, f"the name of a user; there are: {known}")
+        return self.by_name[name]
+
+    def _change(self, name: str, **changes: Any) -> Users:
+        changed = attr.evolve(self._known(name), **changes)
+        return attr.evolve(self, by_name={**self.by_name, name: changed})
