@@ -218,7 +218,7 @@ class Supervisor:
         ours, theirs = self._context.Pipe()
         log = self._logs / f"job-{job.job_id}.log"
         process = self._context.Process(
-            target=board.serve, args=(theirs, str(folder), key, str(log)), daemon=True
+            target=board.serve, args=(theirs, str(folder), key, str(log), 2048 << 20), daemon=True
         )
         with self._lock:
             if not self._is_wanted(job):
