@@ -16,6 +16,7 @@ from modelarts.local.api import Api
 from modelarts.local.failures import Failure, GatewayFailure, json_response
 from modelarts.local.iam import Iam
 from modelarts.local.pages import Pages
+from modelarts.local.testclock import TestClock
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,7 +30,9 @@ _PAGE = "/modelarts/tensorboard/<string(length=32):key>/<int:job_id>/"
 class App:
     """The WSGI application of the service."""
 
-    def __init__(self, api: Api, iam: Iam, pages: Pages) -> None:
+    def __init__(
+        self, api: Api, iam: Iam, pages: Pages, test_clock: TestClock | None = None
+    ) -> None:
         jobs = "/v1/<project_id>/visualization-jobs"
         routes: list[tuple[str, tuple[str, ...], Callable[..., WSGIApplication]]] = [
             (jobs, ("GET", "POST"), api.jobs),
@@ -46,6 +49,8 @@ class App:
             (_PAGE, (), pages.page),
             (_PAGE + "<path:rest>", (), pages.page),
         ]
+        if test_clock is not None:
+            routes.append(("/local/clock", ("GET", "PUT"), test_clock.answer))
         self._routes = Map(
             [
                 Rule(path, methods=methods or None, endpoint=call, defaults=_defaults(path))

@@ -27,13 +27,15 @@ from modelarts.local.identity import Identity
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
 from modelarts.local.store import Store
-from modelarts.local.supervisor import Supervisor
+from modelarts.local.supervisor import BOARD_MEMORY, SLEEP_AFTER, Supervisor
+from modelarts.local.testclock import TestClock
+from modelarts.local.timeline import MovableClock, ServiceClock, Timeline
 
 __all__ = ["MOST_RUNNING", "serve"]
 
 _LOG = logging.getLogger("modelarts.local")
 #: How many jobs may be active at once, unless told otherwise.
-MOST_RUNNING = 100
+MOST_RUNNING = 200
 #: More than the calls of this API ever have; boards' requests pass through too.
 _MOST_BODY = 16 * 1024 * 1024
 
@@ -44,12 +46,18 @@ def serve(
     port: int = 0,
     while_used: bool = False,
     most_running: int = MOST_RUNNING,
+    board_memory: int = BOARD_MEMORY,
+    sleep_after: float = SLEEP_AFTER,
+    test_clock: float | None = None,
 ) -> None:
     """Serve ``root`` until SIGTERM or SIGINT.
 
     Args:
         port: 0 for the one of last time, or any that is free.
         while_used: end with the last program that uses the service through ``Session.local()``.
+        board_memory: the most that a board may allocate, in bytes.
+        sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
+        test_clock: the clock can be moved, and begins so many seconds ahead.
 
     Raises:
         ConfigurationError: it cannot be served; the message says why.
@@ -66,7 +74,8 @@ def serve(
     try:
         # Left by one that was killed.
         (root / STAY).unlink(missing_ok=True)
-        clock = Clock()
+        movable = None if test_clock is None else MovableClock(test_clock)
+        clock = movable or ServiceClock()
         try:
             identity = Identity.of(root)
             store = Store(root / "jobs.sqlite")
@@ -78,13 +87,22 @@ def serve(
                 port = listening.getsockname()[1]
                 store.keep_setting("port", str(port))
                 base_url = f"http://{host if ':' not in host else f'[{host}]'}:{port}"
-                supervisor = Supervisor(store, root / "obs", root / "logs", clock)
-                authentication = Authentication(identity, clock)
+                supervisor = Supervisor(
+                    store,
+                    root / "obs",
+                    root / "logs",
+                    Timeline(store, clock),
+                    board_memory,
+                    sleep_after,
+                )
+                # Clients have clocks of their own, which nobody moved.
+                authentication = Authentication(identity, clock, Clock())
                 operations = Operations(store, supervisor, root / "obs", base_url, most_running)
                 app = App(
                     Api(operations, authentication),
                     Iam(identity, authentication, base_url, clock),
                     Pages(operations, supervisor),
+                    TestClock(movable, supervisor, authentication) if movable else None,
                 )
                 _run(app, supervisor, listening, file, identity, base_url, root, while_used)
         finally:
@@ -110,6 +128,7 @@ def _run(
         max_request_body_size=_MOST_BODY,
         ident=None,
         clear_untrusted_proxy_headers=True,
+        asyncore_use_poll=True,  # select() knows no descriptor beyond 1023
     )
 
     def leave(number: int, frame: FrameType | None) -> None:
