@@ -26,7 +26,7 @@ from modelarts.local.iam import Iam
 from modelarts.local.identity import Identity
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
-from modelarts.local.store import Store
+from modelarts.local.store import Store, StoreFailure
 from modelarts.local.supervisor import BOARD_MEMORY, SLEEP_AFTER, Supervisor
 from modelarts.local.testclock import TestClock
 from modelarts.local.timeline import MovableClock, ServiceClock, Timeline
@@ -105,6 +105,10 @@ def serve(
                     TestClock(movable, supervisor, authentication) if movable else None,
                 )
                 _run(app, supervisor, listening, file, identity, base_url, root, while_used)
+        except StoreFailure as failure:
+            raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
+        except OSError as error:
+            raise ConfigurationError(f"{root} cannot be served: {error}") from None
         finally:
             store.close()
     finally:
@@ -133,17 +137,20 @@ def _run(
 
     def leave(number: int, frame: FrameType | None) -> None:
         supervisor.expect_end()
+        # At once: the server waits for its requests, and those may wait for boards that hang.
+        Thread(target=supervisor.close, name="close").start()
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     try:
         supervisor.open()
         file.write(_connection(identity, base_url, root))
         if while_used:
             Thread(target=_end_when_unused, args=(root,), daemon=True).start()
         _LOG.info("serving %s at %s (process %d)", root, base_url, os.getpid())
-        server.run()  # ends by SystemExit or KeyboardInterrupt, which it takes as its end
-    except (SystemExit, KeyboardInterrupt):
+        server.run()  # ends by SystemExit, which it takes as its end
+    except SystemExit:
         pass  # asked to end while it began
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
