@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 from typing import TYPE_CHECKING, Optional, Tuple
 
@@ -42,7 +43,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--max-running",
         type=positive,
-        default=100,
+        default=200,
         metavar="N",
         help="how many jobs may be active at once (%(default)s)",
     )
@@ -52,6 +53,29 @@ def add_to(commands: Commands) -> None:
         default=500,
         metavar="N",
         help="how many calls a user may make a second, on average (%(default)s)",
+    )
+    parser.add_argument(
+        "--sleep-after",
+        type=_minutes,
+        default=60.0,
+        metavar="MINUTES",
+        help="a board that nobody looked at for so long sleeps until the next visit; 0: none does "
+        "(%(default)g)",
+    )
+    parser.add_argument(
+        "--board-memory",
+        type=_megabytes,
+        default=2048,
+        metavar="MB",
+        help="the most memory that one board may use (%(default)s)",
+    )
+    parser.add_argument(
+        "--test-clock",
+        type=_seconds,
+        nargs="?",
+        const=0.0,
+        metavar="AHEAD",
+        help="for tests: PUT /local/clock moves the service's time; it begins AHEAD seconds ahead",
     )
     parser.add_argument(
         "--while-used",
@@ -122,8 +146,33 @@ def _serve(given: argparse.Namespace) -> int:
             given.max_running,
             None if given.users is None else root_folder(given.users),
             given.rate,
+            board_memory=given.board_memory * 1024 * 1024,
+            sleep_after=given.sleep_after * 60,
+            test_clock=given.test_clock,
         )
     return 0
+
+
+def _minutes(text: str) -> float:
+    return _number(text, 0, 525600)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0, 10 * 366 * 86400)
+
+
+def _megabytes(text: str) -> int:
+    return int(_number(text, 128, 1024 * 1024))
+
+
+def _number(text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError("it must be from %g to %g; got %s" % (least, most, text))
+    return value
 
 
 def _network(given: argparse.Namespace) -> "Network":

@@ -21,6 +21,7 @@ from modelarts.local.iam import Iam
 from modelarts.local.openapi import document
 from modelarts.local.pages import Pages
 from modelarts.local.reach import Reach
+from modelarts.local.testclock import TestClock
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,7 +36,14 @@ _PAGE = "/modelarts/tensorboard/<string(length=32):key>/<int:job_id>/"
 class App:
     """The WSGI application of the service."""
 
-    def __init__(self, api: Api, iam: Iam, pages: Pages, reach: Reach) -> None:
+    def __init__(
+        self,
+        api: Api,
+        iam: Iam,
+        pages: Pages,
+        reach: Reach,
+        test_clock: TestClock | None = None,
+    ) -> None:
         self._reach = reach
         jobs = "/v1/<project_id>/visualization-jobs"
         routes: list[tuple[str, tuple[str, ...], Callable[..., WSGIApplication]]] = [
@@ -54,6 +62,8 @@ class App:
             (_PAGE, (), pages.page),
             (_PAGE + "<path:rest>", (), pages.page),
         ]
+        if test_clock is not None:
+            routes.append(("/local/clock", ("GET", "PUT"), test_clock.answer))
         self._routes = Map(
             [
                 Rule(path, methods=methods or None, endpoint=call, defaults=_defaults(path))

@@ -34,6 +34,7 @@ class Operations:
     ) -> None:
         self._store = store
         self._supervisor = supervisor
+        self._timeline = supervisor.timeline
         self._obs = obs
         self._base_url = base_url
         self._most_running = most_running
@@ -52,7 +53,7 @@ class Operations:
             self._most_running,
             project_id=project_id,
             workspace_id=workspace_id,
-            create_time=self._supervisor.now(),
+            create_time=self._timeline.wall(),
             **columns,
         )
         if job is None:
@@ -84,7 +85,6 @@ class Operations:
             raise _illegal(str(error)) from None
         workspace_id = _workspace(query.get("workspace_id") or _WORKSPACE)
         per_page = int(checked["per_page"])
-        now = self._supervisor.now()
         jobs, total = self._store.page(
             project_id,
             workspace_id,
@@ -94,7 +94,7 @@ class Operations:
             descending=checked["order"] == "desc",
             limit=per_page,
             offset=(int(checked["page"]) - 1) * per_page,
-            now=now,
+            now=self._timeline.running(),
         )
         left = max(0, self._most_running - self._store.count_active(project_id))
         return {
@@ -102,14 +102,14 @@ class Operations:
             "quotas": self._most_running,
             "job_total_count": total,
             "job_count_limit": left,
-            "jobs": [self._fields(job, now) for job in jobs],
+            "jobs": [self._fields(job) for job in jobs],
         }
 
     def details(self, project_id: str, job_id: int) -> dict[str, Any]:
         """``GET /visualization-jobs/{job_id}``."""
         return {
             "is_success": True,
-            **self._fields(self._job(project_id, job_id), self._supervisor.now()),
+            **self._fields(self._job(project_id, job_id)),
         }
 
     def update(self, project_id: str, job_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +177,8 @@ class Operations:
     def _service_url(self, job: Job) -> str:
         return f"{self._base_url}/modelarts/tensorboard/{job.page_key}/{job.job_id}/"
 
-    def _fields(self, job: Job, now: int) -> dict[str, Any]:
+    def _fields(self, job: Job) -> dict[str, Any]:
+        left = None if job.stop_at is None else max(0, job.stop_at - self._timeline.passed())
         schedule = Schedule(job.schedule_hours) if job.schedule_hours is not None else None
         fields = {
             "job_id": job.job_id,
@@ -186,8 +187,8 @@ class Operations:
             "job_type": job.job_type,
             "status": job.status,
             "create_time": job.create_time,
-            "duration": job.duration(now),
-            "remaining_duration": None if job.stop_at is None else max(0, job.stop_at - now),
+            "duration": job.duration(self._timeline.running()),
+            "remaining_duration": left,
             "schedule": schedule.to_wire() if schedule is not None else None,
             "service_url": self._service_url(job),
             "train_url": job.train_url,

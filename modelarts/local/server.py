@@ -30,8 +30,10 @@ from modelarts.local.log import bound_files, open_log
 from modelarts.local.network import Network, listen, url_of
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
-from modelarts.local.store import Store
-from modelarts.local.supervisor import Supervisor
+from modelarts.local.store import Store, StoreFailure
+from modelarts.local.supervisor import BOARD_MEMORY, SLEEP_AFTER, Supervisor
+from modelarts.local.testclock import TestClock
+from modelarts.local.timeline import MovableClock, ServiceClock, Timeline
 from modelarts.local.users import OWNER, Users
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ __all__ = ["MOST_RUNNING", "RATE", "serve"]
 
 _LOG = logging.getLogger("modelarts.local")
 #: How many jobs may be active at once, unless told otherwise.
-MOST_RUNNING = 100
+MOST_RUNNING = 200
 #: How many calls of the API a user may make a second, unless told otherwise.
 RATE = 500.0
 #: As many requests for pages may come from one address; a page is a few dozen of them.
@@ -60,6 +62,9 @@ def serve(
     most_running: int = MOST_RUNNING,
     users: Path | None = None,
     rate: float = RATE,
+    board_memory: int = BOARD_MEMORY,
+    sleep_after: float = SLEEP_AFTER,
+    test_clock: float | None = None,
 ) -> None:
     """Serve ``root`` until SIGTERM or SIGINT.
 
@@ -68,6 +73,9 @@ def serve(
         while_used: end with the last program that uses the service through ``Session.local()``.
         users: the users file; by default ``users.json`` in ``root``, made with one user.
         rate: how many calls of the API a user may make a second.
+        board_memory: the most that a board may allocate, in bytes.
+        sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
+        test_clock: the clock can be moved, and begins so many seconds ahead.
 
     Raises:
         ConfigurationError: it cannot be served; the message says why.
@@ -85,7 +93,8 @@ def serve(
     try:
         # Left by one that was killed.
         (root / STAY).unlink(missing_ok=True)
-        clock = Clock()
+        movable = None if test_clock is None else MovableClock(test_clock)
+        clock = movable or ServiceClock()
         try:
             open_log(root / "service.log")
             network.check()
@@ -99,20 +108,33 @@ def serve(
             with ExitStack() as open_ones:
                 plain, tls = _listen(network, store, open_ones)
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
-                supervisor = Supervisor(store, root / "obs", root / "logs", clock)
-                authentication = Authentication(accounts, clock, rate)
+                supervisor = Supervisor(
+                    store,
+                    root / "obs",
+                    root / "logs",
+                    Timeline(store, clock),
+                    board_memory,
+                    sleep_after,
+                )
+                # Clients have clocks of their own, which nobody moved.
+                authentication = Authentication(accounts, clock, rate, Clock())
                 # Boards' addresses are made for who asks, by the Api.
                 operations = Operations(store, supervisor, root / "obs", "", most_running)
                 app = App(
                     Api(operations, authentication, reach),
                     Iam(authentication, reach, clock),
-                    Pages(operations, supervisor, Rate(_PAGES, 10 * _PAGES, clock)),
+                    Pages(operations, supervisor, Rate(_PAGES, 10 * _PAGES, Clock())),
                     reach,
+                    TestClock(movable, supervisor, authentication) if movable else None,
                 )
                 if tls is not None:
                     open_ones.callback(_serve_tls(app, tls, network).close)
                 connection = _connection(accounts.users(), reach.local, root)
                 _run(app, supervisor, plain, file, connection, root, network, while_used)
+        except StoreFailure as failure:
+            raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
+        except OSError as error:
+            raise ConfigurationError(f"{root} cannot be served: {error}") from None
         finally:
             store.close()
     finally:
@@ -175,7 +197,7 @@ def _run(
         max_request_header_size=_MOST_HEADERS,
         connection_limit=_MOST_CONNECTIONS,
         channel_timeout=60,
-        asyncore_use_poll=True,
+        asyncore_use_poll=True,  # select() knows no descriptor beyond 1023
         ident=None,
         clear_untrusted_proxy_headers=True,
         **(behind if network.public is not None else {}),
@@ -183,9 +205,12 @@ def _run(
 
     def leave(number: int, frame: FrameType | None) -> None:
         supervisor.expect_end()
+        # At once: the server waits for its requests, and those may wait for boards that hang.
+        Thread(target=supervisor.close, name="close").start()
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     ended = Event()
     try:
         supervisor.open()
@@ -195,8 +220,8 @@ def _run(
         bound_files(root / "logs", ended)
         address = connection["modelarts_endpoint"]
         _LOG.info("serving %s at %s (process %d)", root, address, os.getpid())
-        server.run()  # ends by SystemExit or KeyboardInterrupt, which it takes as its end
-    except (SystemExit, KeyboardInterrupt):
+        server.run()  # ends by SystemExit, which it takes as its end
+    except SystemExit:
         pass  # asked to end while it began
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

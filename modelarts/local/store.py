@@ -5,45 +5,23 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import Any, ContextManager, Iterable, Sequence
+from typing import Any, ContextManager, Iterable, Iterator, Sequence
 
 import attr
 
 from modelarts.jobs.models import JobStatus
+from modelarts.local.failures import Failure
+from modelarts.local.schema import open_database
 
-__all__ = ["ACTIVE", "Job", "Store"]
+__all__ = ["ACTIVE", "Job", "Store", "StoreFailure"]
 
 #: A job that has, or is about to have, a board.
 ACTIVE = (JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING)
+_ACTIVE = ", ".join(str(int(status)) for status in ACTIVE)
 
-_SCHEMA = """
-CREATE TABLE jobs (
-    job_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    project_id TEXT NOT NULL,
-    workspace_id TEXT NOT NULL,
-    job_name TEXT NOT NULL,
-    job_desc TEXT NOT NULL,
-    train_url TEXT NOT NULL,
-    job_type TEXT NOT NULL,
-    flavor TEXT,
-    schedule_hours INTEGER,
-    status INTEGER NOT NULL,
-    create_time INTEGER NOT NULL,
-    run INTEGER NOT NULL DEFAULT 1,
-    ran_ms INTEGER NOT NULL DEFAULT 0,
-    running_since INTEGER,
-    stop_at INTEGER,
-    page_key TEXT NOT NULL,
-    resource_id TEXT NOT NULL,
-    reason TEXT
-);
-CREATE INDEX jobs_of_project ON jobs (project_id, workspace_id);
-CREATE INDEX jobs_by_status ON jobs (status);
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA user_version = 1;
-"""
 _DURATION = "ran_ms + CASE WHEN running_since IS NULL THEN 0 ELSE :now - running_since END"
 _ORDER = {
     "job_id": "job_id",
@@ -58,7 +36,15 @@ _ORDER = {
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Job:
-    """A row. Times are in milliseconds; ``run`` counts how often the job was started."""
+    """A row. Times are in milliseconds; ``run`` counts how often the job was started.
+
+    Attributes:
+        create_time: by the wall clock.
+        ran_ms: how long it ran until it was last stopped.
+        running_since: on the timeline's ``running``, as what :meth:`duration` takes.
+        stop_at: on the timeline's ``passed``.
+        asleep: it is RUNNING, and its board starts with the next visit.
+    """
 
     job_id: int
     project_id: str
@@ -78,11 +64,24 @@ class Job:
     page_key: str
     resource_id: str
     reason: str | None
+    asleep: int
 
     def duration(self, now: int) -> int:
         """How long it has been running, in milliseconds."""
         since = 0 if self.running_since is None else now - self.running_since
-        return self.ran_ms + max(0, since)  # a clock may be set back
+        return self.ran_ms + since
+
+
+class StoreFailure(Failure):
+    """The file cannot be read or written: the disk is full, mostly. Nothing was changed."""
+
+    def __init__(self, error: sqlite3.Error) -> None:
+        super().__init__(
+            500,
+            "ModelArts.0010",
+            f"The service cannot use the file of its jobs ({error}). Nothing was changed; "
+            "whoever runs the service has to make room on its disk, or to look at its log.",
+        )
 
 
 class Store:
@@ -90,27 +89,20 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._lock = RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        # SQLite's own knows A to Z only.
-        self._db.create_function("lower", 1, str.lower, deterministic=True)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # What a client was told survives a power cut too.
-        self._db.execute("PRAGMA synchronous = FULL")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
-        elif version != 1:
-            self._db.close()
-            raise ValueError(
-                f"{path} was written by a newer version of modelarts (schema {version}, "
-                "known here: 1)"
-            )
+        self._db = open_database(path)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    @contextmanager
+    def _file(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                raise StoreFailure(error) from error
 
     def alone(self) -> ContextManager[Any]:
         """``with`` it, nobody else reads or changes the jobs between several calls."""
@@ -126,16 +118,16 @@ class Store:
         }
         names = ", ".join(columns)
         values = ", ".join(":" + name for name in columns)
-        with self._lock:
+        with self._file() as db:
             if self.count_active(columns["project_id"]) >= most_active:
                 return None
-            cursor = self._db.execute(f"INSERT INTO jobs ({names}) VALUES ({values})", columns)
+            cursor = db.execute(f"INSERT INTO jobs ({names}) VALUES ({values})", columns)
             return self.get(cursor.lastrowid or 0)
 
     def get(self, job_id: int, project_id: str | None = None) -> Job | None:
         """A job, if it is there and of that project."""
-        with self._lock:
-            row = self._db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+        with self._file() as db:
+            row = db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
         if row is None or project_id not in (None, row["project_id"]):
             return None
         return Job(**row)
@@ -163,10 +155,10 @@ class Store:
             values["search"] = search.lower()
         direction = "DESC" if descending else "ASC"
         values.update(limit=limit, offset=offset)
-        with self._lock:
-            total = self._db.execute(f"SELECT count(*) FROM jobs WHERE {where}", values)
+        with self._file() as db:
+            total = db.execute(f"SELECT count(*) FROM jobs WHERE {where}", values)
             matching = total.fetchone()[0]
-            rows = self._db.execute(
+            rows = db.execute(
                 f"SELECT * FROM jobs WHERE {where} ORDER BY {_ORDER[sort_by]} {direction}, "
                 f"job_id {direction} LIMIT :limit OFFSET :offset",
                 values,
@@ -175,10 +167,9 @@ class Store:
 
     def count_active(self, project_id: str) -> int:
         """How many of a project's jobs have, or are about to have, a board."""
-        marks = ", ".join(str(int(status)) for status in ACTIVE)
-        with self._lock:
-            row = self._db.execute(
-                f"SELECT count(*) FROM jobs WHERE project_id = ? AND status IN ({marks})",
+        with self._file() as db:
+            row = db.execute(
+                f"SELECT count(*) FROM jobs WHERE project_id = ? AND status IN ({_ACTIVE})",
                 (project_id,),
             ).fetchone()
         return int(row[0])
@@ -186,18 +177,36 @@ class Store:
     def with_status(self, statuses: Iterable[int]) -> list[Job]:
         """All jobs that have one of these statuses."""
         marks = ", ".join(str(int(status)) for status in statuses)
-        with self._lock:
-            rows = self._db.execute(f"SELECT * FROM jobs WHERE status IN ({marks})").fetchall()
+        with self._file() as db:
+            rows = db.execute(f"SELECT * FROM jobs WHERE status IN ({marks})").fetchall()
         return [Job(**row) for row in rows]
+
+    def last_start(self) -> int:
+        """When the last of the running jobs began to run, on the timeline's ``running``."""
+        with self._file() as db:
+            row = db.execute("SELECT max(running_since) FROM jobs").fetchone()
+        return int(row[0] or 0)
 
     def due(self, now: int) -> list[Job]:
         """The active jobs whose schedule says that they stop by now."""
-        return [job for job in self.with_status(ACTIVE) if job.stop_at and job.stop_at <= now]
+        with self._file() as db:
+            rows = db.execute(
+                f"SELECT * FROM jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,)
+            ).fetchall()
+        return [Job(**row) for row in rows]
 
     def next_stop(self) -> int | None:
         """When the next schedule is due."""
-        times = [job.stop_at for job in self.with_status(ACTIVE) if job.stop_at is not None]
-        return min(times, default=None)
+        with self._file() as db:
+            row = db.execute(f"SELECT min(stop_at) FROM jobs WHERE status IN ({_ACTIVE})")
+            found: int | None = row.fetchone()[0]
+        return found
+
+    def any_active(self) -> bool:
+        """Whether there is an active job."""
+        with self._file() as db:
+            row = db.execute(f"SELECT 1 FROM jobs WHERE status IN ({_ACTIVE}) LIMIT 1").fetchone()
+        return row is not None
 
     def move(
         self,
@@ -215,8 +224,8 @@ class Store:
         changes = ", ".join(f"{name} = :{name}" for name in columns)
         marks = ", ".join(str(int(status)) for status in sources)
         same_run = "" if in_run is None else " AND run = :in_run"
-        with self._lock:
-            cursor = self._db.execute(
+        with self._file() as db:
+            cursor = db.execute(
                 f"UPDATE jobs SET {changes} WHERE job_id = :id AND status IN ({marks}){same_run}",
                 {**columns, "id": job_id, "in_run": in_run},
             )
@@ -224,25 +233,25 @@ class Store:
 
     def describe(self, job_id: int, job_desc: str) -> None:
         """Change a description."""
-        with self._lock:
-            self._db.execute("UPDATE jobs SET job_desc = ? WHERE job_id = ?", (job_desc, job_id))
+        with self._file() as db:
+            db.execute("UPDATE jobs SET job_desc = ? WHERE job_id = ?", (job_desc, job_id))
 
     def remove(self, job_id: int, sources: Iterable[int]) -> bool:
         """Remove a job, if it has one of these statuses."""
         marks = ", ".join(str(int(status)) for status in sources)
-        with self._lock:
-            cursor = self._db.execute(
+        with self._file() as db:
+            cursor = db.execute(
                 f"DELETE FROM jobs WHERE job_id = ? AND status IN ({marks})", (job_id,)
             )
         return cursor.rowcount > 0
 
     def setting(self, name: str) -> str | None:
         """A value that the service keeps for itself."""
-        with self._lock:
-            row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        with self._file() as db:
+            row = db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def keep_setting(self, name: str, value: str) -> None:
         """Keep such a value."""
-        with self._lock:
-            self._db.execute("REPLACE INTO settings VALUES (?, ?)", (name, value))
+        with self._file() as db:
+            db.execute("REPLACE INTO settings VALUES (?, ?)", (name, value))

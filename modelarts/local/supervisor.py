@@ -2,52 +2,45 @@
 
 A job's status in the store is the truth, and every change of it names the status (and the run)
 that it comes from; so of two threads that want to change it, one does and the other sees that it
-came too late.
+came too late. A change that cannot be written, as on a full disk, is tried again.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import secrets
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from concurrent.futures import CancelledError, Future
+from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Event, RLock, Thread
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Callable, Iterable, cast
 
-import attr
-from werkzeug.exceptions import NotFound
-from werkzeug.middleware.http_proxy import ProxyMiddleware
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import ClosingIterator
 
-from modelarts.clock import Clock
 from modelarts.jobs.models import JobStatus
-from modelarts.local import board
 from modelarts.local.folders import folder_of
-from modelarts.local.store import ACTIVE, Job, Store
+from modelarts.local.processes import BoardProcess, Processes
+from modelarts.local.store import ACTIVE, Job, Store, StoreFailure
+from modelarts.local.timeline import Timeline
+from modelarts.local.work import AGAIN_SECONDS, Work
 
-__all__ = ["Supervisor"]
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["BOARD_MEMORY", "SLEEP_AFTER", "Supervisor"]
 
 _LOG = logging.getLogger("modelarts.local")
-#: TensorBoard is slow on a machine that swaps; past this a start has failed.
-_START_SECONDS = 120
-#: How long one request to a board may take.
-_PAGE_SECONDS = 120
-_LONGEST_WATCH = 3600.0
+#: How much a board may allocate, in bytes, unless told otherwise.
+BOARD_MEMORY = 2048 * 1024 * 1024
+#: How long a board may be looked at by nobody before it sleeps, in seconds, likewise.
+SLEEP_AFTER = 3600.0
+#: So much of the jobs' durations is lost at most when the service is killed; so late is a
+#: schedule at most after the machine slept.
+_KEEP_SECONDS = 60.0
 #: A signal to all processes of the service reaches the boards as well; so long may the service
 #: take to notice its own.
 _NOTICE_SECONDS = 0.5
-
-
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class _Board:
-    run: int
-    process: ForkServerProcess
-    connection: Connection
-    page: ProxyMiddleware
 
 
 class Supervisor:
@@ -56,37 +49,53 @@ class Supervisor:
     Args:
         obs: the folder that stands for OBS.
         logs: where each board's output goes.
+        board_memory: the most that a board may allocate, in bytes.
+        sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
     """
 
-    def __init__(self, store: Store, obs: Path, logs: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        obs: Path,
+        logs: Path,
+        timeline: Timeline,
+        board_memory: int = BOARD_MEMORY,
+        sleep_after: float = SLEEP_AFTER,
+    ) -> None:
+        self.timeline = timeline
         self._store = store
         self._obs = obs
-        self._logs = logs
-        self._clock = clock
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["modelarts.local.warm"])
-        # Also held around multiprocessing's own bookkeeping, which is not safe for threads.
+        self._sleep_after = sleep_after
         self._lock = RLock()
-        self._boards: dict[int, _Board] = {}
-        # By job and run: processes whose boards do not answer yet.
-        self._starting: dict[tuple[int, int], ForkServerProcess] = {}
+        self._processes = Processes(logs, board_memory, self._lock)
+        self._boards: dict[int, BoardProcess] = {}
+        # By job and run: those that do not answer yet, and what visitors of a sleeping one await.
+        self._starting: dict[tuple[int, int], BoardProcess] = {}
+        self._waking: dict[tuple[int, int], Future[None]] = {}
         self._closed = False
+        self._closing = RLock()
         self._ending = Event()
         # Ends must not queue behind starts.
-        self._starts = ThreadPoolExecutor(2, "start")
-        self._ends = ThreadPoolExecutor(2, "end")
+        self._starts = Work("start", timeline, self.wake)
+        self._ends = Work("end", timeline, self.wake)
         self._woken, self._wake = os.pipe()
         self._watcher = Thread(target=self._watch, name="watch", daemon=True)
 
     def open(self) -> None:
         """Warm the parent of the boards, and start those that ran when the service ended."""
-        forkserver.ensure_running()
-        self._watcher.start()
+        self._processes.warm()
+        self.timeline.keep()
         for job in self._store.with_status([JobStatus.KILLING]):
             self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
+        self.stop_due()
         for job in self._store.with_status(ACTIVE):
-            self._store.move(job.job_id, ACTIVE, JobStatus.WAITING)
-            self.start(job)
+            if not job.asleep:
+                ran_ms = job.duration(self.timeline.running())
+                waiting = self._store.move(
+                    job.job_id, ACTIVE, JobStatus.WAITING, ran_ms=ran_ms, running_since=None
+                )
+                self.start(waiting or job)
+        self._watcher.start()
 
     def expect_end(self) -> None:
         """From now on, boards that end do so with the service. Safe in a signal's handler."""
@@ -94,48 +103,29 @@ class Supervisor:
 
     def close(self) -> None:
         """End all boards. Their jobs stay as they are and run again with the next service."""
-        with self._lock:
-            self._closed = True
-            boards, self._boards = dict(self._boards), {}
-            starting = list(self._starting.values())
-        os.write(self._wake, b".")
-        for process in starting:
-            self._finish(process)
-        for one in boards.values():
-            self._kill(one)
-        # Those that wait for their turn start with the next service.
-        self._starts.shutdown(cancel_futures=True)
-        self._ends.shutdown()
-        if self._watcher.is_alive():
-            self._watcher.join()
+        with self._closing:
+            with self._lock:
+                if self._closed:
+                    return
+                self._closed = True
+                boards = [*self._boards.values(), *self._starting.values()]
+                self._boards = {}
+            self.wake()
+            for one in boards:
+                one.kill()
+            # Those that wait for their turn start with the next service.
+            self._starts.close()
+            self._ends.close()
+            if self._watcher.is_alive():
+                self._watcher.join()
+            try:
+                self.timeline.keep()
+            except StoreFailure as failure:
+                _LOG.error("%s", failure)
 
     def start(self, job: Job) -> None:
         """Start a job's board in the background: 1 INIT or 7 WAITING, then 8 RUNNING."""
-        self._submit(self._starts, self._start, job)
-
-    def end(self, job: Job) -> None:
-        """End a job's board in the background: 9 KILLING, then 12 KILLED."""
-        self._submit(self._ends, self._end, job)
-
-    def end_now(self, job_id: int) -> None:
-        """End a job's board before returning: the job is being deleted."""
-        with self._lock:
-            one = self._boards.pop(job_id, None)
-            starting = [p for (owner, _), p in self._starting.items() if owner == job_id]
-        for process in starting:
-            self._finish(process)
-        if one is not None:
-            self._kill(one)
-        (self._logs / f"job-{job_id}.log").unlink(missing_ok=True)
-
-    def page(self, job: Job) -> ProxyMiddleware | None:
-        """What serves a running job's page; None if it has no board."""
-        one = self._boards.get(job.job_id)
-        return one.page if one is not None else None
-
-    def now(self) -> int:
-        """Milliseconds since the epoch."""
-        return int(self._clock.time() * 1000)
+        self._starts.submit(self._start, job)
 
     def stop(self, job_id: int, why: str) -> Job | None:
         """Begin to stop an active job; None where it is not active."""
@@ -147,29 +137,110 @@ class Supervisor:
                 job_id, ACTIVE, JobStatus.KILLING, reason=why, **self._halted(job)
             )
         if stopping is not None:
-            self.end(stopping)
+            self._ends.submit(self._end, stopping)
         return stopping
 
-    def _halted(self, job: Job) -> dict[str, Any]:
-        return {"ran_ms": job.duration(self.now()), "running_since": None, "stop_at": None}
+    def wake(self) -> None:
+        """Have the watcher look at the time and at the boards again."""
+        os.write(self._wake, b".")
 
-    def _submit(self, pool: ThreadPoolExecutor, call: Any, job: Job) -> None:
+    def stop_due(self) -> None:
+        """Begin to stop the jobs whose schedule is due."""
+        for job in self._store.due(self.timeline.passed()):
+            self.stop(job.job_id, "its schedule")
+
+    def end_now(self, job_id: int) -> None:
+        """End a job's board before returning: the job is being deleted."""
         with self._lock:
-            if not self._closed:
-                pool.submit(self._logged, call, job)
+            one = self._boards.pop(job_id, None)
+            ending = [p for (owner, _), p in self._starting.items() if owner == job_id]
+        for each in [*ending, *([one] if one is not None else [])]:
+            each.kill()
+        self._processes.log(job_id).unlink(missing_ok=True)
 
-    def _logged(self, call: Any, job: Job) -> None:
-        try:
-            call(job)
-        except Exception:
-            _LOG.exception("job %d: internal error", job.job_id)
+    def page(self, job: Job) -> WSGIApplication | None:
+        """What serves a running job's page; None if it has no board."""
+        if job.status != JobStatus.RUNNING:
+            return None
+
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            one = self._enter(job)
+            if one is None:
+                gone = Response("The board has just ended.\n", 503, content_type="text/plain")
+                return gone(environ, start_response)
+            try:
+                parts = one.page(environ, start_response)
+            except BaseException:
+                self._leave(one)
+                raise
+            return ClosingIterator(parts, lambda: self._leave(one))
+
+        return answer
+
+    def _enter(self, job: Job) -> BoardProcess | None:
+        """A job's board with one more to answer to; wakes it if it sleeps."""
+        for _ in range(2):
+            with self._lock:
+                one = self._boards.get(job.job_id)
+                if one is not None:
+                    one.visits += 1
+                    return one
+                found = self._store.get(job.job_id)
+                if self._closed or found is None or not found.asleep:
+                    return None
+                waking = self._waking.get((found.job_id, found.run))
+                if waking is None:
+                    waking = self._starts.submit(self._wake_up, found)
+                    if waking is None:
+                        return None
+                    self._waking[found.job_id, found.run] = waking
+            try:
+                waking.result()
+            except CancelledError:  # the service ends
+                return None
+        return None
+
+    def _leave(self, one: BoardProcess) -> None:
+        with self._lock:
+            one.visits -= 1
+            one.seen = self.timeline.monotonic()
+
+    def _halted(self, job: Job) -> dict[str, Any]:
+        ran_ms = job.duration(self.timeline.running())
+        return {"ran_ms": ran_ms, "running_since": None, "stop_at": None, "asleep": 0}
 
     def _start(self, job: Job) -> None:
         starting = (JobStatus.INIT, JobStatus.WAITING)
         if not self._store.move(job.job_id, starting, JobStatus.WAITING, job.run):
             return
+        self._bring_up(job, JobStatus.WAITING, self._begun)
+
+    def _wake_up(self, job: Job) -> None:
         try:
-            self._run(job, self._launch(job))
+            self._bring_up(job, JobStatus.RUNNING, self._awake)
+        finally:
+            with self._lock:
+                del self._waking[job.job_id, job.run]
+
+    def _bring_up(self, job: Job, status: int, said: Callable[[Job], Job | None]) -> None:
+        """Start a board for a job that has this status, and say so if it has it still."""
+        one = None
+        try:
+            one = self._launch(job, status)
+            with self._lock:
+                del self._starting[job.job_id, job.run]
+                if self._is_wanted(job, status) and said(job) is not None:
+                    one.seen = self.timeline.monotonic()
+                    self._boards[job.job_id] = one
+                    _LOG.info("job %d: running, process %s", job.job_id, one.pid)
+                    self.wake()
+                    return
+            # Stopped or deleted while it started.
+            one.kill()
+        except StoreFailure:
+            if one is not None:
+                one.kill()
+            raise
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
                 self._fail(job, f"TensorBoard did not start: {error}")
@@ -177,143 +248,131 @@ class Supervisor:
             with self._lock:
                 self._starting.pop((job.job_id, job.run), None)
 
-    def _run(self, job: Job, one: _Board) -> None:
-        with self._lock:
-            del self._starting[job.job_id, job.run]
-            if self._is_wanted(job):
-                self._boards[job.job_id] = one
-                now = self.now()
-                hours = job.schedule_hours
-                stop_at = job.stop_at
-                if stop_at is None and hours is not None:
-                    stop_at = now + hours * 3_600_000
-                if self._store.move(
-                    job.job_id,
-                    [JobStatus.WAITING],
-                    JobStatus.RUNNING,
-                    job.run,
-                    running_since=now if job.running_since is None else job.running_since,
-                    stop_at=stop_at,
-                    reason=None,
-                ):
-                    _LOG.info("job %d: running, process %s", job.job_id, one.process.pid)
-                    os.write(self._wake, b".")
-                    return
-                del self._boards[job.job_id]
-        # Stopped or deleted while it started.
-        self._kill(one)
+    def _begun(self, job: Job) -> Job | None:
+        stop_at = job.stop_at
+        if stop_at is None and job.schedule_hours is not None:
+            stop_at = self.timeline.passed() + job.schedule_hours * 3_600_000
+        return self._store.move(
+            job.job_id,
+            [JobStatus.WAITING],
+            JobStatus.RUNNING,
+            job.run,
+            running_since=self.timeline.running(),
+            stop_at=stop_at,
+            reason=None,
+        )
 
-    def _is_wanted(self, job: Job) -> bool:
+    def _awake(self, job: Job) -> Job | None:
+        running = [JobStatus.RUNNING]
+        try:
+            return self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=0)
+        except StoreFailure:
+            # A full disk keeps nobody from looking; with the next service it sleeps again.
+            return job
+
+    def _is_wanted(self, job: Job, status: int) -> bool:
         """Whether a board is to be started for this run of the job, still."""
         found = self._store.get(job.job_id)
         return (
             not self._closed
             and found is not None
-            and (found.run, found.status) == (job.run, JobStatus.WAITING)
+            and (found.run, found.status) == (job.run, status)
         )
 
-    def _launch(self, job: Job) -> _Board:
+    def _launch(self, job: Job, status: int) -> BoardProcess:
         folder = folder_of(self._obs, job.train_url)
-        key = secrets.token_hex(16)
-        ours, theirs = self._context.Pipe()
-        log = self._logs / f"job-{job.job_id}.log"
-        process = self._context.Process(
-            target=board.serve, args=(theirs, str(folder), key, str(log)), daemon=True
-        )
         with self._lock:
-            if not self._is_wanted(job):
+            if not self._is_wanted(job, status):
                 raise RuntimeError("it was stopped or deleted before")
-            process.start()
-            self._starting[job.job_id, job.run] = process
-        theirs.close()
-        said, what = ("failed", f"no answer within {_START_SECONDS} seconds; see {log}")
-        try:
-            if ours.poll(_START_SECONDS):
-                said, what = ours.recv()
-        except EOFError:
-            what = f"its process ended; see {log}"
-        target = {
-            "target": f"http://127.0.0.1:{what}/",
-            "remove_prefix": True,
-            "headers": {board.KEY_HEADER: key},
-        }
-        prefix = f"/modelarts/tensorboard/{job.page_key}/{job.job_id}/"
-        page = ProxyMiddleware(NotFound(), {prefix: target}, timeout=_PAGE_SECONDS)
-        one = _Board(job.run, process, ours, page)
-        if said != "ready":
-            self._kill(one)
-            raise RuntimeError(what)
+            one = self._processes.start(job, folder)
+            self._starting[job.job_id, job.run] = one
+        one.wait_until_it_answers(f"/modelarts/tensorboard/{job.page_key}/{job.job_id}/")
         return one
 
     def _end(self, job: Job) -> None:
         with self._lock:
             one = self._boards.get(job.job_id)
-            if one is not None and one.run == job.run:
+            if one is not None and one.job.run == job.run:
                 del self._boards[job.job_id]
             starting = self._starting.get((job.job_id, job.run))
         if starting is not None:
-            self._finish(starting)
-        if one is not None and one.run == job.run:
-            self._kill(one)
+            starting.kill()
+        if one is not None and one.job.run == job.run:
+            one.kill()
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
 
-    def _kill(self, one: _Board) -> None:
-        # A board keeps nothing that could be lost.
-        one.connection.close()
-        self._finish(one.process)
-
-    def _finish(self, process: ForkServerProcess) -> None:
-        with self._lock:
-            process.kill()
-        wait([process.sentinel])
-        with self._lock:
-            process.join()
-
     def _fail(self, job: Job, reason: str) -> None:
-        failed = self._store.move(
-            job.job_id, ACTIVE, JobStatus.FAILED, job.run, reason=reason, **self._halted(job)
-        )
+        with self._lock:
+            found = self._store.get(job.job_id)
+            failed = found and self._store.move(
+                job.job_id, ACTIVE, JobStatus.FAILED, job.run, reason=reason, **self._halted(found)
+            )
         if failed is not None:
             _LOG.error("job %d: failed: %s", job.job_id, reason)
 
+    def _ended(self, one: BoardProcess) -> None:
+        with self._lock:
+            if self._boards.get(one.job.job_id) is not one:
+                return
+            del self._boards[one.job.job_id]
+        reason = one.how_it_ended()
+        self._ends.submit(lambda job: self._fail(job, reason), one.job)
+
     def _watch(self) -> None:
+        kept, longest = self.timeline.monotonic(), 0.0
         while True:
             with self._lock:
                 if self._closed:
                     return
-                boards = dict(self._boards)
-            sentinels = {one.process.sentinel: job_id for job_id, one in boards.items()}
-            ready = wait([self._woken, *sentinels], self._until_next_stop())
+                boards = {one.sentinel: one for one in self._boards.values()}
+            ready = wait([self._woken, *boards], longest)
             if set(ready) - {self._woken} and self._ending.wait(_NOTICE_SECONDS):
                 return
+            longest = AGAIN_SECONDS
             try:
                 for ended in ready:
                     if ended == self._woken:
                         os.read(self._woken, 65536)
                     else:
-                        job_id = sentinels[cast(int, ended)]
-                        self._ended(job_id, boards[job_id])
-                for job in self._store.due(self.now()):
-                    self.stop(job.job_id, "its schedule")
+                        self._ended(boards[cast(int, ended)])
+                self._starts.try_again()
+                self._ends.try_again()
+                self.stop_due()
+                self._send_to_sleep()
+                if self.timeline.monotonic() - kept >= _KEEP_SECONDS:
+                    kept = self.timeline.monotonic()
+                    if self._store.any_active():
+                        self.timeline.keep()
+                longest = self._until_next()
+            except StoreFailure as failure:
+                _LOG.error("%s", failure)
             except Exception:
                 _LOG.exception("internal error")
 
-    def _until_next_stop(self) -> float:
+    def _until_next(self) -> float:
+        if self._starts.failed or self._ends.failed:
+            return AGAIN_SECONDS
         due = self._store.next_stop()
         if due is None:
-            return _LONGEST_WATCH
-        return min(max((due - self.now()) / 1000, 0.0), _LONGEST_WATCH)
+            return _KEEP_SECONDS
+        return min(max((due - self.timeline.passed()) / 1000, 0.0), _KEEP_SECONDS)
 
-    def _ended(self, job_id: int, one: _Board) -> None:
+    def _send_to_sleep(self) -> None:
+        latest = self.timeline.monotonic() - self._sleep_after
         with self._lock:
-            if self._boards.get(job_id) is not one:
+            idle = [one for one in self._boards.values() if self._sleep_after and one.seen < latest]
+        for one in idle:
+            self._sleep(one)
+
+    def _sleep(self, one: BoardProcess) -> None:
+        job = one.job
+        running = [JobStatus.RUNNING]
+        with self._lock:
+            if one.visits or self._boards.get(job.job_id) is not one:
                 return
-            del self._boards[job_id]
-            one.process.join()
-            code = one.process.exitcode
-        one.connection.close()
-        job = self._store.get(job_id)
-        if job is not None:
-            how = f"was killed by signal {-code}" if code and code < 0 else f"ended with {code}"
-            self._fail(job, f"TensorBoard's process {one.process.pid} {how}; see job-{job_id}.log")
+            if not self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1):
+                return
+            del self._boards[job.job_id]
+        self._ends.submit(lambda job: one.kill(), job)
+        _LOG.info("job %d: its board sleeps", job.job_id)
