@@ -86,7 +86,7 @@ def test_a_token_is_fetched_once_for_many_calls(cloud):
 @pytest.mark.parametrize("name", ["OS_USER_DOMAIN_ID", "OS_DOMAIN_ID"])
 def test_an_account_can_be_told_by_its_id(service, monkeypatch, name):
     found = service.connection
-    identity = json.loads((service.root / "identity.json").read_text())
+    identity = json.loads((service.root / "users.json").read_text())
     monkeypatch.setenv("OS_USERNAME", found["username"])
     monkeypatch.setenv("OS_PASSWORD", found["password"])
     monkeypatch.setenv("OS_AUTH_URL", found["iam_endpoint"] + "/v3")

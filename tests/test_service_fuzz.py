@@ -1,0 +1,309 @@
+"""Hostile requests on the wire: none is an error of the service, none reads what is another's.
+
+``FUZZ_SEED`` and ``FUZZ_EXAMPLES`` in the environment make a longer or another run.
+"""
+
+import os
+import socket
+import string
+import time
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from modelarts.auth import signer
+from modelarts.estimator import VisualizationJob
+from modelarts.local.accounts import edit, prepare
+from modelarts.local.openapi import document
+from tests.service import Service
+
+SEED = int(os.environ.get("FUZZ_SEED", "20261121"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+#: What only its owner may read, and what nobody may.
+PRIVATE = "private-to-its-owner"
+OUTSIDE = "outside-of-the-root"
+OPEN = {"/", "/v3", "/v3/", "/healthz", "/openapi.json"}
+
+
+def _settings(examples):
+    return settings(
+        max_examples=EXAMPLES or examples,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+class World:
+    """A service with two users; the first one has a running job."""
+
+    def __init__(self, folder):
+        print("seed", SEED)
+        (folder / "outside.txt").write_text(OUTSIDE)
+        root = folder / "root"
+        root.mkdir()
+        self.other = edit(prepare(root), lambda users: users.with_user("other")).by_name["other"]
+        self.service = Service(root, "--rate", "100000")
+        self.found = self.service.connection
+        self.url = self.found["modelarts_endpoint"]
+        self.address = (urlsplit(self.url).hostname, urlsplit(self.url).port)
+        with self.service.session() as session:
+            job = VisualizationJob.create("/bucket/logs/", job_desc=PRIVATE, session=session)
+            self.page = urlsplit(job.wait().service_url).path
+        self.statuses = {}
+        self.plain = requests.Session()
+        self.plain.trust_env = False
+
+    def count(self, status):
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+
+    def close(self):
+        print("answers by status:", dict(sorted(self.statuses.items())))
+        self.plain.close()
+        code = self.service.end()
+        log = (self.service.root / "service.log").read_text()
+        assert "Traceback" not in log
+        assert "Traceback" not in "".join(line for line in self.service.log if line)
+        assert "internal error" not in log
+        assert code == 0
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("fuzz"))
+    yield world
+    world.close()
+
+
+# By the document ----------------------------------------------------------------------------
+
+schema = schemathesis.openapi.from_dict(document())
+
+
+def _send(world, case, access_key=None, secret_key=None):
+    """Send what schemathesis made up, signed with these keys."""
+    prepared = requests.Request(**_request_of(world, case)).prepare()
+    if access_key is not None:
+        _sign(prepared, access_key, secret_key)
+    answer = world.plain.send(prepared, timeout=30, allow_redirects=False)
+    world.count(answer.status_code)
+    return answer
+
+
+def _request_of(world, case):
+    arguments = case.as_transport_kwargs(base_url=world.url)
+    names = ("method", "url", "params", "headers", "json", "data", "cookies")
+    return {name: value for name, value in arguments.items() if name in names}
+
+
+def _sign(prepared, access_key, secret_key):
+    parts = urlsplit(prepared.url)
+    headers = {"host": parts.netloc, "x-sdk-date": signer.sdk_date(time.time())}
+    body = prepared.body or b""
+    body = body.encode() if isinstance(body, str) else body
+    # As the service reads it.
+    query = signer.canonical_query(
+        parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+    )
+    for name in ("Authorization", "X-Auth-Token", "X-Security-Token", "X-Sdk-Date"):
+        prepared.headers.pop(name, None)
+    prepared.headers["X-Sdk-Date"] = headers["x-sdk-date"]
+    prepared.headers["Authorization"] = signer.sign(
+        prepared.method, parts.path, query, headers, body, access_key, secret_key
+    )
+
+
+@schema.parametrize()
+@seed(SEED)
+@_settings(6)
+def test_what_the_document_allows_and_what_not_reads_nothing_private(world, case):
+    """By who does not sign, by another user in the owner's project, and in that user's own."""
+    unsigned = _send(world, case)
+    path = urlsplit(unsigned.request.url).path
+    assert not unsigned.ok or path in OPEN, unsigned.text
+    key = world.other.key
+    answers = [unsigned]
+    for project_id in (world.found["project_id"], world.other.projects[0].project_id):
+        if "project_id" in case.path_parameters:
+            case.path_parameters["project_id"] = project_id
+        answers.append(_send(world, case, key.access_key, key.secret_key))
+    if case.path.startswith("/v1/"):
+        assert answers[1].status_code in (400, 403, 404, 405), answers[1].text
+    for answer in answers:
+        assert answer.status_code < 500, (answer.request.method, answer.request.url, answer.text)
+        assert PRIVATE not in answer.text
+        assert OUTSIDE not in answer.text
+
+
+# By the byte --------------------------------------------------------------------------------
+
+_JUNK = st.one_of(
+    st.text(string.printable, max_size=30),
+    st.binary(max_size=30).map(lambda value: value.decode("latin-1")),
+    st.sampled_from(
+        ["..", "../" * 9, "%2e%2e/", "..%2f", "%00", "//", "\\", "%252e", "*", ";", "#"]
+    ),
+)
+_TARGETS = st.one_of(
+    st.sampled_from(
+        [
+            "/v1/{project}/visualization-jobs",
+            "/v1/{project}/visualization-jobs/1",
+            "/v1/{project}/visualization-jobs/1/stop",
+            "/v3/projects",
+            "/v3/auth/tokens",
+            "/healthz",
+            "{page}",
+            "{page}data/logdir",
+            "{page}data/runs",
+            "/modelarts/tensorboard/" + "0" * 32 + "/1/",
+        ]
+    ),
+    st.sampled_from(
+        [
+            "{page}../../../../outside.txt",
+            "{page}%2e%2e/%2e%2e/outside.txt",
+            "{page}..%2f..%2foutside.txt",
+            "{page}data/plugin/text/../../../outside.txt",
+            "{page}/etc/passwd",
+            "{page}experiment/../../outside.txt",
+            "http://127.0.0.1:22/",
+            "http://{host}/v3",
+            "//127.0.0.1:22/",
+            "127.0.0.1:22",
+            "/obs/bucket/logs/",
+            "/users.json",
+            "file:///etc/passwd",
+        ]
+    ),
+    _JUNK,
+)
+_HEADERS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                ("Host", "evil.example"),
+                ("Host", "127.0.0.1"),
+                ("Host", "localhost:1\t"),
+                ("X-Board-Key", "0" * 32),
+                ("X_Board_Key", "0" * 32),
+                ("Content-Length", "-1"),
+                ("Content-Length", "5"),
+                ("Content-Length", "99999999999"),
+                ("Transfer-Encoding", "chunked"),
+                ("Transfer-Encoding", "gzip, chunked"),
+                ("Connection", "Upgrade"),
+                ("Upgrade", "websocket"),
+                ("Expect", "100-continue"),
+                ("Origin", "https://evil.example"),
+                ("Origin", "null"),
+                ("Sec-Fetch-Site", "cross-site"),
+                ("Range", "bytes=0-"),
+                ("Cookie", "a=b"),
+                ("X-Forwarded-For", "1.2.3.4, x"),
+                ("X-HTTP-Method-Override", "DELETE"),
+                ("X-Auth-Token", "e30=.00"),
+                ("X-Auth-Token", "a.b.c"),
+                ("Authorization", "Basic eDp5"),
+                (
+                    "Authorization",
+                    "SDK-HMAC-SHA256 Access=a, SignedHeaders=host, Signature=" + "0" * 64,
+                ),
+            ]
+        ),
+        st.tuples(st.text(string.ascii_letters + "-_", min_size=1, max_size=12), _JUNK),
+    ),
+    max_size=4,
+)
+_METHODS = st.one_of(
+    st.sampled_from(["GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE"]),
+    st.text(string.ascii_uppercase, min_size=1, max_size=9),
+)
+_BODIES = st.one_of(
+    st.just(b""),
+    st.binary(max_size=60),
+    st.sampled_from(
+        [b"{}", b"[]", b"5\r\nabcde\r\n0\r\n\r\n", b"GET /v3/projects HTTP/1.1\r\n\r\n"]
+    ),
+)
+
+
+@given(data=st.data())
+@seed(SEED)
+@_settings(400)
+def test_any_bytes_are_answered_or_refused_and_read_nothing_private(world, data):
+    method, target = data.draw(_METHODS), data.draw(_TARGETS)
+    headers, body = data.draw(_HEADERS), data.draw(_BODIES)
+    host = urlsplit(world.url).netloc
+    project = world.found["project_id"]
+    for name, value in (("project", project), ("page", world.page), ("host", host)):
+        target = target.replace("{%s}" % name, value)
+    lines = ["%s %s HTTP/1.1" % (method, target)]
+    if data.draw(st.booleans()):
+        lines.append("Host: " + host)
+    lines += ["%s: %s" % pair for pair in headers]
+    if data.draw(st.booleans()):
+        lines.append("Content-Length: %d" % len(body))
+    sent = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
+    answer = _exchange(world, sent)
+    status = int(answer[9:12]) if answer.startswith(b"HTTP/1.") else 0
+    world.count(status)
+    assert OUTSIDE.encode() not in answer
+    assert PRIVATE.encode() not in answer
+    assert b"root:x:" not in answer
+    assert b"token_key" not in answer
+    if not target.startswith(world.page):
+        assert status < 500 or status in (501, 503, 505), (sent, answer)
+        # A byte order mark of the path: what is open, and nothing else.
+        path = target.partition("?")[0]
+        assert status not in (200, 201) or path in OPEN or "#" in path, (sent, answer)
+
+
+def _exchange(world, sent):
+    with socket.create_connection(world.address, timeout=30) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        try:
+            while len(received) < 4_000_000:
+                part = connection.recv(65536)
+                if not part:
+                    break
+                received += part
+        except ConnectionResetError:
+            pass
+    return received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+@given(data=st.data())
+@seed(SEED)
+@_settings(150)
+def test_a_signed_call_of_which_one_byte_is_another_is_refused(world, data):
+    found = world.found
+    host = urlsplit(world.url).netloc
+    path = "/v1/%s/visualization-jobs" % found["project_id"]
+    headers = {"host": host, "x-sdk-date": signer.sdk_date(time.time())}
+    given = signer.sign(
+        "GET", path, "per_page=5", headers, b"", found["access_key"], found["secret_key"]
+    )
+    lines = ["GET %s?per_page=5 HTTP/1.1" % path, "Host: " + host]
+    lines += ["X-Sdk-Date: " + headers["x-sdk-date"], "Authorization: " + given]
+    good = "\r\n".join(lines).encode() + b"\r\nConnection: close\r\n\r\n"
+    signed = len("\r\n".join(lines))
+    at = data.draw(st.integers(0, signed - 1))
+    byte = data.draw(st.integers(0x21, 0x7E))
+    bad = good[:at] + bytes([byte]) + good[at + 1 :]
+    answer = _exchange(world, bad)
+    status = int(answer[9:12]) if answer.startswith(b"HTTP/1.") else 0
+    world.count(status)
+    # The case of a header's name, and the version of HTTP, are no part of what is signed.
+    version = good.index(b"HTTP/") <= at < good.index(b"\r\n")
+    if (bad.lower() == good.lower() and bad[:4] == good[:4]) or version:
+        return
+    assert status in (0, 400, 401, 403, 404, 405, 414, 421, 431, 501, 505), (bad, answer)
+    assert PRIVATE.encode() not in answer
