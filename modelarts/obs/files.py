@@ -46,11 +46,16 @@ class Source:
         if now.size < self.size or (now.size == self.size and now.modified != self.modified):
             raise TransferError("%s changed while it was being sent; send it again" % self.path)
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Some bytes of it."""
-        with open(self.path, "rb") as file:
-            file.seek(offset)
-            return file.read(size)
+    def read(self) -> bytes:
+        """All of it."""
+        with open(self.path, "rb", buffering=0) as file:
+            content = file.read(self.size) or b""
+            while len(content) < self.size:
+                more = file.read(self.size - len(content))
+                if not more:
+                    raise self.shorter()
+                content += more
+        return content
 
     def md5(self, offset: int, size: int, going: Callable[[], object]) -> bytes:
         """The MD5 of some bytes of it; ``going`` may raise to stop that."""

@@ -132,9 +132,7 @@ class ObsStore(Store):
             return Upload(self._asking, source, bucket, key, progress).run(self._crew)
         content = None
         if source.size <= _SMALL:
-            content = source.read(0, source.size)
-            if len(content) < source.size:
-                raise source.shorter()
+            content = source.read()
             digest = md5()
             digest.update(content)
             checksum: bytes = digest.digest()

@@ -61,12 +61,12 @@ class Upload:
 
     def run(self, crew: Crew) -> None:
         """Send it. Afterwards the object is there whole, or as it was before."""
-        done = self._resume()
-        if done is None:
-            done = self._begin()
-        smallest = SMALLEST if self._is_obs() else SMALLEST_S3
-        plan = Layout(self._source.size, smallest, done)
         try:
+            done = self._resume()
+            if done is None:
+                done = self._begin()
+            smallest = SMALLEST if self._is_obs() else SMALLEST_S3
+            plan = Layout(self._source.size, smallest, done)
             self._moved(sum(part.size for part in done))
             crew.run(lambda: self._next(plan), lambda part, going: self._send(plan, part, going))
             self._source.check()

@@ -120,10 +120,13 @@ class Download:
             self._asking.ask(self._operation, send, again=again)
         except ApiError as error:
             if error.status_code == 412:
-                raise TransferError(
-                    "%s: the object was replaced by another one; fetch it again" % self._operation
-                ) from None
+                raise self._replaced() from None
             raise
+
+    def _replaced(self) -> TransferError:
+        return TransferError(
+            "%s: the object was replaced by another one; fetch it again" % self._operation
+        )
 
     def _get(self, offset: int, size: int) -> Any:
         from obs import GetObjectHeader
@@ -131,7 +134,8 @@ class Download:
         found = self._found
         headers = GetObjectHeader()
         if found.etag is not None:
-            headers.if_match = '"%s"' % found.etag
+            # The client would make %22 of quotes.
+            headers.if_match = found.etag
         if size != found.size:
             headers.range = "bytes=%d-%d" % (offset, offset + size - 1)
         answer = self._asking.client.getObject(found.bucket, found.key, headers=headers)
@@ -139,11 +143,10 @@ class Download:
             body = answer.body
             if body.sseKms is not None or body.sseC is not None:
                 self._encrypted = True
-            if body.contentLength is not None and body.contentLength != size:
+            other = found.etag is not None and (body.etag or "").strip('"') != found.etag
+            if other or body.contentLength not in (None, size):
                 body.response.close()
-                raise TransferError(
-                    "%s: the object has another size than it had; fetch it again" % self._operation
-                )
+                raise self._replaced()
         return answer
 
     def _write(
@@ -155,7 +158,7 @@ class Download:
             except OSError as error:
                 raise Own(error) from error
             with file:
-                _seek(file, offset + got[0])
+                file.seek(offset + got[0])
                 while True:
                     chunk = stream.read(_CHUNK)
                     if not chunk:
@@ -185,10 +188,6 @@ class Download:
         if self._progress is not None and count:
             with self._lock:
                 self._progress(count)
-
-
-def _seek(file: Any, offset: int) -> None:
-    file.seek(offset)
 
 
 def _remove(path: str) -> None:
