@@ -44,7 +44,12 @@ LAYERS = (
         "modelarts.obs.*",
     ),
     ("modelarts.session",),
-    ("modelarts.estimator",),
+    (
+        "modelarts.estimator",
+        "modelarts.jobs.documented",
+        "modelarts.jobs.known",
+        "modelarts.jobs.verbs",
+    ),
     (
         "modelarts.__main__",
         "modelarts.cli",

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Iterable, Sequence
 
 if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
+    from modelarts.jobs.known import KnownJob
 
 __all__ = ["table"]
 
 
-def table(jobs: Iterable["VisualizationJob"]) -> str:
+def table(jobs: Iterable["KnownJob"]) -> str:
     """Jobs as a table of text, a line each, statuses as words."""
     rows = [("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")]
     for job in jobs:
