@@ -1,6 +1,6 @@
 """The documented calls: they answer the documented dict or object."""
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
 
 from modelarts.errors import ApiError, InvalidArgument
 from modelarts.jobs import arguments
@@ -10,6 +10,8 @@ from modelarts.session import Session
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from modelarts.jobs.lists import JobList
 
 __all__ = ["DocumentedCalls"]
 
@@ -51,7 +53,7 @@ class DocumentedCalls(JobVerbs):
         *,
         sortBy: Optional[str] = None,
         workspace_id: Optional[str] = None,
-    ) -> "List[Self]":
+    ) -> "JobList[Self]":
         """One page of jobs as objects; printed as a table too unless ``is_show=False``.
 
         Args:
@@ -62,11 +64,13 @@ class DocumentedCalls(JobVerbs):
         The other arguments are those of :meth:`iter`, which reads all pages. Raises typed
         errors. Source: *SDK Reference*, "Querying the List of Visualization Job Objects".
         """
+        from modelarts.jobs.lists import JobList
+
         session = or_default(modelarts_session)
         query = _page_query(
             status, per_page, page, sort_by, sortBy, order, search_content, workspace_id
         )
-        jobs = [cls._of(session, raw) for raw in _page(session, query)["jobs"]]
+        jobs = JobList(cls._of(session, raw) for raw in _page(session, query)["jobs"])
         if is_show:
             from modelarts.jobs.display import table
 

@@ -10,6 +10,8 @@ from modelarts.session import Session
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from modelarts.jobs.lists import JobList
+
 __all__ = ["JobVerbs", "or_default"]
 
 _Dict = Dict[str, Any]
@@ -103,9 +105,14 @@ class JobVerbs(KnownJob):
         return cls._iterate(or_default(session), query, int(per_page))
 
     @classmethod
-    def list(cls, session: Optional[Session] = None, **filters: Any) -> "List[Self]":
-        """All jobs that match, as a list. Takes the arguments of :meth:`iter`."""
-        return [*cls.iter(session, **filters)]
+    def list(cls, session: Optional[Session] = None, **filters: Any) -> "JobList[Self]":
+        """All jobs that match, as a list that shows as a table.
+
+        Takes the arguments of :meth:`iter`; see :class:`~modelarts.jobs.lists.JobList`.
+        """
+        from modelarts.jobs.lists import JobList
+
+        return JobList(cls.iter(session, **filters))
 
     def update(self, job_desc: str) -> "Self":
         """Change the description, 0 to 256 characters."""
@@ -161,15 +168,16 @@ class JobVerbs(KnownJob):
         for raw in api.iterate(session.client, query, per_page):
             yield cls._of(session, raw)
 
-    def _create(
-        self,
+    @staticmethod
+    def _body(
         train_url: str,
         job_name: Optional[str],
         job_desc: Optional[str],
         job_type: str,
         auto_stop: Optional[int],
         flavor: Optional[str],
-    ) -> "Self":
+    ) -> _Dict:
+        """What is sent to create a job."""
         body: _Dict = {
             # Not from the random module: forked workers share its state, and two jobs of
             # one name could not be told apart.
@@ -186,6 +194,18 @@ class JobVerbs(KnownJob):
         specification = arguments.flavor(flavor)
         if specification is not None:
             body["flavor"] = specification
+        return body
+
+    def _create(
+        self,
+        train_url: str,
+        job_name: Optional[str],
+        job_desc: Optional[str],
+        job_type: str,
+        auto_stop: Optional[int],
+        flavor: Optional[str],
+    ) -> "Self":
+        body = self._body(train_url, job_name, job_desc, job_type, auto_stop, flavor)
         from modelarts.jobs import once
 
         answer = once.create(self._client(), body, unique=job_name is None)
