@@ -1,42 +1,81 @@
-"""How jobs look to a person."""
+"""How jobs look to a person, as text."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Iterable, Sequence
+from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence
+
+import attr
+
+from modelarts.errors import ModelArtsError
+from modelarts.jobs.models import JobInfo
 
 if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
+    from modelarts.jobs.known import KnownJob
 
-__all__ = ["table"]
+__all__ = ["clock_time", "last_known", "one_line", "span", "table", "title"]
 
 
-def table(jobs: Iterable["VisualizationJob"]) -> str:
-    """Jobs as a table of text, a line each, statuses as words."""
+def table(jobs: Iterable["KnownJob"]) -> str:
+    """Jobs as a table of text, a line each, statuses as words. Asks the service nothing."""
     rows = [("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")]
     for job in jobs:
-        info = job.info
+        info = last_known(job)
         rows.append(
             (
-                str(info.job_id),
-                info.job_name or "",
+                "" if info.job_id is None else str(info.job_id),
+                one_line(info.job_name or ""),
                 info.status.name if info.status is not None else "",
-                _when(info.created),
-                info.train_url or "",
-                _one_line(info.job_desc or ""),
+                clock_time(info.created),
+                one_line(info.train_url or "", 1024),
+                one_line(info.job_desc or ""),
             )
         )
     return _columns(rows)
+
+
+def last_known(job: "KnownJob") -> JobInfo:
+    """What is known of a job, as far as it can be read. Asks the service nothing."""
+    try:
+        number = job.visualization_id
+    except ModelArtsError:
+        number = None
+    try:
+        info = JobInfo.from_wire(job.raw)
+    except (ValueError, TypeError):
+        info = JobInfo()
+    return attr.evolve(info, job_id=None if number is None else int(number))
+
+
+def title(info: JobInfo) -> str:
+    """A job in a sentence: its number, and its name if that is known."""
+    name = " (%s)" % one_line(info.job_name) if info.job_name else ""
+    return "job %s%s" % (info.job_id, name)
+
+
+def span(seconds: float) -> str:
+    """A time span by its two largest units: ``1 h 58 min``."""
+    left = max(int(seconds), 0)
+    parts: List[str] = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (name == "s" and not parts):
+            parts.append("%d %s" % (count, name))
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
+def clock_time(moment: Optional[datetime]) -> str:
+    """A moment in the time zone of this machine; empty for None."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
+def one_line(text: str, most: int = 40) -> str:
+    """A text without line breaks and control characters, and not longer than that."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _when(created: "datetime | None") -> str:
-    return created.astimezone().strftime("%Y-%m-%d %H:%M") if created else ""
-
-
-def _one_line(text: str, most: int = 40) -> str:
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,9 +1,13 @@
 """Waits for a job's status: ends when it is there, when it cannot come, or when time is over."""
 
-from typing import TYPE_CHECKING, FrozenSet, Iterable, Union
+from math import ceil
+from types import TracebackType
+from typing import TYPE_CHECKING, FrozenSet, Iterable, Optional, Type, Union
 
 from modelarts.clock import Clock
 from modelarts.errors import InvalidArgument, JobFailed, WaitTimeout
+from modelarts.jobs.display import last_known, span, title
+from modelarts.jobs.screen import Line
 from modelarts.jobs.status import STOPPED, JobStatus
 
 if TYPE_CHECKING:
@@ -20,7 +24,12 @@ _SETTLING = 60.0
 
 
 def wait_for(
-    job: "VisualizationJob", until: Until, timeout: float, clock: Clock, restarted: bool
+    job: "VisualizationJob",
+    until: Until,
+    timeout: float,
+    clock: Clock,
+    restarted: bool,
+    line: Optional[Line] = None,
 ) -> None:
     """Refresh ``job`` until its status is (one of) ``until``.
 
@@ -28,6 +37,7 @@ def wait_for(
         timeout: seconds.
         restarted: whether a restart was just asked for, so that a stopped status is
             not yet the last word.
+        line: where to show how it goes.
 
     Raises:
         JobFailed: the job reached another status in which it will stay.
@@ -36,29 +46,83 @@ def wait_for(
     wanted = _wanted(until)
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
         raise InvalidArgument("timeout", timeout, "a number of seconds")
-    started = clock.monotonic()
-    pause = _FIRST_PAUSE
-    while True:
-        job.refresh()
-        status = job.status or JobStatus.UNKNOWN
-        waited = clock.monotonic() - started
-        if status in wanted:
+    news = _News(job, clock, line)
+    with news:
+        pause = _FIRST_PAUSE
+        while True:
+            job.refresh()
+            status = news.status = job.status or JobStatus.UNKNOWN
+            waited = news.waited()
+            if status in wanted:
+                return
+            settling = restarted and status.is_final and waited < _SETTLING
+            if status.is_final and not settling:
+                raise JobFailed(
+                    "job %s is %s (%d) and will not become %s%s"
+                    % (job.visualization_id, status.name, status, _names(wanted), _why(job)),
+                    job,
+                )
+            if waited >= timeout:
+                raise WaitTimeout(
+                    "job %s is still %s (%d) after %g seconds, not %s"
+                    % (job.visualization_id, status.name, status, timeout, _names(wanted)),
+                    job,
+                )
+            news.sleep(min(pause, max(timeout - waited, 0.0)))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class _News:
+    """Tells on one line how a wait goes; where nobody looks, it only sleeps."""
+
+    def __init__(self, job: "VisualizationJob", clock: Clock, line: Optional[Line]) -> None:
+        self.status: Optional[JobStatus] = None
+        self._job = job
+        self._clock = clock
+        self._line = line
+        self._began = clock.monotonic()
+        self._told = False
+
+    def __enter__(self) -> "_News":
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if self._line is not None and self._told:
+            interrupted = "; no longer waited for, it goes on" if _is_interrupt(error) else ""
+            self._line.end("%s after %s%s" % (self._now(), span(self.waited()), interrupted))
+
+    def waited(self) -> float:
+        """Since when, in seconds."""
+        return self._clock.monotonic() - self._began
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and count the seconds down where somebody looks."""
+        if self._line is None:
+            self._clock.sleep(seconds)
             return
-        settling = restarted and status.is_final and waited < _SETTLING
-        if status.is_final and not settling:
-            raise JobFailed(
-                "job %s is %s (%d) and will not become %s%s"
-                % (job.visualization_id, status.name, status, _names(wanted), _why(job)),
-                job,
+        self._told = True
+        end = self._clock.monotonic() + seconds
+        while True:
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                return
+            self._line.say(
+                "%s for %s, next look in %d s" % (self._now(), span(self.waited()), ceil(left))
             )
-        if waited >= timeout:
-            raise WaitTimeout(
-                "job %s is still %s (%d) after %g seconds, not %s"
-                % (job.visualization_id, status.name, status, timeout, _names(wanted)),
-                job,
-            )
-        clock.sleep(min(pause, max(timeout - waited, 0.0)))
-        pause = min(pause * 2, _LONGEST_PAUSE)
+            self._clock.sleep(min(1.0, left))
+
+    def _now(self) -> str:
+        name = self.status.name if self.status is not None else "not seen"
+        return "%s: %s" % (title(last_known(self._job)), name)
+
+
+def _is_interrupt(error: Optional[BaseException]) -> bool:
+    return error is not None and not isinstance(error, Exception)
 
 
 def _wanted(until: Until) -> FrozenSet[JobStatus]:
@@ -79,4 +143,4 @@ def _names(statuses: FrozenSet[JobStatus]) -> str:
 
 def _why(job: "VisualizationJob") -> str:
     reason = job.raw.get("reason")
-    return ": %s" % reason if reason else ""
+    return "%s; job.restart() runs it again" % (": %s" % reason if reason else "")

@@ -1,0 +1,103 @@
+"""What a person looks at: the output of a notebook's cell, a terminal, a browser."""
+
+import shutil
+import sys
+from html import escape
+from typing import Any, Optional, TextIO, Union
+
+__all__ = [
+    "Line",
+    "NotebookLine",
+    "TerminalLine",
+    "browse",
+    "in_notebook",
+    "live_line",
+    "publish",
+]
+
+#: None of these can show a board, and in a notebook nobody could end them.
+_TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m")
+
+
+def in_notebook() -> bool:
+    """Whether this runs in the kernel of a notebook."""
+    # Who has not imported it yet cannot run in it.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def publish(html: str, text: str) -> None:
+    """Show HTML below the cell; the text where only text can be shown."""
+    from IPython.display import display
+
+    display({"text/html": html, "text/plain": text}, raw=True)
+
+
+def browse(address: str) -> bool:
+    """Open an address in a browser of this machine; answers whether there is one."""
+    import webbrowser
+
+    if not address.startswith("http"):  # a path on a server that only its visitor can name
+        return False
+    try:
+        browser = webbrowser.get()
+        if getattr(browser, "name", "") in _TEXT_BROWSERS:
+            return False
+        return browser.open(address)
+    except (webbrowser.Error, OSError):
+        return False
+
+
+class NotebookLine:
+    """One output of a cell, which is changed."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def say(self, text: str) -> None:
+        """Show this text from now on."""
+        data = {"text/plain": text, "text/html": "<div>%s</div>" % escape(text)}
+        if self._handle is None:
+            from IPython.display import display
+
+            self._handle = display(data, raw=True, display_id=True)
+        else:
+            self._handle.update(data, raw=True)
+
+    def end(self, text: str) -> None:
+        """Show this text for good."""
+        self.say(text)
+
+
+class TerminalLine:
+    """One line of a terminal, which is written over."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._width = 0
+
+    def say(self, text: str) -> None:
+        """Show this text from now on."""
+        text = text[: shutil.get_terminal_size().columns - 1]
+        # Spaces over what was longer before: not every terminal can erase.
+        self._stream.write("\r" + text.ljust(self._width))
+        self._stream.flush()
+        self._width = len(text)
+
+    def end(self, text: str) -> None:
+        """Show this text for good."""
+        self.say(text)
+        self._stream.write("\n")
+        self._stream.flush()
+
+
+Line = Union[NotebookLine, TerminalLine]
+
+
+def live_line() -> Optional[Line]:
+    """A line that can be changed; None where nobody looks, as in a log."""
+    if in_notebook():
+        return NotebookLine()
+    stream = sys.stderr
+    return TerminalLine(stream) if stream is not None and stream.isatty() else None

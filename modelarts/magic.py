@@ -1,0 +1,43 @@
+"""``%load_ext modelarts``: the line magic ``%modelarts_board`` for notebooks."""
+
+import argparse
+import shlex
+from typing import Any, NoReturn
+
+from modelarts.estimator import VisualizationJob
+from modelarts.session import Session
+
+__all__ = ["board", "load_ipython_extension"]
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Give a notebook the magic."""
+    ipython.register_magic_function(board, magic_kind="line", magic_name="modelarts_board")
+
+
+def board(line: str) -> None:
+    """Show the board over a folder: of the job that runs, else of one restarted, else of a new one.
+
+    ``%modelarts_board /bucket/path/ [--local [ROOT]] [--height PIXELS] [--auto-stop HOURS]``
+    """
+    given = _parser().parse_args(shlex.split(line))
+    session = Session() if given.local is None else Session.local(given.local or None)
+    job = VisualizationJob.ensure(given.train_url, auto_stop=given.auto_stop, session=session)
+    job.show(height=given.height)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Wrong usage ends the cell, not the kernel."""
+        from IPython.core.error import UsageError
+
+        raise UsageError("%s\n%s" % (message, self.format_usage().strip()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="%modelarts_board", add_help=False)
+    parser.add_argument("train_url", help="the folder in OBS: /bucket/path/")
+    parser.add_argument("--local", nargs="?", const="", metavar="ROOT")
+    parser.add_argument("--height", type=int, default=800)
+    parser.add_argument("--auto-stop", type=int, metavar="HOURS")
+    return parser
