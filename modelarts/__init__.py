@@ -5,6 +5,7 @@
 ``modelarts.estimator``        ``VisualizationJob``: TensorBoard over training logs in OBS
 ``modelarts.errors``           every exception, in one tree
 ``modelarts.local``            the service on this machine (extra ``[local]``)
+``modelarts.testing``          testing code that uses this package (extra ``[testing]``)
 =============================  ==========================================================
 """
 

@@ -53,6 +53,7 @@ LAYERS = (
         "modelarts.config.auth",
         "modelarts.constant",
         "modelarts.testing",
+        "modelarts.testing.*",
     ),
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
@@ -60,13 +61,15 @@ LOCAL = ("modelarts.local", "modelarts.local.*")
 STARTERS = ("modelarts.session", "modelarts.cli.serve")
 #: What only some may import.
 RESERVED = {
-    "requests": ("modelarts.auth.*", "modelarts.http.*"),
+    "requests": ("modelarts.auth.*", "modelarts.http.*", "modelarts.testing.*"),
+    "responses": ("modelarts.testing.*",),
+    "pytest": ("modelarts.testing.plugin",),
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
     "IPython": ("modelarts.jobs.display",),
     "webbrowser": ("modelarts.jobs.display",),
     "multiprocessing": LOCAL,
     "subprocess": LOCAL,
-    "tensorboard": LOCAL,
+    "tensorboard": (*LOCAL, "modelarts.testing.local"),
     "waitress": LOCAL,
     "werkzeug": LOCAL,
 }
