@@ -17,6 +17,8 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.jobs.models import STOPPED
 from modelarts.session import Session
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/contract/"
 FOREIGN = "f" * 32
 

@@ -11,6 +11,8 @@ import pytest
 
 import modelarts
 
+pytestmark = pytest.mark.local
+
 ROOT = Path(modelarts.__file__).parent
 #: From the words up to the faces; a module imports from its own layer and from those before it.
 LAYERS = (

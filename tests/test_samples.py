@@ -13,6 +13,8 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.jobs.models import STOPPED
 from modelarts.testing import FakeModelArts, refused
 
+pytestmark = pytest.mark.local
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 URL = "/bucket/logs/"
 

@@ -16,6 +16,8 @@ from modelarts.session import Session
 from modelarts.testing import faults, service
 from modelarts.testing.fake import OPERATIONS
 
+pytestmark = pytest.mark.local
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 URL = "/bucket/logs/"
