@@ -56,6 +56,7 @@ def test_jobs_can_be_worked_with():
 def test_the_service_says_what_it_needs(program, tmp_path):
     code, printed = run(program % str(tmp_path))
     assert code == 1
-    assert printed.strip().endswith(
-        "the local service needs a POSIX system (Linux, macOS, or WSL on Windows)"
-    )
+    needs = ["a POSIX system (Linux, macOS, or WSL on Windows)", "Python 3.9 or newer"]
+    said = printed.strip().splitlines()[-1]
+    assert [need for need in needs if "the local service needs " + need in said]
+    assert "Traceback" not in printed or "ConfigurationError" in said
