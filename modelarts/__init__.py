@@ -6,6 +6,7 @@
 ``modelarts.errors``           every exception, in one tree
 ``modelarts.magic``            ``%load_ext modelarts`` for notebooks
 ``modelarts.local``            the service on this machine (extra ``[local]``)
+``modelarts.testing``          testing code that uses this package (extra ``[testing]``)
 =============================  ==========================================================
 """
 

@@ -5,6 +5,7 @@ import responses
 
 from modelarts.errors import ModelArtsError
 from modelarts.session import Session
+from tests.building import build
 from tests.clocks import FakeClock
 from tests.cloud import Cloud
 from tests.service import SECRETS, Service
@@ -79,3 +80,9 @@ def cloud():
         cloud = Cloud()
         cloud.install(mock)
         yield cloud
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The wheel and the source archive of this checkout."""
+    return build(tmp_path_factory.mktemp("built"))

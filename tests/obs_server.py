@@ -318,7 +318,9 @@ def _xml(name, inside):
 def obs_signature(call, secret):
     """*OBS API Reference*, "Authentication of Signature in a Header"."""
     own = sorted(
-        (name.lower(), value) for name, value in call.headers.items() if name.lower()[:6] == "x-obs-"
+        (name.lower(), value)
+        for name, value in call.headers.items()
+        if name.lower()[:6] == "x-obs-"
     )
     names = [name for name, _ in own]
     resource = "/%s/%s" % (call.bucket, call.raw_key)

@@ -10,6 +10,8 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 from otcextensions import sdk
 
+pytestmark = pytest.mark.local
+
 
 @pytest.fixture
 def modelarts(service):

@@ -17,15 +17,18 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.jobs.models import STOPPED
 from modelarts.session import Session
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/contract/"
 FOREIGN = "f" * 32
 
 
-@pytest.fixture(params=["wire", "local"])
+@pytest.fixture(params=["wire", "fake", "local"])
 def world(request):
     """How to connect, as keyword arguments of Session."""
-    if request.param == "wire":
-        cloud = request.getfixturevalue("cloud")
+    if request.param != "local":
+        name = {"wire": "cloud", "fake": "fake_modelarts"}[request.param]
+        cloud = request.getfixturevalue(name)
         clock = request.getfixturevalue("clock")
         return {
             name: getattr(cloud, name)

@@ -14,6 +14,8 @@ from modelarts.estimator import VisualizationJob
 from modelarts.http.messages import Request, Response
 from modelarts.session import Session
 
+pytestmark = pytest.mark.local
+
 SECRET = "wJalrXUtnFEMI-the-secret"
 TOKEN = "MIIEnQYJKo-the-token"
 KEYS = AccessKey("AK", SECRET, TOKEN)

@@ -7,6 +7,8 @@ import pytest
 
 from modelarts.estimator import JobStatus, VisualizationJob
 
+pytestmark = pytest.mark.local
+
 _SESSION = """
 from modelarts.session import Session
 from modelarts.estimator import VisualizationJob

@@ -18,6 +18,8 @@ from modelarts.session import Session
 from tests.cloud import Cloud
 from tests.faults import FaultProxy
 
+pytestmark = pytest.mark.local
+
 SEED = int(os.environ.get("MODELARTS_TEST_SEED") or random.SystemRandom().randrange(10**6))
 TIMEOUT = 0.25
 RETRIES = 3

@@ -27,6 +27,8 @@ from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.cloud import HOST, IAM, Cloud
 
+pytestmark = pytest.mark.local
+
 TOKENS = "https://%s/v3/auth/tokens" % IAM
 PROJECTS = "https://%s/v3/projects" % IAM
 JOBS = "https://%s/v1/%s/visualization-jobs" % (HOST, Cloud.project_id)

@@ -11,6 +11,8 @@ import pytest
 
 import modelarts
 
+pytestmark = pytest.mark.local
+
 ROOT = Path(modelarts.__file__).parent
 #: From the words up to the faces; a module imports from its own layer and from those before it.
 LAYERS = (
@@ -64,6 +66,7 @@ LAYERS = (
         "modelarts.constant",
         "modelarts.magic",
         "modelarts.testing",
+        "modelarts.testing.*",
     ),
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
@@ -71,7 +74,9 @@ LOCAL = ("modelarts.local", "modelarts.local.*")
 STARTERS = ("modelarts.session", "modelarts.cli.serve", "modelarts.cli.users")
 #: What only some may import.
 RESERVED = {
-    "requests": ("modelarts.auth.*", "modelarts.http.*"),
+    "requests": ("modelarts.auth.*", "modelarts.http.*", "modelarts.testing.*"),
+    "responses": ("modelarts.testing.*",),
+    "pytest": ("modelarts.testing.plugin",),
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
     "hypercorn": ("modelarts.local.tls",),
     "IPython": ("modelarts.jobs.screen", "modelarts.magic"),
@@ -79,7 +84,7 @@ RESERVED = {
     "webbrowser": ("modelarts.jobs.screen",),
     "multiprocessing": LOCAL,
     "subprocess": LOCAL,
-    "tensorboard": LOCAL,
+    "tensorboard": (*LOCAL, "modelarts.testing.local"),
     "waitress": LOCAL,
     "werkzeug": LOCAL,
 }

@@ -25,6 +25,8 @@ from modelarts.local.store import Store
 from modelarts.session import Session
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -34,7 +34,7 @@ NAMES = [
     "a//b///c",
     "./dot/../dots",
     "~tilde!'()*:@$,;",
-    "quote\"less<more>",
+    'quote"less<more>',
     "back\\slash",
     "/".join("d" for _ in range(500)) + "/end",
 ]
@@ -208,9 +208,7 @@ def test_what_is_appended_meanwhile_is_left_for_the_next_time(store, server, tmp
 
 @pytest.mark.parametrize("size", [1_500_000, 30_000_000])
 @pytest.mark.parametrize("change", ["truncated", "replaced"])
-def test_a_file_that_changes_is_an_error_and_leaves_nothing(
-    store, server, tmp_path, change, size
-):
+def test_a_file_that_changes_is_an_error_and_leaves_nothing(store, server, tmp_path, change, size):
     path = a_file(tmp_path, size)
     server.buckets["b"]["k"] = (b"before", '"x"')
 

@@ -16,6 +16,8 @@ from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 
 @pytest.fixture
 def secrets(service):

@@ -25,6 +25,10 @@ def local_service() -> Iterator[None]:
             raise ConfigurationError(
                 "the local service needs Python 3.9 or newer; this is %d.%d" % sys.version_info[:2]
             ) from None
+        if error.name == "fcntl":
+            raise ConfigurationError(
+                "the local service needs a POSIX system (Linux, macOS, or WSL on Windows)"
+            ) from None
         raise ConfigurationError(
             "the local service needs more packages (%s): pip install 'modelarts[local]'" % error
         ) from None

@@ -1,0 +1,154 @@
+"""Reads a request as the API documents it: which operation it is, and whether it is well formed."""
+
+import json
+import re
+from typing import Any, Mapping, Optional, Tuple
+from urllib.parse import parse_qsl, urlsplit
+
+import attr
+
+__all__ = ["Malformed", "Recorded", "read_call"]
+
+_JOBS = re.compile(
+    r"/v1/(?P<project_id>[^/]+)/visualization-jobs(?:/(?P<job_id>\d+)(?:/(?P<action>stop|restart))?)?\Z"
+)
+_OPERATIONS = {
+    ("POST", False, None): "create",
+    ("GET", False, None): "list",
+    ("GET", True, None): "show",
+    ("PUT", True, None): "update",
+    ("DELETE", True, None): "delete",
+    ("POST", True, "stop"): "stop",
+    ("POST", True, "restart"): "restart",
+}
+_IAM = {
+    ("POST", "/v3/auth/tokens"): "token",
+    ("POST", "/v3.0/OS-CREDENTIAL/securitytokens"): "keys",
+    ("GET", "/v3/projects"): "projects",
+}
+_FIELDS: Mapping[str, Mapping[str, Tuple[type, ...]]] = {
+    "create": {
+        "job_name": (str,),
+        "job_desc": (str,),
+        "train_url": (str,),
+        "job_type": (str,),
+        "schedule": (list,),
+        "flavor": (dict,),
+        "workspace_id": (str,),
+    },
+    "update": {"job_desc": (str,)},
+}
+_NEEDED = {"create": ("job_name", "train_url"), "update": ("job_desc",)}
+_SCHEDULE = {"type": "stop", "time_unit": "HOURS"}
+_QUERY = frozenset(
+    (
+        "status",
+        "per_page",
+        "page",
+        "sortBy",
+        "sort_by",
+        "order",
+        "search_content",
+        "workspace_id",
+    )
+)
+
+
+class Malformed(AssertionError):
+    """A request that no edition of the API describes: the test is wrong, or the code is."""
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Recorded:
+    """A request that came.
+
+    Attributes:
+        operation: ``"create"``, ``"list"``, ``"show"``, ``"update"``, ``"stop"``, ``"restart"``,
+            ``"delete"``; of IAM ``"token"``, ``"keys"``, ``"projects"``; else ``"other"``.
+        method: the HTTP method.
+        path: the path, without the query.
+        job_id: the job it is about; None where it is about none.
+        query: the query's parameters.
+        body: the body read as JSON; None without one, and for ``"token"``, which has a password.
+    """
+
+    operation: str
+    method: str
+    path: str
+    job_id: Optional[int]
+    query: Mapping[str, str]
+    body: Any
+
+
+def read_call(method: str, url: str, content: bytes, project_id: str) -> Recorded:
+    """What a request is.
+
+    Raises:
+        Malformed: it is one of the seven operations, and not as documented.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    operation, job_id = _operation(method, parts.path, project_id)
+    said = "%s %s" % (method, parts.path)
+    body = _json(said, operation, content)
+    if operation in _FIELDS:
+        _check_body(said, operation, body)
+    elif operation in ("list", "show", "stop", "restart", "delete") and body is not None:
+        raise Malformed("%s has a body, which %s does not take: %r" % (said, operation, body))
+    if operation == "list":
+        unknown = sorted(set(query) - _QUERY)
+        if unknown:
+            raise Malformed("%s has the unknown parameter %s" % (said, ", ".join(unknown)))
+    shown = None if operation == "token" else body  # it holds a password
+    return Recorded(operation, method, parts.path, job_id, query, shown)
+
+
+def _operation(method: str, path: str, project_id: str) -> Tuple[str, Optional[int]]:
+    match = _JOBS.match(path)
+    if match is None:
+        return _IAM.get((method, path), "other"), None
+    if match.group("project_id") != project_id:
+        return "other", None
+    number = match.group("job_id")
+    found = _OPERATIONS.get((method, number is not None, match.group("action")))
+    if found is None:
+        raise Malformed("%s %s: the API has no such call" % (method, path))
+    return found, None if number is None else int(number)
+
+
+def _json(said: str, operation: str, content: bytes) -> Any:
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except ValueError:
+        if operation == "other":
+            return content
+        raise Malformed("%s: the body is not JSON" % said) from None
+
+
+def _check_body(said: str, operation: str, body: Any) -> None:
+    fields = _FIELDS[operation]
+    if not isinstance(body, dict):
+        raise Malformed("%s: the body is %r, not a JSON object" % (said, body))
+    for name in _NEEDED[operation]:
+        if name not in body:
+            raise Malformed("%s: the body has no %s" % (said, name))
+    for name, value in body.items():
+        if name not in fields:
+            raise Malformed(
+                "%s: the body has the unknown field %s; known are %s"
+                % (said, name, ", ".join(fields))
+            )
+        if not isinstance(value, fields[name]):
+            raise Malformed("%s: %s is %r" % (said, name, value))
+    for schedule in body.get("schedule", ()):
+        _check_schedule(said, schedule)
+
+
+def _check_schedule(said: str, schedule: Any) -> None:
+    hours = schedule.get("duration") if isinstance(schedule, dict) else None
+    if type(hours) is not int or not 0 <= hours <= 24:
+        raise Malformed("%s: schedule is %r; its duration is 0 to 24" % (said, schedule))
+    if {**schedule, **_SCHEDULE} != schedule:
+        raise Malformed("%s: schedule is %r; it must have %r" % (said, schedule, _SCHEDULE))

@@ -1,0 +1,47 @@
+"""The environment in which ``Session()`` finds a service."""
+
+import os
+from contextlib import contextmanager
+from typing import Dict, Iterator, Mapping
+
+__all__ = ["environment", "variables"]
+
+
+def variables(
+    *,
+    access_key: str,
+    secret_key: str,
+    project_id: str,
+    region_name: str,
+    modelarts_endpoint: str,
+    iam_endpoint: str,
+    obs_endpoint: str = "",
+) -> Dict[str, str]:
+    """The variables that lead ``Session()`` there."""
+    said = {
+        "MODELARTS_ACCESS_KEY": access_key,
+        "MODELARTS_SECRET_KEY": secret_key,
+        "MODELARTS_PROJECT_ID": project_id,
+        "MODELARTS_REGION_NAME": region_name,
+        "MODELARTS_ENDPOINT": modelarts_endpoint,
+        "MODELARTS_IAM_ENDPOINT": iam_endpoint,
+        "MODELARTS_OBS_ENDPOINT": obs_endpoint,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+@contextmanager
+def environment(given: Mapping[str, str]) -> Iterator[None]:
+    """Meanwhile these are all the variables that are meant for this package."""
+    ours = [name for name in os.environ if name.startswith("MODELARTS_")]
+    before = {name: os.environ.get(name) for name in {*ours, *given}}
+    try:
+        for name in ours:
+            del os.environ[name]
+        os.environ.update(given)
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

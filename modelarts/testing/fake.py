@@ -1,0 +1,293 @@
+"""ModelArts and IAM in memory, at the edge of ``requests``."""
+
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from collections import defaultdict, deque
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+
+import requests
+import responses
+
+from modelarts.clock import stand_in
+from modelarts.errors import InvalidArgument
+from modelarts.jobs.models import JobStatus
+from modelarts.session import Session
+from modelarts.testing.calls import Malformed, Recorded, read_call
+from modelarts.testing.clocks import FakeClock
+from modelarts.testing.environment import environment, variables
+from modelarts.testing.faults import Fault
+from modelarts.testing.identity import FakeIdentity
+from modelarts.testing.jobs import FakeJobs, Refusal
+from modelarts.testing.payloads import (
+    gateway_failure_payload,
+    iam_failure_payload,
+)
+
+__all__ = ["OPERATIONS", "FakeModelArts"]
+
+#: What :meth:`FakeModelArts.fail` knows.
+OPERATIONS = (
+    "create",
+    "list",
+    "show",
+    "update",
+    "stop",
+    "restart",
+    "delete",
+    "token",
+    "keys",
+    "projects",
+    "other",
+)
+_Answer = Tuple[int, Mapping[str, str], Any]
+
+
+class FakeModelArts:
+    """A region with one user and one project, for tests that take milliseconds.
+
+    >>> from modelarts.estimator import VisualizationJob
+    >>> with FakeModelArts() as fake:
+    ...     job = VisualizationJob.create("/bucket/logs/", session=fake.session()).wait()
+    >>> job.status
+    <JobStatus.RUNNING: 8>
+    >>> fake.operations
+    ['create', 'show', 'show']
+
+    While it is entered ``Session()`` finds it in the environment, waits and retries take no time
+    (:func:`~modelarts.testing.no_sleep`), and no other address can be reached through
+    ``requests``. A request that the API does not know fails the test, even if the code under test
+    caught the error.
+
+    Args:
+        statuses: what a new job goes through. Each answer that shows the job is one step,
+            beginning with the answer to its create; a list is none. The last one stays.
+        stop_statuses: likewise after a stop.
+        restart_statuses: likewise after a restart.
+        most_active: how many jobs may be active at once; the next one exceeds the quota.
+        obs: a folder that stands for OBS; ``session.obs`` then works on it.
+        mock: a ``responses.RequestsMock`` of your own that is active already.
+
+    Attributes:
+        clock: tells the time; ``fake.clock.now += 3600`` lets an hour pass.
+        requests: every request that came, in order.
+        answers: bodies for other paths, as ``answers["GET", "/v1/…"] = {…}``.
+    """
+
+    region_name = "region-1"
+    project_id = "0123456789abcdef0123456789abcdef"
+    access_key, secret_key = "FAKEACCESSKEY", "fake-secret-key"
+    account, username, password = "fake-account", "fake-user", "fake-password"
+    modelarts_endpoint = "https://modelarts.region-1.example.com"
+    iam_endpoint = "https://iam.region-1.example.com"
+
+    def __init__(
+        self,
+        statuses: Sequence[int] = (JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING),
+        stop_statuses: Sequence[int] = (JobStatus.KILLING, JobStatus.KILLED),
+        restart_statuses: Sequence[int] = (JobStatus.WAITING, JobStatus.RUNNING),
+        most_active: int = 100,
+        obs: Union[None, str, "os.PathLike[str]"] = None,
+        mock: Optional[responses.RequestsMock] = None,
+    ) -> None:
+        self.statuses = statuses
+        self.stop_statuses = stop_statuses
+        self.restart_statuses = restart_statuses
+        self.obs = None if obs is None else Path(obs)
+        self.clock = FakeClock(time.time())
+        self.requests: List[Recorded] = []
+        self.answers: Dict[Tuple[str, str], Any] = {}
+        self._mock = mock
+        self._faults: Dict[str, Deque[Union[Fault, Exception]]] = defaultdict(deque)
+        self._identity = FakeIdentity(
+            self.clock,
+            (self.account, self.username, self.password),
+            (self.access_key, self.secret_key),
+            {"id": self.project_id, "name": self.region_name},
+        )
+        self._malformed: List[Malformed] = []
+        self._lock = threading.Lock()
+        self._entered = ExitStack()
+        board = "%s/modelarts/tensorboard/%s/%%d/" % (
+            self.modelarts_endpoint,
+            secrets.token_hex(16),
+        )
+        self._jobs = FakeJobs(self.clock, board, most_active)
+
+    # What a test says ----------------------------------------------------------------------
+
+    def session(self, **changes: Any) -> Session:
+        """A session with AK/SK; ``changes`` are arguments of ``Session``."""
+        return Session(
+            **{
+                "access_key": self.access_key,
+                "secret_key": self.secret_key,
+                "project_id": self.project_id,
+                **self._place(),
+                **changes,
+            }
+        )
+
+    def password_session(self, **changes: Any) -> Session:
+        """A session with a user's name and password, which asks for a token."""
+        names = ("account", "username", "password")
+        return Session(**{**{n: getattr(self, n) for n in names}, **self._place(), **changes})
+
+    def add_job(self, statuses: Sequence[int] = (JobStatus.RUNNING,), **fields: Any) -> str:
+        """A job that is there already; answers its id.
+
+        Args:
+            statuses: what it goes through, a step each time that it is looked at.
+            fields: those of :func:`~modelarts.testing.job_payload`.
+        """
+        with self._lock:
+            return str(self._jobs.add(statuses, **fields))
+
+    def fail(self, operation: str, fault: Union[Fault, Exception], times: int = 1) -> None:
+        """Have the next requests of an operation meet a fault.
+
+        >>> from modelarts.testing import rate_limited
+        >>> with FakeModelArts() as fake:
+        ...     fake.fail("list", rate_limited(retry_after=7))
+        ...     jobs = VisualizationJob.list(fake.session())
+        >>> fake.clock.sleeps
+        [7.0]
+
+        Args:
+            operation: as in :class:`~modelarts.testing.Recorded`.
+            fault: one of :mod:`modelarts.testing.faults`, or what ``requests`` is to raise.
+            times: how many requests meet it; faults of one operation come in turn.
+        """
+        if operation not in OPERATIONS:
+            raise InvalidArgument("operation", operation, "one of " + ", ".join(OPERATIONS))
+        with self._lock:
+            self._faults[operation].extend([fault] * times)
+
+    def expire_credentials(self) -> None:
+        """Have all tokens and temporary keys that were given out be refused from now on."""
+        with self._lock:
+            self._identity.forget()
+
+    @property
+    def operations(self) -> List[str]:
+        """The operations of all requests that came, in order."""
+        return [request.operation for request in self.requests]
+
+    @property
+    def environ(self) -> Dict[str, str]:
+        """The variables by which ``Session()`` finds it."""
+        place = {"access_key": self.access_key, "secret_key": self.secret_key, **self._place()}
+        return variables(project_id=self.project_id, **place)
+
+    def __enter__(self) -> "FakeModelArts":
+        with ExitStack() as stack:
+            mock = self._mock
+            if mock is None:
+                mock = responses.RequestsMock(assert_all_requests_are_fired=False)
+                stack.enter_context(mock)
+            self.install(mock)
+            stack.enter_context(environment(self.environ))
+            stack.enter_context(stand_in(self.clock))
+            self._entered = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self._entered.close()
+        if self._malformed and error is None:
+            raise self._malformed[0]
+
+    def install(self, mock: responses.RequestsMock) -> None:
+        """Answer for both addresses, without the rest of what entering it does."""
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            for endpoint in (self.modelarts_endpoint, self.iam_endpoint):
+                mock.add_callback(method, re.compile(re.escape(endpoint) + "/"), self._callback)
+
+    # What it answers -----------------------------------------------------------------------
+
+    def _callback(self, request: requests.PreparedRequest) -> Tuple[int, Mapping[str, str], str]:
+        with self._lock:
+            status, headers, body = self._answer(request)
+        return status, {"Content-Type": "application/json", **headers}, json.dumps(body)
+
+    def _answer(self, request: requests.PreparedRequest) -> _Answer:
+        content = request.body
+        data = content.encode() if isinstance(content, str) else content or b""
+        try:
+            call = read_call(str(request.method), str(request.url), data, self.project_id)
+        except Malformed as error:
+            self._malformed.append(error)
+            raise
+        self.requests.append(call)
+        waiting = self._faults[call.operation]
+        fault = waiting.popleft() if waiting else None
+        if isinstance(fault, Exception):
+            raise fault
+        if fault is None or fault.arrives:
+            answer = self._perform(call, request, data)
+            if fault is None:
+                return answer
+        if fault.error is not None:
+            raise fault.error
+        return fault.status, fault.headers, fault.body
+
+    def _perform(self, call: Recorded, request: requests.PreparedRequest, data: bytes) -> _Answer:
+        identity = self._identity
+        if call.operation == "token":
+            given = identity.token(json.loads(data))
+            if given is None:
+                return 401, {}, iam_failure_payload()
+            return 201, {"X-Subject-Token": given[0]}, given[1]
+        by_token = "X-Auth-Token" in request.headers
+        if not identity.knows(str(request.method), str(request.url), request.headers, data):
+            return 401, {}, gateway_failure_payload()
+        if call.operation == "keys":
+            return 201, {}, identity.temporary_keys()
+        if call.operation == "projects":
+            return 200, {}, identity.projects(call.query.get("name"))
+        try:
+            return 200, {}, self._operate(call, by_token)
+        except Refusal as refusal:
+            return refusal.fault.status, {}, refusal.fault.body
+
+    def _operate(self, call: Recorded, by_token: bool) -> Any:
+        jobs, number = self._jobs, call.job_id or 0
+        if call.operation == "create":
+            return jobs.create(call.body, self.statuses)
+        if call.operation == "list":
+            name = "sort_by" if by_token else "sortBy"
+            return jobs.page(call.query, call.query.get(name, "job_id"))
+        if call.operation == "update":
+            return jobs.update(number, call.body)
+        if call.operation == "stop":
+            return jobs.stop(number, self.stop_statuses)
+        if call.operation == "restart":
+            return jobs.restart(number, self.restart_statuses)
+        if call.operation in ("show", "delete"):
+            return getattr(jobs, call.operation)(number)
+        if (call.method, call.path) in self.answers:
+            return self.answers[call.method, call.path]
+        if "/visualization-jobs" in call.path:
+            body = gateway_failure_payload("ModelArts.0210", "The project id is not the token's.")
+            raise Refusal(Fault(status=403, body=body))
+        raise Refusal(Fault(status=404, body=gateway_failure_payload("APIG.0101", "No such API")))
+
+    def _place(self) -> Dict[str, str]:
+        place = {
+            "region_name": self.region_name,
+            "modelarts_endpoint": self.modelarts_endpoint,
+            "iam_endpoint": self.iam_endpoint,
+        }
+        if self.obs is not None:
+            place["obs_endpoint"] = self.obs.resolve().as_uri()
+        return place

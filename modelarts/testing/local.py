@@ -1,0 +1,168 @@
+"""The real local service for tests: in a folder of its own, gone afterwards."""
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Dict, Iterator, List, Sequence, Union
+
+from modelarts.errors import InvalidArgument
+from modelarts.estimator import VisualizationJob
+from modelarts.jobs import arguments
+from modelarts.jobs.status import STOPPED, JobStatus
+from modelarts.session import Session
+from modelarts.testing.environment import environment, variables
+
+__all__ = ["LocalService", "service", "started"]
+
+_END_SECONDS = 60.0
+
+
+class LocalService:
+    """A local service that runs. Made by :func:`service` and ``modelarts_service``.
+
+    Attributes:
+        root: its folder.
+        session: a session with it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.session = Session.local(root)
+
+    @property
+    def obs(self) -> Path:
+        """The folder that holds the buckets: ``/bucket/logs/`` is ``obs / "bucket/logs"``."""
+        return self.root / "obs"
+
+    @property
+    def environ(self) -> Dict[str, str]:
+        """The variables by which ``Session()`` finds it."""
+        session = self.session
+        keys = session.keys()
+        found = variables(
+            access_key=keys.access_key,
+            secret_key=keys.secret_key,
+            project_id=session.project_id,
+            region_name=session.region_name or "",
+            modelarts_endpoint=session.modelarts_endpoint,
+            iam_endpoint=session.iam_endpoint,
+            obs_endpoint=session.obs_endpoint,
+        )
+        # A proxy of the environment has no part in this.
+        direct = [one for one in (os.environ.get("NO_PROXY"), "127.0.0.1") if one]
+        return {**found, "NO_PROXY": ",".join(direct)}
+
+    def write_scalars(self, train_url: str, **curves: Sequence[float]) -> Path:
+        """Write a real event file to a folder; answers the folder.
+
+        >>> service.write_scalars("/bucket/logs/", loss=[0.7, 0.5, 0.4])      # doctest: +SKIP
+        PosixPath('…/obs/bucket/logs')
+
+        Args:
+            train_url: the folder in OBS, as for a job.
+            curves: the values of a tag, for the steps 0, 1, 2, …
+        """
+        from tensorboard.summary import Writer
+
+        folder = self.obs / arguments.train_url(train_url).strip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = Writer(str(folder))
+        try:
+            for tag, values in curves.items():
+                for step, value in enumerate(values):
+                    writer.add_scalar(tag, value, step)
+        finally:
+            writer.close()
+        return folder
+
+    def clear(self) -> None:
+        """Delete all jobs and all that is in its buckets."""
+        for job in VisualizationJob.list(self.session):
+            if job.status == JobStatus.KILLING:
+                job.wait(until=list(STOPPED))
+            job.delete()
+        for found in self.obs.iterdir():
+            if found.is_dir() and not found.is_symlink():
+                shutil.rmtree(str(found))
+            else:
+                found.unlink()
+
+    def end(self) -> None:
+        """End the service; its folder stays."""
+        self.session.close()
+        try:
+            found = json.loads((self.root / "service.json").read_text())
+        except FileNotFoundError:  # it has ended by itself
+            return
+        _end(int(found["pid"]))
+
+    def come_back(self) -> None:
+        """Start it again if a test has ended it."""
+        self.session.close()
+        self.session = Session.local(self.root)
+
+
+@contextmanager
+def service(root: Union[None, str, "os.PathLike[str]"] = None) -> Iterator[LocalService]:
+    """The real local service, with real TensorBoard, for as long as the block lasts.
+
+    >>> with service() as running:                                            # doctest: +SKIP
+    ...     running.write_scalars("/bucket/logs/", loss=[0.7, 0.5, 0.4])
+    ...     job = VisualizationJob.create("/bucket/logs/", session=running.session).wait()
+
+    Meanwhile ``Session()`` finds it in the environment. It takes the time that TensorBoard takes,
+    less than a second a job on most machines. Needs Python 3.9 or newer on Linux or macOS.
+
+    Args:
+        root: a new or an empty folder, which is kept; by default a temporary one.
+
+    Raises:
+        InvalidArgument: there is something in the folder already.
+        ConfigurationError: the service cannot be started; the message says why.
+    """
+    if root is not None:
+        with started(Path(root)) as running, environment(running.environ):
+            yield running
+        return
+    temporary = tempfile.mkdtemp(prefix="modelarts-")
+    try:
+        with service(temporary) as running:
+            yield running
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def started(root: Path) -> Iterator[LocalService]:
+    """The same, but the environment stays as it is."""
+    if root.is_dir() and os.listdir(str(root)):
+        raise InvalidArgument("root", str(root), "a new or an empty folder")
+    running = LocalService(root.resolve())
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+def _end(pid: int) -> None:
+    """End a child, by force if it does not end soon. Real time, whatever sessions go by."""
+    deadline = time.monotonic() + _END_SECONDS
+    asked: List[int] = []
+    while not _has_ended(pid):
+        due = [signal.SIGTERM] if time.monotonic() < deadline else [signal.SIGTERM, signal.SIGKILL]
+        if len(asked) < len(due):
+            asked.append(due[-1])
+            os.kill(pid, due[-1])
+        time.sleep(0.01)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # it was waited for; the number may be somebody else's by now
+        return True

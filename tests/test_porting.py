@@ -1,0 +1,159 @@
+"""Every name that the original SDK documents, or that scripts use, is on the porting page and
+in the package, with these arguments."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from modelarts import constant
+from modelarts.config.auth import auth_by_apig
+from modelarts.estimator import JOB_STATE, VisualizationJob
+from modelarts.session import Session
+
+PAGE = (Path(__file__).parent.parent / "docs" / "porting.md").read_text(encoding="utf-8")
+
+#: The documented surface: what must be there whatever the page says.
+DOCUMENTED = """
+Session()
+Session(access_key=, secret_key=, project_id=, region_name=)
+Session(access_key=, secret_key=, security_token=, project_id=, region_name=)
+Session(username=, password=, region_name=)
+Session(username=, password=, region_name=, account=, project_id=)
+Session(config_file=)
+Session(project_id=, region_name=)
+Session(region=)
+Session.set_endpoint(iam_endpoint=, obs_endpoint=, modelarts_endpoint=, region_name=)
+session.access_key
+session.secret_key
+session.security_token
+session.project_id
+session.region_name
+session.user_id
+session.obs
+session.get_obs_client()
+session.obs.upload_file(src_local_file=, dst_obs_dir=)
+session.obs.upload_dir(src_local_dir=, dst_obs_dir=)
+session.obs.download_file(src_obs_file=, dst_local_dir=)
+session.obs.download_dir(src_obs_dir=, dst_local_dir=)
+session.obs.is_obs_path_exists(url)
+session.upload_data(bucket_path=, path=)
+session.download_data(bucket_path=, path=)
+VisualizationJob(modelarts_session=)
+VisualizationJob(modelarts_session=, visualization_id=)
+job.create_visualization_job(train_url=, job_name=, job_desc=)
+VisualizationJob.get_visualization_job_object_list(modelarts_session=, status=, per_page=, \
+page=, sort_by=, order=, search_content=, is_show=)
+VisualizationJob.get_visualization_job_object_list(modelarts_session=, sortBy=)
+VisualizationJob.get_visualization_job_list(modelarts_session=, status=, per_page=, page=, \
+sort_by=, order=, search_content=)
+VisualizationJob.get_visualization_job_list(modelarts_session=, sortBy=)
+job.get_visualization_job_info()
+job.update_visualization_job(job_desc=)
+job.stop_visualization_job()
+job.restart_visualization_job()
+job.delete_visualization_job()
+job.visualization_id
+job.job_id
+job.job_name
+job.create_time
+job.status
+job.is_success
+JOB_STATE
+auth_by_apig(session, method, path)
+auth_by_apig(session, method, path, query=, body=, headers=)
+constant.HTTPS_GET
+constant.HTTPS_POST
+constant.HTTPS_PUT
+constant.HTTPS_DELETE
+""".strip().split("\n")
+ENVIRONMENT = """
+PROJECT_ID
+REGION_NAME
+INSTANCE_ID
+MA_APIGW_ENDPOINT
+S3_ENDPOINT
+S3_ACCESS_KEY_ID
+S3_SECRET_ACCESS_KEY
+~/.modelarts/config.json
+HUAWEICLOUD_SDK_AK
+~/.huaweicloud/credentials
+OS_USERNAME
+""".strip().split("\n")
+
+ROWS = re.findall(r"^\| `([^`]+)` \| (\w+) \|", PAGE, re.M)
+NAMES = [name for name, _ in ROWS]
+VARIABLES = [*ENVIRONMENT, "MODELARTS_ACCESS_KEY"]
+
+
+@pytest.mark.parametrize("name", DOCUMENTED + ENVIRONMENT)
+def test_a_documented_name_is_on_the_page(name):
+    assert name in NAMES
+
+
+def test_no_name_is_there_twice_and_each_says_how_it_is():
+    assert len(set(NAMES)) == len(NAMES)
+    assert {word for _, word in ROWS} == {"same", "changed", "new"}
+
+
+def test_what_is_not_documented_is_marked_as_new():
+    new = {name for name, word in ROWS if word == "new"}
+    assert not new & set(DOCUMENTED)
+    assert set(NAMES) - set(DOCUMENTED) - set(ENVIRONMENT) <= new
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in VARIABLES])
+def test_a_name_of_the_page_is_there_and_takes_these_arguments(name, fake_modelarts):
+    names = {
+        "Session": Session,
+        "VisualizationJob": VisualizationJob,
+        "JOB_STATE": JOB_STATE,
+        "auth_by_apig": auth_by_apig,
+        "constant": constant,
+        "session": fake_modelarts.session(),
+        "job": VisualizationJob(fake_modelarts.session(), fake_modelarts.add_job()),
+    }
+    path, call, arguments = re.match(r"([\w.]+)(\(?)(.*?)\)?\Z", name).groups()
+    first, *rest = path.split(".")
+    found = names[first]
+    for attribute in rest:
+        found = getattr(found, attribute)
+    if call:
+        given = [argument.strip() for argument in arguments.split(",") if argument]
+        positional = [argument for argument in given if not argument.endswith("=")]
+        named = [argument[:-1] for argument in given if argument.endswith("=")]
+        inspect.signature(found).bind_partial(*positional, **dict.fromkeys(named))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "attribute"),
+    [
+        ("PROJECT_ID", "p", "project_id"),
+        ("REGION_NAME", "eu-de", "region_name"),
+        ("MA_APIGW_ENDPOINT", "https://modelarts.example.com", "modelarts_endpoint"),
+        ("S3_ENDPOINT", "https://obs.example.com", "obs_endpoint"),
+    ],
+)
+def test_a_variable_of_modelarts_is_read(monkeypatch, variable, value, attribute):
+    monkeypatch.setenv(variable, value)
+    session = Session(access_key="AK", secret_key="SK")
+    assert getattr(session, attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("access", "secret"),
+    [
+        ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"),
+        ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"),
+        ("MODELARTS_ACCESS_KEY", "MODELARTS_SECRET_KEY"),
+    ],
+)
+def test_keys_are_read_from_the_variables_of_the_page(monkeypatch, access, secret):
+    monkeypatch.setenv(access, "AK")
+    monkeypatch.setenv(secret, "SK")
+    assert (Session().access_key, Session().secret_key) == ("AK", "SK")
+
+
+def test_the_statuses_are_those_of_the_original():
+    assert JOB_STATE[8] == "JOBSTAT_RUNNING"
