@@ -91,6 +91,7 @@ def test_names_of_this_machine_and_those_that_were_allowed_are_answered(page, ho
         "/v3\\healthz",
         "/v3%00",
         "/a%0ab",
+        "/#/v3",
     ],
 )
 def test_a_target_that_is_no_plain_path_is_refused(page, target):
@@ -215,7 +216,7 @@ def test_with_a_certificate_the_network_has_tls_and_this_machine_both(tmp_path, 
         with requests.Session() as plain:
             plain.trust_env = False
             answer = plain.get(job.service_url, verify=cert, timeout=30)
-            assert (answer.status_code, "tensorboard" in answer.text) == (200, True)
+            assert (answer.status_code, "tb-webapp" in answer.text) == (200, True)
             assert plain.head(job.service_url, verify=cert, timeout=30).status_code == 200
             foreign = plain.get(address + "/v3", headers={"Host": "evil.example"}, verify=cert)
             assert foreign.status_code == 421
