@@ -160,6 +160,8 @@ def test_behind_a_proxy_boards_have_its_address_and_local_programs_keep_theirs(t
             assert said + "/v3/" in _ask(local, target="/v3", host=host)[2].decode()
         path = urlsplit(job.service_url).path
         assert _ask(local, target=path, host="boards.example.com")[0] == 200
+        status, said, _ = _ask(local, target=path[:-1] + "?a=b", host="boards.example.com")
+        assert (status, said["Location"]) == (308, path + "?a=b")
     finally:
         service.end()
 
