@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import uuid
-from typing import TYPE_CHECKING, Any, Callable, Iterable, cast
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+from urllib.parse import urlsplit
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, RequestRedirect, Rule
@@ -105,7 +106,10 @@ class App:
         except Failure as failure:
             return failure.response(request_id)
         except RequestRedirect as redirect:
-            return cast("WSGIApplication", redirect.get_response(request.environ))
+            # Without scheme and host, which a proxy may have changed.
+            parts = urlsplit(redirect.new_url)
+            query = f"?{parts.query}" if parts.query else ""
+            return Response(status=308, headers={"Location": parts.path + query})
         except MethodNotAllowed as error:
             refusal = GatewayFailure(405, "APIG.0101", "The API has no such method.")
             response = refusal.response(request_id)

@@ -39,7 +39,8 @@ def _check_target(request: Request) -> None:
     # As it came, where the server passes that on: this is no proxy, and paths are plain.
     target = str(request.environ.get("REQUEST_URI", "/"))
     path, _, _ = target.partition("?")
-    if not path.startswith("/") or _ENCODED.search(path) or _ODD.search(request.path):
+    plain = path.startswith("/") and "#" not in target
+    if not plain or _ENCODED.search(path) or _ODD.search(request.path):
         raise GatewayFailure(400, "APIG.0101", "The request target is not a plain path.")
 
 

@@ -170,7 +170,7 @@ def _serve_tls(app: App, listening: socket.socket, network: Network) -> TlsServe
     assert network.certificate is not None
     server = TlsServer(app, listening, network.certificate, _THREADS, _MOST_BODY)
     server.start()
-    _LOG.info("serving with TLS at %s", url_of(listening, "https", network.host))
+    _LOG.info("TLS is spoken at %s", url_of(listening, "https", network.host))
     return server
 
 

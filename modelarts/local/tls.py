@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["TlsServer"]
-
-_QUIET = logging.CRITICAL
 
 
 class TlsServer:
@@ -46,7 +45,8 @@ class TlsServer:
         self._app = app
         self._threads = threads
         self._config = Config()
-        self._config.bind = [f"fd://{listening.fileno()}"]
+        # It closes what it is given.
+        self._config.bind = [f"fd://{os.dup(listening.fileno())}"]
         self._config.certfile, self._config.keyfile = certificate
         self._config.alpn_protocols = ["http/1.1"]
         self._config.wsgi_max_body_size = most_body
@@ -65,7 +65,7 @@ class TlsServer:
     def start(self) -> None:
         """Begin to serve."""
         # Of each client that breaks off, asyncio would say so.
-        logging.getLogger("asyncio").setLevel(_QUIET)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         self._thread.start()
 
     def close(self) -> None:

@@ -1,0 +1,204 @@
+"""How a service is started, looked at and ended, and what it writes about itself."""
+
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from modelarts.cli import main
+from modelarts.errors import ConfigurationError
+from modelarts.estimator import VisualizationJob
+from modelarts.local import control, log
+from modelarts.session import Session
+from tests.clocks import FakeClock
+
+URL = "/bucket/logs/"
+
+
+def _serve(capsys, root, *arguments):
+    code = main(["serve", "--root", str(root), *arguments])
+    return code, capsys.readouterr().out
+
+
+# --status and --stop ------------------------------------------------------------------------
+
+
+def test_a_status_tells_the_process_the_address_and_the_jobs(own_service, capsys):
+    with own_service.session() as session:
+        VisualizationJob.create(URL, session=session).wait()
+        VisualizationJob.create(URL, session=session).wait().stop().wait(until=12)
+    found = own_service.connection
+    code, said = _serve(capsys, own_service.root, "--status")
+    assert code == 0
+    assert said.splitlines() == [
+        "running: process %d at %s" % (found["pid"], found["modelarts_endpoint"]),
+        "root: %s" % own_service.root,
+        "jobs: 1 RUNNING, 1 KILLED",
+        "boards: 1",
+    ]
+    own_service.end()
+    code, said = _serve(capsys, own_service.root, "--status")
+    assert (code, said.splitlines()[0]) == (3, "not running")
+
+
+def test_where_nothing_ever_ran_nothing_is_made(tmp_path, capsys):
+    for option, code in (("--status", 3), ("--stop", 0)):
+        assert _serve(capsys, tmp_path / "root", option)[0] == code
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_service_that_does_not_answer_is_told_from_one_that_is_not_there(own_service, capsys):
+    os.kill(own_service.process.pid, signal.SIGSTOP)
+    try:
+        code, said = _serve(capsys, own_service.root, "--status")
+        assert code == 1
+        assert "process %d has the folder, and does not" % own_service.process.pid in said
+        with pytest.raises(ConfigurationError, match="has not ended within 60 seconds"):
+            control.stop(own_service.root, FakeClock())
+    finally:
+        os.kill(own_service.process.pid, signal.SIGCONT)
+
+
+def test_stop_returns_when_the_service_has_ended(own_service, capsys):
+    code, said = _serve(capsys, own_service.root, "--stop")
+    assert (code, "ended process %d" % own_service.process.pid in said) == (0, True)
+    assert not (own_service.root / "service.json").exists()
+    with open(own_service.root / "service.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert own_service.end() == 0
+
+
+def test_stop_ends_a_service_in_the_background_too_and_no_zombie_is_left(tmp_path, capsys):
+    with Session.local(tmp_path, stay=True) as session:
+        assert VisualizationJob.list(session) == []
+    pid = int((tmp_path / "service.lock").read_text())
+    (reaper,) = [one for one in threading.enumerate() if one.name == "local service"]
+    assert "ended process %d" % pid in _serve(capsys, tmp_path, "--stop")[1]
+    reaper.join(timeout=60)
+    assert not os.path.exists("/proc/%d" % pid)
+    assert _serve(capsys, tmp_path, "--stop")[1] == "no service of %s is running\n" % tmp_path
+
+
+# In the background --------------------------------------------------------------------------
+
+_PROGRAM = """
+import sys
+sys.path.pop(0)
+from modelarts.session import Session
+session = Session.local(sys.argv[1])
+print(session.request("GET", "/healthz")["status"])
+"""
+
+
+def test_files_beside_the_program_are_no_modules_of_the_service(tmp_path):
+    """A ``secrets.py`` of the user's is not the standard library's."""
+    for name in ("secrets.py", "socket.py", "random.py", "attr.py", "tensorboard.py"):
+        (tmp_path / name).write_text("raise SystemExit('the wrong module')")
+    said = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(tmp_path / "root")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (said.returncode, said.stdout) == (0, "ok\n"), said.stderr
+
+
+def test_a_package_that_only_the_program_can_find_is_found_by_the_service(tmp_path):
+    """As in a checkout that is not installed: by a relative PYTHONPATH, or none at all."""
+    import modelarts
+
+    checkout = os.path.dirname(os.path.dirname(modelarts.__file__))
+    program = "import sys; sys.path.insert(0, %r)\n%s" % (checkout, _PROGRAM)
+    said = subprocess.run(
+        [sys.executable, "-c", program, "root"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.path.relpath(checkout, tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (said.returncode, said.stdout) == (0, "ok\n"), said.stderr
+
+
+# The log ------------------------------------------------------------------------------------
+
+
+def test_the_log_tells_failed_requests_and_no_secret(own_service):
+    with own_service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        key = job.service_url.split("/")[-3]
+        with pytest.raises(Exception, match="404"):
+            session.request("GET", "/v1/%s/visualization-jobs/999" % session.project_id)
+        with pytest.raises(Exception, match="40"):
+            session.request("GET", "/modelarts/tensorboard/%s/1/no-such" % key)
+        secret_key = session.secret_key
+    assert own_service.end() == 0
+    path = own_service.root / "service.log"
+    text = path.read_text()
+    assert "visualization-jobs/999 from 127.0.0.1: HTTP 404" in text
+    assert "/modelarts/tensorboard/.../1/no-such from 127.0.0.1: HTTP 4" in text
+    assert not [one for one in (key, secret_key) if one in text]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_line_of_the_log_is_one_line_whatever_is_asked_for(service):
+    import socket
+    from urllib.parse import urlsplit
+
+    address = urlsplit(service.connection["modelarts_endpoint"])
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(b"GET /a%0aserving%20%ff%1b[2J HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 4")
+    service.said(r"GET /a\\nserving \\ufffd\\x1b\[2J from")
+
+
+def test_a_log_that_grows_is_turned_over_and_the_oldest_part_goes(tmp_path):
+    program = (
+        "import logging, pathlib, sys; from modelarts.local import log\n"
+        "log.open_log(pathlib.Path(sys.argv[1]), most=2000)\n"
+        "for number in range(500): logging.getLogger('modelarts.local').info('line %d', number)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "service.log")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sorted(os.listdir(tmp_path)) == [
+        "service.log",
+        "service.log.1",
+        "service.log.2",
+        "service.log.3",
+        "service.log.4",
+    ]
+    assert all(path.stat().st_size <= 2000 for path in tmp_path.iterdir())
+    assert (tmp_path / "service.log").read_text().endswith("line 499\n")
+    assert said.stderr.count("\n") == 500  # a terminal sees all of it
+
+
+def test_what_goes_to_the_log_by_itself_is_not_written_there_twice(tmp_path):
+    with Session.local(tmp_path) as session:
+        VisualizationJob.create(URL, session=session).wait().delete()
+    text = (tmp_path / "service.log").read_text()
+    assert text.count("job 1: running") == 1
+
+
+def test_what_a_board_writes_is_kept_short(tmp_path):
+    path = tmp_path / "job-1.log"
+    with open(path, "ab", buffering=0) as board:
+        for number in range(1000):
+            board.write(b"line %d\n" % number)
+        log._shorten(path, 4000)
+        assert path.stat().st_size <= 1010
+        board.write(b"and on\n")
+    lines = path.read_text().splitlines()
+    assert (lines[0], lines[-2:]) == ("[...]", ["line 999", "and on"])
+    size = path.stat().st_size
+    log._shorten(path, 4000)
+    assert path.stat().st_size == size
