@@ -57,7 +57,7 @@ LAYERS = (
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
-STARTERS = ("modelarts.session", "modelarts.cli.serve")
+STARTERS = ("modelarts.session", "modelarts.cli.obs_source", "modelarts.cli.serve")
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*"),
@@ -65,6 +65,7 @@ RESERVED = {
     "IPython": ("modelarts.jobs.display",),
     "webbrowser": ("modelarts.jobs.display",),
     "multiprocessing": LOCAL,
+    "obs": (*LOCAL, "modelarts.obs.*"),
     "subprocess": LOCAL,
     "tensorboard": LOCAL,
     "waitress": LOCAL,

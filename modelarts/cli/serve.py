@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 
+from modelarts.cli.obs_source import obs_source
 from modelarts.cli.values import Commands, port, positive
 from modelarts.errors import ConfigurationError
 
@@ -42,6 +43,19 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
+    parser.add_argument(
+        "--obs-endpoint",
+        metavar="URL",
+        help="read the jobs' files from OBS at this address, with the keys that a Session() made "
+        "here would have",
+    )
+    parser.add_argument(
+        "--obs-cache",
+        type=positive,
+        default=10,
+        metavar="GIB",
+        help="how much of it may be kept under ROOT/cache, in GiB (%(default)s)",
+    )
     parser.set_defaults(run=_serve)
 
 
@@ -61,7 +75,16 @@ def _serve(given: argparse.Namespace) -> None:
             "the local service needs more packages (%s): pip install 'modelarts[local]'" % error
         ) from None
     root = root_folder(given.root or DEFAULT_ROOT)
-    serve(root, given.host, given.port, given.while_used, given.max_running)
+    source = None if given.obs_endpoint is None else obs_source(given.obs_endpoint)
+    serve(
+        root,
+        given.host,
+        given.port,
+        given.while_used,
+        given.max_running,
+        source,
+        given.obs_cache * 1024**3,
+    )
 
 
 def _host(text: str) -> str:

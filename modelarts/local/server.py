@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from waitress.server import create_server
 
@@ -22,12 +22,16 @@ from modelarts.local.api import Api
 from modelarts.local.app import App
 from modelarts.local.authentication import Authentication
 from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
+from modelarts.local.folders import Folders
 from modelarts.local.iam import Iam
 from modelarts.local.identity import Identity
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
 from modelarts.local.store import Store
 from modelarts.local.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from modelarts.local.remote import Source
 
 __all__ = ["MOST_RUNNING", "serve"]
 
@@ -44,12 +48,16 @@ def serve(
     port: int = 0,
     while_used: bool = False,
     most_running: int = MOST_RUNNING,
+    source: Source | None = None,
+    most_cached: int | None = None,
 ) -> None:
     """Serve ``root`` until SIGTERM or SIGINT.
 
     Args:
         port: 0 for the one of last time, or any that is free.
         while_used: end with the last program that uses the service through ``Session.local()``.
+        source: the OBS that jobs read; by default, ``obs`` in ``root`` stands for it.
+        most_cached: how many bytes of it are kept on this machine at most.
 
     Raises:
         ConfigurationError: it cannot be served; the message says why.
@@ -78,15 +86,18 @@ def serve(
                 port = listening.getsockname()[1]
                 store.keep_setting("port", str(port))
                 base_url = f"http://{host if ':' not in host else f'[{host}]'}:{port}"
-                supervisor = Supervisor(store, root / "obs", root / "logs", clock)
+                folders = _folders(root, source, most_cached, clock)
+                obs_endpoint = source.endpoint if source else (root / "obs").resolve().as_uri()
+                supervisor = Supervisor(store, folders, root / "logs", clock)
                 authentication = Authentication(identity, clock)
-                operations = Operations(store, supervisor, root / "obs", base_url, most_running)
+                operations = Operations(store, supervisor, folders, base_url, most_running)
                 app = App(
                     Api(operations, authentication),
                     Iam(identity, authentication, base_url, clock),
                     Pages(operations, supervisor),
                 )
-                _run(app, supervisor, listening, file, identity, base_url, root, while_used)
+                connection = {**_connection(identity, base_url), "obs_endpoint": obs_endpoint}
+                _run(app, supervisor, listening, file, connection, root, while_used)
         finally:
             store.close()
     finally:
@@ -98,8 +109,7 @@ def _run(
     supervisor: Supervisor,
     listening: socket.socket,
     file: ServiceFile,
-    identity: Identity,
-    base_url: str,
+    connection: dict[str, Any],
     root: Path,
     while_used: bool,
 ) -> None:
@@ -119,10 +129,11 @@ def _run(
     signal.signal(signal.SIGTERM, leave)
     try:
         supervisor.open()
-        file.write(_connection(identity, base_url, root))
+        file.write(connection)
         if while_used:
             Thread(target=_end_when_unused, args=(root,), daemon=True).start()
-        _LOG.info("serving %s at %s (process %d)", root, base_url, os.getpid())
+        address = connection["modelarts_endpoint"]
+        _LOG.info("serving %s at %s (process %d)", root, address, os.getpid())
         server.run()  # ends by SystemExit or KeyboardInterrupt, which it takes as its end
     except (SystemExit, KeyboardInterrupt):
         pass  # asked to end while it began
@@ -136,7 +147,15 @@ def _run(
         _LOG.info("ended; %s keeps its jobs", root)
 
 
-def _connection(identity: Identity, base_url: str, root: Path) -> dict[str, Any]:
+def _folders(root: Path, source: Source | None, most: int | None, clock: Clock) -> Folders:
+    if source is None:
+        return Folders(root / "obs")
+    from modelarts.local.mirrors import MOST_BYTES, Mirrors
+
+    return Mirrors(source, root / "cache", clock, most or MOST_BYTES)
+
+
+def _connection(identity: Identity, base_url: str) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "region_name": identity.region_name,
@@ -148,7 +167,6 @@ def _connection(identity: Identity, base_url: str, root: Path) -> dict[str, Any]
         "password": identity.password,
         "iam_endpoint": base_url,
         "modelarts_endpoint": base_url,
-        "obs_endpoint": (root / "obs").resolve().as_uri(),
     }
 
 

@@ -26,7 +26,7 @@ from werkzeug.middleware.http_proxy import ProxyMiddleware
 from modelarts.clock import Clock
 from modelarts.jobs.models import JobStatus
 from modelarts.local import board
-from modelarts.local.folders import folder_of
+from modelarts.local.folders import Folders
 from modelarts.local.store import ACTIVE, Job, Store
 
 __all__ = ["Supervisor"]
@@ -54,13 +54,13 @@ class Supervisor:
     """The boards of one service.
 
     Args:
-        obs: the folder that stands for OBS.
+        folders: answers which folder a job's board reads.
         logs: where each board's output goes.
     """
 
-    def __init__(self, store: Store, obs: Path, logs: Path, clock: Clock) -> None:
+    def __init__(self, store: Store, folders: Folders, logs: Path, clock: Clock) -> None:
         self._store = store
-        self._obs = obs
+        self._folders = folders
         self._logs = logs
         self._clock = clock
         self._context = multiprocessing.get_context("forkserver")
@@ -84,6 +84,7 @@ class Supervisor:
         self._watcher.start()
         for job in self._store.with_status([JobStatus.KILLING]):
             self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
+        self._folders.keep(self._store.with_status(ACTIVE))
         for job in self._store.with_status(ACTIVE):
             self._store.move(job.job_id, ACTIVE, JobStatus.WAITING)
             self.start(job)
@@ -96,6 +97,7 @@ class Supervisor:
         """End all boards. Their jobs stay as they are and run again with the next service."""
         with self._lock:
             self._closed = True
+            self._folders.shut()
             boards, self._boards = dict(self._boards), {}
             starting = list(self._starting.values())
         os.write(self._wake, b".")
@@ -126,10 +128,12 @@ class Supervisor:
             self._finish(process)
         if one is not None:
             self._kill(one)
+        self._folders.close(job_id)
         (self._logs / f"job-{job_id}.log").unlink(missing_ok=True)
 
     def page(self, job: Job) -> ProxyMiddleware | None:
         """What serves a running job's page; None if it has no board."""
+        self._folders.visited(job.job_id)
         one = self._boards.get(job.job_id)
         return one.page if one is not None else None
 
@@ -149,6 +153,16 @@ class Supervisor:
         if stopping is not None:
             self.end(stopping)
         return stopping
+
+    def give_up(self, job: Job, reason: str) -> None:
+        """Fail a job whose files cannot be read, and end its board."""
+        self._fail(job, reason)
+        with self._lock:
+            one = self._boards.get(job.job_id)
+            if one is None or one.run != job.run:
+                return
+            del self._boards[job.job_id]
+        self._kill(one)
 
     def _halted(self, job: Job) -> dict[str, Any]:
         return {"ran_ms": job.duration(self.now()), "running_since": None, "stop_at": None}
@@ -213,7 +227,7 @@ class Supervisor:
         )
 
     def _launch(self, job: Job) -> _Board:
-        folder = folder_of(self._obs, job.train_url)
+        folder = self._folders.open(job, self.give_up)
         key = secrets.token_hex(16)
         ours, theirs = self._context.Pipe()
         log = self._logs / f"job-{job.job_id}.log"
@@ -255,6 +269,7 @@ class Supervisor:
             self._finish(starting)
         if one is not None and one.run == job.run:
             self._kill(one)
+        self._folders.close(job.job_id, job.run)
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
 
@@ -271,6 +286,7 @@ class Supervisor:
             process.join()
 
     def _fail(self, job: Job, reason: str) -> None:
+        self._folders.close(job.job_id, job.run)
         failed = self._store.move(
             job.job_id, ACTIVE, JobStatus.FAILED, job.run, reason=reason, **self._halted(job)
         )
