@@ -25,7 +25,7 @@ class Buckets:
     and the code of a refusal, or None.
     """
 
-    secret_key = "the secret key of the buckets"
+    secret_key = "the-secret-key-of-the-buckets"
     access_key = "BUCKETSACCESSKEY"
 
     def __init__(self):
@@ -40,7 +40,9 @@ class Buckets:
         )
         self.port = self._server.server_port
         self.endpoint = "http://127.0.0.1:%d" % self.port
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
         self._thread.start()
 
     def stop(self):

@@ -56,6 +56,12 @@ def add_to(commands: Commands) -> None:
         metavar="GIB",
         help="how much of it may be kept under ROOT/cache, in GiB (%(default)s)",
     )
+    parser.add_argument(
+        "--mindinsight",
+        metavar="COMMAND",
+        help="the path of the command mindinsight, where it is installed for another Python "
+        "(default: that of this Python, or the one on PATH)",
+    )
     parser.set_defaults(run=_serve)
 
 
@@ -84,6 +90,7 @@ def _serve(given: argparse.Namespace) -> None:
         given.max_running,
         source,
         given.obs_cache * 1024**3,
+        given.mindinsight,
     )
 
 

@@ -13,6 +13,7 @@ from modelarts.jobs import arguments
 from modelarts.jobs.models import FAILED, STOPPED, JobStatus, Schedule
 from modelarts.local.failures import Failure
 from modelarts.local.folders import Folders
+from modelarts.local.mindinsight import MindInsight
 from modelarts.local.store import ACTIVE, Job, Store
 from modelarts.local.supervisor import Supervisor
 
@@ -34,12 +35,14 @@ class Operations:
         store: Store,
         supervisor: Supervisor,
         folders: Folders,
+        mindinsight: MindInsight,
         base_url: str,
         most_running: int,
     ) -> None:
         self._store = store
         self._supervisor = supervisor
         self._folders = folders
+        self._mindinsight = mindinsight
         self._base_url = base_url
         self._most_running = most_running
 
@@ -48,11 +51,11 @@ class Operations:
         columns = _create_columns(body)
         try:
             self._folders.check(columns["train_url"])
+            if columns["job_type"] == "mindinsight":
+                self._mindinsight.check()
         except ValueError as error:
             raise _illegal(str(error)) from None
         workspace_id = _workspace(body.get("workspace_id", _WORKSPACE))
-        if columns["job_type"] != "tensorboard":
-            raise _illegal("This service runs no MindInsight; job_type can be tensorboard")
         job = self._store.add(
             self._most_running,
             project_id=project_id,

@@ -22,7 +22,6 @@ __all__ = ["Bucket", "Found", "Keys", "Passing", "Refused", "Source", "Unreadabl
 #: For one answer to begin, or to go on. A round that failed is repeated anyway.
 _SECONDS = 20
 _CHUNK = 256 * 1024
-_PER_PAGE = 1000
 
 
 class Keys(Protocol):
@@ -81,8 +80,9 @@ class Unreadable(Exception):
 class Bucket:
     """One bucket. Connections are kept; one thread at a time."""
 
-    def __init__(self, source: Source, name: str) -> None:
+    def __init__(self, source: Source, name: str, per_page: int = 1000) -> None:
         self.name = name
+        self._per_page = per_page
         self._source = source
         parts = urlsplit(source.endpoint)
         host = parts.hostname or ""
@@ -121,7 +121,7 @@ class Bucket:
                     self.name,
                     prefix=prefix,
                     marker=marker,
-                    max_keys=most or _PER_PAGE,
+                    max_keys=most or self._per_page,
                     # Keys may hold what XML cannot.
                     encoding_type="url",
                 )

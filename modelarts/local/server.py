@@ -25,6 +25,7 @@ from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, Service
 from modelarts.local.folders import Folders
 from modelarts.local.iam import Iam
 from modelarts.local.identity import Identity
+from modelarts.local.mindinsight import MindInsight
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
 from modelarts.local.store import Store
@@ -50,6 +51,7 @@ def serve(
     most_running: int = MOST_RUNNING,
     source: Source | None = None,
     most_cached: int | None = None,
+    mindinsight: str | None = None,
 ) -> None:
     """Serve ``root`` until SIGTERM or SIGINT.
 
@@ -58,6 +60,7 @@ def serve(
         while_used: end with the last program that uses the service through ``Session.local()``.
         source: the OBS that jobs read; by default, ``obs`` in ``root`` stands for it.
         most_cached: how many bytes of it are kept on this machine at most.
+        mindinsight: the path of MindInsight's command; by default it is looked for.
 
     Raises:
         ConfigurationError: it cannot be served; the message says why.
@@ -88,9 +91,10 @@ def serve(
                 base_url = f"http://{host if ':' not in host else f'[{host}]'}:{port}"
                 folders = _folders(root, source, most_cached, clock)
                 obs_endpoint = source.endpoint if source else (root / "obs").resolve().as_uri()
-                supervisor = Supervisor(store, folders, root / "logs", clock)
+                other = MindInsight(mindinsight, root / "mindinsight")
+                supervisor = Supervisor(store, folders, root / "logs", clock, other)
                 authentication = Authentication(identity, clock)
-                operations = Operations(store, supervisor, folders, base_url, most_running)
+                operations = Operations(store, supervisor, folders, other, base_url, most_running)
                 app = App(
                     Api(operations, authentication),
                     Iam(identity, authentication, base_url, clock),

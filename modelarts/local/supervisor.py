@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Event, RLock, Thread
-from typing import Any, cast
+from typing import Any, Callable, cast
 
 import attr
 from werkzeug.exceptions import NotFound
@@ -27,6 +27,7 @@ from modelarts.clock import Clock
 from modelarts.jobs.models import JobStatus
 from modelarts.local import board
 from modelarts.local.folders import Folders
+from modelarts.local.mindinsight import MindInsight
 from modelarts.local.store import ACTIVE, Job, Store
 
 __all__ = ["Supervisor"]
@@ -58,9 +59,12 @@ class Supervisor:
         logs: where each board's output goes.
     """
 
-    def __init__(self, store: Store, folders: Folders, logs: Path, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, folders: Folders, logs: Path, clock: Clock, mindinsight: MindInsight
+    ) -> None:
         self._store = store
         self._folders = folders
+        self._mindinsight = mindinsight
         self._logs = logs
         self._clock = clock
         self._context = multiprocessing.get_context("forkserver")
@@ -80,6 +84,7 @@ class Supervisor:
 
     def open(self) -> None:
         """Warm the parent of the boards, and start those that ran when the service ended."""
+        self._mindinsight.prepare()
         forkserver.ensure_running()
         self._watcher.start()
         for job in self._store.with_status([JobStatus.KILLING]):
@@ -186,7 +191,7 @@ class Supervisor:
             self._run(job, self._launch(job))
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
-                self._fail(job, f"TensorBoard did not start: {error}")
+                self._fail(job, f"{_board_of(job)} did not start: {error}")
         finally:
             with self._lock:
                 self._starting.pop((job.job_id, job.run), None)
@@ -232,7 +237,7 @@ class Supervisor:
         ours, theirs = self._context.Pipe()
         log = self._logs / f"job-{job.job_id}.log"
         process = self._context.Process(
-            target=board.serve, args=(theirs, str(folder), key, str(log)), daemon=True
+            target=self._serving(job), args=(theirs, str(folder), key, str(log)), daemon=True
         )
         with self._lock:
             if not self._is_wanted(job):
@@ -258,6 +263,9 @@ class Supervisor:
             self._kill(one)
             raise RuntimeError(what)
         return one
+
+    def _serving(self, job: Job) -> Callable[..., None]:
+        return self._mindinsight.target() if job.job_type == "mindinsight" else board.serve
 
     def _end(self, job: Job) -> None:
         with self._lock:
@@ -332,4 +340,10 @@ class Supervisor:
         job = self._store.get(job_id)
         if job is not None:
             how = f"was killed by signal {-code}" if code and code < 0 else f"ended with {code}"
-            self._fail(job, f"TensorBoard's process {one.process.pid} {how}; see job-{job_id}.log")
+            self._fail(
+                job, f"{_board_of(job)}'s process {one.process.pid} {how}; see job-{job_id}.log"
+            )
+
+
+def _board_of(job: Job) -> str:
+    return "MindInsight" if job.job_type == "mindinsight" else "TensorBoard"
