@@ -1,39 +1,52 @@
 """Runs a command that does not outlive who started it, however that ends.
 
-Started as ``python -I guardian.py COMMAND…`` in a session of its own, with a pipe as its standard
-input that nobody else holds. When the pipe is closed, or the command ends, it kills its process
-group: the command, all that the command started, and itself.
+Started as ``python -I guardian.py FOLDER COMMAND…`` with a pipe as its standard input that nobody
+else holds. It says the process group of the command on its standard output. When the pipe is
+closed, or the command ends, it kills that group and removes the folder.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 
-__all__ = ["main"]
+__all__ = ["end", "main"]
 
 
 def main() -> None:
     """Run the command and wait for either end."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # From the beginning: who started this may be gone before the command runs.
-    threading.Thread(target=_end_with_the_pipe, daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Not SIG_IGN, which the command would inherit.
+        signal.signal(number, lambda *_: None)
+    _, folder, *command = sys.argv
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+    )
     try:
-        subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_default_signals).wait()
-    finally:
-        os.killpg(0, signal.SIGKILL)
+        print(process.pid, flush=True)
+    except OSError:
+        pass  # who started this is gone already
+    threading.Thread(target=_end_with_the_pipe, args=(process.pid, folder), daemon=True).start()
+    process.wait()
+    end(process.pid, folder)
 
 
-def _default_signals() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def end(group: int, folder: str) -> None:
+    """Kill a process group and remove its folder."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _end_with_the_pipe() -> None:
+def _end_with_the_pipe(group: int, folder: str) -> None:
     while os.read(0, 1024):
         pass
-    os.killpg(0, signal.SIGKILL)
+    end(group, folder)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,9 @@ def serve(
     workspace = tempfile.mkdtemp(prefix="board-", dir=workspaces)
     os.chdir(workspace)
     process = _spawn(python, workspace, folder, log)
-    Thread(target=_end_with, args=(connection, process, workspace), daemon=True).start()
+    assert process.stdout is not None  # it is a pipe
+    group = int(process.stdout.readline() or 0)
+    Thread(target=_end_with, args=(connection, group, workspace), daemon=True).start()
     try:
         _wait_for_answer(process)
         server = make_server("127.0.0.1", 0, _guarded(key), threaded=True, request_handler=_Quiet)
@@ -140,14 +142,14 @@ def serve(
         Thread(target=server.serve_forever, daemon=True).start()
         connection.send(("ready", server.server_port))
         process.wait()
-    _end(process, workspace, 1)
+    _end(group, workspace, 1)
 
 
 def _spawn(python: str, workspace: str, folder: str, log: str) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     settings = {"WORKSPACE": workspace, "SUMMARY_BASE_DIR": folder}
     command = [
-        *(sys.executable, "-I", guardian.__file__),
+        *(sys.executable, "-I", guardian.__file__, workspace),
         *(python, "-m", "gunicorn", "--bind", f"unix:{_SOCKET}"),
         *("--config", "python:mindinsight.backend.config.gunicorn_conf"),
         "mindinsight.backend.application:APP",
@@ -156,7 +158,7 @@ def _spawn(python: str, workspace: str, folder: str, log: str) -> subprocess.Pop
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=output,
+            stdout=subprocess.PIPE,
             stderr=output,
             cwd=workspace,
             env={
@@ -168,20 +170,18 @@ def _spawn(python: str, workspace: str, folder: str, log: str) -> subprocess.Pop
         )
 
 
-def _end_with(connection: Connection, process: subprocess.Popen[bytes], workspace: str) -> None:
+def _end_with(connection: Connection, group: int, workspace: str) -> None:
     try:
         connection.recv()
     except (EOFError, OSError):
         pass
-    _end(process, workspace, 0)
+    _end(group, workspace, 0)
 
 
-def _end(process: subprocess.Popen[bytes], workspace: str, code: int) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)  # it leads its group, also when it is gone itself
-    except ProcessLookupError:
-        pass
-    shutil.rmtree(workspace, ignore_errors=True)
+def _end(group: int, workspace: str, code: int) -> None:
+    # The guardian does so too; it may have been killed.
+    if group:
+        guardian.end(group, workspace)
     os._exit(code)
 
 
