@@ -71,7 +71,12 @@ LAYERS = (
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
-STARTERS = ("modelarts.session", "modelarts.cli.serve", "modelarts.cli.users")
+STARTERS = (
+    "modelarts.session",
+    "modelarts.cli.obs_source",
+    "modelarts.cli.serve",
+    "modelarts.cli.users",
+)
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*", "modelarts.testing.*"),
@@ -83,6 +88,7 @@ RESERVED = {
     "pandas": ("modelarts.jobs.lists",),
     "webbrowser": ("modelarts.jobs.screen",),
     "multiprocessing": LOCAL,
+    "obs": (*LOCAL, "modelarts.obs.*"),
     "subprocess": LOCAL,
     "tensorboard": (*LOCAL, "modelarts.testing.local"),
     "waitress": LOCAL,

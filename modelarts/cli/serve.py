@@ -6,6 +6,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Optional, Tuple
 
+from modelarts.cli.obs_source import obs_source
 from modelarts.cli.output import show
 from modelarts.cli.values import Commands, local_service, port, positive, text
 
@@ -82,6 +83,25 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
+    parser.add_argument(
+        "--obs-endpoint",
+        metavar="URL",
+        help="read the jobs' files from OBS at this address, with the keys that a Session() made "
+        "here would have",
+    )
+    parser.add_argument(
+        "--obs-cache",
+        type=positive,
+        default=10,
+        metavar="GIB",
+        help="how much of it may be kept under ROOT/cache, in GiB (%(default)s)",
+    )
+    parser.add_argument(
+        "--mindinsight",
+        metavar="COMMAND",
+        help="the path of the command mindinsight, where it is installed for another Python "
+        "(default: that of this Python, or the one on PATH)",
+    )
     parser.set_defaults(run=_serve, refuse=parser.error)
 
 
@@ -138,17 +158,24 @@ def _serve(given: argparse.Namespace) -> int:
             return 0
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         from modelarts.local.server import serve
+        from modelarts.local.settings import Settings
 
+        mib, gib = 1024**2, 1024**3
         serve(
             root,
-            _network(given),
-            given.while_used,
-            given.max_running,
-            None if given.users is None else root_folder(given.users),
-            given.rate,
-            board_memory=given.board_memory * 1024 * 1024,
-            sleep_after=given.sleep_after * 60,
-            test_clock=given.test_clock,
+            Settings(
+                network=_network(given),
+                while_used=given.while_used,
+                most_running=given.max_running,
+                users=None if given.users is None else root_folder(given.users),
+                rate=given.rate,
+                board_memory=given.board_memory * mib,
+                sleep_after=given.sleep_after * 60,
+                test_clock=given.test_clock,
+                source=None if given.obs_endpoint is None else obs_source(given.obs_endpoint),
+                most_cached=given.obs_cache * gib,
+                mindinsight=given.mindinsight,
+            ),
         )
     return 0
 

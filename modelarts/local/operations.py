@@ -12,7 +12,8 @@ from modelarts.errors import InvalidArgument
 from modelarts.jobs import arguments
 from modelarts.jobs.models import FAILED, STOPPED, JobStatus, Schedule
 from modelarts.local.failures import Failure
-from modelarts.local.folders import folder_of
+from modelarts.local.folders import Folders
+from modelarts.local.mindinsight import MindInsight
 from modelarts.local.store import ACTIVE, Job, Store
 from modelarts.local.supervisor import Supervisor
 
@@ -30,12 +31,19 @@ class Operations:
     """
 
     def __init__(
-        self, store: Store, supervisor: Supervisor, obs: Any, base_url: str, most_running: int
+        self,
+        store: Store,
+        supervisor: Supervisor,
+        folders: Folders,
+        mindinsight: MindInsight,
+        base_url: str,
+        most_running: int,
     ) -> None:
         self._store = store
         self._supervisor = supervisor
         self._timeline = supervisor.timeline
-        self._obs = obs
+        self._folders = folders
+        self._mindinsight = mindinsight
         self._base_url = base_url
         self._most_running = most_running
 
@@ -43,12 +51,12 @@ class Operations:
         """``POST /visualization-jobs``."""
         columns = _create_columns(body)
         try:
-            folder_of(self._obs, columns["train_url"])
+            self._folders.check(columns["train_url"])
+            if columns["job_type"] == "mindinsight":
+                self._mindinsight.check()
         except ValueError as error:
             raise _illegal(str(error)) from None
         workspace_id = _workspace(body.get("workspace_id", _WORKSPACE))
-        if columns["job_type"] != "tensorboard":
-            raise _illegal("This service runs no MindInsight; job_type can be tensorboard")
         job = self._store.add(
             self._most_running,
             project_id=project_id,
@@ -194,8 +202,9 @@ class Operations:
             "train_url": job.train_url,
             "resource_id": job.resource_id,
         }
-        if job.status in FAILED:
-            fields["reason"] = job.reason
+        reason = job.reason if job.status in FAILED else self._folders.remark(job.job_id)
+        if reason is not None:
+            fields["reason"] = reason
         return fields
 
 

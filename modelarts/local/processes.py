@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import RLock
+from typing import Callable
 
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.http_proxy import ProxyMiddleware
@@ -17,7 +18,7 @@ from werkzeug.middleware.http_proxy import ProxyMiddleware
 from modelarts.local import board
 from modelarts.local.store import Job
 
-__all__ = ["BoardProcess", "Processes"]
+__all__ = ["BoardProcess", "Processes", "board_of"]
 
 #: TensorBoard is slow on a machine that swaps; past this a start has failed.
 _START_SECONDS = 120
@@ -100,9 +101,9 @@ class BoardProcess:
             pass
         self._connection.close()
         if why is not None:
-            return f"TensorBoard failed: {why}; see {self._log.name}"
+            return f"{board_of(self.job)} failed: {why}; see {self._log.name}"
         how = f"was killed by signal {-code}" if code and code < 0 else f"ended with {code}"
-        return f"TensorBoard's process {self.pid} {how}; see {self._log.name}"
+        return f"{board_of(self.job)}'s process {self.pid} {how}; see {self._log.name}"
 
     def kill(self) -> None:
         """End it. A board keeps nothing that could be lost."""
@@ -135,13 +136,17 @@ class Processes:
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
         forkserver.ensure_running()
 
-    def start(self, job: Job, folder: Path) -> BoardProcess:
-        """Start the board of a job over a folder; it does not answer yet."""
+    def start(self, job: Job, folder: Path, serve: Callable[..., None]) -> BoardProcess:
+        """Start the board of a job over a folder; it does not answer yet.
+
+        Args:
+            serve: what its process runs, as :func:`modelarts.local.board.serve`.
+        """
         key = secrets.token_hex(16)
         log = self.log(job.job_id)
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=board.serve, args=(theirs, str(folder), key, str(log), self._memory), daemon=True
+            target=serve, args=(theirs, str(folder), key, str(log), self._memory), daemon=True
         )
         try:
             with self._lock:
@@ -156,3 +161,8 @@ class Processes:
     def log(self, job_id: int) -> Path:
         """Where the output of a job's board goes."""
         return self._logs / f"job-{job_id}.log"
+
+
+def board_of(job: Job) -> str:
+    """What a job's board is called."""
+    return "MindInsight" if job.job_type == "mindinsight" else "TensorBoard"

@@ -24,14 +24,17 @@ from modelarts.local.api import Api
 from modelarts.local.app import App
 from modelarts.local.authentication import Authentication
 from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
+from modelarts.local.folders import Folders
 from modelarts.local.iam import Iam
 from modelarts.local.limits import Rate
 from modelarts.local.log import bound_files, open_log
+from modelarts.local.mindinsight import MindInsight
 from modelarts.local.network import Network, listen, url_of
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
+from modelarts.local.settings import Settings
 from modelarts.local.store import Store, StoreFailure
-from modelarts.local.supervisor import BOARD_MEMORY, SLEEP_AFTER, Supervisor
+from modelarts.local.supervisor import Supervisor
 from modelarts.local.testclock import TestClock
 from modelarts.local.timeline import MovableClock, ServiceClock, Timeline
 from modelarts.local.users import OWNER, Users
@@ -39,13 +42,9 @@ from modelarts.local.users import OWNER, Users
 if TYPE_CHECKING:
     from modelarts.local.tls import TlsServer
 
-__all__ = ["MOST_RUNNING", "RATE", "serve"]
+__all__ = ["serve"]
 
 _LOG = logging.getLogger("modelarts.local")
-#: How many jobs may be active at once, unless told otherwise.
-MOST_RUNNING = 200
-#: How many calls of the API a user may make a second, unless told otherwise.
-RATE = 500.0
 #: As many requests for pages may come from one address; a page is a few dozen of them.
 _PAGES = 500.0
 #: Bytes; more than any call of the API or of a board has.
@@ -55,32 +54,12 @@ _MOST_CONNECTIONS = 1000
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
-def serve(
-    root: Path,
-    network: Network | None = None,
-    while_used: bool = False,
-    most_running: int = MOST_RUNNING,
-    users: Path | None = None,
-    rate: float = RATE,
-    board_memory: int = BOARD_MEMORY,
-    sleep_after: float = SLEEP_AFTER,
-    test_clock: float | None = None,
-) -> None:
+def serve(root: Path, settings: Settings) -> None:
     """Serve ``root`` until SIGTERM or SIGINT.
-
-    Args:
-        network: where to listen; by default any free port on loopback.
-        while_used: end with the last program that uses the service through ``Session.local()``.
-        users: the users file; by default ``users.json`` in ``root``, made with one user.
-        rate: how many calls of the API a user may make a second.
-        board_memory: the most that a board may allocate, in bytes.
-        sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
-        test_clock: the clock can be moved, and begins so many seconds ahead.
 
     Raises:
         ConfigurationError: it cannot be served; the message says why.
     """
-    network = network or Network()
     # Keys, logs and addresses of boards are nobody else's business.
     os.umask(0o077)
     for folder in (root, root / "obs", root / "logs"):
@@ -93,12 +72,12 @@ def serve(
     try:
         # Left by one that was killed.
         (root / STAY).unlink(missing_ok=True)
-        movable = None if test_clock is None else MovableClock(test_clock)
+        movable = None if settings.test_clock is None else MovableClock(settings.test_clock)
         clock = movable or ServiceClock()
         try:
             open_log(root / "service.log")
-            network.check()
-            accounts = Accounts(prepare(root) if users is None else users)
+            settings.network.check()
+            accounts = Accounts(settings.users or prepare(root))
             store = Store(root / "jobs.sqlite")
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
@@ -106,20 +85,26 @@ def serve(
         os.chdir(root)
         try:
             with ExitStack() as open_ones:
+                network, source = settings.network, settings.source
                 plain, tls = _listen(network, store, open_ones)
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
+                folders = _folders(root, settings)
+                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
                 supervisor = Supervisor(
                     store,
-                    root / "obs",
+                    folders,
+                    mindinsight,
                     root / "logs",
                     Timeline(store, clock),
-                    board_memory,
-                    sleep_after,
+                    settings.board_memory,
+                    settings.sleep_after,
                 )
                 # Clients have clocks of their own, which nobody moved.
-                authentication = Authentication(accounts, clock, rate, Clock())
+                authentication = Authentication(accounts, clock, settings.rate, Clock())
                 # Boards' addresses are made for who asks, by the Api.
-                operations = Operations(store, supervisor, root / "obs", "", most_running)
+                operations = Operations(
+                    store, supervisor, folders, mindinsight, "", settings.most_running
+                )
                 app = App(
                     Api(operations, authentication, reach),
                     Iam(authentication, reach, clock),
@@ -129,8 +114,9 @@ def serve(
                 )
                 if tls is not None:
                     open_ones.callback(_serve_tls(app, tls, network).close)
-                connection = _connection(accounts.users(), reach.local, root)
-                _run(app, supervisor, plain, file, connection, root, network, while_used)
+                obs = source.endpoint if source else (root / "obs").resolve().as_uri()
+                connection = _connection(accounts.users(), reach.local, obs)
+                _run(app, supervisor, plain, file, connection, root, settings)
         except StoreFailure as failure:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
         except OSError as error:
@@ -181,8 +167,7 @@ def _run(
     file: ServiceFile,
     connection: dict[str, Any],
     root: Path,
-    network: Network,
-    while_used: bool,
+    settings: Settings,
 ) -> None:
     # Behind a proxy on this machine, callers are told apart by what it says of them.
     behind: dict[str, Any] = {
@@ -200,7 +185,7 @@ def _run(
         asyncore_use_poll=True,  # select() knows no descriptor beyond 1023
         ident=None,
         clear_untrusted_proxy_headers=True,
-        **(behind if network.public is not None else {}),
+        **(behind if settings.network.public is not None else {}),
     )
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -215,7 +200,7 @@ def _run(
     try:
         supervisor.open()
         file.write(connection)
-        if while_used:
+        if settings.while_used:
             Thread(target=_end_when_unused, args=(root,), daemon=True).start()
         bound_files(root / "logs", ended)
         address = connection["modelarts_endpoint"]
@@ -234,7 +219,15 @@ def _run(
         _LOG.info("ended; %s keeps its jobs", root)
 
 
-def _connection(users: Users, address: str, root: Path) -> dict[str, Any]:
+def _folders(root: Path, settings: Settings) -> Folders:
+    if settings.source is None:
+        return Folders(root / "obs")
+    from modelarts.local.mirrors import Mirrors
+
+    return Mirrors(settings.source, root / "cache", Clock(), settings.most_cached)
+
+
+def _connection(users: Users, address: str, obs_endpoint: str) -> dict[str, Any]:
     """What programs on this machine need: the keys of the owner, if there is one."""
     owner = users.by_name.get(OWNER)
     mine = {}
@@ -252,7 +245,7 @@ def _connection(users: Users, address: str, root: Path) -> dict[str, Any]:
         **mine,
         "iam_endpoint": address,
         "modelarts_endpoint": address,
-        "obs_endpoint": (root / "obs").resolve().as_uri(),
+        "obs_endpoint": obs_endpoint,
     }
 
 

@@ -19,8 +19,10 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
 from modelarts.jobs.models import JobStatus
-from modelarts.local.folders import folder_of
-from modelarts.local.processes import BoardProcess, Processes
+from modelarts.local import board
+from modelarts.local.folders import Folders
+from modelarts.local.mindinsight import MindInsight
+from modelarts.local.processes import BoardProcess, Processes, board_of
 from modelarts.local.store import ACTIVE, Job, Store, StoreFailure
 from modelarts.local.timeline import Timeline
 from modelarts.local.work import AGAIN_SECONDS, Work
@@ -28,13 +30,9 @@ from modelarts.local.work import AGAIN_SECONDS, Work
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BOARD_MEMORY", "SLEEP_AFTER", "Supervisor"]
+__all__ = ["Supervisor"]
 
 _LOG = logging.getLogger("modelarts.local")
-#: How much a board may allocate, in bytes, unless told otherwise.
-BOARD_MEMORY = 2048 * 1024 * 1024
-#: How long a board may be looked at by nobody before it sleeps, in seconds, likewise.
-SLEEP_AFTER = 3600.0
 #: So much of the jobs' durations is lost at most when the service is killed; so late is a
 #: schedule at most after the machine slept.
 _KEEP_SECONDS = 60.0
@@ -47,7 +45,8 @@ class Supervisor:
     """The boards of one service.
 
     Args:
-        obs: the folder that stands for OBS.
+        folders: answers which folder a job's board reads.
+        mindinsight: the MindInsight of jobs that want it.
         logs: where each board's output goes.
         board_memory: the most that a board may allocate, in bytes.
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
@@ -56,15 +55,17 @@ class Supervisor:
     def __init__(
         self,
         store: Store,
-        obs: Path,
+        folders: Folders,
+        mindinsight: MindInsight,
         logs: Path,
         timeline: Timeline,
-        board_memory: int = BOARD_MEMORY,
-        sleep_after: float = SLEEP_AFTER,
+        board_memory: int,
+        sleep_after: float,
     ) -> None:
         self.timeline = timeline
         self._store = store
-        self._obs = obs
+        self._folders = folders
+        self._mindinsight = mindinsight
         self._sleep_after = sleep_after
         self._lock = RLock()
         self._processes = Processes(logs, board_memory, self._lock)
@@ -83,11 +84,13 @@ class Supervisor:
 
     def open(self) -> None:
         """Warm the parent of the boards, and start those that ran when the service ended."""
+        self._mindinsight.prepare()
         self._processes.warm()
         self.timeline.keep()
         for job in self._store.with_status([JobStatus.KILLING]):
             self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
         self.stop_due()
+        self._folders.keep(self._store.with_status(ACTIVE))
         for job in self._store.with_status(ACTIVE):
             if not job.asleep:
                 ran_ms = job.duration(self.timeline.running())
@@ -110,6 +113,7 @@ class Supervisor:
                 self._closed = True
                 boards = [*self._boards.values(), *self._starting.values()]
                 self._boards = {}
+            self._folders.shut()
             self.wake()
             for one in boards:
                 one.kill()
@@ -140,6 +144,16 @@ class Supervisor:
             self._ends.submit(self._end, stopping)
         return stopping
 
+    def give_up(self, job: Job, reason: str) -> None:
+        """Fail a job whose files cannot be read, and end its board."""
+        self._fail(job, reason)
+        with self._lock:
+            one = self._boards.get(job.job_id)
+            if one is None or one.job.run != job.run:
+                return
+            del self._boards[job.job_id]
+        one.kill()
+
     def wake(self) -> None:
         """Have the watcher look at the time and at the boards again."""
         os.write(self._wake, b".")
@@ -156,12 +170,14 @@ class Supervisor:
             ending = [p for (owner, _), p in self._starting.items() if owner == job_id]
         for each in [*ending, *([one] if one is not None else [])]:
             each.kill()
+        self._folders.close(job_id)
         self._processes.log(job_id).unlink(missing_ok=True)
 
     def page(self, job: Job) -> WSGIApplication | None:
         """What serves a running job's page; None if it has no board."""
         if job.status != JobStatus.RUNNING:
             return None
+        self._folders.visited(job.job_id)
 
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             one = self._enter(job)
@@ -243,7 +259,7 @@ class Supervisor:
             raise
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
-                self._fail(job, f"TensorBoard did not start: {error}")
+                self._fail(job, f"{board_of(job)} did not start: {error}")
         finally:
             with self._lock:
                 self._starting.pop((job.job_id, job.run), None)
@@ -280,11 +296,12 @@ class Supervisor:
         )
 
     def _launch(self, job: Job, status: int) -> BoardProcess:
-        folder = folder_of(self._obs, job.train_url)
+        folder = self._folders.open(job, self.give_up)
+        serve = self._mindinsight.target() if job.job_type == "mindinsight" else board.serve
         with self._lock:
             if not self._is_wanted(job, status):
                 raise RuntimeError("it was stopped or deleted before")
-            one = self._processes.start(job, folder)
+            one = self._processes.start(job, folder, serve)
             self._starting[job.job_id, job.run] = one
         one.wait_until_it_answers(f"/modelarts/tensorboard/{job.page_key}/{job.job_id}/")
         return one
@@ -299,10 +316,12 @@ class Supervisor:
             starting.kill()
         if one is not None and one.job.run == job.run:
             one.kill()
+        self._folders.close(job.job_id, job.run)
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
 
     def _fail(self, job: Job, reason: str) -> None:
+        self._folders.close(job.job_id, job.run)
         with self._lock:
             found = self._store.get(job.job_id)
             failed = found and self._store.move(

@@ -1,0 +1,297 @@
+"""Jobs of type mindinsight: the real MindInsight over a summary that MindSpore wrote.
+
+``mindspore-summary/run-1`` was written by ``mindspore-summary/make.py`` with MindSpore 2.9.0.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from modelarts.errors import BadRequest
+from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local import guardian
+from tests.service import Service
+
+SUMMARY = Path(__file__).parent / "mindspore-summary"
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service whose bucket has the summary."""
+    shutil.copytree(SUMMARY, tmp_path / "root" / "obs" / "bucket" / "logs")
+    service = Service(tmp_path / "root")
+    yield service
+    service.end()
+
+
+@pytest.fixture
+def running(service):
+    """A service, and a job of it that runs MindInsight."""
+    with service.session() as session:
+        yield service, create(session).wait()
+
+
+def create(session):
+    return VisualizationJob.create("/bucket/logs/", job_type="mindinsight", session=session)
+
+
+def get(url):
+    """The HTTP status and the content of a page."""
+    try:
+        with _direct.open(url, timeout=60) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def ask(job, path, **query):
+    """What MindInsight's own API answers, once it has read the summary."""
+    url = "%sv1/mindinsight/datavisual/%s?%s" % (
+        job.service_url,
+        path,
+        urllib.parse.urlencode(query),
+    )
+    deadline = time.monotonic() + 60
+    status, answer = get(url)
+    while status == 400 and time.monotonic() < deadline:
+        status, answer = get(url)
+    assert status == 200, answer
+    return json.loads(answer)
+
+
+def processes(root):
+    """All processes that work in a service's MindInsight folder."""
+    folder = str(root / "mindinsight")
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.readlink("/proc/%s/cwd" % name).startswith(folder):
+                    found.append(int(name))
+            except OSError:  # it has ended, or is another user's
+                pass
+    return found
+
+
+def wait_until_gone(pids):
+    """Returns when all of them have ended."""
+    deadline = time.monotonic() + 30
+    while any(_is_there(pid) for pid in pids):
+        assert time.monotonic() < deadline, pids
+
+
+def _is_there(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# The real one -----------------------------------------------------------------------------
+
+
+def test_what_mindspore_wrote_is_read_back_through_the_page(running):
+    _, job = running
+    status, page = get(job.service_url)
+    assert (status, b"<title>MindInsight</title>" in page) == (200, True)
+    (script,) = re.findall(rb'src="(static/js/app[^"]+)"', page)
+    assert get(job.service_url + script.decode())[0] == 200
+    (run,) = ask(job, "train-jobs")["train_jobs"]
+    assert run["train_id"] == "./run-1"
+    asked = {"train_id": "./run-1", "tag": "loss/scalar"}
+    curve = ask(job, "scalar/metadata", **asked)["metadatas"]
+    assert [(one["step"], round(one["value"], 4)) for one in curve] == [
+        (step, round(1 / step, 4)) for step in range(1, 11)
+    ]
+
+
+def test_mindinsight_listens_on_no_port(running):
+    """Its own command would, on one that every user of the machine can reach."""
+    service, _ = running
+    board, *others = sorted(processes(service.root))
+    listening = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table) as file:
+            fields = [line.split() for line in file.readlines()[1:]]
+        listening |= {one[9] for one in fields if one[3] == "0A"}
+    ports = {pid: _sockets(pid) & listening for pid in [board, *others]}
+    assert [pid for pid, found in ports.items() if found] == [board]
+    (workspace,) = (service.root / "mindinsight").iterdir()
+    assert workspace.stat().st_mode & 0o777 == 0o700
+
+
+def _sockets(pid):
+    links = [os.readlink(str(fd)) for fd in Path("/proc/%d/fd" % pid).iterdir()]
+    return {link[8:-1] for link in links if link.startswith("socket:[")}
+
+
+def test_the_board_answers_nobody_but_its_service(running):
+    service, job = running
+    inodes = _sockets(service.board_pid(job))
+    with open("/proc/net/tcp") as table:
+        fields = [line.split() for line in table.readlines()[1:]]
+    (port,) = {
+        int(one[1].split(":")[1], 16) for one in fields if one[3] == "0A" and one[9] in inodes
+    }
+    assert get("http://127.0.0.1:%d/" % port)[0] == 403
+
+
+def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
+    service, job = running
+    pids = processes(service.root)
+    assert len(pids) >= 4  # the board, the guardian, gunicorn and its worker
+    job.stop().wait(until=JobStatus.KILLED)
+    wait_until_gone(pids)
+    job.restart().wait()
+    assert get(job.service_url)[0] == 200
+
+
+def test_mindinsight_ends_with_a_service_that_is_killed_and_is_there_again(running):
+    service, job = running
+    pids = processes(service.root)
+    address = job.service_url
+    service.end(signal.SIGKILL)
+    wait_until_gone(pids)
+    again = Service(service.root)
+    try:
+        with again.session() as session:
+            job = VisualizationJob.get(job.visualization_id, session).wait()
+            assert job.service_url == address
+            assert get(address)[0] == 200
+            assert len(list((service.root / "mindinsight").iterdir())) == 1
+    finally:
+        assert again.end() == 0
+    assert list((service.root / "mindinsight").iterdir()) == []
+
+
+@pytest.mark.parametrize("which", ["board", "guardian", "gunicorn"])
+def test_whichever_of_its_processes_is_killed_all_end_and_the_job_says_so(running, which):
+    service, job = running
+    pids = sorted(processes(service.root))
+    board = service.board_pid(job)
+    guard = next(pid for pid in pids if b"guardian" in _command(pid) and pid != board)
+    child = next(pid for pid in pids if _parent(pid) == guard)
+    os.kill({"board": board, "guardian": guard, "gunicorn": child}[which], signal.SIGKILL)
+    service.said("job %s: failed: MindInsight's process %d " % (job.visualization_id, board))
+    wait_until_gone(pids)
+    assert job.refresh().status == JobStatus.FAILED
+    assert "job-%s.log" % job.visualization_id in job.raw["reason"]
+
+
+def _command(pid):
+    return Path("/proc/%d/cmdline" % pid).read_bytes()
+
+
+def _parent(pid):
+    return int(Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[1])
+
+
+# Where there is none ----------------------------------------------------------------------
+
+
+def test_a_command_that_is_not_there_is_refused_at_create(tmp_path):
+    service = Service(tmp_path / "root", "--mindinsight", str(tmp_path / "nothing"))
+    try:
+        with service.session() as session:
+            with pytest.raises(BadRequest, match="nothing cannot be used: No such file") as caught:
+                create(session)
+            assert caught.value.error_code == "ModelArts.0104"
+            assert VisualizationJob.list(session) == []
+    finally:
+        service.end()
+
+
+def test_without_mindinsight_a_create_says_how_to_get_it(tmp_path):
+    """A Python that sees this package and what it needs, and no MindInsight."""
+    hide = tmp_path / "sitecustomize.py"
+    hide.write_text(
+        "import importlib.util\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda n, *a: None if n == 'mindinsight' else find(n, *a)\n"
+    )
+    program = (
+        "from pathlib import Path\n"
+        "from modelarts.local.mindinsight import MindInsight\n"
+        "try: MindInsight(None, Path()).check()\n"
+        "except ValueError as error: print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": "/nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert "pip install 'modelarts[mindinsight]'" in done.stdout, done.stderr
+
+
+def test_a_python_without_mindinsight_fails_the_job_with_a_reason(tmp_path):
+    command = tmp_path / "mindinsight"
+    broken = tmp_path / "broken" / "python"
+    broken.parent.mkdir()
+    broken.write_text('#!/bin/sh\necho "no module named mindinsight" >&2\nexit 1\n')
+    broken.chmod(0o755)
+    command.write_text("#!%s\n" % broken)
+    service = Service(tmp_path / "root", "--mindinsight", str(command))
+    try:
+        with service.session() as session:
+            job = create(session)
+            service.said("job %s: failed: MindInsight did not start" % job.visualization_id)
+            assert "see %s" % (tmp_path / "root/logs") in job.refresh().raw["reason"]
+            log = tmp_path / "root" / "logs" / ("job-%s.log" % job.visualization_id)
+            assert "no module named mindinsight" in log.read_text()
+        assert processes(tmp_path / "root") == []
+    finally:
+        service.end()
+
+
+# The guardian -----------------------------------------------------------------------------
+
+
+def guarded(folder, program):
+    return subprocess.Popen(
+        [sys.executable, "-I", guardian.__file__, str(folder), sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+
+
+#: Says its own process and that of a child which ignores all that it can.
+FAMILY = """
+import os, signal, subprocess, sys
+stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True); input()"
+child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE)
+child.stdout.readline()
+print(os.getpid(), child.pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("program", "close"), [(FAMILY + "child.wait()", True), (FAMILY, False)])
+def test_all_ends_with_the_pipe_or_with_the_command(tmp_path, program, close):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with guarded(folder, program) as process:
+        group = int(process.stdout.readline())
+        pids = [int(word) for word in process.stderr.readline().split()]
+        assert (len(pids), pids[0]) == (2, group)
+        os.kill(process.pid, signal.SIGTERM)  # which also goes to it when a machine shuts down
+        if close:
+            process.stdin.close()
+        assert process.wait(timeout=30) == 0
+        wait_until_gone(pids)
+    assert not folder.exists()

@@ -1,0 +1,628 @@
+"""Jobs whose files are in OBS: a mirror against an S3 server, and the service over it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from modelarts.errors import BadRequest
+from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local import wanted
+from modelarts.local.mirror import Budget, Mirror
+from modelarts.local.remote import Bucket, Passing, Refused, Source
+from tests.buckets import Buckets, access_key_of
+from tests.service import SECRETS, Service
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+KEYS = SimpleNamespace(
+    access_key=Buckets.access_key, secret_key=Buckets.secret_key, security_token=None
+)
+PREFIX = "logs/"
+
+
+@pytest.fixture
+def buckets():
+    """A server of its own with the bucket ``training``."""
+    SECRETS.add(Buckets.secret_key)
+    buckets = Buckets()
+    bucket = "training-%s" % os.urandom(4).hex()  # moto keeps one store for all servers
+    buckets.make(bucket)
+    buckets.name = bucket
+    yield buckets
+    buckets.stop()
+
+
+@pytest.fixture
+def bucket(buckets):
+    """Our reader of it."""
+    bucket = Bucket(Source(buckets.endpoint, lambda: KEYS, "the test"), buckets.name)
+    yield bucket
+    bucket.close()
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    mirror = new_mirror(tmp_path)
+    assert not mirror.open()
+    return mirror
+
+
+def new_mirror(folder, budget=None, ended=None, origin="origin"):
+    budget = Budget(10**9) if budget is None else budget
+    return Mirror(folder / "job-1-1", origin, PREFIX, budget, ended or threading.Event())
+
+
+def content(mirror):
+    files = (file for file in mirror.files.rglob("*") if file.is_file())
+    return {str(file.relative_to(mirror.files)): file.read_bytes() for file in files}
+
+
+# What is fetched --------------------------------------------------------------------------
+
+
+def test_a_mirror_holds_what_lies_under_the_folder_and_nothing_else(buckets, bucket, mirror):
+    kept = {
+        "events.out.tfevents.1": b"one",
+        "run 1/ü+&=#%.tfevents.2": b"two",
+        "plugins/profile/a/host.xplane.pb": b"three",
+        "empty.tfevents": b"",
+    }
+    for path, data in kept.items():
+        buckets.put(buckets.name, PREFIX + path, data)
+    for key in ("logs", "logs2/events.out.tfevents.1", "other/x", PREFIX, PREFIX + "folder/"):
+        buckets.put(buckets.name, key, b"not this")
+    mirror.round(bucket)
+    assert content(mirror) == kept
+
+
+@pytest.fixture
+def small_pages(buckets):
+    source = Source(buckets.endpoint, lambda: KEYS, "the test")
+    bucket = Bucket(source, buckets.name, per_page=3)
+    yield bucket
+    bucket.close()
+
+
+def test_every_page_of_a_list_is_read(buckets, small_pages, mirror):
+    bucket = small_pages
+    for number in range(4):
+        buckets.put(buckets.name, "%sr +%d/x.tfevents" % (PREFIX, number), b"x")
+    mirror.round(bucket)
+    assert len(content(mirror)) == 4
+    buckets.asked.clear()
+    assert mirror.round(bucket) == 0
+    assert len(buckets.asked) == 2  # two pages, and no object
+
+
+def test_of_an_object_that_has_grown_only_the_new_bytes_are_fetched(buckets, bucket, mirror):
+    data = os.urandom(100_000)
+    key = PREFIX + "x.tfevents"
+    for size in (50_000, 50_001, 90_000, 100_000):
+        buckets.put(buckets.name, key, data[:size])
+        assert mirror.round(bucket) == 1
+        assert content(mirror) == {"x.tfevents": data[:size]}
+    sizes = [one.size for one in buckets.reads("/%s/%s" % (buckets.name, key))]
+    assert sizes == [50_000, 4096 + 1, 4096 + 39_999, 4096 + 10_000]
+
+
+def test_a_file_that_grows_is_the_same_file(buckets, bucket, mirror):
+    """The board may have it open."""
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"one")
+    mirror.round(bucket)
+    with open(mirror.files / "x.tfevents", "rb") as file:
+        assert file.read() == b"one"
+        buckets.put(buckets.name, PREFIX + "x.tfevents", b"one two")
+        mirror.round(bucket)
+        assert file.read() == b" two"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"x" * 10_000, b"y" * 20_000),  # another file of the same name
+        (b"x" * 10_000, b"y" + b"x" * 19_999),  # only its beginning differs
+        (b"x" * 10_000, b"x" * 10),
+        (b"x" * 10_000, b""),
+        (b"x" * 10_000, b"y" * 10_000),
+        (b"", b"x"),
+    ],
+)
+def test_an_object_that_was_written_anew_is_fetched_anew(buckets, bucket, mirror, before, after):
+    buckets.put(buckets.name, PREFIX + "x.tfevents", before)
+    mirror.round(bucket)
+    buckets.put(buckets.name, PREFIX + "x.tfevents", after)
+    mirror.round(bucket)
+    assert content(mirror) == {"x.tfevents": after}
+
+
+def test_an_object_sent_in_parts_grows_too(buckets, bucket, mirror, tmp_path):
+    """Its ETag is no MD5 of its content."""
+    part = os.urandom(5 * 1024 * 1024)
+    file = tmp_path / "big"
+    for size in (len(part) + 1000, len(part) + 5000):
+        file.write_bytes((part + part)[:size])
+        sent = buckets.client().uploadFile(
+            buckets.name, PREFIX + "x.tfevents", str(file), partSize=len(part)
+        )
+        assert sent.status == 200
+        mirror.round(bucket)
+        assert content(mirror) == {"x.tfevents": file.read_bytes()}
+    reads = buckets.reads("/%s/%sx.tfevents" % (buckets.name, PREFIX))
+    assert [one.size for one in reads] == [len(part) + 1000, 4096 + 4000]
+
+
+def test_what_is_deleted_in_obs_is_deleted_here_with_its_empty_folders(buckets, bucket, mirror):
+    buckets.put(buckets.name, PREFIX + "a/b/x.tfevents", b"x")
+    buckets.put(buckets.name, PREFIX + "a/y.tfevents", b"y")
+    mirror.round(bucket)
+    buckets.delete(buckets.name, PREFIX + "a/b/x.tfevents")
+    mirror.round(bucket)
+    assert content(mirror) == {"a/y.tfevents": b"y"}
+    assert not (mirror.files / "a" / "b").exists()
+
+
+def test_a_list_that_fails_in_the_middle_deletes_nothing(buckets, small_pages, mirror):
+    bucket = small_pages
+    for number in range(4):
+        buckets.put(buckets.name, "%s%d.tfevents" % (PREFIX, number), b"x")
+    mirror.round(bucket)
+    buckets.refuse = lambda request: (503, "SlowDown") if request.args.get("marker") else None
+    with pytest.raises(Passing, match="503 SlowDown"):
+        mirror.round(bucket)
+    assert len(content(mirror)) == 4
+
+
+def test_an_object_that_changes_between_list_and_read_is_read_next_time(buckets, bucket, mirror):
+    key = PREFIX + "x.tfevents"
+    buckets.put(buckets.name, key, b"old")
+
+    def change(request):
+        if request.method == "GET" and request.path.endswith("x.tfevents"):
+            buckets.refuse = lambda request: None
+            buckets.put(buckets.name, key, b"newer")
+
+    buckets.refuse = change
+    mirror.round(bucket)
+    assert content(mirror) == {}
+    assert "has changed" in mirror.left_out["x.tfevents"]
+    mirror.round(bucket)
+    assert content(mirror) == {"x.tfevents": b"newer"}
+    assert mirror.left_out == {}
+
+
+# What is left out -------------------------------------------------------------------------
+
+
+def test_checkpoints_and_data_are_left_in_obs(buckets, bucket, mirror):
+    for name in ("m.ckpt", "m.ckpt-10.data-00000-of-00001", "m.PTH", "d.tar.gz", "d.tfrecord"):
+        buckets.put(buckets.name, PREFIX + name, b"x")
+    buckets.put(buckets.name, PREFIX + "events.out.tfevents.1.m.ckpt", b"event file")
+    buckets.put(buckets.name, PREFIX + "host.trace.json.gz", b"profile")
+    mirror.round(bucket)
+    assert set(content(mirror)) == {"events.out.tfevents.1.m.ckpt", "host.trace.json.gz"}
+    assert mirror.left_out == {}
+
+
+def test_where_the_room_does_not_do_event_files_come_first_and_the_user_is_told(
+    buckets, bucket, tmp_path
+):
+    budget = Budget(1000)
+    mirror = new_mirror(tmp_path, budget)
+    mirror.open()
+    buckets.put(buckets.name, PREFIX + "a.txt", b"x" * 600)
+    buckets.put(buckets.name, PREFIX + "b.tfevents", b"y" * 600)
+    mirror.round(bucket)
+    assert set(content(mirror)) == {"b.tfevents"}
+    assert "the cache is full" in mirror.left_out["a.txt"]
+    buckets.delete(buckets.name, PREFIX + "b.tfevents")
+    mirror.round(bucket)
+    assert set(content(mirror)) == {"a.txt"}
+    mirror.remove()
+    assert budget.take(1000)
+
+
+def found(path, size=1, modified="2026/01/01 00:00:00"):
+    return SimpleNamespace(key=PREFIX + path, size=size, etag="e", modified=modified)
+
+
+def test_new_event_files_come_before_old_ones():
+    listed = [found("a.tfevents", modified="1"), found("b.txt"), found("c.tfevents", modified="2")]
+    chosen = wanted.select(PREFIX, listed).wanted
+    assert [path for path, _ in chosen] == ["c.tfevents", "a.tfevents", "b.txt"]
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "a/../../x", "a//x", "/etc/x", "./x", "a/.", "x\0y", "x" * 256, "ü" * 128]
+)
+def test_a_key_that_no_file_can_have_is_left_out(path):
+    selection = wanted.select(PREFIX, [found(path)])
+    assert (selection.wanted, list(selection.left_out)) == ([], [path])
+
+
+def test_what_is_too_large_or_too_much_is_left_out_by_name():
+    listed = [found("%d.tfevents" % number) for number in range(wanted.MOST_FILES + 2)]
+    selection = wanted.select(PREFIX, [*listed, found("big", wanted.MOST_OBJECT + 1)])
+    assert len(selection.wanted) == wanted.MOST_FILES
+    assert len(selection.left_out) == 3
+    assert selection.left_out["big"] == "it is larger than 1024 MiB"
+
+
+def test_a_key_below_another_key_harms_only_itself(buckets, bucket, mirror):
+    buckets.put(buckets.name, PREFIX + "x", b"a file")
+    buckets.put(buckets.name, PREFIX + "x/y", b"and a folder")
+    buckets.put(buckets.name, PREFIX + "z.tfevents", b"z")
+    mirror.round(bucket)
+    assert len(content(mirror)) == 2
+    (path,) = mirror.left_out
+    assert (path[0], mirror.left_out[path]) == ("x", "a folder has the same name")
+
+
+# What stays -------------------------------------------------------------------------------
+
+
+def test_a_new_service_takes_over_what_is_whole_and_fetches_the_rest(buckets, bucket, tmp_path):
+    for name in ("a", "b", "c"):
+        buckets.put(buckets.name, PREFIX + name + ".tfevents", name.encode() * 9)
+    first = new_mirror(tmp_path)
+    first.open()
+    first.round(bucket)
+    (first.files / "a.tfevents").write_bytes(b"a" * 12)  # killed while it grew
+    (first.files / "b.tfevents").write_bytes(b"b")  # and a disk that lost some
+    (first.files / "left.tfevents").write_bytes(b"never finished")
+    second = new_mirror(tmp_path)
+    assert second.open()
+    buckets.asked.clear()
+    second.round(bucket)
+    assert content(second) == {"%s.tfevents" % n: n.encode() * 9 for n in ("a", "b", "c")}
+    assert [one.path for one in buckets.asked[1:]] == ["/%s/logs/b.tfevents" % buckets.name]
+
+
+@pytest.mark.parametrize("index", ["", "[]", '{"origin": "origin"', '{"origin": "elsewhere"}'])
+def test_an_index_that_cannot_be_used_means_to_begin_anew(buckets, bucket, tmp_path, index):
+    buckets.put(buckets.name, PREFIX + "a.tfevents", b"a")
+    first = new_mirror(tmp_path)
+    first.open()
+    first.round(bucket)
+    (tmp_path / "job-1-1" / "index.json").write_text(index)
+    second = new_mirror(tmp_path)
+    assert not second.open()
+    assert content(second) == {}
+    second.round(bucket)
+    assert content(second) == {"a.tfevents": b"a"}
+
+
+def test_a_round_ends_in_the_middle_when_it_is_not_wanted_any_more(buckets, bucket, tmp_path):
+    ended = threading.Event()
+    mirror = new_mirror(tmp_path, ended=ended)
+    mirror.open()
+    for name in ("a", "b"):
+        buckets.put(buckets.name, PREFIX + name + ".tfevents", b"x" * 1000)
+
+    def end(request):
+        if request.path.endswith(".tfevents"):
+            ended.set()
+
+    buckets.refuse = end
+    mirror.round(bucket)
+    assert content(mirror) == {}
+
+
+# Who reads --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        ((403, "AccessDenied"), "the keys of the test may not read bucket"),
+        ((403, "InvalidAccessKeyId"), "does not accept the keys of the test"),
+        ((403, "SignatureDoesNotMatch"), "does not accept the keys of the test"),
+        ((403, "RequestTimeTooSkewed"), "set its clock"),
+        ((404, "NoSuchBucket"), "there is no bucket"),
+        ((400, "Whatever"), "HTTP 400 Whatever"),
+    ],
+)
+def test_a_refusal_says_what_to_do(buckets, bucket, refusal, said):
+    buckets.refuse = lambda request: refusal
+    with pytest.raises(Refused, match=said) as caught:
+        list(bucket.list(""))
+    assert buckets.endpoint in str(caught.value)
+    assert Buckets.secret_key not in str(caught.value)
+
+
+def test_an_object_that_may_not_be_read_is_a_refusal_and_an_archived_one_is_left_out(
+    buckets, bucket, mirror
+):
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
+    code = "InvalidObjectState"
+    buckets.refuse = lambda request: (403, code) if request.path.endswith("x.tfevents") else None
+    mirror.round(bucket)
+    assert "InvalidObjectState" in mirror.left_out["x.tfevents"]
+    code = "AccessDenied"
+    with pytest.raises(Refused, match=r"object 'logs/x\.tfevents' of bucket"):
+        mirror.round(bucket)
+
+
+def test_a_server_that_is_gone_is_asked_again(buckets, bucket, mirror):
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
+    mirror.round(bucket)
+    buckets.stop()
+    with pytest.raises(Passing, match="Connection refused"):
+        mirror.round(bucket)
+    assert content(mirror) == {"x.tfevents": b"x"}
+    buckets.start_again()
+    assert mirror.round(bucket) == 0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host"),
+    [
+        ("https://obs.cn-north-4.myhuaweicloud.com", "b.obs.cn-north-4.myhuaweicloud.com"),
+        ("http://127.0.0.1:9000", "127.0.0.1"),
+        ("http://localhost:9000", "localhost"),
+        ("http://minio:9000", "minio"),
+    ],
+)
+def test_the_bucket_goes_before_the_host_where_it_can(endpoint, host):
+    client = Bucket(Source(endpoint, lambda: KEYS), "b")._client
+    assert client.calling_format.get_server(client.server, "b") == host
+
+
+def test_certificates_and_hosts_are_verified():
+    context = Bucket(Source("https://obs.example.com", lambda: KEYS), "b")._client.context
+    assert context.check_hostname
+    assert context.verify_mode.name == "CERT_REQUIRED"
+
+
+# The service ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def serve(buckets, tmp_path, monkeypatch):
+    """Starts services that read those buckets, with keys from the environment."""
+    monkeypatch.setenv("MODELARTS_ACCESS_KEY", Buckets.access_key)
+    monkeypatch.setenv("MODELARTS_SECRET_KEY", Buckets.secret_key)
+    started = []
+
+    def serve(*arguments):
+        root = tmp_path / "root"
+        service = Service(root, "--obs-endpoint", buckets.endpoint, *arguments)
+        started.append(service)
+        return service
+
+    yield serve
+    for service in started:
+        service.end()
+        assert not any(Buckets.secret_key in line for line in service.log if line)
+
+
+class Training:
+    """Adds to an event file, and uploads it whole after each step."""
+
+    def __init__(self, buckets, folder, key):
+        folder.mkdir()
+        self._file = folder / "events.out.tfevents.1790000000.host"
+        self._buckets = buckets
+        self._key = key + self._file.name
+        self._add(event_pb2.Event(file_version="brain.Event:2"))
+
+    def step(self, number, value):
+        scalar = summary_pb2.Summary.Value(tag="loss", simple_value=value)
+        self._add(event_pb2.Event(step=number, summary=summary_pb2.Summary(value=[scalar])))
+        sent = self._buckets.client().putFile(self._buckets.name, self._key, str(self._file))
+        assert sent.status == 200
+
+    def _add(self, event):
+        with open(self._file, "ab") as file:
+            RecordWriter(file).write(event.SerializeToString())
+
+
+def losses(job, steps, within=60):
+    """The curve that TensorBoard shows, once it has so many steps."""
+    address = job.service_url + "data/plugin/scalars/scalars?tag=loss&run=."
+    deadline = time.monotonic() + within
+    curve = []
+    while len(curve) < steps and time.monotonic() < deadline:
+        try:
+            with _direct.open(address, timeout=30) as answer:
+                curve = [(step, round(value, 3)) for _, step, value in json.load(answer)]
+        except urllib.error.HTTPError as error:
+            error.close()  # nothing of that name yet
+    return curve
+
+
+def test_a_job_shows_what_is_in_obs_and_what_training_adds_meanwhile(buckets, serve, tmp_path):
+    training = Training(buckets, tmp_path / "run", "logs/run/")
+    training.step(1, 0.5)
+    service = serve()
+    assert service.connection["obs_endpoint"] == buckets.endpoint
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
+        assert losses(job, 1) == [(1, 0.5)]
+        training.step(2, 0.25)
+        assert losses(job, 2) == [(1, 0.5), (2, 0.25)]
+        assert "reason" not in job.refresh().raw
+        (cache,) = (service.root / "cache").iterdir()
+        job.delete()
+        assert not cache.exists()
+
+
+def test_the_keys_for_obs_are_in_no_file_no_log_and_no_command_line(buckets, serve, tmp_path):
+    Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
+    service = serve()
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
+        board = service.board_pid(job)
+        for pid in (service.process.pid, board):
+            with open("/proc/%d/cmdline" % pid) as file:
+                assert Buckets.secret_key not in file.read()
+        job.stop().wait(until=JobStatus.KILLED)
+    assert service.end() == 0
+    kept = [file for file in service.root.rglob("*") if file.is_file()]
+    assert kept
+    assert [file for file in kept if Buckets.secret_key.encode() in file.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (None, r"there is no bucket 'nowhere-at-all' at http://127"),
+        ((403, "AccessDenied"), r"the keys of AK/SK from environment MODELARTS_\* may not read"),
+    ],
+)
+def test_a_create_over_a_bucket_that_cannot_be_read_is_refused(buckets, serve, refusal, said):
+    service = serve()
+    buckets.refuse = lambda request: refusal
+    with service.session() as session:
+        with pytest.raises(BadRequest, match=said) as caught:
+            VisualizationJob.create("/nowhere-at-all/logs/", session=session)
+        assert caught.value.error_code == "ModelArts.0104"
+        assert VisualizationJob.list(session) == []
+
+
+def test_a_job_whose_files_turn_out_not_to_be_readable_fails_with_the_reason(buckets, serve):
+    buckets.put(buckets.name, "logs/x.tfevents", b"x")
+    buckets.refuse = lambda r: (403, "AccessDenied") if r.path.endswith("x.tfevents") else None
+    service = serve()
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/logs/" % buckets.name, session=session)
+        service.said(r"job %s: failed" % job.visualization_id)
+        job.refresh()
+        assert job.status == JobStatus.FAILED
+        assert "may not read object 'logs/x.tfevents'" in job.raw["reason"]
+        assert list((service.root / "cache").iterdir()) == []
+        buckets.refuse = lambda request: None
+        job.restart().wait()
+
+
+def test_without_an_answer_from_obs_jobs_run_and_go_on_when_it_comes(buckets, serve, tmp_path):
+    Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
+    service = serve()
+    buckets.stop()
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
+        service.said(r"job %s: .*Connection refused" % job.visualization_id)
+        assert "Connection refused" in job.refresh().raw["reason"]
+        buckets.start_again()
+        assert losses(job, 1, within=120) == [(1, 0.5)]
+
+
+def test_after_kill_9_the_service_shows_what_it_has_and_follows_on(buckets, serve, tmp_path):
+    training = Training(buckets, tmp_path / "run", "logs/run/")
+    training.step(1, 0.5)
+    service = serve()
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
+        assert losses(job, 1) == [(1, 0.5)]
+    service.end(signal.SIGKILL)
+    buckets.refuse = lambda request: (503, "SlowDown")
+    service = serve()
+    with service.session() as session:
+        job = VisualizationJob.get(job.visualization_id, session).wait()
+        assert losses(job, 1) == [(1, 0.5)]
+        buckets.refuse = lambda request: None
+        training.step(2, 0.25)
+        assert losses(job, 2, within=120) == [(1, 0.5), (2, 0.25)]
+
+
+class _Metadata(BaseHTTPRequestHandler):
+    """The metadata service of a server with an agency: each time asked, other keys."""
+
+    given = 0
+
+    def do_PUT(self):
+        self._answer(b"token")
+
+    def do_GET(self):
+        _Metadata.given += 1
+        keys = {
+            "access": "AGENCY%d" % self.given,
+            "secret": "agency-secret",
+            "securitytoken": "agency-token",
+            "expires_at": "2020-01-01T00:00:00.000000Z",
+        }
+        self._answer(json.dumps({"credential": keys}).encode())
+
+    def _answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_temporary_keys_are_renewed_from_where_they_came(buckets, serve, tmp_path, monkeypatch):
+    training = Training(buckets, tmp_path / "run", "logs/run/")
+    training.step(1, 0.5)
+    for name in ("MODELARTS_ACCESS_KEY", "MODELARTS_SECRET_KEY"):
+        monkeypatch.delenv(name)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Metadata) as metadata:
+        threading.Thread(target=metadata.serve_forever, daemon=True).start()
+        endpoint = "http://127.0.0.1:%d" % metadata.server_port
+        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", endpoint)
+        # Keys that were used twice have ended.
+        used = []
+
+        def refuse(request):
+            if request.method != "GET":
+                return None
+            used.append(access_key_of(request))
+            return (403, "ExpiredToken") if used.count(used[-1]) > 2 else None
+
+        buckets.refuse = refuse
+        service = serve()
+        with service.session() as session:
+            job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
+            training.step(2, 0.25)
+            assert losses(job, 2) == [(1, 0.5), (2, 0.25)]
+        service.end()
+        metadata.shutdown()
+    tokens = {one.token for one in buckets.asked if one.access_key.startswith("AGENCY")}
+    assert tokens == {"agency-token"}
+    assert len(set(used)) > 2
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("file:///tmp", "--obs-endpoint must be an address"),
+        ("https://obs.example.com/path", "without a path"),
+        ("https://a b", "must be an address"),
+    ],
+)
+def test_an_endpoint_that_is_none_is_refused_at_once(tmp_path, endpoint, said):
+    done = _serve(tmp_path, endpoint)
+    assert (done.returncode, said in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr
+
+
+def test_without_keys_the_service_says_where_it_has_looked(tmp_path):
+    done = _serve(tmp_path, "https://obs.example.com")
+    assert done.returncode == 1
+    assert "environment HUAWEICLOUD_SDK_*" in done.stderr
+
+
+def _serve(root, endpoint):
+    command = [sys.executable, "-m", "modelarts", "serve", "--root", str(root)]
+    return subprocess.run(
+        [*command, "--obs-endpoint", endpoint], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_etag_of_the_test_server_is_the_md5_that_is_relied_on(buckets, bucket):
+    buckets.put(buckets.name, "x", b"content")
+    (found,) = bucket.list("")
+    assert found.etag == hashlib.md5(b"content").hexdigest()
