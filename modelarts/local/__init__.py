@@ -11,8 +11,15 @@ background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX syst
 ``api``            ``/v1/{project_id}/visualization-jobs``
 ``operations``     what those seven operations do
 ``store``          the jobs, in SQLite
-``supervisor``     the boards: starts, watches and ends their processes
+``schema``         its file: checked, and brought up to the version known here
+``wal``            whether SQLite's write-ahead log is whole
+``timeline``       what time it is for the jobs
+``supervisor``     the boards: starts, watches and ends them
+``work``           what is done in the background, and again where it failed
+``processes``      their processes
 ``board``          one board: TensorBoard in a process of its own
+``warm``           what all boards share
+``testclock``      ``/local/clock``, for tests
 ``pages``          the boards' pages under ``service_url``
 =================  ==========================================================
 """
