@@ -1,4 +1,4 @@
-"""What the SDK costs, next to its peers: ``python -m benchmarks [--quick] [--json]``.
+"""What the SDK costs, next to its peers: ``python -m benchmarks [service] [--quick] [--json]``.
 
 ==============  ==================================================================
 ``answers``     what the loopback server answers
@@ -10,6 +10,9 @@
 ``memory``      what a list of all jobs holds
 ``tables``      which comparisons are made, and the figures they must show
 ``report``      the table that is printed
+``served``      a local service in a process of its own, and what it spends
+``service``     the local service beside TensorBoard by itself
+``kills``       kills of the local service while clients use it
 ==============  ==================================================================
 
 See ``docs/performance.md``.

@@ -1,5 +1,6 @@
 """A local service in a process of its own, and what can be seen of processes under Linux."""
 
+import gzip
 import json
 import os
 import signal
@@ -63,9 +64,12 @@ class Served:
 
 def fetch(url: str) -> Optional[bytes]:
     """A page; None where there is none, or none yet."""
+    # As every browser; TensorBoard unpacks what it keeps packed otherwise.
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
     try:
-        with _DIRECT.open(url, timeout=60) as answer:
-            return bytes(answer.read())
+        with _DIRECT.open(request, timeout=60) as answer:
+            body = bytes(answer.read())
+            return gzip.decompress(body) if answer.headers["Content-Encoding"] == "gzip" else body
     except (urllib.error.URLError, OSError):
         return None
 

@@ -7,7 +7,7 @@ from benchmarks import imports
 from benchmarks.memory import Held, held
 from benchmarks.rounds import Ratio, Worker, environment, interleave, ratio
 
-__all__ = ["Effort", "Row", "rows"]
+__all__ = ["Effort", "Load", "Row", "rows"]
 
 #: Few, which is where a client that scans the environment at each call is at its best.
 FEW = 2
@@ -32,6 +32,14 @@ class Effort(NamedTuple):
     interpreters: int
     calls: int
     signatures: int
+
+
+class Load(NamedTuple):
+    """How often the service is measured, and with how many jobs."""
+
+    rounds: int
+    calls: int
+    jobs: int
 
 
 class Row(NamedTuple):

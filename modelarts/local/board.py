@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import traceback
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Mapping
@@ -66,7 +67,11 @@ def _end_with(connection: Connection) -> None:
 
 def _end_with_parent() -> None:
     """Whatever it is doing, stopped even; the thread that waits for the service's end cannot run
-    while another holds the interpreter. The boards' parent ends with the service."""
+    while another holds the interpreter. The boards' parent ends when nobody else holds what every
+    process is given that it starts."""
+    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)
+    if alive is not None:
+        os.close(alive)
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)

@@ -10,15 +10,20 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import RLock
-from typing import Callable
+from typing import TYPE_CHECKING, Callable, Iterable
 
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.http_proxy import ProxyMiddleware
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import ClosingIterator
 
 from modelarts.local import board
 from modelarts.local.store import Job
 
-__all__ = ["BoardProcess", "Processes", "board_of"]
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["BoardProcess", "Processes", "board_of", "visited"]
 
 #: TensorBoard is slow on a machine that swaps; past this a start has failed.
 _START_SECONDS = 120
@@ -166,3 +171,23 @@ class Processes:
 def board_of(job: Job) -> str:
     """What a job's board is called."""
     return "MindInsight" if job.job_type == "mindinsight" else "TensorBoard"
+
+
+def visited(
+    enter: Callable[[], BoardProcess | None], leave: Callable[[BoardProcess], None]
+) -> WSGIApplication:
+    """What serves the page of the board that ``enter`` answers; then ``leave`` is called."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        one = enter()
+        if one is None:
+            gone = Response("The board has just ended.\n", 503, content_type="text/plain")
+            return gone(environ, start_response)
+        try:
+            parts = one.page(environ, start_response)
+        except BaseException:
+            leave(one)
+            raise
+        return ClosingIterator(parts, lambda: leave(one))
+
+    return answer

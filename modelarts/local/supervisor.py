@@ -13,22 +13,19 @@ from concurrent.futures import CancelledError, Future
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Event, RLock, Thread
-from typing import TYPE_CHECKING, Any, Callable, Iterable, cast
-
-from werkzeug.wrappers import Response
-from werkzeug.wsgi import ClosingIterator
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 from modelarts.jobs.models import JobStatus
 from modelarts.local import board
 from modelarts.local.folders import Folders
 from modelarts.local.mindinsight import MindInsight
-from modelarts.local.processes import BoardProcess, Processes, board_of
+from modelarts.local.processes import BoardProcess, Processes, board_of, visited
 from modelarts.local.store import ACTIVE, Job, Store, StoreFailure
 from modelarts.local.timeline import Timeline
 from modelarts.local.work import AGAIN_SECONDS, Work
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 __all__ = ["Supervisor"]
 
@@ -178,20 +175,7 @@ class Supervisor:
         if job.status != JobStatus.RUNNING:
             return None
         self._folders.visited(job.job_id)
-
-        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            one = self._enter(job)
-            if one is None:
-                gone = Response("The board has just ended.\n", 503, content_type="text/plain")
-                return gone(environ, start_response)
-            try:
-                parts = one.page(environ, start_response)
-            except BaseException:
-                self._leave(one)
-                raise
-            return ClosingIterator(parts, lambda: self._leave(one))
-
-        return answer
+        return visited(lambda: self._enter(job), self._leave)
 
     def _enter(self, job: Job) -> BoardProcess | None:
         """A job's board with one more to answer to; wakes it if it sleeps."""

@@ -1,0 +1,265 @@
+"""Many jobs on one machine: boards that sleep, limits that hold, one copy of what all need."""
+
+import os
+import select
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from benchmarks.served import descendants, memory
+from modelarts.errors import QuotaExceeded
+from modelarts.estimator import JobStatus, VisualizationJob
+from tests.service import Service
+
+URL = "/bucket/logs/"
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _get(url):
+    try:
+        with _direct.open(url, timeout=60) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def _advance(session, seconds):
+    session.request("PUT", "/local/clock", body={"advance_seconds": seconds})
+
+
+def _wait_for_exit(pid):
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([descriptor], [], [], 30)[0]
+    os.close(descriptor)
+
+
+@pytest.fixture
+def sleepy(tmp_path):
+    """A service whose boards sleep after ten minutes."""
+    service = Service(tmp_path / "root", "--test-clock", "--sleep-after", "10")
+    yield service
+    service.end()
+
+
+def _asleep(service, session, job, times=1):
+    pid = service.board_pid(job)
+    _advance(session, 601)
+    service.said(r"job %s: its board sleeps" % job.visualization_id, times)
+    _wait_for_exit(pid)
+
+
+# Boards that sleep ------------------------------------------------------------------------
+
+
+def test_a_board_that_nobody_looks_at_sleeps_and_wakes_with_the_next_visit(sleepy):
+    with sleepy.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        _asleep(sleepy, session, job)
+        assert job.refresh().status == JobStatus.RUNNING
+        before = job.raw["duration"]
+        assert _get(job.service_url)[0] == 200
+        assert job.refresh().status == JobStatus.RUNNING
+        assert job.raw["duration"] >= before >= 600_000
+
+
+def test_a_board_that_is_looked_at_does_not_sleep(sleepy):
+    with sleepy.session() as session:
+        looked_at = VisualizationJob.create(URL, session=session).wait()
+        other = VisualizationJob.create(URL, session=session).wait()
+        pid = sleepy.board_pid(looked_at)
+        _advance(session, 400)
+        assert _get(looked_at.service_url)[0] == 200
+        _advance(session, 400)
+        sleepy.said(r"job %s: its board sleeps" % other.visualization_id)
+        assert _get(looked_at.service_url)[0] == 200
+        assert pid in descendants(sleepy.process.pid)
+
+
+def test_many_visits_at_once_wake_a_board_once(sleepy):
+    with sleepy.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        _asleep(sleepy, session, job)
+        found = []
+        visits = [
+            threading.Thread(target=lambda: found.append(_get(job.service_url)[0]))
+            for _ in range(10)
+        ]
+        for visit in visits:
+            visit.start()
+        for visit in visits:
+            visit.join()
+        assert found == [200] * 10
+        running = [line for line in sleepy.log if "job %s: running" % job.visualization_id in line]
+        assert len(running) == 2
+
+
+@pytest.mark.parametrize("verb", ["stop", "delete"])
+def test_a_job_whose_board_sleeps_can_be_ended(sleepy, verb):
+    with sleepy.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        _asleep(sleepy, session, job)
+        getattr(job, verb)()
+        if verb == "stop":
+            job.wait(until=JobStatus.KILLED)
+            assert _get(job.service_url)[0] == 503
+            job.restart().wait()
+            assert _get(job.service_url)[0] == 200
+        else:
+            assert _get(job.service_url)[0] == 404
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_board_that_slept_when_the_service_ended_sleeps_on_and_wakes(sleepy, number):
+    with sleepy.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        _asleep(sleepy, session, job)
+    sleepy.end(number)
+    again = Service(sleepy.root, "--test-clock", "--sleep-after", "10")
+    try:
+        with again.session() as session:
+            back = VisualizationJob.get(job.job_id, session)
+            assert back.status == JobStatus.RUNNING
+            assert _get(back.service_url)[0] == 200
+            assert not any("tried again" in line for line in again.log)
+    finally:
+        again.end()
+
+
+def test_a_sleeping_board_whose_folder_went_bad_fails_its_job_on_the_next_visit(sleepy, tmp_path):
+    with sleepy.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        _asleep(sleepy, session, job)
+        (sleepy.root / "obs" / "bucket").symlink_to(tmp_path)
+        assert _get(job.service_url)[0] == 503
+        assert job.refresh().status == JobStatus.FAILED
+        assert "leads out of its bucket" in job.raw["reason"]
+
+
+def test_no_board_sleeps_where_none_is_to(tmp_path):
+    service = Service(tmp_path / "root", "--test-clock", "--sleep-after", "0")
+    try:
+        with service.session() as session:
+            job = VisualizationJob.create(URL, session=session).wait()
+            _advance(session, 1e7)
+            _advance(session, 1e7)
+            assert _get(job.service_url)[0] == 200
+            assert service.board_pid(job) in descendants(service.process.pid)
+            assert not any("its board sleeps" in line for line in service.log)
+    finally:
+        service.end()
+
+
+# How many ---------------------------------------------------------------------------------
+
+
+def test_no_more_are_active_than_allowed_however_many_ask_at_once(tmp_path):
+    service = Service(tmp_path / "root", "--max-running", "4")
+    try:
+        with service.session() as session:
+            stopped = [VisualizationJob.create(URL, session=session).stop() for _ in range(3)]
+            for job in stopped:
+                job.wait(until=JobStatus.KILLED)
+            made, refused = [], []
+
+            def call(act):
+                try:
+                    made.append(act())
+                except QuotaExceeded:
+                    refused.append(act)
+
+            acts = [job.restart for job in stopped]
+            acts += [lambda: VisualizationJob.create(URL, session=session)] * 9
+            threads = [threading.Thread(target=call, args=(act,)) for act in acts]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert (len(made), len(refused)) == (4, 8)
+            listed = VisualizationJob.get_visualization_job_list(session)
+            assert (listed["job_count_limit"], listed["quotas"]) == (0, 4)
+            assert len(VisualizationJob.list(session, status=[1, 7, 8])) == 4
+    finally:
+        service.end()
+
+
+def test_jobs_by_the_dozen_run_and_answer_and_share_what_they_have_in_common(service):
+    with service.session() as session:
+        jobs = [VisualizationJob.create(URL, session=session) for _ in range(24)]
+        for job in jobs:
+            job.wait()
+        assert {_get(job.service_url)[0] for job in jobs} == {200}
+        # Of some 80 MB that a TensorBoard alone holds.
+        boards = [service.board_pid(job) for job in jobs]
+        assert memory(boards) / len(boards) < 30e6
+        for job in jobs:
+            job.delete()
+
+
+def test_a_board_serves_the_files_of_the_frontend_as_tensorboard_does(service):
+    with service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+        asked = urllib.request.Request(
+            job.service_url + "index.js?_file_hash=1", headers={"Accept-Encoding": "gzip"}
+        )
+        with _direct.open(asked, timeout=60) as answer:
+            assert "javascript" in answer.headers["Content-Type"]
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert "max-age" in answer.headers["Cache-Control"]
+            assert answer.read(2) == b"\x1f\x8b"
+        for path in ("icon_bundle.svg", "font-roboto/roboto.html", "chart_worker.js"):
+            assert _get(job.service_url + path)[0] == 200
+        assert _get(job.service_url + "no-such-file.js")[0] == 404
+        job.delete()
+
+
+def test_the_service_ends_at_once_though_a_page_waits_for_a_board_that_hangs(own_service):
+    with own_service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+    pid = own_service.board_pid(job)
+    os.kill(pid, signal.SIGSTOP)
+    visit = threading.Thread(target=_get_or_nothing, args=(job.service_url,))
+    visit.start()
+    while not _connections(pid):
+        pass
+    began = time.monotonic()
+    assert own_service.end() == 0
+    assert time.monotonic() - began < 4
+    visit.join()
+    _wait_for_exit(pid)
+
+
+def test_a_board_that_is_stopped_by_a_signal_does_not_outlive_a_killed_service(own_service):
+    with own_service.session() as session:
+        job = VisualizationJob.create(URL, session=session).wait()
+    pid = own_service.board_pid(job)
+    os.kill(pid, signal.SIGSTOP)
+    own_service.end(signal.SIGKILL)
+    _wait_for_exit(pid)
+
+
+def _get_or_nothing(url):
+    try:
+        _get(url)
+    except OSError:
+        pass
+
+
+def _connections(pid):
+    """How many connections wait for a process that listens, or are open."""
+    inodes = set()
+    for name in os.listdir("/proc/%d/fd" % pid):
+        target = os.readlink("/proc/%d/fd/%s" % (pid, name))
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    (port,) = {row[1].split(":")[1] for row in rows if row[3] == "0A" and row[9] in inodes}
+    return [row for row in rows if row[2].endswith(":" + port) and row[3] == "01"]
