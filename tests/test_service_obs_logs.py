@@ -147,20 +147,33 @@ def test_an_object_that_was_written_anew_is_fetched_anew(buckets, bucket, mirror
     assert content(mirror) == {"x.tfevents": after}
 
 
+def send_in_parts(buckets, content, file):
+    """Its ETag is no MD5 of its content then."""
+    file.write_bytes(content)
+    sent = buckets.client().uploadFile(
+        buckets.name, PREFIX + "x.tfevents", str(file), partSize=5 * 1024 * 1024
+    )
+    assert sent.status == 200
+
+
 def test_an_object_sent_in_parts_grows_too(buckets, bucket, mirror, tmp_path):
-    """Its ETag is no MD5 of its content."""
     part = os.urandom(5 * 1024 * 1024)
-    file = tmp_path / "big"
     for size in (len(part) + 1000, len(part) + 5000):
-        file.write_bytes((part + part)[:size])
-        sent = buckets.client().uploadFile(
-            buckets.name, PREFIX + "x.tfevents", str(file), partSize=len(part)
-        )
-        assert sent.status == 200
+        send_in_parts(buckets, (part + part)[:size], tmp_path / "big")
         mirror.round(bucket)
-        assert content(mirror) == {"x.tfevents": file.read_bytes()}
+        assert content(mirror) == {"x.tfevents": (part + part)[:size]}
     reads = buckets.reads("/%s/%sx.tfevents" % (buckets.name, PREFIX))
     assert [one.size for one in reads] == [len(part) + 1000, 4096 + 4000]
+
+
+def test_an_object_sent_in_parts_and_written_anew_is_fetched_anew(
+    buckets, bucket, mirror, tmp_path
+):
+    for number in (1, 2):
+        data = os.urandom(5 * 1024 * 1024 + number)
+        send_in_parts(buckets, data, tmp_path / "big")
+        mirror.round(bucket)
+        assert content(mirror) == {"x.tfevents": data}
 
 
 def test_what_is_deleted_in_obs_is_deleted_here_with_its_empty_folders(buckets, bucket, mirror):
@@ -231,6 +244,25 @@ def test_where_the_room_does_not_do_event_files_come_first_and_the_user_is_told(
     assert set(content(mirror)) == {"a.txt"}
     mirror.remove()
     assert budget.take(1000)
+
+
+def test_room_is_given_back_by_what_shrinks_and_by_what_could_not_be_read(
+    buckets, bucket, tmp_path
+):
+    budget = Budget(1000)
+    mirror = new_mirror(tmp_path, budget)
+    mirror.open()
+    key = PREFIX + "x.tfevents"
+    buckets.put(buckets.name, key, b"x" * 900)
+    mirror.round(bucket)
+    buckets.put(buckets.name, key, b"y" * 100)
+    mirror.round(bucket)
+    buckets.put(buckets.name, key, b"z" * 1000)
+    buckets.refuse = lambda r: (503, "SlowDown") if r.path.endswith("x.tfevents") else None
+    with pytest.raises(Passing):
+        mirror.round(bucket)
+    assert budget.take(900)
+    assert not budget.take(1)
 
 
 def found(path, size=1, modified="2026/01/01 00:00:00"):

@@ -13,6 +13,13 @@ background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX syst
 ``store``          the jobs, in SQLite
 ``supervisor``     the boards: starts, watches and ends their processes
 ``board``          one board: TensorBoard in a process of its own
+``mindinsight``    one board: MindInsight in processes of its own
+``guardian``       ends those with whatever started them
+``folders``        which folder a board reads: one below ``obs``,
+``mirrors``        or a mirror of what is in OBS, for each running job
+``mirror``         one of them, brought up to date
+``wanted``         which objects are mirrored
+``remote``         reads them with the official client
 ``pages``          the boards' pages under ``service_url``
 =================  ==========================================================
 """
