@@ -21,8 +21,10 @@ from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local import wanted
 from modelarts.local.mirror import Budget, Mirror
+from modelarts.local.mirrors import Mirrors
 from modelarts.local.remote import Bucket, Passing, Refused, Source
 from tests.buckets import Buckets, access_key_of
+from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -417,6 +419,34 @@ def test_certificates_and_hosts_are_verified():
     assert context.verify_mode.name == "CERT_REQUIRED"
 
 
+def wait_until_removed(folder):
+    """A round that goes on meanwhile has to end first."""
+    deadline = time.monotonic() + 30
+    while folder.exists():
+        assert time.monotonic() < deadline
+
+
+def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
+    clock = FakeClock()
+    mirrors = Mirrors(Source(buckets.endpoint, lambda: KEYS), tmp_path, clock)
+    job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
+    folder = mirrors.open(job, lambda job, reason: None)
+    assert (folder / "x.tfevents").read_bytes() == b"x"
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"xy")
+    before = len(buckets.reads("/" + buckets.name))
+    mirrors.visited(1)  # too soon
+    clock.now += 6
+    mirrors.visited(1)
+    deadline = time.monotonic() + 30
+    while (folder / "x.tfevents").read_bytes() != b"xy":
+        assert time.monotonic() < deadline
+    assert len(buckets.reads("/" + buckets.name)) == before + 1
+    mirrors.close(1)
+    wait_until_removed(folder.parent)
+    mirrors.shut()
+
+
 # The service ------------------------------------------------------------------------------
 
 
@@ -487,7 +517,7 @@ def test_a_job_shows_what_is_in_obs_and_what_training_adds_meanwhile(buckets, se
         assert "reason" not in job.refresh().raw
         (cache,) = (service.root / "cache").iterdir()
         job.delete()
-        assert not cache.exists()
+        wait_until_removed(cache)
 
 
 def test_the_keys_for_obs_are_in_no_file_no_log_and_no_command_line(buckets, serve, tmp_path):
@@ -533,7 +563,7 @@ def test_a_job_whose_files_turn_out_not_to_be_readable_fails_with_the_reason(buc
         job.refresh()
         assert job.status == JobStatus.FAILED
         assert "may not read object 'logs/x.tfevents'" in job.raw["reason"]
-        assert list((service.root / "cache").iterdir()) == []
+        wait_until_removed(service.root / "cache" / ("job-%s-1" % job.visualization_id))
         buckets.refuse = lambda request: None
         job.restart().wait()
 
