@@ -21,8 +21,10 @@ from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local import wanted
 from modelarts.local.mirror import Budget, Mirror
+from modelarts.local.mirrors import Mirrors
 from modelarts.local.remote import Bucket, Passing, Refused, Source
 from tests.buckets import Buckets, access_key_of
+from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -147,20 +149,33 @@ def test_an_object_that_was_written_anew_is_fetched_anew(buckets, bucket, mirror
     assert content(mirror) == {"x.tfevents": after}
 
 
+def send_in_parts(buckets, content, file):
+    """Its ETag is no MD5 of its content then."""
+    file.write_bytes(content)
+    sent = buckets.client().uploadFile(
+        buckets.name, PREFIX + "x.tfevents", str(file), partSize=5 * 1024 * 1024
+    )
+    assert sent.status == 200
+
+
 def test_an_object_sent_in_parts_grows_too(buckets, bucket, mirror, tmp_path):
-    """Its ETag is no MD5 of its content."""
     part = os.urandom(5 * 1024 * 1024)
-    file = tmp_path / "big"
     for size in (len(part) + 1000, len(part) + 5000):
-        file.write_bytes((part + part)[:size])
-        sent = buckets.client().uploadFile(
-            buckets.name, PREFIX + "x.tfevents", str(file), partSize=len(part)
-        )
-        assert sent.status == 200
+        send_in_parts(buckets, (part + part)[:size], tmp_path / "big")
         mirror.round(bucket)
-        assert content(mirror) == {"x.tfevents": file.read_bytes()}
+        assert content(mirror) == {"x.tfevents": (part + part)[:size]}
     reads = buckets.reads("/%s/%sx.tfevents" % (buckets.name, PREFIX))
     assert [one.size for one in reads] == [len(part) + 1000, 4096 + 4000]
+
+
+def test_an_object_sent_in_parts_and_written_anew_is_fetched_anew(
+    buckets, bucket, mirror, tmp_path
+):
+    for number in (1, 2):
+        data = os.urandom(5 * 1024 * 1024 + number)
+        send_in_parts(buckets, data, tmp_path / "big")
+        mirror.round(bucket)
+        assert content(mirror) == {"x.tfevents": data}
 
 
 def test_what_is_deleted_in_obs_is_deleted_here_with_its_empty_folders(buckets, bucket, mirror):
@@ -231,6 +246,25 @@ def test_where_the_room_does_not_do_event_files_come_first_and_the_user_is_told(
     assert set(content(mirror)) == {"a.txt"}
     mirror.remove()
     assert budget.take(1000)
+
+
+def test_room_is_given_back_by_what_shrinks_and_by_what_could_not_be_read(
+    buckets, bucket, tmp_path
+):
+    budget = Budget(1000)
+    mirror = new_mirror(tmp_path, budget)
+    mirror.open()
+    key = PREFIX + "x.tfevents"
+    buckets.put(buckets.name, key, b"x" * 900)
+    mirror.round(bucket)
+    buckets.put(buckets.name, key, b"y" * 100)
+    mirror.round(bucket)
+    buckets.put(buckets.name, key, b"z" * 1000)
+    buckets.refuse = lambda r: (503, "SlowDown") if r.path.endswith("x.tfevents") else None
+    with pytest.raises(Passing):
+        mirror.round(bucket)
+    assert budget.take(900)
+    assert not budget.take(1)
 
 
 def found(path, size=1, modified="2026/01/01 00:00:00"):
@@ -385,6 +419,34 @@ def test_certificates_and_hosts_are_verified():
     assert context.verify_mode.name == "CERT_REQUIRED"
 
 
+def wait_until_removed(folder):
+    """A round that goes on meanwhile has to end first."""
+    deadline = time.monotonic() + 30
+    while folder.exists():
+        assert time.monotonic() < deadline
+
+
+def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
+    clock = FakeClock()
+    mirrors = Mirrors(Source(buckets.endpoint, lambda: KEYS), tmp_path, clock)
+    job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
+    folder = mirrors.open(job, lambda job, reason: None)
+    assert (folder / "x.tfevents").read_bytes() == b"x"
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"xy")
+    before = len(buckets.reads("/" + buckets.name))
+    mirrors.visited(1)  # too soon
+    clock.now += 6
+    mirrors.visited(1)
+    deadline = time.monotonic() + 30
+    while (folder / "x.tfevents").read_bytes() != b"xy":
+        assert time.monotonic() < deadline
+    assert len(buckets.reads("/" + buckets.name)) == before + 1
+    mirrors.close(1)
+    wait_until_removed(folder.parent)
+    mirrors.shut()
+
+
 # The service ------------------------------------------------------------------------------
 
 
@@ -455,7 +517,7 @@ def test_a_job_shows_what_is_in_obs_and_what_training_adds_meanwhile(buckets, se
         assert "reason" not in job.refresh().raw
         (cache,) = (service.root / "cache").iterdir()
         job.delete()
-        assert not cache.exists()
+        wait_until_removed(cache)
 
 
 def test_the_keys_for_obs_are_in_no_file_no_log_and_no_command_line(buckets, serve, tmp_path):
@@ -501,7 +563,7 @@ def test_a_job_whose_files_turn_out_not_to_be_readable_fails_with_the_reason(buc
         job.refresh()
         assert job.status == JobStatus.FAILED
         assert "may not read object 'logs/x.tfevents'" in job.raw["reason"]
-        assert list((service.root / "cache").iterdir()) == []
+        wait_until_removed(service.root / "cache" / ("job-%s-1" % job.visualization_id))
         buckets.refuse = lambda request: None
         job.restart().wait()
 

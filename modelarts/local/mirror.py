@@ -65,9 +65,14 @@ class Mirror:
     """The mirror of one job; one thread at a time.
 
     Args:
-        folder: where it is kept; ``files`` in it is what the board reads.
+        folder: where it is kept; all of it may be removed.
         origin: what is mirrored, in words; a folder that mirrored something else is emptied.
         ended: set, a round ends at the next piece of data.
+
+    Attributes:
+        files: the folder that the board reads.
+        left_out: what is not there, with the reason.
+        listed: how many objects OBS has listed.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Mirror:
     ) -> None:
         self.files = folder / "files"
         self.left_out: dict[str, str] = {}
+        self.listed = 0
         self._folder = folder
         self._origin = origin
         self._prefix = prefix
@@ -115,7 +121,9 @@ class Mirror:
             Passing: it did not work this time.
             OSError: the disk is full, or the folder is gone.
         """
-        selection = select(self._prefix, bucket.list(self._prefix))
+        listed = list(bucket.list(self._prefix))
+        self.listed = len(listed)
+        selection = select(self._prefix, listed)
         changed, left_out = 0, dict(selection.left_out)
         try:
             there = {path for path, _ in selection.wanted}

@@ -47,10 +47,15 @@ class _Following:
     began: float = float("-inf")
     busy: bool = False
     failures: int = 0
-    reached: bool = False
+    reached: bool = False  # whether it could be read ever
     remark: str | None = None
     bucket: Bucket | None = None
     first: Event = attr.ib(factory=Event)
+
+    @property
+    def pages(self) -> int:
+        """How many requests a list takes."""
+        return 1 + self.mirror.listed // 1000
 
 
 class Mirrors(Folders):
@@ -123,7 +128,7 @@ class Mirrors(Folders):
         mirror = Mirror(self._folder / _name(job), origin, prefix, self._budget, ended)
         has_files = mirror.open()
         now = self._clock.monotonic()
-        following = _Following(job, mirror, ended, give_up, due=now, visited=now)
+        following = _Following(job, mirror, ended, give_up, due=now, visited=now, reached=has_files)
         with self._changed:
             self._followed[job.job_id] = following
             self._changed.notify()
@@ -139,8 +144,9 @@ class Mirrors(Folders):
             return
         with self._changed:
             now = following.visited = self._clock.monotonic()
-            if not following.failures and following.due > following.began + _VISITED:
-                following.due = max(now, following.began + _VISITED)
+            soon = following.began + _VISITED * following.pages
+            if not following.failures and following.due > soon:
+                following.due = max(now, soon)
                 self._changed.notify()
 
     def remark(self, job_id: int) -> str | None:
@@ -229,7 +235,7 @@ class Mirrors(Folders):
             following.reached = following.reached or not failed
             self._answers = not failed
             here = now - following.visited < _VISIT_SECONDS
-            pause = _VISITED if here else _UNVISITED
+            pause = (_VISITED if here else _UNVISITED) * following.pages
             if failed:
                 pause = min(_VISITED * 2 ** min(following.failures, 10), _UNVISITED)
             following.due = now + pause

@@ -129,7 +129,7 @@ class Bucket:
             if answer.body is None:
                 raise Passing(f"the list of bucket {self.name} cannot be read")
             for one in answer.body.contents:
-                yield Found(one.key, int(one.size), str(one.etag).strip('"'), one.lastModified)
+                yield Found(one.key, int(one.size), str(one.etag).strip('"'), str(one.lastModified))
             if most or not answer.body.is_truncated:
                 return
             last = answer.body.contents[-1].key if answer.body.contents else None
