@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -50,6 +51,7 @@ _PAGES = 500.0
 _MOST_BODY = 1024 * 1024
 _MOST_HEADERS = 32 * 1024
 _MOST_CONNECTIONS = 1000
+_MOST_FILES = 8192
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -75,6 +77,7 @@ def serve(
     network = network or Network()
     # Keys, logs and addresses of boards are nobody else's business.
     os.umask(0o077)
+    _allow_many_files()
     for folder in (root, root / "obs", root / "logs"):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -117,6 +120,13 @@ def serve(
             store.close()
     finally:
         os.close(lock)
+
+
+def _allow_many_files() -> None:
+    """Connections and boards together may be more than what is usual for a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _listen(
