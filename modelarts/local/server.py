@@ -247,19 +247,28 @@ def _lock(root: Path, file: ServiceFile) -> int:
         descriptor = os.open(root / SERVICE_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(f"{error.filename} cannot be used: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _is_locked(descriptor):
         holder = os.read(descriptor, 20).decode() or "unknown"
         os.close(descriptor)
         found = file.read() or {}
         raise ConfigurationError(
             f"{root} is being served already, by process {holder} at "
             f"{found.get('modelarts_endpoint', 'an address not yet known')}"
-        ) from None
+        )
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Lock it, if no other service has. Who looks whether one has holds it for a moment too."""
+    for pause in (0.05, 0.05, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            Clock().sleep(pause)
+    return False
 
 
 def _end_when_unused(root: Path) -> None:
