@@ -305,5 +305,7 @@ def test_a_signed_call_of_which_one_byte_is_another_is_refused(world, data):
     version = good.index(b"HTTP/") <= at < good.index(b"\r\n")
     if (bad.lower() == good.lower() and bad[:4] == good[:4]) or version:
         return
+    if bad.split(b" ")[1].partition(b"?")[0].decode() in OPEN:
+        return  # "/?1/...": another call, which needs no signature
     assert status in (0, 400, 401, 403, 404, 405, 414, 421, 431, 501, 505), (bad, answer)
     assert PRIVATE.encode() not in answer

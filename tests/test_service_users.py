@@ -428,3 +428,58 @@ def test_a_caller_may_call_as_often_as_was_saved_up_and_then_at_the_rate():
     for name in ("c", "d"):
         rate.take(name)
     assert len(rate._callers) == 2
+
+
+# Others' clients ----------------------------------------------------------------------------
+
+
+def test_openstacksdk_logs_in_to_a_shared_project_and_sees_that_alone(shared, connect, file):
+    import openstack
+    from otcextensions import sdk
+
+    ann = connect("ann", project_name="local-1_team-a")
+    job = VisualizationJob.create(URL, session=ann)
+    VisualizationJob.create(URL, session=connect("ann"))
+    auth = {
+        "auth_url": shared.connection["iam_endpoint"] + "/v3",
+        "username": "ann",
+        "password": ANNS,
+        "project_name": "local-1_team-a",
+        "user_domain_name": "local",
+        "project_domain_name": "local",
+    }
+    connection = openstack.connection.Connection(auth=auth, region_name="local-1")
+    sdk.register_otc_extensions(connection)
+    try:
+        listed = [str(one.job_id) for one in connection.modelartsv1.visualization_jobs()]
+        assert listed == [job.job_id]
+        assert connection.current_project_id == read(file).by_name["ann"].projects[1].project_id
+    finally:
+        connection.close()
+
+
+def test_huaweicloudsdkcore_signs_for_any_project_of_its_user_and_no_other(shared, file):
+    from huaweicloudsdkcore.auth.credentials import BasicCredentials
+    from huaweicloudsdkcore.sdk_request import SdkRequest
+    from huaweicloudsdkcore.signer.signer import Signer
+
+    users = read(file).by_name
+    key = users["ann"].key
+    scheme, _, host = shared.connection["modelarts_endpoint"].partition("://")
+    statuses = []
+    for project in (*users["ann"].projects, users["bob"].projects[0]):
+        request = SdkRequest(
+            method="GET",
+            schema=scheme,
+            host=host,
+            resource_path="/v1/%s/visualization-jobs" % project.project_id,
+            query_params=[],
+            header_params={"X-Project-Id": project.project_id},
+            body=b"",
+        )
+        signed = Signer(BasicCredentials(key.access_key, key.secret_key)).sign(request)
+        with requests.Session() as plain:
+            plain.trust_env = False
+            url = "%s://%s%s" % (signed.schema, signed.host, signed.uri)
+            statuses.append(plain.get(url, headers=signed.header_params, timeout=30).status_code)
+    assert statuses == [200, 200, 403]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -51,6 +52,7 @@ _PAGES = 500.0
 _MOST_BODY = 1024 * 1024
 _MOST_HEADERS = 32 * 1024
 _MOST_CONNECTIONS = 1000
+_MOST_FILES = 8192
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -62,6 +64,7 @@ def serve(root: Path, settings: Settings) -> None:
     """
     # Keys, logs and addresses of boards are nobody else's business.
     os.umask(0o077)
+    _allow_many_files()
     for folder in (root, root / "obs", root / "logs"):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -125,6 +128,13 @@ def serve(root: Path, settings: Settings) -> None:
             store.close()
     finally:
         os.close(lock)
+
+
+def _allow_many_files() -> None:
+    """Connections and boards together may be more than what is usual for a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _listen(
@@ -255,19 +265,28 @@ def _lock(root: Path, file: ServiceFile) -> int:
         descriptor = os.open(root / SERVICE_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(f"{error.filename} cannot be used: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _is_locked(descriptor):
         holder = os.read(descriptor, 20).decode() or "unknown"
         os.close(descriptor)
         found = file.read() or {}
         raise ConfigurationError(
             f"{root} is being served already, by process {holder} at "
             f"{found.get('modelarts_endpoint', 'an address not yet known')}"
-        ) from None
+        )
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Lock it, if no other service has. Who looks whether one has holds it for a moment too."""
+    for pause in (0.05, 0.05, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            Clock().sleep(pause)
+    return False
 
 
 def _end_when_unused(root: Path) -> None:

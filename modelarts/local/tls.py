@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from threading import Thread
 from typing import TYPE_CHECKING, Iterable
@@ -59,7 +59,7 @@ class TlsServer:
         self._config.accesslog = None
         self._config.errorlog = None
         self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
+        self._end: Future[None] = Future()
         self._thread = Thread(target=self._run, name="tls", daemon=True)
 
     def start(self) -> None:
@@ -70,19 +70,21 @@ class TlsServer:
 
     def close(self) -> None:
         """Serve no more."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end.set)
-            self._thread.join(timeout=10)
+        self._end.set_result(None)
+        self._thread.join(timeout=10)
 
     def _run(self) -> None:
         with ThreadPoolExecutor(self._threads, "tls") as pool:
             self._loop.set_default_executor(pool)
             try:
                 self._loop.run_until_complete(
-                    serve(self._answer, self._config, shutdown_trigger=self._end.wait, mode="wsgi")
+                    serve(self._answer, self._config, shutdown_trigger=self._ended, mode="wsgi")
                 )
             finally:
                 self._loop.close()
+
+    async def _ended(self) -> None:
+        await asyncio.wrap_future(self._end)
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         parts = self._app(environ, start_response)
