@@ -41,7 +41,9 @@ def test_nothing_that_a_service_says_becomes_html(session, field):
         assert 'onclick="' not in html
 
 
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//[", ""])
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "data:text/html,x", "//[", "//x.example/y", ""]
+)
 def test_only_an_address_of_the_web_is_linked(session, address):
     job = made(session, service_url=address)
     assert "<a " not in job._repr_html_()
