@@ -87,7 +87,7 @@ except WaitTimeout:
 """,
     )
     assert re.fullmatch(
-        r"job \d+ \(in-a-notebook\): RUNNING after [12] s", line["data"]["text/plain"]
+        r"job \d+ \(in-a-notebook\): RUNNING after \d+ s", line["data"]["text/plain"]
     )
     assert line["output_type"] == "display_data"
 
