@@ -285,6 +285,14 @@ def test_the_environment_leads_to_it_and_is_as_before_afterwards(monkeypatch):
     assert dict(os.environ) == before
 
 
+def test_endpoints_that_were_set_for_all_sessions_do_not_hold_meanwhile():
+    Session.set_endpoint(modelarts_endpoint="https://cloud.example.com", region_name="r-1")
+    with FakeModelArts() as fake:
+        assert Session().modelarts_endpoint == fake.modelarts_endpoint
+        Session.set_endpoint(modelarts_endpoint="https://another.example.com")
+    assert Session(access_key="A", secret_key="S").modelarts_endpoint == "https://cloud.example.com"
+
+
 def test_no_other_address_is_reached(fake_modelarts):
     with pytest.raises(requests.ConnectionError):
         requests.get("http://127.0.0.1:9/")
