@@ -46,4 +46,5 @@ def test_a_code_is_the_error_that_the_page_names(code, name, advice):
 
 def test_every_code_that_is_known_here_is_on_the_page():
     known = {*errors._BY_CODE, *hint.__globals__["_BY_CODE"]}
-    assert known <= {code for code, _, _ in CODES}
+    ours = {code for code in known if code.startswith(("ModelArts.", "APIG."))}
+    assert ours <= {code for code, _, _ in CODES}

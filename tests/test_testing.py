@@ -1,5 +1,6 @@
 """What users get to test their code with: the fake, its faults, payloads, clocks."""
 
+import doctest
 import os
 import threading
 
@@ -28,11 +29,14 @@ from modelarts.testing import (
     FakeModelArts,
     Malformed,
     answer_lost,
+    clocks,
     created_payload,
+    fake,
     job_payload,
     never_sent,
     no_sleep,
     page_payload,
+    payloads,
     rate_limited,
     refused,
     server_error,
@@ -285,6 +289,14 @@ def test_the_environment_leads_to_it_and_is_as_before_afterwards(monkeypatch):
     assert dict(os.environ) == before
 
 
+def test_endpoints_that_were_set_for_all_sessions_do_not_hold_meanwhile():
+    Session.set_endpoint(modelarts_endpoint="https://cloud.example.com", region_name="r-1")
+    with FakeModelArts() as fake:
+        assert Session().modelarts_endpoint == fake.modelarts_endpoint
+        Session.set_endpoint(modelarts_endpoint="https://another.example.com")
+    assert Session(access_key="A", secret_key="S").modelarts_endpoint == "https://cloud.example.com"
+
+
 def test_no_other_address_is_reached(fake_modelarts):
     with pytest.raises(requests.ConnectionError):
         requests.get("http://127.0.0.1:9/")
@@ -372,3 +384,9 @@ def test_a_job_that_is_not_there_is_answered_as_documented(fake_modelarts):
     with pytest.raises(ApiError) as refusal:
         VisualizationJob.get(1)
     assert (refusal.value.status_code, refusal.value.error_code) == (404, "ModelArts.0015")
+
+
+@pytest.mark.parametrize("module", [clocks, fake, payloads])
+def test_the_examples_of_docstrings_are_so(module):
+    failed, tried = doctest.testmod(module)
+    assert (failed, tried > 0) == (0, True)

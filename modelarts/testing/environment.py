@@ -32,7 +32,13 @@ def variables(
 
 @contextmanager
 def environment(given: Mapping[str, str]) -> Iterator[None]:
-    """Meanwhile these are all the variables that are meant for this package."""
+    """Meanwhile these are all the variables that are meant for this package.
+
+    What ``Session.set_endpoint`` has said before does not hold, and afterwards holds again.
+    """
+    from modelarts.session import Session
+
+    shared, Session._shared = Session._shared, {}
     ours = [name for name in os.environ if name.startswith("MODELARTS_")]
     before = {name: os.environ.get(name) for name in {*ours, *given}}
     try:
@@ -41,6 +47,7 @@ def environment(given: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(given)
         yield
     finally:
+        Session._shared = shared
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:

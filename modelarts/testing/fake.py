@@ -152,6 +152,7 @@ class FakeModelArts:
     def fail(self, operation: str, fault: Union[Fault, Exception], times: int = 1) -> None:
         """Have the next requests of an operation meet a fault.
 
+        >>> from modelarts.estimator import VisualizationJob
         >>> from modelarts.testing import rate_limited
         >>> with FakeModelArts() as fake:
         ...     fake.fail("list", rate_limited(retry_after=7))

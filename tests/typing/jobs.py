@@ -17,17 +17,15 @@ assert_type(job.wait(JobStatus.RUNNING, timeout=60), VisualizationJob)
 assert_type(job.stop().wait([9, JobStatus.KILLED]).restart().wait().refresh(), VisualizationJob)
 assert_type(job.update("words").delete(), VisualizationJob)
 assert_type(VisualizationJob.get("8992", session), VisualizationJob)
-assert_type(VisualizationJob.list(session, status=8), List[VisualizationJob])
+listed: List[VisualizationJob] = VisualizationJob.list(session, status=8)
 assert_type(VisualizationJob.iter(status=[8, 9]), Iterator[VisualizationJob])
 
 documented = VisualizationJob(modelarts_session=session, visualization_id="8992")
 assert_type(documented.create_visualization_job(train_url="/b/c/"), VisualizationJob)
 assert_type(documented.get_visualization_job_info(), Dict[str, Any])
 assert_type(documented.stop_visualization_job(), Dict[str, Any])
-assert_type(
-    VisualizationJob.get_visualization_job_object_list(session, is_show=False),
-    List[VisualizationJob],
-)
+listed = VisualizationJob.get_visualization_job_object_list(session, is_show=False)
+assert_type(listed[0], VisualizationJob)
 assert_type(VisualizationJob.get_visualization_job_list(session), Dict[str, Any])
 
 assert_type(job.job_id, Optional[str])
