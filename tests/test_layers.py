@@ -60,7 +60,7 @@ LAYERS = (
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
-STARTERS = ("modelarts.session", "modelarts.cli.serve")
+STARTERS = ("modelarts.session", "modelarts.cli.serve", "modelarts.testing.local")
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*", "modelarts.testing.*"),
@@ -202,7 +202,7 @@ def test_the_service_imports_only_the_words_and_the_signer(name):
     assert others == []
 
 
-def test_only_the_session_and_the_command_start_the_service():
+def test_only_the_session_the_command_and_the_tests_of_users_start_the_service():
     assert {
         name
         for name in SOURCES

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 from urllib.parse import urlsplit
 
 from modelarts.clock import Clock
@@ -59,8 +59,13 @@ class ServiceFile:
         self._path.unlink(missing_ok=True)
 
 
-def connect(root: str | os.PathLike[str] | None, stay: bool) -> dict[str, Any]:
+def connect(
+    root: str | os.PathLike[str] | None, stay: bool, options: Sequence[str] = ()
+) -> dict[str, Any]:
     """How to connect to the service of ``root``, which is started if none runs there.
+
+    Args:
+        options: further ones of ``modelarts serve``, where it is started.
 
     Raises:
         ConfigurationError: it cannot be started, or does not come up.
@@ -71,7 +76,7 @@ def connect(root: str | os.PathLike[str] | None, stay: bool) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _hold_lease(folder)
-        found = _running(folder) or _start(folder)
+        found = _running(folder) or _start(folder, options)
         if stay:
             # Not before: a service that begins knows nothing of what was wanted of others.
             (folder / STAY).touch()
@@ -93,11 +98,11 @@ def root_folder(root: str | os.PathLike[str]) -> Path:
         raise ConfigurationError(f"{os.fspath(root)!r} cannot be used: {error}") from None
 
 
-def _start(folder: Path) -> dict[str, Any]:
+def _start(folder: Path, options: Sequence[str]) -> dict[str, Any]:
     log = folder / "service.log"
     clock = Clock()
     deadline = clock.monotonic() + _START_SECONDS
-    process, began = _spawn(folder, log)
+    process, began = _spawn(folder, log, options)
     while clock.monotonic() < deadline:
         ended = process.poll()
         found = _running(folder)
@@ -110,20 +115,23 @@ def _start(folder: Path) -> dict[str, Any]:
                 break
             # By one that begins, and will answer; or by one that ends, and is to be followed.
             if not _served(folder):
-                process, began = _spawn(folder, log)
+                process, began = _spawn(folder, log, options)
         clock.sleep(_PAUSE)
     raise ConfigurationError(
         f"the local service of {folder} did not start; {log} ends:\n{_tail(log, began)}"
     )
 
 
-def _spawn(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(folder: Path, log: Path, options: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
     """Begin a service; answers its process, and where in the log it begins to write."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as output:
         began = output.seek(0, os.SEEK_END)
         process = subprocess.Popen(
-            [sys.executable, "-m", "modelarts", "serve", "--root", str(folder), "--while-used"],
+            [
+                *(sys.executable, "-m", "modelarts", "serve", "--root", str(folder)),
+                *("--while-used", *options),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
