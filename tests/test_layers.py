@@ -71,12 +71,16 @@ LAYERS = (
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
+<<<<<<< HEAD
 STARTERS = (
     "modelarts.session",
     "modelarts.cli.obs_source",
     "modelarts.cli.serve",
     "modelarts.cli.users",
 )
+=======
+STARTERS = ("modelarts.session", "modelarts.cli.serve", "modelarts.testing.local")
+>>>>>>> testing-clock
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*", "modelarts.testing.*"),
@@ -221,7 +225,7 @@ def test_the_service_imports_only_the_words_and_the_signer(name):
     assert others == []
 
 
-def test_only_the_session_and_the_command_start_the_service():
+def test_only_the_session_the_command_and_the_tests_of_users_start_the_service():
     assert {
         name
         for name in SOURCES

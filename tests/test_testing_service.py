@@ -154,3 +154,11 @@ def test_the_fixture_cleans_up_whatever_a_test_leaves(modelarts_service):
 def test_session_finds_the_service_of_the_fixture(modelarts_service):
     assert Session().project_id == modelarts_service.session.project_id
     assert VisualizationJob.create(URL).status == JobStatus.INIT
+
+
+def test_time_passes_for_the_service_when_it_is_told(modelarts_service):
+    job = VisualizationJob.create(URL, auto_stop=2).wait()
+    modelarts_service.advance(2 * 3600 - 60)
+    assert job.refresh().status == JobStatus.RUNNING
+    modelarts_service.advance(61)
+    assert job.wait(until=JobStatus.KILLED).status == JobStatus.KILLED

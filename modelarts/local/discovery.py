@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+<<<<<<< HEAD
 from threading import Thread
 from typing import Any
+=======
+from typing import Any, Sequence
+>>>>>>> testing-clock
 from urllib.parse import urlsplit
 
 from modelarts.clock import Clock
@@ -73,8 +77,13 @@ class ServiceFile:
         self._path.unlink(missing_ok=True)
 
 
-def connect(root: str | os.PathLike[str] | None, stay: bool) -> dict[str, Any]:
+def connect(
+    root: str | os.PathLike[str] | None, stay: bool, options: Sequence[str] = ()
+) -> dict[str, Any]:
     """How to connect to the service of ``root``, which is started if none runs there.
+
+    Args:
+        options: further ones of ``modelarts serve``, where it is started.
 
     Raises:
         ConfigurationError: it cannot be started, or does not come up.
@@ -85,7 +94,11 @@ def connect(root: str | os.PathLike[str] | None, stay: bool) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _hold_lease(folder)
+<<<<<<< HEAD
         found = running(folder) or _start(folder)
+=======
+        found = _running(folder) or _start(folder, options)
+>>>>>>> testing-clock
         if stay:
             # Not before: a service that begins knows nothing of what was wanted of others.
             (folder / STAY).touch()
@@ -114,11 +127,11 @@ def root_folder(root: str | os.PathLike[str]) -> Path:
         raise ConfigurationError(f"{os.fspath(root)!r} cannot be used: {error}") from None
 
 
-def _start(folder: Path) -> dict[str, Any]:
+def _start(folder: Path, options: Sequence[str]) -> dict[str, Any]:
     log = folder / "service.log"
     clock = Clock()
     deadline = clock.monotonic() + _START_SECONDS
-    process, began = _spawn(folder, log)
+    process, began = _spawn(folder, log, options)
     while clock.monotonic() < deadline:
         ended = process.poll()
         found = running(folder)
@@ -130,25 +143,37 @@ def _start(folder: Path) -> dict[str, Any]:
             if "served already" not in _tail(log, began):
                 break
             # By one that begins, and will answer; or by one that ends, and is to be followed.
+<<<<<<< HEAD
             if not is_served(folder):
                 process, began = _spawn(folder, log)
+=======
+            if not _served(folder):
+                process, began = _spawn(folder, log, options)
+>>>>>>> testing-clock
         clock.sleep(_PAUSE)
     raise ConfigurationError(
         f"the local service of {folder} did not start; {log} ends:\n{_tail(log, began)}"
     )
 
 
-def _spawn(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(folder: Path, log: Path, options: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
     """Begin a service; answers its process, and where in the log it begins to write."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as output:
         began = output.seek(0, os.SEEK_END)
         arguments = ["serve", "--root", str(folder), "--while-used"]
         process = subprocess.Popen(
+<<<<<<< HEAD
             [sys.executable, "-c", _PROGRAM, str(_PACKAGES), *arguments],
             # Not in the program's folder: files there are not the service's modules.
             cwd=folder,
             env=_environment(),
+=======
+            [
+                *(sys.executable, "-m", "modelarts", "serve", "--root", str(folder)),
+                *("--while-used", *options),
+            ],
+>>>>>>> testing-clock
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -32,7 +32,7 @@ class LocalService:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.session = Session.local(root)
+        self.session = _session(root)
 
     @property
     def obs(self) -> Path:
@@ -80,6 +80,14 @@ class LocalService:
             writer.close()
         return folder
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the service: schedules, boards that sleep, tokens that expire.
+
+        A job that was to stop by then is being stopped when this answers. The next test has the
+        same time again plus what passed: it only goes forward.
+        """
+        self.session.request("PUT", "/local/clock", body={"advance_seconds": seconds})
+
     def clear(self) -> None:
         """Delete all jobs and all that is in its buckets."""
         for job in VisualizationJob.list(self.session):
@@ -104,7 +112,14 @@ class LocalService:
     def come_back(self) -> None:
         """Start it again if a test has ended it."""
         self.session.close()
-        self.session = Session.local(self.root)
+        self.session = _session(self.root)
+
+
+def _session(root: Path) -> Session:
+    from modelarts.local.discovery import connect
+
+    connect(root, False, ("--test-clock",))
+    return Session.local(root)
 
 
 @contextmanager
