@@ -64,6 +64,7 @@ RESERVED = {
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
     "IPython": ("modelarts.jobs.display",),
     "webbrowser": ("modelarts.jobs.display",),
+    "obs": ("modelarts.obs.*",),
     "multiprocessing": LOCAL,
     "subprocess": LOCAL,
     "tensorboard": LOCAL,
