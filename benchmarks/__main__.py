@@ -16,7 +16,7 @@ _FULL_LOAD = Load(rounds=9, calls=200, jobs=200)
 def _main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=["sdk", "service"], default="sdk", help="default: sdk"
+        "what", nargs="?", choices=["sdk", "service", "obs"], default="sdk", help="default: sdk"
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds: rough figures")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -27,6 +27,10 @@ def _main() -> None:
         made = service.rows(_QUICK_LOAD if given.quick else _FULL_LOAD)
         _show(made, given.json, "The local service beside TensorBoard.")
         return
+    if given.what == "obs":
+        from benchmarks import obs
+
+        return obs.main(5 if given.quick else 15)
     with server.running() as address:
         made = rows(address, _QUICK if given.quick else _FULL)
         _show(made, given.json, "CPU per call of the client's process.")

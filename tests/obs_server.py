@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from email.utils import parsedate_to_datetime
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -44,6 +44,7 @@ class ObsServer:
         during: called with a Call and the bytes of its body so far; may raise Cut.
         after: called with a Call when all is done and nothing is answered; may raise Cut.
         calls: what was asked.
+        closing: what is to be closed before it.
     """
 
     def __init__(self, keys, is_obs=True):
@@ -52,6 +53,7 @@ class ObsServer:
         self.buckets = {"b": {}}
         self.uploads = {}
         self.calls = []
+        self.closing = []
         self.received = 0
         self.connections = 0
         self.page = 1000
@@ -65,6 +67,8 @@ class ObsServer:
         self.url = "http://127.0.0.1:%d" % self._server.server_port
 
     def close(self):
+        for each in self.closing:
+            each.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -345,7 +349,8 @@ def v4_signature(call, key, secret, region, signed):
     """As botocore makes it of what arrived."""
     url = "http://%s%s" % (call.headers["Host"], call.raw_path)
     if call.raw_query:
-        url += "?" + call.raw_query
+        # Each is to be decoded and encoded anew; botocore takes a URL as it is.
+        url += "?" + urlencode(call.query, quote_via=quote, safe="")
     request = AWSRequest(call.method, url)
     for name in signed.split(";"):
         request.headers[name] = call.headers[name]

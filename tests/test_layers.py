@@ -71,16 +71,13 @@ LAYERS = (
 )
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
-<<<<<<< HEAD
 STARTERS = (
     "modelarts.session",
     "modelarts.cli.obs_source",
     "modelarts.cli.serve",
     "modelarts.cli.users",
+    "modelarts.testing.local",
 )
-=======
-STARTERS = ("modelarts.session", "modelarts.cli.serve", "modelarts.testing.local")
->>>>>>> testing-clock
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*", "modelarts.testing.*"),

@@ -7,12 +7,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-<<<<<<< HEAD
 from threading import Thread
-from typing import Any
-=======
 from typing import Any, Sequence
->>>>>>> testing-clock
 from urllib.parse import urlsplit
 
 from modelarts.clock import Clock
@@ -94,11 +90,7 @@ def connect(
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _hold_lease(folder)
-<<<<<<< HEAD
-        found = running(folder) or _start(folder)
-=======
-        found = _running(folder) or _start(folder, options)
->>>>>>> testing-clock
+        found = running(folder) or _start(folder, options)
         if stay:
             # Not before: a service that begins knows nothing of what was wanted of others.
             (folder / STAY).touch()
@@ -143,13 +135,8 @@ def _start(folder: Path, options: Sequence[str]) -> dict[str, Any]:
             if "served already" not in _tail(log, began):
                 break
             # By one that begins, and will answer; or by one that ends, and is to be followed.
-<<<<<<< HEAD
             if not is_served(folder):
-                process, began = _spawn(folder, log)
-=======
-            if not _served(folder):
                 process, began = _spawn(folder, log, options)
->>>>>>> testing-clock
         clock.sleep(_PAUSE)
     raise ConfigurationError(
         f"the local service of {folder} did not start; {log} ends:\n{_tail(log, began)}"
@@ -161,19 +148,12 @@ def _spawn(folder: Path, log: Path, options: Sequence[str]) -> tuple[subprocess.
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as output:
         began = output.seek(0, os.SEEK_END)
-        arguments = ["serve", "--root", str(folder), "--while-used"]
+        arguments = ["serve", "--root", str(folder), "--while-used", *options]
         process = subprocess.Popen(
-<<<<<<< HEAD
             [sys.executable, "-c", _PROGRAM, str(_PACKAGES), *arguments],
             # Not in the program's folder: files there are not the service's modules.
             cwd=folder,
             env=_environment(),
-=======
-            [
-                *(sys.executable, "-m", "modelarts", "serve", "--root", str(folder)),
-                *("--while-used", *options),
-            ],
->>>>>>> testing-clock
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

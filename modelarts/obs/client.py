@@ -14,7 +14,7 @@ __all__ = ["make_client"]
 # OBS answers at obs.<region>.…, private clouds of the same make at obsv3.<region>.… and the like.
 _OBS_HOST = r"obs[a-z0-9-]*\."
 #: Bytes that are read from a file or a connection at once.
-_CHUNK = 256 * 1024
+_CHUNK = 128 * 1024
 
 
 def make_client(
@@ -26,7 +26,6 @@ def make_client(
     verify: Union[bool, str],
     cert: Union[None, str, Tuple[str, str]],
     proxies: Callable[[str], Mapping[str, str]],
-    region: str,
     **settings: Any,
 ) -> Any:
     """An ``obs.ObsClient`` for this endpoint.
@@ -70,7 +69,6 @@ def make_client(
         "server": endpoint,
         "signature": "obs" if is_obs else "v4",
         "path_style": not is_obs,
-        "region": region,
         "timeout": timeout,
         "ssl_verify": verify,
         "long_conn_mode": True,

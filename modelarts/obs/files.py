@@ -13,7 +13,8 @@ from modelarts.obs.store import Progress
 
 __all__ = ["Body", "Source"]
 
-_CHUNK = 1024 * 1024
+_CHUNK = 128 * 1024
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -101,7 +102,7 @@ class Body:
         if content is not None:
             self._file: Any = io.BytesIO(content)
         else:
-            self._file = open(source.path, "rb")
+            self._file = os.fdopen(os.open(source.path, _READ), "rb", buffering=0)
             self._file.seek(offset)
         #: How many bytes were handed out.
         self.count = 0

@@ -91,13 +91,7 @@ class ObsStore(Store):
         """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
         marker: Optional[str] = None
         while True:
-            after = marker
-            page = self._asking.ask(
-                "list obs://%s/%s" % (bucket, prefix),
-                lambda: self._client.listObjects(
-                    bucket, prefix=prefix or None, marker=after, encoding_type="url"
-                ),
-            ).body
+            page = self._page(bucket, prefix, marker)
             for found in page.contents:
                 yield ObjectInfo(
                     bucket=bucket,
@@ -109,6 +103,15 @@ class ObsStore(Store):
             if not page.is_truncated or not page.contents:
                 return
             marker = page.next_marker or page.contents[-1].key
+
+    def _page(self, bucket: str, prefix: str, marker: Optional[str]) -> Any:
+        answer = self._asking.ask(
+            "list obs://%s/%s" % (bucket, prefix),
+            lambda: self._client.listObjects(
+                bucket, prefix=prefix or None, marker=marker, encoding_type="url"
+            ),
+        )
+        return answer.body
 
     def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
         """Send a file: afterwards the object is there whole, or as it was before.
@@ -265,7 +268,7 @@ def _from_header(text: Optional[str]) -> Optional[float]:
 
 
 def _from_list(text: Optional[str]) -> Optional[float]:
-    """A time of a list: UTC as it came, or what the client makes of that, local and without zone."""
+    """A time in a list: UTC as it came, or what the client makes of that: local, without zone."""
     if not text:
         return None
     try:

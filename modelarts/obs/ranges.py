@@ -58,7 +58,10 @@ class Download:
         large = self._found.size > 2 * RANGE
         kept = False
         try:
-            self._fetch_ranges(crew) if large else self._fetch()
+            if large:
+                self._fetch_ranges(crew)
+            else:
+                self._fetch()
             self._verify()
             os.replace(self.temporary, self._path)
             self._checkpoint.remove()
@@ -105,19 +108,18 @@ class Download:
 
     def _range(self, offset: int, size: int, going: Callable[[], None]) -> None:
         """Fetch a range into its place; after a cut only what is missing of it."""
-        got: List[int] = [0]
-
-        def send() -> Any:
-            answer = self._get(offset + got[0], size - got[0])
-            if answer.status < 300:
-                self._write(answer.body.response, offset, size, got, going)
-            return answer
-
-        def again(error: Exception) -> None:
-            going()
-
+        got = [0]
         try:
-            self._asking.ask(self._operation, send, again=again)
+            with open(self.temporary, "r+b") as file:
+                file.seek(offset)
+
+                def send() -> Any:
+                    answer = self._get(offset + got[0], size - got[0])
+                    if answer.status < 300:
+                        self._write(answer.body.response, file, size, got, going)
+                    return answer
+
+                self._asking.patient().ask(self._operation, send)
         except ApiError as error:
             if error.status_code == 412:
                 raise self._replaced() from None
@@ -150,26 +152,20 @@ class Download:
         return answer
 
     def _write(
-        self, stream: Any, offset: int, size: int, got: List[int], going: Callable[[], None]
+        self, stream: Any, file: Any, size: int, got: List[int], going: Callable[[], None]
     ) -> None:
         try:
-            try:
-                file = open(self.temporary, "r+b")
-            except OSError as error:
-                raise Own(error) from error
-            with file:
-                file.seek(offset + got[0])
-                while True:
-                    chunk = stream.read(_CHUNK)
-                    if not chunk:
-                        break
-                    try:
-                        going()
-                        file.write(chunk)
-                        got[0] += len(chunk)
-                        self._moved(len(chunk))
-                    except Exception as error:
-                        raise Own(error) from error
+            while True:
+                chunk = stream.read(_CHUNK)
+                if not chunk:
+                    break
+                try:
+                    going()
+                    file.write(chunk)
+                    got[0] += len(chunk)
+                    self._moved(len(chunk))
+                except Exception as error:
+                    raise Own(error) from error
         finally:
             stream.close()
         if got[0] != size:
