@@ -16,6 +16,7 @@ ROOT = Path(modelarts.__file__).parent
 LAYERS = (
     (
         "modelarts",
+        "modelarts.caller",
         "modelarts.clock",
         "modelarts.errors",
         "modelarts.locks",
@@ -64,6 +65,7 @@ RESERVED = {
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
     "IPython": ("modelarts.jobs.display",),
     "webbrowser": ("modelarts.jobs.display",),
+    "tqdm": ("modelarts.obs.progress",),
     "multiprocessing": LOCAL,
     "subprocess": LOCAL,
     "tensorboard": LOCAL,
