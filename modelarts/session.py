@@ -335,6 +335,39 @@ class Session:
         """
         return self.client.request(method, path, query, body, headers)
 
+    def get_obs_client(self, **settings: Any) -> Any:
+        """The official client of OBS, ``obs.ObsClient``, with this session's keys and settings.
+
+        It signs each request with the keys that are good then, so temporary keys need no
+        ``refresh``. It keeps connections open: close it after use. Needs ``modelarts[obs]``.
+
+        >>> client = session.get_obs_client()                               # doctest: +SKIP
+        >>> client.listObjects("bucket", prefix="logs/").body.contents      # doctest: +SKIP
+
+        Args:
+            settings: what ``obs.ObsClient`` takes, such as ``signature="v2"``, over what the
+                session says.
+
+        Raises:
+            ConfigurationError: the extra is not installed, or :attr:`obs_endpoint` is a folder.
+
+        Source: *ModelArts SDK Reference*, "Session Authentication"; *OBS Python SDK*, "ObsClient".
+        """
+        from modelarts.http.proxies import Proxies
+        from modelarts.obs.client import make_client
+
+        identity = self._get_parts().identity
+        return make_client(
+            self.obs_endpoint,
+            identity.keys,
+            identity.renew_keys,
+            timeout=self._settings["timeout"],
+            verify=self._settings["verify"],
+            cert=self._settings["cert"],
+            proxies=Proxies(self._settings["proxies"], self._proxy_environ).of,
+            **{"region": self.region_name or "region", **settings},
+        )
+
     @property
     def obs(self) -> "Obs":
         """Files and folders, to OBS and back; see :class:`~modelarts.obs.service.Obs`.
