@@ -42,9 +42,7 @@ class Source:
         """Raises TransferError where the bytes that were there at the beginning may be others."""
         now = self.of(self.path)
         if now.inode != self.inode:
-            raise TransferError(
-                "%s was replaced while it was being sent; send it again" % self.path
-            )
+            raise TransferError("%s was replaced while it was being sent; send it again" % self.path)
         if now.size < self.size or (now.size == self.size and now.modified != self.modified):
             raise TransferError("%s changed while it was being sent; send it again" % self.path)
 

@@ -174,7 +174,9 @@ class ObsStore(Store):
                 source.check()
             raise
 
-    def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
+    def download(
+        self, found: ObjectInfo, path: str, progress: Optional[Progress] = None
+    ) -> None:
         """Fetch an object to ``path``: the file is there whole and verified, or as before.
 
         On the way it has a temporary name in the same folder, ``.<name>.<8 digits>.part``. That

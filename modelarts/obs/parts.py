@@ -222,7 +222,8 @@ class Upload:
             there = (head.body.etag or "").strip('"') if head.status < 300 else None
             if not lost or there is None or (expected is not None and there != expected):
                 raise TransferError(
-                    "%s: the upload is gone before it was complete; send it again" % self._operation
+                    "%s: the upload is gone before it was complete; send it again"
+                    % self._operation
                 )
             etag = there
         self._id = ""
@@ -234,7 +235,9 @@ class Upload:
 
     def _abort(self) -> None:
         if self._id:
-            abort(self._asking, {"upload": self._id, "bucket": self._bucket, "key": self._key})
+            abort(
+                self._asking, {"upload": self._id, "bucket": self._bucket, "key": self._key}
+            )
             self._id = ""
         self._checkpoint.remove()
 
