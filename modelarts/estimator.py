@@ -72,20 +72,24 @@ class VisualizationJob:
     @classmethod
     def create(
         cls,
-        train_url: str,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
         auto_stop: Optional[int] = None,
         flavor: Optional[str] = None,
         session: Optional[Session] = None,
+        *,
+        obs_path: Optional[str] = None,
+        check: bool = True,
     ) -> "VisualizationJob":
         """Create a job over the event files of a folder.
 
         The job is created at once and starts in its own time: ``create(…).wait()``.
 
         Args:
-            train_url: the folder in OBS, ``'/bucket/path/'`` or ``'obs://bucket/path/'``.
+            train_url: the folder in OBS, ``'/bucket/path/'`` or ``'obs://bucket/path/'``; or one
+                on this machine, which is sent to OBS first: ``'runs/'``, or a ``pathlib.Path``.
             job_name: 1 to 20 letters, digits, ``_`` or ``-``; by default ``job`` and eight
                 hexadecimal digits.
             job_desc: 0 to 256 characters.
@@ -94,15 +98,20 @@ class VisualizationJob:
                 runs, and is billed, until it is stopped.
             flavor: a specification's code; normally none.
             session: by default one made from the environment.
+            obs_path: the folder in OBS that a local folder is to be in; by default that of
+                ``MODELARTS_OBS_PATH``, and with the local service the bucket ``uploads``.
+            check: draw a :class:`~modelarts.obs.first_look.NoEventFiles` warning if the folder
+                has no event files, as far as that can be told soon.
 
         Raises:
             InvalidArgument: an argument is wrong; nothing was sent.
+            IncompleteTransfer: a local folder could not be sent whole; there is no job.
             ApiError: the service refused, e.g. :class:`~modelarts.errors.QuotaExceeded`.
             AmbiguousCreate: the answer was lost, and it cannot be told whether there is a job.
             TransportError: no answer, and nothing was created.
         """
         return cls(session=session)._create(
-            train_url, job_name, job_desc, job_type, auto_stop, flavor
+            train_url, job_name, job_desc, job_type, auto_stop, flavor, obs_path, check
         )
 
     @classmethod
@@ -240,7 +249,7 @@ class VisualizationJob:
 
     def create_visualization_job(
         self,
-        train_url: str,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
@@ -485,12 +494,14 @@ class VisualizationJob:
 
     def _create(
         self,
-        train_url: str,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str],
         job_desc: Optional[str],
         job_type: str,
         auto_stop: Optional[int],
         flavor: Optional[str],
+        obs_path: Optional[str] = None,
+        check: bool = True,
     ) -> "VisualizationJob":
         body: _Dict = {
             # Not from the random module: forked workers share its state, and two jobs of
@@ -499,7 +510,6 @@ class VisualizationJob:
                 "job" + os.urandom(4).hex() if job_name is None else job_name
             ),
             "job_desc": arguments.job_desc("" if job_desc is None else job_desc),
-            "train_url": arguments.train_url(train_url),
             "job_type": arguments.job_type(job_type),
         }
         schedule = arguments.auto_stop(auto_stop)
@@ -509,8 +519,15 @@ class VisualizationJob:
         if specification is not None:
             body["flavor"] = specification
         from modelarts.jobs import once
+        from modelarts.obs.first_look import FirstLook, send_folder
 
+        if arguments.is_local(train_url):
+            train_url = send_folder(self.session, train_url, obs_path)
+        body["train_url"] = arguments.train_url(train_url)
+        look = FirstLook(self.session, body) if check else None
         answer = once.create(self._client(), body, unique=job_name is None)
+        if look is not None:
+            look.warn()
         # What was sent is known as well; the details are fetched for what is in neither.
         job = self._of(self.session, {**body, **answer})
         job._state = 0

@@ -12,11 +12,15 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from modelarts.errors import ApiError, ConfigurationError, api_error
+from modelarts.locks import ForkSafeLock
 from modelarts.obs.copying import PART, copy, folds_case, is_named_so, same_content
 from modelarts.obs.paths import local_segments
 from modelarts.obs.store import ObjectInfo, Progress, Store
 
 __all__ = ["FolderStore"]
+
+#: How often a folder may go, with the last object in it, while something is being sent to it.
+_TRIES = 20
 
 
 class FolderStore(Store):
@@ -35,6 +39,7 @@ class FolderStore(Store):
                 "obs_endpoint %s names no folder; write it as file:///folder" % endpoint
             )
         self._root = os.path.realpath(path)
+        self._changing_folders = ForkSafeLock()
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
         """The object of that name; None where there is none."""
@@ -82,18 +87,18 @@ class FolderStore(Store):
             _refuse("send", bucket, key, "%s, as the folder that stands for OBS needs" % reason)
         # Opened first: that it cannot be read is no failure of the place.
         with open(path, "rb") as source, _refusals("send", bucket, key):
-            for last in (False, False, True):
-                self._make_folders(os.path.dirname(target), bucket, key)
-                if os.path.isdir(target) and not os.path.islink(target):
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
-                if folds_case(self._root) and not is_named_so(target, self._root):
-                    _refuse("send", bucket, key, "%s differs from another in its case only" % key)
+            for left in reversed(range(_TRIES)):
                 try:
-                    copy(source, target, progress, private=True)
-                    return
+                    with self._changing_folders:
+                        self._make_folders(os.path.dirname(target), bucket, key)
+                    if os.path.isdir(target) and not os.path.islink(target):
+                        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+                    if folds_case(self._root) and not is_named_so(target, self._root):
+                        _refuse("send", bucket, key, "another object differs in its case only")
+                    return copy(source, target, progress, private=True)
                 except FileNotFoundError:
                     # Its folder went, with the last object in it, since it was made.
-                    if last:
+                    if not left:
                         raise
 
     def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
@@ -117,7 +122,8 @@ class FolderStore(Store):
                     path = self._path(bucket, key)
                     if self.head(bucket, key) is not None:
                         os.unlink(path)
-                        self._prune(os.path.dirname(path), bucket)
+                        with self._changing_folders:
+                            self._prune(os.path.dirname(path), bucket)
             except ValueError:
                 pass  # nothing can be there
             except FileNotFoundError:

@@ -8,7 +8,7 @@ import attr
 
 from modelarts.errors import InvalidArgument
 
-__all__ = ["ObsPath", "is_local", "local_segments", "parse"]
+__all__ = ["ObsPath", "local_segments", "parse"]
 
 _FORM = "a path in OBS such as 'obs://bucket/folder/'"
 _BUCKET = r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z"
@@ -87,21 +87,6 @@ def parse(argument: str, value: object, older: bool = False) -> ObsPath:
         raise InvalidArgument(argument, value, allowed + ", beginning with a bucket's name")
     _check_key(argument, value, key, allowed)
     return ObsPath(bucket, key)
-
-
-def is_local(value: object) -> bool:
-    """Whether a ``train_url`` means a folder on this machine.
-
-    A :class:`~pathlib.Path` always does; a text does unless it begins with ``/``, or with a
-    scheme such as ``obs://``.
-    """
-    if isinstance(value, os.PathLike):
-        return True
-    if not isinstance(value, str) or not value:
-        return False
-    if re.match(_DRIVE, value) or value.startswith("\\\\"):
-        return True
-    return not value.startswith("/") and not re.match(_SCHEME, value)
 
 
 def local_segments(relative: str, windows: bool = os.name == "nt") -> Tuple[str, ...]:
