@@ -361,7 +361,7 @@ class Session:
             self.obs_endpoint,
             identity.keys,
             identity.renew_keys,
-            timeout=self._settings["timeout"],
+            timeout=settings.pop("timeout", self._settings["timeout"]),
             verify=self._settings["verify"],
             cert=self._settings["cert"],
             proxies=Proxies(self._settings["proxies"], self._proxy_environ).of,

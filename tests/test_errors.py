@@ -14,6 +14,7 @@ from modelarts.errors import (
     BadRequest,
     ConfigurationError,
     CredentialsNotFound,
+    IncompleteTransfer,
     InvalidArgument,
     JobFailed,
     JobStateError,
@@ -24,6 +25,7 @@ from modelarts.errors import (
     RateLimited,
     RequestTimeout,
     ServerError,
+    TransferError,
     TransportError,
     WaitError,
     WaitTimeout,
@@ -45,6 +47,8 @@ TREE = {
         ServerError: {},
         JobStateError: {},
     },
+    TransferError: {},
+    IncompleteTransfer: {},
     WaitError: {JobFailed: {}, WaitTimeout: {}},
 }
 BUILT_IN = {
@@ -82,6 +86,8 @@ EXAMPLES = [
     AmbiguousCreate("no answer", "https://h:1", "create visualization job", "job1f00aa27"),
     *(kind("Illegal name", **DETAILS) for kind in (ApiError, *TREE[ApiError])),
     api_error("can't be stop. job status: 10", status_code=400, error_code="ModelArts.0105"),
+    TransferError("runs/events changed while it was being sent"),
+    IncompleteTransfer([("runs/events", api_error("no", **DETAILS))], ["runs/other"]),
     WaitError("ended", a_job()),
     JobFailed("job 8992 is FAILED", a_job()),
     WaitTimeout("job 8992 is still WAITING", a_job()),
@@ -147,6 +153,8 @@ def state(error):
     kept = dict(vars(error))
     if "job" in kept:
         kept["job"] = kept["job"].__getstate__()
+    if "failed" in kept:
+        kept["failed"] = [(name, type(one), state(one)) for name, one in kept["failed"]]
     return kept
 
 

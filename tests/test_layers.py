@@ -66,6 +66,7 @@ RESERVED = {
     "IPython": ("modelarts.jobs.display",),
     "webbrowser": ("modelarts.jobs.display",),
     "tqdm": ("modelarts.obs.progress",),
+    "obs": ("modelarts.obs.*",),
     "multiprocessing": LOCAL,
     "subprocess": LOCAL,
     "tensorboard": LOCAL,

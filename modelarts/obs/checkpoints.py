@@ -45,7 +45,8 @@ class Checkpoint:
         """
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            self._file = open(self.path, "a", encoding="utf-8")
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            self._file = os.fdopen(os.open(self.path, flags, 0o600), "a", encoding="utf-8")
         except OSError:
             return []
         if not _lock(self._file):

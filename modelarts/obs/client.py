@@ -26,7 +26,6 @@ def make_client(
     verify: Union[bool, str],
     cert: Union[None, str, Tuple[str, str]],
     proxies: Callable[[str], Mapping[str, str]],
-    region: str,
     **settings: Any,
 ) -> Any:
     """An ``obs.ObsClient`` for this endpoint.
@@ -70,7 +69,6 @@ def make_client(
         "server": endpoint,
         "signature": "obs" if is_obs else "v4",
         "path_style": not is_obs,
-        "region": region,
         "timeout": timeout,
         "ssl_verify": verify,
         "long_conn_mode": True,

@@ -11,12 +11,15 @@ import os
 import select
 import ssl
 import threading
+import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 from urllib.parse import unquote, urlsplit
 
 __all__ = ["Connections", "make_context"]
 
 _Place = Tuple[str, str, int]
+#: Seconds for which a connection is taken to be as good as it was.
+_FRESH = 1.0
 
 
 class Connections:
@@ -72,6 +75,7 @@ class Connections:
         """Keep it for the next one, if its answer was read to the end."""
         if not connection.is_free():
             return connection.close()
+        connection.since = time.monotonic()
         with self._lock:
             idle = self._idle.setdefault(connection.place, [])
             if len(idle) < self.kept:
@@ -132,9 +136,12 @@ class _Kept(http.client.HTTPConnection):
 
     place: _Place
     owner: Connections
+    since = 0.0
     prefix = ""
     proxy_headers: Mapping[str, str] = {}
     _answer: Optional[http.client.HTTPResponse] = None
+    _holds = _refused = False
+    _head = b""
 
     def putrequest(self, method: str, url: str, *arguments: Any, **settings: Any) -> None:
         """Begin a request; a proxy for plain HTTP wants the whole URL."""
@@ -142,8 +149,32 @@ class _Kept(http.client.HTTPConnection):
         for name, value in self.proxy_headers.items():
             self.putheader(name, value)
 
+    def endheaders(self, *arguments: Any, **settings: Any) -> None:
+        """Keep the head back, to go together with the beginning of the body."""
+        self._holds = True
+        try:
+            super().endheaders(*arguments, **settings)
+        finally:
+            self._holds = False
+
+    def send(self, data: Any) -> None:
+        """Send what was kept back, and this."""
+        if self._holds:
+            self._head += data
+            return
+        head, self._head = self._head, b""
+        if self._refused:
+            return
+        try:
+            super().send(head + data if head else data)
+        except BrokenPipeError:
+            # The other side wants no more of it; mostly it has said why.
+            self._refused = True
+
     def getresponse(self) -> http.client.HTTPResponse:
         """The answer; remembered, since the connection is free when it has been read."""
+        if self._head:
+            self.send(b"")
         self._answer = super().getresponse()
         if self._answer.getheader("Server") == "OBS":
             self.owner.is_obs = True
@@ -151,12 +182,16 @@ class _Kept(http.client.HTTPConnection):
 
     def is_free(self) -> bool:
         """Whether the next request can be sent over it."""
-        return self.sock is not None and self._answer is not None and self._answer.isclosed()
+        if self.sock is None or self._answer is None or self._refused:
+            return False
+        return self._answer.isclosed()
 
     def is_stale(self) -> bool:
         """Whether the other side has closed it, or says something that nobody asked for."""
         if self.sock is None:
             return True
+        if time.monotonic() - self.since < _FRESH:
+            return False
         if not hasattr(select, "poll"):
             return bool(select.select([self.sock], [], [], 0)[0])
         poll = select.poll()

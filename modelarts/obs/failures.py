@@ -55,6 +55,10 @@ class Asking:
     clock: Clock
     retry: Retry
 
+    def patient(self) -> "Asking":
+        """The same, for parts of a whole: of a thousand some have bad luck several times."""
+        return attr.evolve(self, retry=self.retry._replace(retries=3 * self.retry.retries))
+
     def ask(
         self,
         operation: str,

@@ -14,6 +14,7 @@ from modelarts.obs.store import Progress
 __all__ = ["Body", "Source"]
 
 _CHUNK = 1024 * 1024
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -42,15 +43,22 @@ class Source:
         """Raises TransferError where the bytes that were there at the beginning may be others."""
         now = self.of(self.path)
         if now.inode != self.inode:
-            raise TransferError("%s was replaced while it was being sent; send it again" % self.path)
+            raise TransferError(
+                "%s was replaced while it was being sent; send it again" % self.path
+            )
         if now.size < self.size or (now.size == self.size and now.modified != self.modified):
             raise TransferError("%s changed while it was being sent; send it again" % self.path)
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Some bytes of it."""
-        with open(self.path, "rb") as file:
-            file.seek(offset)
-            return file.read(size)
+    def read(self) -> bytes:
+        """All of it."""
+        with open(self.path, "rb", buffering=0) as file:
+            content = file.read(self.size) or b""
+            while len(content) < self.size:
+                more = file.read(self.size - len(content))
+                if not more:
+                    raise self.shorter()
+                content += more
+        return content
 
     def md5(self, offset: int, size: int, going: Callable[[], object]) -> bytes:
         """The MD5 of some bytes of it; ``going`` may raise to stop that."""
@@ -94,7 +102,7 @@ class Body:
         if content is not None:
             self._file: Any = io.BytesIO(content)
         else:
-            self._file = open(source.path, "rb")
+            self._file = os.fdopen(os.open(source.path, _READ), "rb", buffering=0)
             self._file.seek(offset)
         #: How many bytes were handed out.
         self.count = 0

@@ -91,13 +91,7 @@ class ObsStore(Store):
         """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
         marker: Optional[str] = None
         while True:
-            after = marker
-            page = self._asking.ask(
-                "list obs://%s/%s" % (bucket, prefix),
-                lambda: self._client.listObjects(
-                    bucket, prefix=prefix or None, marker=after, encoding_type="url"
-                ),
-            ).body
+            page = self._page(bucket, prefix, marker)
             for found in page.contents:
                 yield ObjectInfo(
                     bucket=bucket,
@@ -109,6 +103,15 @@ class ObsStore(Store):
             if not page.is_truncated or not page.contents:
                 return
             marker = page.next_marker or page.contents[-1].key
+
+    def _page(self, bucket: str, prefix: str, marker: Optional[str]) -> Any:
+        answer = self._asking.ask(
+            "list obs://%s/%s" % (bucket, prefix),
+            lambda: self._client.listObjects(
+                bucket, prefix=prefix or None, marker=marker, encoding_type="url"
+            ),
+        )
+        return answer.body
 
     def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
         """Send a file: afterwards the object is there whole, or as it was before.
@@ -132,9 +135,7 @@ class ObsStore(Store):
             return Upload(self._asking, source, bucket, key, progress).run(self._crew)
         content = None
         if source.size <= _SMALL:
-            content = source.read(0, source.size)
-            if len(content) < source.size:
-                raise source.shorter()
+            content = source.read()
             digest = md5()
             digest.update(content)
             checksum: bytes = digest.digest()
@@ -174,9 +175,7 @@ class ObsStore(Store):
                 source.check()
             raise
 
-    def download(
-        self, found: ObjectInfo, path: str, progress: Optional[Progress] = None
-    ) -> None:
+    def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Fetch an object to ``path``: the file is there whole and verified, or as before.
 
         On the way it has a temporary name in the same folder, ``.<name>.<8 digits>.part``. That
@@ -269,7 +268,7 @@ def _from_header(text: Optional[str]) -> Optional[float]:
 
 
 def _from_list(text: Optional[str]) -> Optional[float]:
-    """A time of a list: UTC as it came, or what the client makes of that, local and without zone."""
+    """A time in a list: UTC as it came, or what the client makes of that: local, without zone."""
     if not text:
         return None
     try:

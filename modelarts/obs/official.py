@@ -1,5 +1,6 @@
 """The official client of OBS, with a session's keys and connections; needs the extra ``[obs]``."""
 
+import threading
 from typing import Any, Callable, NamedTuple, Optional
 
 from obs import ObsClient
@@ -31,7 +32,7 @@ class SessionClient(ObsClient):
     ) -> None:
         self._keys = keys
         self._renew = renew
-        self._used: Optional[AccessKey] = None
+        self._used = threading.local()
         self._made = False
         self._refreshed: Any = None
         self.connections = connections
@@ -44,7 +45,7 @@ class SessionClient(ObsClient):
         """What the client signs the next request with."""
         if self._refreshed is not None:
             return self._refreshed
-        keys = self._used = self._keys()
+        keys = self._used.keys = self._keys()
         return _Signing(keys.access_key, keys.secret_key, keys.security_token)
 
     @securityProvider.setter
@@ -54,10 +55,11 @@ class SessionClient(ObsClient):
             self._refreshed = given
 
     def renew_keys(self) -> bool:
-        """After a refusal: whether there are other keys to try once more with."""
-        if self._refreshed is not None or self._used is None:
+        """After a refusal in this thread: whether there are other keys to try once more with."""
+        refused: Optional[AccessKey] = getattr(self._used, "keys", None)
+        if self._refreshed is not None or refused is None:
             return False
-        return self._renew(self._used)
+        return self._renew(refused)
 
     def close(self) -> None:
         """Close the connections that are kept; the next call opens a new one."""

@@ -61,12 +61,12 @@ class Upload:
 
     def run(self, crew: Crew) -> None:
         """Send it. Afterwards the object is there whole, or as it was before."""
-        done = self._resume()
-        if done is None:
-            done = self._begin()
-        smallest = SMALLEST if self._is_obs() else SMALLEST_S3
-        plan = Layout(self._source.size, smallest, done)
         try:
+            done = self._resume()
+            if done is None:
+                done = self._begin()
+            smallest = SMALLEST if self._is_obs() else SMALLEST_S3
+            plan = Layout(self._source.size, smallest, done)
             self._moved(sum(part.size for part in done))
             crew.run(lambda: self._next(plan), lambda part, going: self._send(plan, part, going))
             self._source.check()
@@ -119,23 +119,26 @@ class Upload:
 
     def _there(self) -> Optional[Dict[int, Tuple[str, int]]]:
         """Etag and size of each part that has arrived; None where the upload is gone."""
-        client, after, found = self._asking.client, None, {}
+        found: Dict[int, Tuple[str, int]] = {}
+        after: Optional[int] = None
         while True:
-            marker = after
-            answer = self._asking.ask(
-                self._operation,
-                lambda: client.listParts(
-                    self._bucket, self._key, self._id, partNumberMarker=marker
-                ),
-                allowed=(404,),
-            )
-            if answer.status == 404:
+            page = self._page(after)
+            if page is None:
                 return None
-            for part in answer.body.parts:
+            for part in page.parts:
                 found[part.partNumber] = (part.etag, part.size)
-            after = answer.body.nextPartNumberMarker
-            if not answer.body.isTruncated or not answer.body.parts:
+            after = page.nextPartNumberMarker
+            if not page.isTruncated or not page.parts:
                 return found
+
+    def _page(self, after: Optional[int]) -> Any:
+        client = self._asking.client
+        answer = self._asking.ask(
+            self._operation,
+            lambda: client.listParts(self._bucket, self._key, self._id, partNumberMarker=after),
+            allowed=(404,),
+        )
+        return answer.body if answer.status < 300 else None
 
     # Send ----------------------------------------------------------------------------------
 
@@ -173,7 +176,7 @@ class Upload:
             self._moved(-bodies[-1].count)
 
         try:
-            answer = self._asking.ask(self._operation, send, again=again)
+            answer = self._asking.patient().ask(self._operation, send, again=again)
         except ApiError as error:
             if error.error_code == "BadDigest":
                 source.check()
@@ -222,8 +225,7 @@ class Upload:
             there = (head.body.etag or "").strip('"') if head.status < 300 else None
             if not lost or there is None or (expected is not None and there != expected):
                 raise TransferError(
-                    "%s: the upload is gone before it was complete; send it again"
-                    % self._operation
+                    "%s: the upload is gone before it was complete; send it again" % self._operation
                 )
             etag = there
         self._id = ""
@@ -235,9 +237,7 @@ class Upload:
 
     def _abort(self) -> None:
         if self._id:
-            abort(
-                self._asking, {"upload": self._id, "bucket": self._bucket, "key": self._key}
-            )
+            abort(self._asking, {"upload": self._id, "bucket": self._bucket, "key": self._key})
             self._id = ""
         self._checkpoint.remove()
 

@@ -58,7 +58,10 @@ class Download:
         large = self._found.size > 2 * RANGE
         kept = False
         try:
-            self._fetch_ranges(crew) if large else self._fetch()
+            if large:
+                self._fetch_ranges(crew)
+            else:
+                self._fetch()
             self._verify()
             os.replace(self.temporary, self._path)
             self._checkpoint.remove()
@@ -105,25 +108,27 @@ class Download:
 
     def _range(self, offset: int, size: int, going: Callable[[], None]) -> None:
         """Fetch a range into its place; after a cut only what is missing of it."""
-        got: List[int] = [0]
-
-        def send() -> Any:
-            answer = self._get(offset + got[0], size - got[0])
-            if answer.status < 300:
-                self._write(answer.body.response, offset, size, got, going)
-            return answer
-
-        def again(error: Exception) -> None:
-            going()
-
+        got = [0]
         try:
-            self._asking.ask(self._operation, send, again=again)
+            with open(self.temporary, "r+b") as file:
+                file.seek(offset)
+
+                def send() -> Any:
+                    answer = self._get(offset + got[0], size - got[0])
+                    if answer.status < 300:
+                        self._write(answer.body.response, file, size, got, going)
+                    return answer
+
+                self._asking.patient().ask(self._operation, send)
         except ApiError as error:
             if error.status_code == 412:
-                raise TransferError(
-                    "%s: the object was replaced by another one; fetch it again" % self._operation
-                ) from None
+                raise self._replaced() from None
             raise
+
+    def _replaced(self) -> TransferError:
+        return TransferError(
+            "%s: the object was replaced by another one; fetch it again" % self._operation
+        )
 
     def _get(self, offset: int, size: int) -> Any:
         from obs import GetObjectHeader
@@ -131,6 +136,7 @@ class Download:
         found = self._found
         headers = GetObjectHeader()
         if found.etag is not None:
+            # The client would make %22 of quotes.
             headers.if_match = found.etag
         if size != found.size:
             headers.range = "bytes=%d-%d" % (offset, offset + size - 1)
@@ -139,34 +145,27 @@ class Download:
             body = answer.body
             if body.sseKms is not None or body.sseC is not None:
                 self._encrypted = True
-            if body.contentLength is not None and body.contentLength != size:
+            other = found.etag is not None and (body.etag or "").strip('"') != found.etag
+            if other or body.contentLength not in (None, size):
                 body.response.close()
-                raise TransferError(
-                    "%s: the object has another size than it had; fetch it again" % self._operation
-                )
+                raise self._replaced()
         return answer
 
     def _write(
-        self, stream: Any, offset: int, size: int, got: List[int], going: Callable[[], None]
+        self, stream: Any, file: Any, size: int, got: List[int], going: Callable[[], None]
     ) -> None:
         try:
-            try:
-                file = open(self.temporary, "r+b")
-            except OSError as error:
-                raise Own(error) from error
-            with file:
-                _seek(file, offset + got[0])
-                while True:
-                    chunk = stream.read(_CHUNK)
-                    if not chunk:
-                        break
-                    try:
-                        going()
-                        file.write(chunk)
-                        got[0] += len(chunk)
-                        self._moved(len(chunk))
-                    except Exception as error:
-                        raise Own(error) from error
+            while True:
+                chunk = stream.read(_CHUNK)
+                if not chunk:
+                    break
+                try:
+                    going()
+                    file.write(chunk)
+                    got[0] += len(chunk)
+                    self._moved(len(chunk))
+                except Exception as error:
+                    raise Own(error) from error
         finally:
             stream.close()
         if got[0] != size:
@@ -185,10 +184,6 @@ class Download:
         if self._progress is not None and count:
             with self._lock:
                 self._progress(count)
-
-
-def _seek(file: Any, offset: int) -> None:
-    file.seek(offset)
 
 
 def _remove(path: str) -> None:

@@ -1,0 +1,295 @@
+"""The official client as a session hands it out: keys, connections, TLS, proxies, other servers."""
+
+import builtins
+import contextlib
+import io
+import logging
+import os
+import random
+import ssl
+import threading
+
+import pytest
+
+from modelarts.errors import ConfigurationError, TransportError
+from modelarts.obs.checksums import combined, md5_of, same
+from modelarts.obs.connections import make_context
+from modelarts.obs.layout import MOST, SMALLEST, SMALLEST_S3, Layout, Part, layout
+from modelarts.obs.objects import ObsStore
+from modelarts.obs.store import ObjectInfo
+from modelarts.session import Session
+from tests.clocks import FakeClock
+from tests.obs_server import ObsServer
+from tests.test_obs_objects import AK, SK, a_file, settings
+
+
+@pytest.fixture
+def server():
+    server = ObsServer({AK: (SK, None)})
+    yield server
+    server.close()
+
+
+def test_it_is_the_official_client(server):
+    from obs import ObsClient
+
+    client = Session(**settings(server)).get_obs_client()
+    assert isinstance(client, ObsClient)
+    answer = client.putContent("b", "k", "content")
+    assert (answer.status, server.buckets["b"]["k"][0]) == (200, b"content")
+    assert client.getObject("b", "k", loadStreamInMemory=True).body.buffer == b"content"
+    assert server.connections == 1
+    client.close()
+    assert client.headBucket("b").status == 200
+    client.close()
+
+
+def test_refresh_gives_it_other_keys_as_documented(server):
+    client = Session(**settings(server)).get_obs_client()
+    server.keys = {"OTHER": (SK, "token")}
+    assert client.headBucket("b").status == 403
+    client.refresh("OTHER", SK, "token")
+    assert client.headBucket("b").status == 200
+    client.close()
+
+
+def test_its_own_settings_win(server):
+    session = Session(**settings(server))
+    client = session.get_obs_client(max_retry_count=7, signature="v2", timeout=5)
+    assert (client.max_retry_count, client.signature, client.timeout) == (7, "v2", 5)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "signature", "path_style"),
+    [
+        ("https://obs.eu-de.otc.t-systems.com", "obs", False),
+        ("https://obs.cn-north-4.myhuaweicloud.com", "obs", False),
+        ("https://obsv3.region-1.private.example", "obs", False),
+        ("http://127.0.0.1:9000", "v4", True),
+        ("http://localhost:9000", "v4", True),
+        ("https://minio.example.com", "v4", True),
+    ],
+)
+def test_how_a_server_is_addressed_and_signed_for(endpoint, signature, path_style):
+    session = Session(
+        access_key=AK, secret_key=SK, project_id="p", region_name="eu-de", obs_endpoint=endpoint
+    )
+    client = session.get_obs_client()
+    assert (client.signature, client.path_style) == (signature, path_style)
+    assert not client.is_signature_negotiation
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("file:///data/obs", "no OBS client for a folder"),
+        ("https://example.com/obs", "without a path"),
+        ("http://[::1]:9000", "IPv6"),
+    ],
+)
+def test_an_endpoint_that_it_cannot_use_is_said(endpoint, words):
+    session = Session(
+        access_key=AK, secret_key=SK, project_id="p", region_name="eu-de", obs_endpoint=endpoint
+    )
+    with pytest.raises(ConfigurationError, match=words):
+        session.get_obs_client()
+
+
+def test_no_secret_is_logged_or_shown(server, caplog):
+    caplog.set_level(logging.DEBUG)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        client = Session(**settings(server)).get_obs_client(max_retry_count=0)
+        client.putContent("b", "k", "content")
+        server.keys = {}
+        client.putContent("b", "k", "content")
+        shown = repr(client) + str(client)
+        client.close()
+    assert SK not in caplog.text + out.getvalue() + shown
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used(server, tmp_path):
+    clock = FakeClock()
+    session = Session(**settings(server, clock=clock))
+    client = session.get_obs_client(max_retry_count=0)
+    assert client.headBucket("b").status == 200
+    (idle,) = client.connections._idle.values()
+    idle[0].since -= 10
+    idle[0].sock.shutdown(2)
+    assert client.headBucket("b").status == 200
+    assert server.connections == 2
+    client.close()
+
+
+def test_a_forked_child_has_connections_of_its_own(server):
+    client = Session(**settings(server)).get_obs_client(max_retry_count=0)
+    assert client.headBucket("b").status == 200
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if client.headBucket("b").status == 200 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert client.headBucket("b").status == 200
+    assert server.connections == 2
+    client.close()
+
+
+def test_certificates_must_name_the_host_as_everywhere_in_the_sdk():
+    context = make_context(True, None)
+    assert context.check_hostname
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.get_ca_certs()
+    assert make_context(False, None).verify_mode == ssl.CERT_NONE
+
+
+def test_without_the_extra_the_error_says_how_to_get_it(server, monkeypatch):
+    import sys
+
+    real = builtins.__import__
+
+    def missing(name, *arguments, **others):
+        if name == "obs":
+            raise ImportError("No module named 'obs'", name="obs")
+        return real(name, *arguments, **others)
+
+    monkeypatch.delitem(sys.modules, "modelarts.obs.official", raising=False)
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(ConfigurationError, match=r"pip install 'modelarts\[obs\]'"):
+        Session(**settings(server)).get_obs_client()
+
+
+# Other servers ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def moto():
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield "http://%s:%d" % (host, port)
+    server.stop()
+
+
+def test_a_server_that_speaks_s3_does_as_well(moto, tmp_path):
+    """Parts are of 5 MB at least there, names are listed in its way of quoting."""
+    session = Session(
+        access_key=AK,
+        secret_key=SK,
+        project_id="p",
+        region_name="us-east-1",
+        obs_endpoint=moto,
+        proxies={},
+        clock=FakeClock(),
+    )
+    client = session.get_obs_client(max_retry_count=0)
+    assert client.createBucket("bucket").status == 200
+    store = ObsStore(client, session.clock, multipart=6_000_000)
+    path, back = a_file(tmp_path, 30_000_000), tmp_path / "back"
+    names = ["plain", "with space+plus", "中文/日志", "hash#%2F"]
+    for name in names:
+        store.upload(str(path), "bucket", name)
+        found = store.head("bucket", name)
+        assert (found.size, same(str(path), found)) == (30_000_000, True)
+        store.download(found, str(back))
+        assert same(str(back), found)
+    assert [found.key for found in store.list("bucket")] == sorted(names)
+    assert store.head("bucket", "nothing") is None
+    assert not store.has_bucket("nothing")
+    assert store.delete("bucket", names) == []
+    assert list(store.list("bucket")) == []
+    store.close()
+
+
+def test_a_server_that_is_not_there_is_a_transport_error(tmp_path):
+    session = Session(
+        access_key=AK,
+        secret_key=SK,
+        project_id="p",
+        region_name="eu-de",
+        obs_endpoint="http://127.0.0.1:1",
+        proxies={},
+        clock=FakeClock(),
+    )
+    store = ObsStore(session.get_obs_client(max_retry_count=0), session.clock)
+    with pytest.raises(TransportError, match=r"127\.0\.0\.1:1"):
+        store.head("b", "k")
+
+
+# Parts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2**20, 10**9, 5 * 2**30 + 1, 48 * 10**12])
+def test_ten_thousand_parts_are_enough_for_any_file(size):
+    sizes = layout(size)
+    assert sum(sizes) == size
+    assert len(sizes) <= MOST
+    assert max(sizes) <= 5 * 2**30
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("smallest", [SMALLEST, SMALLEST_S3])
+def test_parts_cover_a_file_whatever_fails_and_whenever_it_is_interrupted(seed, smallest):
+    print("seed", seed)
+    drawn = random.Random(seed)
+    size, done = 3 * 10**9, []
+    for _ in range(6):
+        plan = Layout(size, smallest, done)
+        for _ in range(100):
+            part = plan.take()
+            if part is None:
+                break
+            if drawn.random() < 0.3:
+                plan.failed()
+            if drawn.random() < 0.8:
+                plan.went_through(part)
+                done.append(part)
+    plan = Layout(size, smallest, done)
+    rest = list(iter(plan.take, None))
+    covered = sorted(done + rest)
+    place = 0
+    for _, offset, length in covered:
+        assert offset == place
+        place += length
+        assert length >= smallest or place == size
+    assert place == size
+    assert len({part.number for part in covered}) == len(covered) <= MOST
+    assert isinstance(covered[0], Part)
+
+
+def test_a_file_is_compared_with_an_object_by_what_is_known(tmp_path):
+    path = a_file(tmp_path, 20_000_000)
+    etag = combined(md5_of(str(path), layout(20_000_000)))
+    whole = next(md5_of(str(path), [20_000_000])).hex()
+
+    def info(size=20_000_000, **known):
+        return ObjectInfo("b", "k", size, **known)
+
+    assert same(str(path), info(etag=etag)) is True
+    assert same(str(path), info(etag=whole)) is True
+    assert same(str(path), info(etag="0" * 32)) is False
+    assert same(str(path), info(etag="0" * 32 + "-9")) is None
+    assert same(str(path), info(etag="x", md5=whole)) is True
+    assert same(str(path), info(size=1, etag=whole)) is False
+    assert same(str(path), info()) is None
+
+
+def test_many_threads_share_one_client(server):
+    client = Session(**settings(server)).get_obs_client(max_retry_count=0)
+    wrong = []
+
+    def work(number):
+        for turn in range(20):
+            key = "%d-%d" % (number, turn)
+            client.putContent("b", key, key)
+            if client.getObject("b", key, loadStreamInMemory=True).body.buffer != key.encode():
+                wrong.append(key)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert server.connections <= 8
+    client.close()

@@ -1,0 +1,475 @@
+"""Objects in OBS: what arrives is what was sent, under the name it was sent by, signed."""
+
+import hashlib
+import os
+import random
+
+import pytest
+
+from modelarts import auth
+from modelarts.auth.credentials import AccessKey, Found
+from modelarts.errors import (
+    AuthenticationFailed,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    TransferError,
+    TransportError,
+)
+from modelarts.obs.objects import ObsStore
+from modelarts.obs.store import ObjectInfo
+from modelarts.session import Session
+from tests.clocks import FakeClock
+from tests.cloud import Cloud
+from tests.obs_server import Cut, ObsServer, Refusal
+
+AK, SK = "ACCESSKEY", Cloud.secret_key
+NAMES = [
+    "plain.txt",
+    "with spaces  two",
+    " leading and trailing ",
+    "hash#percent%2Fplus+question?and&equals=",
+    "中文/日志.log",
+    "emoji 🙂/x",
+    "a//b///c",
+    "./dot/../dots",
+    "~tilde!'()*:@$,;",
+    'quote"less<more>',
+    "back\\slash",
+    "/".join("d" for _ in range(500)) + "/end",
+]
+
+
+@pytest.fixture
+def server():
+    server = ObsServer({AK: (SK, None)})
+    yield server
+    server.close()
+
+
+def settings(server, **others):
+    return {
+        "access_key": AK,
+        "secret_key": SK,
+        "project_id": "0a1b",
+        "region_name": "eu-de",
+        "obs_endpoint": server.url,
+        "proxies": {},
+        "clock": FakeClock(),
+        **others,
+    }
+
+
+def make_store(server, multipart=2_000_000, **others):
+    session = Session(**settings(server, **others))
+    return store_of(server, session, multipart)
+
+
+def store_of(server, session, multipart):
+    store = ObsStore(session.get_obs_client(max_retry_count=0), session.clock, multipart=multipart)
+    server.closing.append(store)
+    return store
+
+
+@pytest.fixture
+def store(server):
+    return make_store(server)
+
+
+@pytest.fixture
+def by_host(server):
+    """The same server as OBS: by names in the host, signed in OBS's way, through a proxy."""
+    url = "http://obs.test.example"
+    return make_store(server, obs_endpoint=url, proxies={"http": server.url})
+
+
+def a_file(tmp_path, size, name="file", seed=1):
+    path = tmp_path / name
+    path.write_bytes(random.Random(seed).randbytes(size))
+    return path
+
+
+# Names ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["store", "by_host"])
+def test_any_name_comes_back_byte_for_byte(way, server, request, tmp_path):
+    store = request.getfixturevalue(way)
+    path, back = a_file(tmp_path, 1000), tmp_path / "back"
+    for name in NAMES:
+        store.upload(str(path), "b", name)
+    assert set(server.buckets["b"]) == set(NAMES)
+    assert [found.key for found in store.list("b")] == sorted(NAMES, key=str.encode)
+    for name in NAMES:
+        found = store.head("b", name)
+        assert (found.key, found.size) == (name, 1000)
+        store.download(found, str(back))
+        assert back.read_bytes() == path.read_bytes()
+    assert store.delete("b", NAMES) == []
+    assert server.buckets["b"] == {}
+
+
+def test_signatures_are_verified_at_all(server, tmp_path):
+    store = make_store(server, secret_key="not-that-one")
+    with pytest.raises(AuthenticationFailed) as caught:
+        store.upload(str(a_file(tmp_path, 10)), "b", "k")
+    assert caught.value.error_code == "SignatureDoesNotMatch"
+    assert caught.value.request_id == "8DF4"
+    assert SK not in caught.value.body
+
+
+@pytest.mark.parametrize("key", ["", "k" * 1025, "中" * 342, "\udcff"])
+def test_a_name_that_obs_cannot_have_is_refused_at_once(store, server, tmp_path, key):
+    with pytest.raises(InvalidArgument, match="key"):
+        store.upload(str(a_file(tmp_path, 10)), "b", key)
+    assert server.calls == []
+
+
+# Looking ----------------------------------------------------------------------------------
+
+
+def test_a_list_has_all_pages(store, server, tmp_path):
+    server.page = 3
+    names = ["logs/%02d +%%" % number for number in range(10)]
+    server.buckets["b"] = {name: (b"x", '"%s"' % hashlib.md5(b"x").hexdigest()) for name in names}
+    server.buckets["b"]["other"] = (b"", '""')
+    assert [found.key for found in store.list("b", "logs/")] == names
+    first = next(store.list("b", "logs/"))
+    assert first.etag == hashlib.md5(b"x").hexdigest()
+    assert first.modified == 1784595723.0
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Shanghai", "America/New_York"])
+def test_times_in_a_list_are_right_in_any_zone(store, server, monkeypatch, zone):
+    import time
+
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    server.buckets["b"] = {"k": (b"", '""')}
+    assert next(store.list("b")).modified == 1784595723.0
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_what_is_not_there_is_none_and_who_may_not_see_is_told(store, server):
+    assert store.head("b", "nothing") is None
+    assert store.has_bucket("b")
+    assert not store.has_bucket("c")
+
+    def refuse(call):
+        raise Refusal(403, "AccessDenied")
+
+    server.before = refuse
+    with pytest.raises(PermissionDenied):
+        store.head("b", "nothing")
+
+
+def test_a_list_of_no_bucket_says_so(store):
+    with pytest.raises(NotFound, match=r"NoSuchBucket.*create the bucket") as caught:
+        list(store.list("c"))
+    assert caught.value.operation == "list obs://c/"
+
+
+# Sending and fetching ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000_000, 1_500_000, 2_000_001, 30_000_000])
+def test_a_file_comes_back_whole(store, server, tmp_path, size):
+    path, back = a_file(tmp_path, size), tmp_path / "back"
+    sent, fetched = [], []
+    store.upload(str(path), "b", "k", sent.append)
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+    found = store.head("b", "k")
+    store.download(found, str(back), fetched.append)
+    assert back.read_bytes() == path.read_bytes()
+    assert sum(sent) == sum(fetched) == found.size == size
+    assert server.uploads == {}
+    assert sorted(os.listdir(tmp_path)) == ["back", "file"]
+
+
+def test_connections_are_used_again(store, server, tmp_path):
+    path = a_file(tmp_path, 100)
+    for number in range(20):
+        store.upload(str(path), "b", "k%d" % number)
+    assert server.connections == 1
+
+
+def test_what_is_appended_meanwhile_is_left_for_the_next_time(store, server, tmp_path):
+    path = a_file(tmp_path, 30_000_000)
+    before = path.read_bytes()
+
+    def append(call):
+        if "partNumber" in call.query:
+            with open(path, "ab") as file:
+                file.write(b"more")
+
+    server.before = append
+    store.upload(str(path), "b", "k")
+    assert server.buckets["b"]["k"][0] == before
+
+
+@pytest.mark.parametrize("multipart", [1_000_000, 100_000_000])
+@pytest.mark.parametrize("change", ["truncated", "replaced"])
+def test_a_file_that_changes_is_an_error_and_leaves_nothing(server, tmp_path, change, multipart):
+    store = make_store(server, multipart=multipart)
+    path = a_file(tmp_path, 30_000_000)
+    before = path.read_bytes()
+    server.buckets["b"]["k"] = (b"earlier", '"x"')
+
+    def spoil(call, count):
+        if call.method == "PUT" and os.path.getsize(path) > 100:
+            if change == "truncated":
+                os.truncate(path, 100)
+            else:
+                (tmp_path / "new").write_bytes(b"new")
+                os.replace(tmp_path / "new", path)
+
+    server.during = spoil
+    if multipart < 30_000_000 or change == "truncated":
+        with pytest.raises(TransferError, match="file"):
+            store.upload(str(path), "b", "k")
+        assert server.buckets["b"]["k"][0] == b"earlier"
+    else:
+        # It is read from what the name led to at first.
+        store.upload(str(path), "b", "k")
+        assert server.buckets["b"]["k"][0] == before
+    assert server.uploads == {}
+
+
+def test_a_download_that_fails_leaves_the_file_as_it_was(store, server, tmp_path):
+    server.buckets["b"]["k"] = (b"content", '"%s"' % ("0" * 32))
+    target = tmp_path / "target"
+    target.write_bytes(b"before")
+    with pytest.raises(TransferError, match="checksum"):
+        store.download(store.head("b", "k"), str(target))
+    assert target.read_bytes() == b"before"
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_two_versions_of_an_object_are_not_mixed(store, server, tmp_path):
+    size = 50_000_000
+    server.buckets["b"]["k"] = (bytes(size), '"one"')
+    found = store.head("b", "k")
+    ranges = []
+
+    def replace(call):
+        ranges.append(call.headers.get("Range"))
+        if len(ranges) == 2:
+            server.buckets["b"]["k"] = (b"1" * size, '"two"')
+
+    server.before = replace
+    with pytest.raises(TransferError, match="replaced"):
+        store.download(found, str(tmp_path / "target"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_of_this_disk_is_raised_as_it_is(store, server, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        store.upload(str(tmp_path / "nothing"), "b", "k")
+    server.buckets["b"]["k"] = (b"x", '"x"')
+    with pytest.raises(FileNotFoundError):
+        store.download(store.head("b", "k"), str(tmp_path / "no folder" / "file"))
+    assert len(server.calls) == 1
+
+
+def test_what_progress_raises_ends_the_transfer(store, server, tmp_path):
+    def stop(count):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        store.upload(str(a_file(tmp_path, 30_000_000)), "b", "k", stop)
+    assert server.buckets["b"] == {}
+
+
+# Failing ----------------------------------------------------------------------------------
+
+
+def test_no_answer_is_tried_again_and_then_told(server, tmp_path):
+    clock = FakeClock()
+    store = make_store(server, clock=clock)
+
+    def cut(call):
+        raise Cut
+
+    server.before = cut
+    with pytest.raises(TransportError, match="4 attempts") as caught:
+        store.upload(str(a_file(tmp_path, 10)), "b", "k")
+    assert caught.value.address == server.url
+    assert len(clock.sleeps) == 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cuts_at_any_moment_do_not_matter(server, tmp_path, seed):
+    """Sent in parts and fetched in ranges, over connections that are cut at random."""
+    print("seed", seed)
+    drawn = random.Random(seed)
+    store = make_store(server, multipart=1_000_000)
+    path, back = a_file(tmp_path, 60_000_000, seed=seed), tmp_path / "back"
+
+    def maybe_cut(call, count):
+        if drawn.random() < 0.005:
+            raise Cut
+
+    sent, fetched = [], []
+    server.during = maybe_cut
+    store.upload(str(path), "b", "k", sent.append)
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+    store.download(store.head("b", "k"), str(back), fetched.append)
+    assert back.read_bytes() == path.read_bytes()
+    assert sum(sent) == sum(fetched) == 60_000_000
+    assert server.uploads == {}
+
+
+def test_a_lost_answer_to_the_last_request_is_not_a_failure(store, server, tmp_path):
+    """The object is there, so the second attempt finds no upload any more."""
+    lost = []
+
+    def lose(call):
+        if call.method == "POST" and "uploadId" in call.query and not lost:
+            lost.append(call)
+            raise Cut
+
+    server.after = lose
+    path = a_file(tmp_path, 3_000_000)
+    store.upload(str(path), "b", "k")
+    assert lost
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+
+
+def test_an_interrupted_upload_goes_on_in_another_process(server, tmp_path):
+    path = a_file(tmp_path, 60_000_000)
+
+    def cut(call):
+        if call.query.get("partNumber") == "5":
+            raise Cut
+
+    server.before = cut
+    with pytest.raises(TransportError):
+        make_store(server).upload(str(path), "b", "k")
+    (upload,) = server.uploads
+    arrived = sum(len(part) for part in server.uploads[upload][2].values())
+    assert arrived > 0
+    server.before, server.received = lambda call: None, 0
+    sent = []
+    make_store(server).upload(str(path), "b", "k", sent.append)
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+    assert server.received < 60_000_000 - arrived + 10_000
+    assert sum(sent) == 60_000_000
+    assert server.uploads == {}
+
+
+def test_a_changed_file_is_sent_anew_and_the_old_parts_are_deleted(server, tmp_path):
+    path = a_file(tmp_path, 60_000_000)
+
+    def cut(call):
+        if call.query.get("partNumber") == "5":
+            raise Cut
+
+    server.before = cut
+    with pytest.raises(TransportError):
+        make_store(server).upload(str(path), "b", "k")
+    server.before = lambda call: None
+    a_file(tmp_path, 60_000_001, seed=2)
+    make_store(server).upload(str(path), "b", "k")
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+    assert server.uploads == {}
+
+
+def test_an_interrupted_download_goes_on(server, tmp_path):
+    content = random.Random(3).randbytes(100_000_000)
+    server.buckets["b"]["k"] = (content, '"%s"' % hashlib.md5(content).hexdigest())
+    store, target = make_store(server), tmp_path / "target"
+    found = store.head("b", "k")
+
+    def cut(call):
+        if (call.headers.get("Range") or "").startswith("bytes=67108864"):
+            raise Cut
+
+    server.before = cut
+    with pytest.raises(TransportError):
+        store.download(found, str(target))
+    assert [name[:8] for name in os.listdir(tmp_path)] == [".target."]
+    server.before = lambda call: None
+    server.calls.clear()
+    make_store(server).download(found, str(target))
+    assert target.read_bytes() == content
+    assert len(server.calls) < 6
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_what_obs_refuses_leaves_no_parts(store, server, tmp_path):
+    def refuse(call):
+        if call.query.get("partNumber") == "2":
+            raise Refusal(403, "AccessDenied")
+
+    server.before = refuse
+    with pytest.raises(PermissionDenied):
+        store.upload(str(a_file(tmp_path, 30_000_000)), "b", "k")
+    assert server.uploads == {}
+
+
+def test_one_that_cannot_be_deleted_is_named(store, server):
+    server.buckets["b"] = {"one": (b"", '""'), "two\x01": (b"", '""')}
+
+    def refuse(call):
+        if call.method == "DELETE":
+            raise Refusal(403, "AccessDenied")
+
+    server.before = refuse
+    ((key, error),) = store.delete("b", ["one", "two\x01"])
+    assert key == "two\x01"
+    assert error.error_code == "AccessDenied"
+
+
+# Keys that end ----------------------------------------------------------------------------
+
+
+class Issuer:
+    """A place that hands out temporary keys, each good until the server forgets them."""
+
+    name = "issuer"
+
+    def __init__(self, server):
+        self.server = server
+        self.issued = 0
+
+    def issue(self):
+        self.issued += 1
+        key = "TEMPORARY%d" % self.issued
+        self.server.keys = {key: (SK, "token%d" % self.issued)}
+        return AccessKey(key, SK, "token%d" % self.issued, expires_at=4070908800.0)
+
+    def load(self, surroundings):
+        return Found(credentials=self.issue(), source=self.name, renew=self.issue)
+
+
+@pytest.mark.parametrize("size", [1000, 40_000_000])
+@pytest.mark.parametrize("way", ["address", "host"])
+def test_keys_that_end_in_the_middle_of_an_upload_are_renewed(server, tmp_path, size, way):
+    """The service does not know them any more, long before they were to end."""
+    issuer = Issuer(server)
+    auth.add_provider(issuer)
+    try:
+        where = {"obs_endpoint": server.url, "proxies": {}}
+        if way == "host":
+            url = "http://obs.test.example"
+            where = {"obs_endpoint": url, "proxies": {"http": server.url}}
+        session = Session(project_id="p", region_name="eu-de", clock=FakeClock(), **where)
+    finally:
+        auth.remove_provider(issuer.name)
+    store = store_of(server, session, 1_000_000)
+    path, ended = a_file(tmp_path, size), []
+
+    def end(call):
+        if (call.query.get("partNumber") == "3" or size == 1000) and not ended:
+            ended.append(server.keys.popitem())
+
+    server.before = end
+    store.upload(str(path), "b", "k")
+    assert ended
+    assert issuer.issued == 2
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+
+
+def test_an_object_info_is_a_value():
+    assert ObjectInfo("b", "k", 1) == ObjectInfo("b", "k", 1)
