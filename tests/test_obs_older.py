@@ -87,7 +87,7 @@ def test_what_is_wrong_is_told_and_nothing_is_printed(session, bucket, tmp_path,
 
 def test_of_several_files_those_that_are_missing_are_named(session, bucket, tmp_path):
     files = tree(tmp_path, {"a": b"1", "b": b"2"})
-    long = "obs/" * 255 + "x"
+    long = "obs/" * 255 + "xxx"
     with pytest.raises(IncompleteTransfer) as caught:
         session.upload_data("/%s/%s" % (bucket, long), [files / "a", files / "b"])
     assert len(caught.value.failed) == 2
