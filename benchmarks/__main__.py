@@ -14,7 +14,12 @@ def _main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: rough figures")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("what", nargs="?", choices=["obs"], help="only bringing files to OBS")
     given = parser.parse_args()
+    if given.what == "obs":
+        from benchmarks import obs
+
+        return obs.main(5 if given.quick else 15)
     with server.running() as address:
         made = rows(address, _QUICK if given.quick else _FULL)
         if given.json:

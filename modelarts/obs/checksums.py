@@ -11,7 +11,7 @@ from modelarts.obs.store import ObjectInfo
 
 __all__ = ["combined", "is_md5", "md5", "md5_of", "same", "to_header"]
 
-_CHUNK = 1024 * 1024
+_CHUNK = 128 * 1024
 
 
 def md5() -> Any:

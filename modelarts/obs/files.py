@@ -13,7 +13,7 @@ from modelarts.obs.store import Progress
 
 __all__ = ["Body", "Source"]
 
-_CHUNK = 1024 * 1024
+_CHUNK = 128 * 1024
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
