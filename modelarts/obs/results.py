@@ -45,7 +45,7 @@ class Transferred:
             "" if self.files == 1 else "s",
             bytes_for_people(self.bytes),
         )
-        if self.seconds > 0:
+        if self.bytes > 0 and self.seconds > 0:
             said += " in %.1f s (%s/s)" % (
                 self.seconds,
                 bytes_for_people(self.bytes / self.seconds),
