@@ -209,23 +209,27 @@ def test_what_is_appended_meanwhile_is_left_for_the_next_time(store, server, tmp
 
 
 @pytest.mark.parametrize("multipart", [1_000_000, 100_000_000])
-@pytest.mark.parametrize("change", ["truncated", "replaced"])
+@pytest.mark.parametrize("change", ["truncated", "replaced", "rewritten"])
 def test_a_file_that_changes_is_an_error_and_leaves_nothing(server, tmp_path, change, multipart):
     store = make_store(server, multipart=multipart)
     path = a_file(tmp_path, 30_000_000)
     before = path.read_bytes()
     server.buckets["b"]["k"] = (b"earlier", '"x"')
+    spoilt = []
 
     def spoil(call, count):
-        if call.method == "PUT" and os.path.getsize(path) > 100:
+        if call.method == "PUT" and not spoilt:
+            spoilt.append(call)
             if change == "truncated":
                 os.truncate(path, 100)
+            elif change == "rewritten":
+                path.write_bytes(bytes(30_000_000))
             else:
                 (tmp_path / "new").write_bytes(b"new")
                 os.replace(tmp_path / "new", path)
 
     server.during = spoil
-    if multipart < 30_000_000 or change == "truncated":
+    if multipart < 30_000_000 or change != "replaced":
         with pytest.raises(TransferError, match="file"):
             store.upload(str(path), "b", "k")
         assert server.buckets["b"]["k"][0] == b"earlier"
