@@ -1,6 +1,7 @@
 """Visualization jobs: TensorBoard over training logs in OBS."""
 
 import logging
+import os
 from types import TracebackType
 from typing import List, Optional, Type, Union
 
@@ -52,13 +53,16 @@ class VisualizationJob(DocumentedCalls):
     @classmethod
     def ensure(
         cls,
-        train_url: str,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
         auto_stop: Optional[int] = None,
         flavor: Optional[str] = None,
         session: Optional[Session] = None,
+        *,
+        obs_path: Optional[str] = None,
+        check: bool = True,
     ) -> "VisualizationJob":
         """The running job of that folder, else a stopped one restarted, else a new one.
 
@@ -68,7 +72,8 @@ class VisualizationJob(DocumentedCalls):
         All jobs of the project are looked at. A job that starts counts as running; one that is
         just being stopped is waited for. Of several, it is the newest. Where two programs ensure
         the same folder at once, both get the same job. Takes the arguments of :meth:`create`;
-        ``job_name``, ``job_desc``, ``auto_stop`` and ``flavor`` are for a new job only.
+        ``job_name``, ``job_desc``, ``auto_stop``, ``flavor`` and ``check`` are for a new job only;
+        a local folder is brought to OBS in any case, what has changed of it.
 
         Raises:
             InvalidArgument: an argument is wrong; nothing was sent.
@@ -78,10 +83,10 @@ class VisualizationJob(DocumentedCalls):
         from modelarts.jobs.ensuring import ensure
 
         new = cls(session=session)
-        body = new._body(train_url, job_name, job_desc, job_type, auto_stop, flavor)
+        body = new._body(train_url, job_name, job_desc, job_type, auto_stop, flavor, obs_path)
 
         def create() -> "VisualizationJob":
-            return new._create(train_url, job_name, job_desc, job_type, auto_stop, flavor)
+            return new._created(body, unique=job_name is None, check=check)
 
         return ensure(cls, new.session, body["train_url"], body["job_type"], create)
 

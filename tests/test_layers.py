@@ -18,6 +18,7 @@ ROOT = Path(modelarts.__file__).parent
 LAYERS = (
     (
         "modelarts",
+        "modelarts.caller",
         "modelarts.clock",
         "modelarts.errors",
         "modelarts.locks",
@@ -88,6 +89,7 @@ RESERVED = {
     "IPython": ("modelarts.jobs.screen", "modelarts.magic"),
     "pandas": ("modelarts.jobs.lists",),
     "webbrowser": ("modelarts.jobs.screen",),
+    "tqdm": ("modelarts.obs.progress",),
     "multiprocessing": LOCAL,
     "obs": (*LOCAL, "modelarts.obs.*"),
     "subprocess": LOCAL,
@@ -288,7 +290,17 @@ def test_importing_the_sdk_loads_nothing_that_is_large(module):
     )
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "modelarts" in loaded
-    large = {"requests", "urllib3", "ssl", "cachetools", "tensorboard", "werkzeug", "IPython"}
+    large = {
+        "requests",
+        "urllib3",
+        "ssl",
+        "cachetools",
+        "tensorboard",
+        "werkzeug",
+        "IPython",
+        "obs",
+        "tqdm",
+    }
     assert loaded & large == set()
 
 

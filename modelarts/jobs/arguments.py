@@ -6,6 +6,7 @@ Each function answers the value as the wire wants it or raises
 """
 
 import operator
+import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
@@ -21,6 +22,7 @@ __all__ = [
     "SORT_KEYS",
     "auto_stop",
     "flavor",
+    "is_local",
     "job_desc",
     "job_id",
     "job_name",
@@ -43,6 +45,8 @@ _NAME = r"[0-9A-Za-z_-]{1,20}\Z"
 _BUCKET = r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z"
 _CONTROL = r"[\x00-\x1f\x7f]"
 _STATUS_LIST = r"[0-9]{1,4}(\|[0-9]{1,4})*\Z"
+#: A drive, as in C:/, has one letter only.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:/"
 _JOB_ID = r"[0-9]{1,19}\Z"
 
 
@@ -94,6 +98,19 @@ def train_url(value: object) -> str:
     if not _is_text(path, 1024) or len(path.encode("utf-8")) > 1024:
         raise InvalidArgument("train_url", value, allowed + ", of at most 1024 bytes")
     return path if path.endswith("/") else path + "/"
+
+
+def is_local(value: object) -> bool:
+    """Whether a ``train_url`` means a folder on this machine.
+
+    A :class:`~pathlib.Path` always does. A text does unless it begins with ``/``, which is OBS,
+    or with a scheme such as ``obs://``.
+    """
+    if isinstance(value, os.PathLike):
+        return True
+    if not isinstance(value, str) or not value or value.startswith("/"):
+        return False
+    return not re.match(_SCHEME, value)
 
 
 def auto_stop(value: object) -> "Optional[Schedule]":

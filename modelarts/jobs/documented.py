@@ -1,5 +1,6 @@
 """The documented calls: they answer the documented dict or object."""
 
+import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
 
 from modelarts.errors import ApiError, InvalidArgument
@@ -25,7 +26,7 @@ class DocumentedCalls(JobVerbs):
 
     def create_visualization_job(
         self,
-        train_url: str,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",

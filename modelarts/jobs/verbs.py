@@ -25,20 +25,24 @@ class JobVerbs(KnownJob):
     @classmethod
     def create(
         cls,
-        train_url: str,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
         auto_stop: Optional[int] = None,
         flavor: Optional[str] = None,
         session: Optional[Session] = None,
+        *,
+        obs_path: Optional[str] = None,
+        check: bool = True,
     ) -> "Self":
         """Create a job over the event files of a folder.
 
         The job is created at once and starts in its own time: ``create(…).wait()``.
 
         Args:
-            train_url: the folder in OBS, ``'/bucket/path/'`` or ``'obs://bucket/path/'``.
+            train_url: the folder in OBS, ``'/bucket/path/'`` or ``'obs://bucket/path/'``; or one
+                on this machine, which is sent to OBS first: ``'runs/'``, or a ``pathlib.Path``.
             job_name: 1 to 20 letters, digits, ``_`` or ``-``; by default ``job`` and eight
                 hexadecimal digits.
             job_desc: 0 to 256 characters.
@@ -47,15 +51,20 @@ class JobVerbs(KnownJob):
                 runs, and is billed, until it is stopped.
             flavor: a specification's code; normally none.
             session: by default one made from the environment.
+            obs_path: the folder in OBS that a local folder is to be in; by default that of
+                ``MODELARTS_OBS_PATH``, and with the local service the bucket ``uploads``.
+            check: draw a :class:`~modelarts.obs.first_look.NoEventFiles` warning if the folder
+                has no event files, as far as that can be told soon.
 
         Raises:
             InvalidArgument: an argument is wrong; nothing was sent.
+            IncompleteTransfer: a local folder could not be sent whole; there is no job.
             ApiError: the service refused, e.g. :class:`~modelarts.errors.QuotaExceeded`.
             AmbiguousCreate: the answer was lost, and it cannot be told whether there is a job.
             TransportError: no answer, and nothing was created.
         """
         return cls(session=session)._create(
-            train_url, job_name, job_desc, job_type, auto_stop, flavor
+            train_url, job_name, job_desc, job_type, auto_stop, flavor, obs_path, check
         )
 
     @classmethod
@@ -172,16 +181,17 @@ class JobVerbs(KnownJob):
                 seen = now
             yield cls._of(session, raw, seen)
 
-    @staticmethod
     def _body(
-        train_url: str,
+        self,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str],
         job_desc: Optional[str],
         job_type: str,
         auto_stop: Optional[int],
         flavor: Optional[str],
+        obs_path: Optional[str],
     ) -> _Dict:
-        """What is sent to create a job."""
+        """What is sent to create a job. A local folder is brought to OBS, all else being right."""
         body: _Dict = {
             # Not from the random module: forked workers share its state, and two jobs of
             # one name could not be told apart.
@@ -189,7 +199,6 @@ class JobVerbs(KnownJob):
                 "job" + os.urandom(4).hex() if job_name is None else job_name
             ),
             "job_desc": arguments.job_desc("" if job_desc is None else job_desc),
-            "train_url": arguments.train_url(train_url),
             "job_type": arguments.job_type(job_type),
         }
         schedule = arguments.auto_stop(auto_stop)
@@ -198,21 +207,35 @@ class JobVerbs(KnownJob):
         specification = arguments.flavor(flavor)
         if specification is not None:
             body["flavor"] = specification
+        if arguments.is_local(train_url):
+            from modelarts.obs.first_look import send_folder
+
+            train_url = send_folder(self.session, train_url, obs_path)
+        body["train_url"] = arguments.train_url(train_url)
         return body
 
     def _create(
         self,
-        train_url: str,
+        train_url: Union[str, "os.PathLike[str]"],
         job_name: Optional[str],
         job_desc: Optional[str],
         job_type: str,
         auto_stop: Optional[int],
         flavor: Optional[str],
+        obs_path: Optional[str] = None,
+        check: bool = True,
     ) -> "Self":
-        body = self._body(train_url, job_name, job_desc, job_type, auto_stop, flavor)
-        from modelarts.jobs import once
+        body = self._body(train_url, job_name, job_desc, job_type, auto_stop, flavor, obs_path)
+        return self._created(body, unique=job_name is None, check=check)
 
-        answer = once.create(self._client(), body, unique=job_name is None)
+    def _created(self, body: _Dict, unique: bool, check: bool) -> "Self":
+        from modelarts.jobs import once
+        from modelarts.obs.first_look import FirstLook
+
+        look = FirstLook(self.session, body) if check else None
+        answer = once.create(self._client(), body, unique=unique)
+        if look is not None:
+            look.warn()
         # What was sent is known as well; the details are fetched for what is in neither.
         job = self._of(self.session, {**body, **answer})
         job._state = 0

@@ -9,7 +9,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 from modelarts.clock import Clock
 from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, api_error
 from modelarts.http.retry import Retry
-from modelarts.obs.checksums import is_md5, md5, to_header
+from modelarts.obs.checksums import is_md5, md5, same, to_header
 from modelarts.obs.failures import Asking
 from modelarts.obs.files import Body, Source
 from modelarts.obs.parts import Upload, abort_stale
@@ -189,6 +189,10 @@ class ObsStore(Store):
             TransferError: the object was replaced meanwhile, or its checksum differs.
         """
         Download(self._asking, found, path, progress).run(self._crew)
+
+    def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
+        """Whether a file has the content of an object, by their checksums."""
+        return same(path, found)
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; answers those that could not be, each with the reason."""

@@ -1,0 +1,156 @@
+"""Around the create of a job: sends a local folder to OBS, and looks for event files."""
+
+import os
+import warnings
+from importlib.util import find_spec
+from itertools import islice
+from threading import Thread
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
+
+from modelarts.caller import level_of_the_caller
+from modelarts.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from modelarts.obs.paths import ObsPath
+    from modelarts.obs.store import Store
+    from modelarts.session import Session
+
+__all__ = ["FirstLook", "NoEventFiles", "send_folder"]
+
+#: Seconds that a create waits for the look when it is done itself.
+_PATIENCE = 1.0
+#: The first page of a list; a folder with more is not read on.
+_MOST = 1000
+_NAMED = 5
+
+
+class NoEventFiles(UserWarning):
+    """A job was created over a folder without event files, so its board is empty."""
+
+
+def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) -> str:
+    """Send a local folder to OBS, what has changed of it; answers its ``train_url`` there.
+
+    Args:
+        obs_path: the folder in OBS that it is to be in. By default a folder of its own, told by
+            the local path, in that of ``MODELARTS_OBS_PATH``; on a ``file:`` endpoint, in the
+            bucket ``uploads``.
+
+    Raises:
+        InvalidArgument: there is no such folder, or nothing says where it is to go.
+        IncompleteTransfer: some files could not be sent.
+    """
+    from modelarts.obs import targets
+    from modelarts.obs.calls import Options
+    from modelarts.obs.paths import parse
+
+    allowed = "a folder in OBS, as '/bucket/path/' or 'obs://bucket/path/', or one on this machine"
+    text = targets.text_of("train_url", train_url)
+    if not os.path.isdir(text):
+        raise InvalidArgument("train_url", train_url, allowed + " that is there")
+    folder = targets.local_dir("train_url", train_url)
+    if obs_path is not None:
+        target = parse("obs_path", obs_path)
+    else:
+        target = _place_of_its_own(session, folder)
+    result = session.obs.calls.passes(folder, target, Options())()
+    return "/" + result.target[len("obs://") :]
+
+
+def _place_of_its_own(session: "Session", folder: str) -> "ObsPath":
+    import hashlib
+
+    from modelarts.obs.paths import ObsPath, parse
+
+    said = os.environ.get("MODELARTS_OBS_PATH")
+    if said:
+        place = parse("MODELARTS_OBS_PATH", said)
+    elif session.obs_endpoint.startswith("file:"):
+        place = ObsPath("uploads", "")
+    else:
+        raise InvalidArgument(
+            "obs_path",
+            None,
+            "the folder in OBS that %s is to be sent to; MODELARTS_OBS_PATH can name one for all "
+            "calls" % folder,
+        )
+    # Many folders are called "runs".
+    number = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+    parent = os.path.basename(os.path.dirname(folder))
+    return place.as_folder() / ("%s-%s/" % (parent, number) if parent else number + "/")
+
+
+class FirstLook:
+    """Looks, while a job is being created, whether there are event files.
+
+    It costs a request, or two where there is nothing at all. Nothing that goes wrong with it
+    matters, and it is waited for a second at most. Where the session has no place for objects, or
+    the official client is not installed, it is left out.
+
+    Args:
+        body: what the job is created with.
+    """
+
+    def __init__(self, session: "Session", body: Mapping[str, Any]) -> None:
+        self._session = session
+        self._train_url: str = body["train_url"]
+        self._found: Optional[str] = None
+        self._thread: Optional[Thread] = None
+        if body["job_type"] == "tensorboard":
+            self._thread = Thread(target=self._look, name="modelarts-first-look", daemon=True)
+            self._thread.start()
+
+    def warn(self) -> None:
+        """Warn, if there is reason to."""
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+        if self._found is not None:
+            warnings.warn(self._found, NoEventFiles, stacklevel=level_of_the_caller())
+
+    def _look(self) -> None:
+        try:
+            endpoint = self._session.obs_endpoint
+            if not endpoint.startswith("file:") and find_spec("obs") is None:
+                return
+            from modelarts.obs.paths import ObsPath
+
+            path = ObsPath(*self._train_url[1:].split("/", 1))
+            self._found = _what_is_there(self._session.obs.calls.store, path)
+        except Exception:
+            self._found = None  # the job is what matters
+
+
+def _what_is_there(store: "Store", path: "ObsPath") -> Optional[str]:
+    """In words, if those are no event files."""
+    keys = _keys(store, path)
+    if any(map(_is_event_file, keys)) or len(keys) == _MOST:
+        return None
+    said = "%s has no event files (events.out.tfevents…), so the board will be empty" % path.url
+    if keys:
+        names = [key[len(path.key) :] for key in keys if key != path.key]
+        more = " and %d more" % (len(names) - _NAMED) if len(names) > _NAMED else ""
+        return "%s; what is there: %s%s" % (said, ", ".join(names[:_NAMED]) or "nothing", more)
+    said += " until some are written there; nothing is there yet"
+    if os.path.isdir("/%s/%s" % (path.bucket, path.key)):
+        return "%s. This machine has a folder /%s/%s: to send that, give it as a pathlib.Path" % (
+            said,
+            path.bucket,
+            path.key,
+        )
+    if path.key:
+        from modelarts.obs.paths import ObsPath
+
+        above = ObsPath(path.bucket, path.key.rstrip("/").rpartition("/")[0])
+        near = _keys(store, above.as_folder() if above.key else above)
+        events = next(filter(_is_event_file, near), None)
+        if events is not None:
+            said += ". Some are in %s" % ObsPath(path.bucket, events.rpartition("/")[0] + "/").url
+    return said
+
+
+def _keys(store: "Store", path: "ObsPath") -> List[str]:
+    return [found.key for found in islice(store.list(path.bucket, path.key), _MOST)]
+
+
+def _is_event_file(key: str) -> bool:
+    return "tfevents" in key.rpartition("/")[2]

@@ -1,0 +1,180 @@
+"""A job over a folder of this machine, and over one without event files."""
+
+import os
+import socket
+import urllib.request
+import warnings
+
+import pytest
+from tensorboardX import SummaryWriter
+
+from modelarts.errors import InvalidArgument
+from modelarts.estimator import VisualizationJob
+from modelarts.obs.first_look import NoEventFiles
+from modelarts.session import Session
+from tests.cloud import Cloud
+from tests.places import ObsPlace
+from tests.test_obs import tree
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    runs = tmp_path / "project" / "runs"
+    with SummaryWriter(str(runs / "first")) as writer:
+        writer.add_scalar("loss", 0.5, 1)
+    return runs
+
+
+@pytest.fixture
+def local(service):
+    with Session.local(service.root) as session:
+        yield session
+
+
+@pytest.fixture
+def bucket():
+    return "obs://create-%s/" % os.urandom(6).hex()
+
+
+@pytest.fixture
+def create(local):
+    """Creates jobs that are deleted afterwards."""
+    made = []
+
+    def create(train_url, **options):
+        made.append(VisualizationJob.create(train_url, session=local, **options))
+        return made[-1]
+
+    yield create
+    for job in made:
+        job.delete()
+
+
+@pytest.fixture
+def said():
+    """The warnings about event files."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield lambda: [str(one.message) for one in caught if one.category is NoEventFiles]
+
+
+def test_a_local_folder_is_sent_and_shown(create, local, bucket, runs, monkeypatch, said):
+    monkeypatch.chdir(runs.parent)
+    job = create("runs/", obs_path=bucket + "logs").wait()
+    assert job.train_url == "/" + bucket[len("obs://") :] + "logs/runs/"
+    with _direct.open(job.service_url + "data/runs", timeout=30) as answer:
+        assert b"first" in answer.read()
+    assert said() == []
+
+
+def test_without_a_place_each_folder_has_one_of_its_own(create, local, runs, tmp_path):
+    first = create(runs)
+    again = create(runs)
+    other = tree(tmp_path / "other" / "runs", {"events.out.tfevents.1.x": b""})
+    assert first.train_url == again.train_url
+    assert first.train_url.startswith("/uploads/project-")
+    assert first.train_url.endswith("/runs/")
+    assert create(other).train_url != first.train_url
+    local.obs.delete("obs:/" + first.train_url, recursive=True)
+
+
+def test_a_variable_names_the_place(create, bucket, runs, monkeypatch):
+    monkeypatch.setenv("MODELARTS_OBS_PATH", bucket + "boards/")
+    assert create(runs).train_url.startswith("/" + bucket[len("obs://") :] + "boards/project-")
+
+
+def test_without_any_place_it_is_said_what_to_give(cloud, runs):
+    with Session(
+        access_key=Cloud.access_key,
+        secret_key=Cloud.secret_key,
+        project_id=Cloud.project_id,
+        region_name=Cloud.region_name,
+        modelarts_endpoint=Cloud.modelarts_endpoint,
+        obs_endpoint="http://127.0.0.1:9",
+    ) as session:
+        with pytest.raises(InvalidArgument, match="MODELARTS_OBS_PATH") as caught:
+            VisualizationJob.create(runs, session=session)
+        with pytest.raises(InvalidArgument, match="on this machine that is there"):
+            VisualizationJob.create("rnus/", session=session)
+    assert caught.value.argument == "obs_path"
+    assert cloud.calls == []
+
+
+def test_nothing_there_is_said_once_at_the_line_that_created(create, bucket):
+    with pytest.warns(NoEventFiles, match="nothing is there yet") as caught:
+        create(bucket + "logs/")
+    assert caught[0].filename == __file__
+
+
+def test_what_is_there_instead_is_named(create, local, bucket, tmp_path, said):
+    names = ["model%d.bin" % number for number in range(7)]
+    local.obs.upload_dir(tree(tmp_path / "logs", dict.fromkeys(names, b"")), bucket)
+    create(bucket + "logs/")
+    (text,) = said()
+    assert "what is there: model0.bin, model1.bin, model2.bin, model3.bin, model4.bin and 2" in text
+
+
+def test_events_that_are_elsewhere_nearby_are_pointed_out(create, local, bucket, runs, said):
+    local.obs.upload_dir(runs, bucket + "logs/")
+    create(bucket + "logs/runs/second/")
+    assert said()[0].endswith("Some are in %slogs/runs/first/" % bucket)
+
+
+def test_a_folder_of_this_machine_is_pointed_out(create, runs, said):
+    create(str(runs))
+    assert "give it as a pathlib.Path" in said()[0]
+
+
+def test_events_at_any_depth_draw_no_warning_nor_does_a_check_that_is_off(
+    create, local, bucket, runs, said
+):
+    create(bucket + "empty/", check=False)
+    local.obs.upload_dir(runs, bucket + "a/b/c/")
+    create(bucket)
+    assert said() == []
+
+
+def _wire_session(obs_endpoint, **more):
+    return Session(
+        access_key=Cloud.access_key,
+        secret_key=Cloud.secret_key,
+        project_id=Cloud.project_id,
+        region_name=Cloud.region_name,
+        modelarts_endpoint=Cloud.modelarts_endpoint,
+        obs_endpoint=obs_endpoint,
+        proxies={},
+        **more,
+    )
+
+
+def test_the_look_works_on_obs_too(cloud, s3, request, tmp_path, said):
+    place = ObsPlace(request, tmp_path)
+    place.session.obs.upload_file(
+        tree(tmp_path, {"x.bin": b""}) / "x.bin", "obs://%s/" % place.bucket
+    )
+    with _wire_session(s3) as session:
+        VisualizationJob.create("obs://%s/" % place.bucket, session=session)
+    place.close()
+    assert "what is there: x.bin" in said()[0]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", None])
+def test_where_obs_does_not_answer_a_job_is_created_all_the_same(cloud, address, said):
+    with _wire_session(address) as session:
+        job = VisualizationJob.create("/bucket/logs/", session=session)
+    assert job.visualization_id
+    assert said() == []
+    assert [call.method for call in cloud.calls] == ["POST"]
+
+
+def test_a_look_in_vain_is_not_waited_for(cloud, said):
+    """OBS takes the connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        session = _wire_session("http://127.0.0.1:%d" % silent.getsockname()[1], timeout=30)
+        began = session.clock.monotonic()
+        VisualizationJob.create("/bucket/logs/", session=session)
+        assert session.clock.monotonic() - began < 10
+        session.close()
+    assert said() == []

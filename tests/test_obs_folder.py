@@ -1,0 +1,212 @@
+"""The folder that stands for OBS: what a file system does otherwise."""
+
+import os
+import stat
+import threading
+
+import pytest
+
+from modelarts.errors import (
+    ApiError,
+    BadRequest,
+    ConfigurationError,
+    NotFound,
+    TransferError,
+)
+from modelarts.obs.folder import FolderStore
+from modelarts.obs.store import ObjectInfo
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "obs"
+
+
+@pytest.fixture
+def store(root):
+    return FolderStore(root.as_uri())
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    return path
+
+
+def _keys(store, bucket="bucket", prefix=""):
+    return [found.key for found in store.list(bucket, prefix)]
+
+
+def test_only_this_user_can_read_what_was_sent_whatever_the_umask(store, root, file):
+    before = os.umask(0)
+    try:
+        store.upload(str(file), "bucket", "a/b/c")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*")}
+    assert modes == {"bucket": 0o700, "a": 0o700, "b": 0o700, "c": 0o600}
+
+
+def test_what_is_written_to_a_file_later_does_not_show_in_the_copy(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    with open(file, "ab") as growing:
+        growing.write(b" and more")
+    assert (root / "bucket" / "a").read_bytes() == b"content"
+    assert not os.path.samefile(file, root / "bucket" / "a")
+
+
+def test_what_is_written_to_a_fetched_file_does_not_show_in_the_bucket(store, root, file, tmp_path):
+    store.upload(str(file), "bucket", "a")
+    store.download(store.head("bucket", "a"), str(tmp_path / "back"))
+    (tmp_path / "back").write_bytes(b"mine")
+    assert (root / "bucket" / "a").read_bytes() == b"content"
+
+
+def test_a_file_that_nobody_may_write_is_linked(store, root, file):
+    file.chmod(0o444)
+    moved = []
+    store.upload(str(file), "bucket", "a", moved.append)
+    assert os.path.samefile(file, root / "bucket" / "a")
+    assert sum(moved) == 7
+    file.unlink()
+    file.write_bytes(b"another")
+    assert (root / "bucket" / "a").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b")])
+def test_a_folder_cannot_hold_an_object_and_others_below_its_name(store, file, first, second):
+    store.upload(str(file), "bucket", first)
+    with pytest.raises(BadRequest, match="cannot hold an object and") as caught:
+        store.upload(str(file), "bucket", second)
+    assert caught.value.error_code == "InvalidObjectName"
+    assert _keys(store) == [first]
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "a//b", "../a", "a/", "a\0b"])
+def test_a_name_that_no_file_can_have_is_refused(store, root, file, key):
+    with pytest.raises(ApiError, match="HTTP 400: InvalidObjectName"):
+        store.upload(str(file), "bucket", key)
+    assert store.head("bucket", key) is None
+    assert store.delete("bucket", [key]) == []
+    assert _keys(store, prefix=key) == []
+    assert not root.exists() or not list(root.rglob("*part"))
+
+
+def test_nothing_is_read_written_or_deleted_through_a_link(store, root, file, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"s")
+    store.upload(str(file), "bucket", "a")
+    (root / "bucket" / "link").symlink_to(outside)
+    (root / "bucket" / "file").symlink_to(outside / "secret")
+    (root / "linked").symlink_to(outside)
+    assert _keys(store) == ["a"]
+    assert _keys(store, "linked") == []
+    assert store.has_bucket("linked") is False
+    for key in ("link/secret", "file"):
+        assert store.head("bucket", key) is None
+        with pytest.raises(NotFound):
+            store.download(ObjectInfo("bucket", key, 1), str(tmp_path / "back"))
+    for bucket, key in (("bucket", "link/x"), ("linked", "x"), ("..", "outside/x")):
+        with pytest.raises(ApiError):
+            store.upload(str(file), bucket, key)
+    store.delete("bucket", ["link/secret", "file"])
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+    # A link in the way of an object is replaced, not written through.
+    store.upload(str(file), "bucket", "file")
+    assert (outside / "secret").read_bytes() == b"s"
+    assert store.head("bucket", "file").size == 7
+
+
+def test_the_root_itself_may_be_reached_by_a_link(root, file, tmp_path):
+    root.mkdir()
+    (tmp_path / "short").symlink_to(root)
+    store = FolderStore((tmp_path / "short").as_uri())
+    store.upload(str(file), "bucket", "a")
+    assert _keys(store) == ["a"]
+
+
+def test_a_list_begins_with_a_prefix_anywhere_in_a_name(store, file):
+    for key in ("logs", "logs-2/a", "logs2", "logz/a", "lo/gs"):
+        store.upload(str(file), "bucket", key)
+    assert _keys(store) == ["lo/gs", "logs", "logs-2/a", "logs2", "logz/a"]
+    assert _keys(store, prefix="logs") == ["logs", "logs-2/a", "logs2"]
+    assert _keys(store, prefix="logs-2/") == ["logs-2/a"]
+    assert _keys(store, prefix="x") == _keys(store, "none") == []
+
+
+def test_a_folder_goes_with_its_last_object_and_the_bucket_stays(store, root, file):
+    for key in ("a/b/c", "a/d"):
+        store.upload(str(file), "bucket", key)
+    store.delete("bucket", ["a/b/c", "nothing"])
+    assert not (root / "bucket" / "a" / "b").exists()
+    store.delete("bucket", ["a/d"])
+    assert list((root / "bucket").iterdir()) == []
+    assert store.has_bucket("bucket")
+
+
+def test_a_part_that_a_killed_program_left_is_no_object(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    (root / "bucket" / ".modelarts-0123456789abcdef.part").write_bytes(b"half")
+    assert _keys(store) == ["a"]
+
+
+def test_a_stop_in_the_middle_leaves_what_was_there(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    file.write_bytes(b"x" * 100)
+
+    def stop(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.upload(str(file), "bucket", "a", stop)
+    assert [path.name for path in (root / "bucket").iterdir()] == ["a"]
+    assert (root / "bucket" / "a").read_bytes() == b"content"
+
+
+def test_a_file_that_shrinks_meanwhile_is_not_taken_for_whole(store, root, file, tmp_path):
+    file.write_bytes(b"x" * (200 << 20))
+
+    def shrink(count):
+        os.truncate(file, 10)
+
+    with pytest.raises(TransferError, match="became shorter"):
+        store.upload(str(file), "bucket", "a", shrink)
+    assert _keys(store) == []
+
+
+def test_what_the_disk_refuses_is_said_as_obs_says_it(store, root, file, tmp_path):
+    store.upload(str(file), "bucket", "a")
+    root.rename(tmp_path / "away")
+    root.write_bytes(b"a file in the place of the folder")
+    with pytest.raises(ApiError) as caught:
+        store.upload(str(file), "bucket", "a")
+    assert caught.value.error_code
+    assert caught.value.operation == "send obs://bucket/a"
+
+
+def test_threads_that_send_and_delete_in_one_folder_do_not_disturb_each_other(store, file):
+    failed = []
+
+    def work(number):
+        try:
+            for _ in range(100):
+                store.upload(str(file), "bucket", "deep/er/%d" % number)
+                store.delete("bucket", ["deep/er/%d" % number])
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert _keys(store) == []
+
+
+@pytest.mark.parametrize("endpoint", ["file://server/share", "file:relative", "file:"])
+def test_an_endpoint_that_names_no_folder_is_refused(endpoint):
+    with pytest.raises(ConfigurationError, match="file:///folder"):
+        FolderStore(endpoint)

@@ -1,0 +1,282 @@
+"""Folders that are kept in OBS as they are here, while they grow."""
+
+import json
+import os
+import threading
+import time
+import urllib.error
+import urllib.request
+import warnings
+from pathlib import Path
+
+import pytest
+from tensorboardX import SummaryWriter
+
+from modelarts.errors import ApiError, IncompleteTransfer, InvalidArgument
+from modelarts.estimator import VisualizationJob
+from modelarts.session import Session
+from tests.clocks import FakeClock
+from tests.places import FolderPlace, ObsPlace
+from tests.test_obs import contents, tree, urls
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class StepClock(FakeClock):
+    """Does the next step of a story at each sleep; it is later than any file's time."""
+
+    def __init__(self, *steps):
+        super().__init__(time.time() + 3600)
+        self.steps = list(steps)
+
+    def sleep(self, seconds):
+        super().sleep(seconds)
+        if self.steps:
+            self.steps.pop(0)()
+
+
+@pytest.fixture(params=[FolderPlace, ObsPlace], ids=["folder", "obs"])
+def place(request, tmp_path):
+    place = request.param(request, tmp_path)
+    place.session.clock = StepClock()
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def obs(place):
+    return place.session.obs
+
+
+@pytest.fixture
+def bucket(place):
+    return "obs://%s/" % place.bucket
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tree(tmp_path / "runs", {"a": b"1", "sub/b": b"22", "sub/c": b"333"})
+
+
+# One pass ---------------------------------------------------------------------------------
+
+
+def test_a_sync_leads_to_the_same_place_as_an_upload(obs, bucket, runs):
+    assert obs.sync_dir(runs, bucket + "x/").target == obs.upload_dir(runs, bucket + "x/").target
+
+
+def test_only_what_changed_is_sent(obs, bucket, runs):
+    first = obs.sync_dir(runs, bucket)
+    assert (first.files, first.unchanged) == (3, 0)
+    again = obs.sync_dir(runs, bucket)
+    assert (again.files, again.bytes, again.unchanged) == (0, 0, 3)
+    (runs / "a").write_bytes(b"longer")
+    (runs / "new").write_bytes(b"n")
+    third = obs.sync_dir(runs, bucket)
+    assert (third.files, third.bytes, third.unchanged) == (2, 7, 2)
+
+
+def test_a_change_that_keeps_size_and_time_is_found_by_the_checksum(obs, bucket, runs):
+    obs.sync_dir(runs, bucket)
+    before = (runs / "sub" / "c").stat()
+    (runs / "sub" / "c").write_bytes(b"abc")
+    os.utime(runs / "sub" / "c", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert obs.sync_dir(runs, bucket).files == 1
+
+
+def test_what_somebody_else_changed_in_obs_is_put_right(obs, bucket, runs, tmp_path):
+    obs.sync_dir(runs, bucket)
+    obs.sync_dir(runs, bucket)
+    obs.upload_file(tree(tmp_path, {"c": b"XYZ"}) / "c", bucket + "runs/sub/")
+    obs.delete(bucket + "runs/a")
+    assert obs.sync_dir(runs, bucket).files == 2
+    obs.download_dir(bucket + "runs/", tmp_path / "back")
+    assert contents(tmp_path / "back" / "runs") == contents(runs)
+
+
+def test_what_was_compared_once_is_not_read_again(obs, bucket, runs):
+    obs.sync_dir(runs, bucket)
+    obs.sync_dir(runs, bucket)
+    path = runs / "sub" / "c"
+    times = path.stat()
+    # Not readable as it was: an equal size and time is all that is looked at.
+    with open(path, "r+b") as file:
+        file.write(b"444")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert obs.sync_dir(runs, bucket).unchanged == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"files": 5}', b'{"files": {"a": null}}'])
+def test_a_lost_or_broken_memory_costs_a_comparison_and_nothing_else(obs, bucket, runs, damage):
+    obs.sync_dir(runs, bucket)
+    obs.sync_dir(runs, bucket)
+    (memory,) = Path(os.environ["HOME"], ".cache/modelarts/transfers").iterdir()
+    assert memory.stat().st_mode & 0o077 == 0
+    memory.write_bytes(damage)
+    assert obs.sync_dir(runs, bucket).unchanged == 3
+
+
+def test_without_a_place_to_remember_it_works(obs, bucket, runs, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    obs.sync_dir(runs, bucket)
+    assert obs.sync_dir(runs, bucket).unchanged == 3
+
+
+def test_nothing_is_deleted_in_obs(obs, bucket, runs):
+    obs.sync_dir(runs, bucket)
+    (runs / "a").unlink()
+    obs.sync_dir(runs, bucket)
+    assert obs.is_obs_path_exists(bucket + "runs/a")
+
+
+# Following --------------------------------------------------------------------------------
+
+
+def test_a_growing_file_is_followed_until_told_to_stop_and_the_rest_is_sent_then(
+    place, obs, bucket, runs, tmp_path
+):
+    stop = threading.Event()
+
+    def grow(text):
+        with open(runs / "a", "ab") as file:
+            file.write(text)
+
+    def last():
+        grow(b"4")
+        stop.set()
+
+    pause = [lambda: None] * 60
+    place.session.clock.steps = [lambda: grow(b"2"), *pause, lambda: grow(b"3"), *pause, last]
+    done = obs.sync_dir(runs, bucket, watch=True, stop=stop)
+    assert done.files == 3 + 3
+    obs.download_file(bucket + "runs/a", tmp_path / "back")
+    assert (tmp_path / "back" / "a").read_bytes() == b"1234"
+
+
+def test_between_two_passes_there_is_the_interval(place, obs, bucket, runs):
+    clock = place.session.clock
+    began = clock.now
+    seen = []
+
+    def is_over():
+        seen.append(round(clock.now - began, 3))
+        return clock.now - began >= 60
+
+    obs.sync_dir(runs, bucket, watch=True, stop=is_over, interval=20)
+    assert clock.now - began <= 61
+    assert max(clock.sleeps) <= 0.2
+
+
+def test_ctrl_c_ends_it_after_one_more_pass(place, obs, bucket, runs):
+    def interrupt():
+        (runs / "last").write_bytes(b"words")
+        raise KeyboardInterrupt
+
+    place.session.clock.steps = [interrupt]
+    done = obs.sync_dir(runs, bucket, watch=True)
+    assert done.files == 4
+    assert obs.is_obs_path_exists(bucket + "runs/last")
+
+
+def test_a_file_that_cannot_be_sent_is_tried_again_and_in_the_end_raised(place, obs, bucket, runs):
+    bad = runs / ("ü" * 100) / ("d" * 200) / ("d" * 200) / ("d" * 200) / ("d" * 200)
+    tree(bad, {"deep" * 10: b"x"})
+    stop = threading.Event()
+    place.session.clock.steps = [stop.set]
+    with pytest.warns(UserWarning, match="tried again"), pytest.raises(IncompleteTransfer):
+        obs.sync_dir(runs, bucket, watch=True, stop=stop)
+    assert len(urls(obs, bucket)) == 3
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("interval", 0.5), ("interval", "10"), ("interval", float("nan")), ("stop", 5)],
+)
+def test_a_wrong_argument_of_watching_is_told_at_once(obs, bucket, runs, argument, value):
+    with pytest.raises(InvalidArgument, match=argument):
+        obs.sync_dir(runs, bucket, watch=True, **{argument: value})
+    assert urls(obs, bucket) == []
+
+
+def test_in_the_background_a_block_is_followed_and_its_end_is_sent(obs, bucket, tmp_path):
+    runs = tmp_path / "runs"
+    with obs.watch(runs, bucket) as watch:
+        tree(runs, {"written/later": b"1"})
+        with open(runs / "written" / "later", "ab") as file:
+            file.write(b"2")
+    assert watch.result.target == bucket + "runs/"
+    assert watch.errors == []
+    obs.download_dir(bucket + "runs/", tmp_path / "back")
+    assert contents(tmp_path / "back" / "runs") == {"written/later": b"12"}
+
+
+def test_a_failing_block_is_sent_too_and_its_error_is_the_one_raised(obs, bucket, runs):
+    def train():
+        (runs / "crash.log").write_bytes(b"nan")
+        raise RuntimeError("diverged")
+
+    with pytest.raises(RuntimeError, match="diverged"), obs.watch(runs, bucket):
+        train()
+    assert obs.is_obs_path_exists(bucket + "runs/crash.log")
+
+
+def test_what_the_last_pass_cannot_send_is_raised(obs, bucket, runs):
+    long = runs / ("ü" * 100) / ("d" * 200) / ("d" * 200) / ("d" * 200) / ("d" * 200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of passes in between, if there were any
+        with pytest.raises(IncompleteTransfer), obs.watch(runs, bucket):
+            tree(long, {"deep" * 10: b"x"})
+
+
+def test_a_folder_that_never_came_draws_a_warning(obs, bucket, tmp_path):
+    with pytest.warns(UserWarning, match="no folder"), obs.watch(tmp_path / "rnus", bucket):
+        pass
+
+
+def test_a_bucket_that_is_missing_ends_the_watching_at_once(request, tmp_path, runs):
+    place = ObsPlace(request, tmp_path)
+    try:
+        with pytest.raises(ApiError) as caught:
+            place.session.obs.sync_dir(runs, "obs://no-such-bucket-here/", watch=True)
+        assert caught.value.error_code == "NoSuchBucket"
+    finally:
+        place.close()
+
+
+# To the board -----------------------------------------------------------------------------
+
+
+def test_scalars_of_a_growing_event_file_come_to_the_board(service, tmp_path):
+    """Training writes here, the watch brings it there, the real TensorBoard shows it."""
+    with SummaryWriter(str(tmp_path / "written")) as writer:
+        for step in range(1, 9):
+            writer.add_scalar("loss", 1.0 / step, step)
+    (written,) = (tmp_path / "written").iterdir()
+    content = written.read_bytes()
+    growing = tmp_path / "runs" / "run" / written.name
+    growing.parent.mkdir(parents=True)
+    target = "obs://watched-%s/" % os.urandom(4).hex()
+    with Session.local(service.root) as session:
+        job = VisualizationJob.create(target + "runs/", session=session, check=False).wait()
+        url = job.service_url + "data/plugin/scalars/scalars?run=run&tag=loss"
+        with session.obs.watch(tmp_path / "runs", target, interval=1), open(growing, "ab") as file:
+            # The first part ends in the middle of a record.
+            middle = len(content) * 2 // 3
+            for part, least in ((content[:middle], 2), (content[middle:], 8)):
+                file.write(part)
+                file.flush()
+                deadline = session.clock.monotonic() + 60
+                while len(_steps(url)) < least:
+                    assert session.clock.monotonic() < deadline, _steps(url)
+                    session.clock.sleep(0.2)  # the board reads again every few seconds
+        assert _steps(url) == list(range(1, 9))
+        job.delete()
+
+
+def _steps(url):
+    try:
+        with _direct.open(url, timeout=30) as answer:
+            return [step for _, step, _ in json.loads(answer.read())]
+    except urllib.error.HTTPError as error:
+        error.close()
+        return []
