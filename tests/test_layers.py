@@ -43,6 +43,7 @@ LAYERS = (
         "modelarts.jobs.frames",
         "modelarts.jobs.lists",
         "modelarts.jobs.screen",
+        "modelarts.jobs.table",
         "modelarts.jobs.waiting",
         "modelarts.obs",
         "modelarts.obs.*",
@@ -73,6 +74,7 @@ STARTERS = ("modelarts.session", "modelarts.cli.serve")
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*"),
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
+    "argcomplete": ("modelarts.cli.completion",),
     "IPython": ("modelarts.jobs.screen", "modelarts.magic"),
     "pandas": ("modelarts.jobs.lists",),
     "webbrowser": ("modelarts.jobs.screen",),

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-__all__ = ["Commands", "port", "positive"]
+__all__ = ["Commands", "at_least_0", "hours", "port", "positive"]
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -19,6 +19,22 @@ def port(text: str) -> int:
 def positive(text: str) -> int:
     """A number from 1."""
     return _number(text, 1, 100000)
+
+
+def hours(text: str) -> int:
+    """Whole hours of a day."""
+    return _number(text, 0, 24)
+
+
+def at_least_0(text: str) -> float:
+    """A number from 0, with decimals or without."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("%r is not a number from 0" % text)
+    return value
 
 
 def _number(text: str, least: int, most: int) -> int:

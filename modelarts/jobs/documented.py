@@ -72,9 +72,9 @@ class DocumentedCalls(JobVerbs):
         )
         jobs = JobList(cls._of(session, raw) for raw in _page(session, query)["jobs"])
         if is_show:
-            from modelarts.jobs.display import table
+            from modelarts.jobs.table import show
 
-            print(table(jobs))
+            show(jobs)
         return jobs
 
     @classmethod
