@@ -1,5 +1,6 @@
 """``modelarts jobs …`` on the wire: what it does, prints and answers."""
 
+import argparse
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import pytest
 import responses
 
 from modelarts.cli import main
+from modelarts.cli.completion import complete_jobs
 from modelarts.cli.failures import guarded
 from modelarts.errors import ModelArtsError
 from modelarts.estimator import VisualizationJob
@@ -434,6 +436,82 @@ def test_each_command_has_help_with_examples_and_the_common_options(run, command
     assert "examples:\n  modelarts jobs " + command in out
     for option in ("--output", "--config-file", "--region-name", "--local", "--root", "--debug"):
         assert option in out
+
+
+# Terminals --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Runs a command at a terminal; answers what it printed."""
+
+    def run(*arguments, columns=80, **environ):
+        master, slave = pty.openpty()
+        for name, value in {"COLUMNS": str(columns), "TERM": "xterm", **environ}.items():
+            monkeypatch.setenv(name, value)
+        try:
+            with os.fdopen(slave, "w") as stdout, monkeypatch.context() as patch:
+                patch.setattr(sys, "stdout", stdout)
+                assert main(["jobs", *arguments]) == 0
+                # What is there is there at once: a terminal of one's own has no other end.
+                return os.read(master, 65536).decode()
+        finally:
+            os.close(master)
+
+    return run
+
+
+def test_colours_are_for_terminals_that_want_them(cloud, run, terminal, monkeypatch):
+    cloud.add(status=8)
+    assert "\x1b" not in run("list")[1]
+    assert "\x1b[32mRUNNING\x1b[0m" in terminal("list")
+    assert "\x1b[32mRUNNING\x1b[0m" in terminal("show", "101")
+    for environ in ({"NO_COLOR": "1"}, {"NO_COLOR": "", "TERM": "dumb"}):
+        assert "\x1b" not in terminal("list", **environ)
+
+
+def test_a_table_fits_the_terminal_and_is_whole_in_a_pipe(cloud, run, terminal):
+    desc = ("much wider than any terminal " * 9)[:256]
+    cloud.add(job_desc=desc)
+    for columns in (40, 80, 120):
+        lines = terminal("list", columns=columns, NO_COLOR="1").splitlines()
+        assert max(map(len, lines)) <= columns
+        assert len(lines) == 2
+    assert desc.rstrip() in run("list")[1]
+
+
+# Completion -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(shell, capsys):
+    assert main(["completion", shell]) == 0
+    printed = capsys.readouterr()
+    assert "_ARGCOMPLETE" in printed.out
+    assert "modelarts" in printed.out
+    assert printed.err == ""
+
+
+def test_ids_and_names_are_completed_with_what_they_are(cloud):
+    given = argparse.Namespace(local=False, root=None, config_file=None, region_name=None)
+    cloud.add(job_name="nightly", status=8)
+    cloud.add(job_name="1st")
+    assert complete_jobs("", given) == {
+        "101": "nightly RUNNING",
+        "nightly": "101 RUNNING",
+        "102": "1st KILLED",
+        "1st": "102 KILLED",
+    }
+    assert sorted(complete_jobs("1", given)) == ["101", "102", "1st"]
+
+
+def test_where_the_service_does_not_answer_nothing_is_completed(cloud, monkeypatch):
+    given = argparse.Namespace(local=False, root=None, config_file=None, region_name=None)
+    monkeypatch.setenv("MODELARTS_SECRET_KEY", "wrong")
+    assert complete_jobs("", given) == {}
+    assert len(cloud.calls) == 1
+    given.config_file = "/nowhere/config.json"
+    assert complete_jobs("", given) == {}
 
 
 # Failures ---------------------------------------------------------------------------------

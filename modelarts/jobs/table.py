@@ -181,6 +181,7 @@ def _fitted(rows: List[Sequence[str]], columns: Optional[int]) -> List[Sequence[
             i = heads.index(head)
             del heads[i], widths[i]
             rows = [[*row[:i], *row[i + 1 :]] for row in rows]
+    widths[_STATUS] = max(min(widths[_STATUS], 6), widths[_STATUS] - max(0, excess()))
     # A column that left may have made room for what had to yield to it.
     for head, _, _ in reversed(_YIELDING):
         if head in heads and excess() < 0:
