@@ -13,6 +13,8 @@
     │   ├── BadRequest · AuthenticationFailed · PermissionDenied · NotFound (LookupError)
     │   │   QuotaExceeded · RateLimited · ServerError
     │   └── JobStateError                               ModelArts.0105
+    ├── TransferError                                   a file did not arrive as it was
+    ├── IncompleteTransfer                              which files are missing, and why
     └── WaitError                                       carries the job as last seen
         ├── JobFailed
         └── WaitTimeout        (TimeoutError)
@@ -21,7 +23,7 @@ All of them can be pickled, and none ever holds a secret.
 """
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob
@@ -34,6 +36,7 @@ __all__ = [
     "BadRequest",
     "ConfigurationError",
     "CredentialsNotFound",
+    "IncompleteTransfer",
     "InvalidArgument",
     "JobFailed",
     "JobStateError",
@@ -44,6 +47,7 @@ __all__ = [
     "RateLimited",
     "RequestTimeout",
     "ServerError",
+    "TransferError",
     "TransportError",
     "WaitError",
     "WaitTimeout",
@@ -242,7 +246,7 @@ class PermissionDenied(ApiError):
 
 
 class NotFound(ApiError, LookupError):
-    """There is no such job (any more)."""
+    """There is no such job, bucket or object (any more)."""
 
 
 class QuotaExceeded(ApiError):
@@ -265,6 +269,50 @@ class JobStateError(ApiError):
     """
 
     job_status: Optional[int] = None
+
+
+class TransferError(ModelArtsError):
+    """A file did not arrive as it was: it changed on the way, or its checksum is another."""
+
+
+class IncompleteTransfer(ModelArtsError):
+    """Some of many files did not arrive. The others did; calling again brings the rest.
+
+    Attributes:
+        failed: ``(name, error)`` of each file that is missing.
+        done: the names of those that arrived.
+        error_code: the service's code for the first that failed; None without one.
+        error_msg: the first failure in words.
+        is_success: always False, as in the documented failure dicts.
+    """
+
+    is_success = False
+    _shown = 3
+
+    def __init__(
+        self, failed: Sequence[Tuple[str, Exception]], done: Sequence[str] = ()
+    ) -> None:
+        self.failed = tuple(failed)
+        self.done = tuple(done)
+        first = self.failed[0][1]
+        self.error_code: Optional[str] = getattr(first, "error_code", None)
+        self.error_msg = str(getattr(first, "error_msg", "") or first) or type(first).__name__
+        total = len(self.failed) + len(self.done)
+        lines = ["%d of %d files are missing; call again to resume" % (len(self.failed), total)]
+        for name, error in self.failed[: self._shown]:
+            lines.append("  - %s: %s" % (name, str(error) or type(error).__name__))
+        if len(self.failed) > self._shown:
+            lines.append("  - and %d more: see .failed" % (len(self.failed) - self._shown))
+        super().__init__("\n".join(lines))
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The documented failure dict (SDK reference, response parameters)."""
+        return {
+            "is_success": False,
+            "error_code": self.error_code,
+            "error_msg": self.error_msg,
+            "error_message": self.error_msg,
+        }
 
 
 class WaitError(ModelArtsError):
@@ -299,6 +347,14 @@ _BY_CODE: Dict[str, Type[ApiError]] = {
     "ModelArts.0206": AuthenticationFailed,
     "APIG.0301": AuthenticationFailed,
     "APIG.0308": RateLimited,
+    # OBS, whose 403 has several meanings and which says SlowDown with a 503.
+    "ExpiredToken": AuthenticationFailed,
+    "InvalidAccessKeyId": AuthenticationFailed,
+    "InvalidSecurityToken": AuthenticationFailed,
+    "InvalidToken": AuthenticationFailed,
+    "RequestTimeTooSkewed": AuthenticationFailed,
+    "SignatureDoesNotMatch": AuthenticationFailed,
+    "SlowDown": RateLimited,
 }
 _BY_STATUS: Dict[int, Type[ApiError]] = {
     401: AuthenticationFailed,

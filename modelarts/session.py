@@ -11,6 +11,7 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
+    Sequence,
     Tuple,
     Type,
     Union,
@@ -29,8 +30,14 @@ if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
     from modelarts.http.messages import Exchange
     from modelarts.http.transport import Transport
+    from modelarts.obs.results import Transferred
+    from modelarts.obs.service import Obs
+    from modelarts.obs.store import Store
 
 __all__ = ["Session"]
+
+
+_Path = Union[str, "os.PathLike[str]"]
 
 
 class Session:
@@ -148,6 +155,7 @@ class Session:
         self._proxy_environ = {k: v for k, v in environ.items() if k.lower().endswith("_proxy")}
         self._lock = ForkSafeLock()
         self._parts: Optional[_Parts] = None
+        self._obs: Optional[Obs] = None
         self._local_root: Optional[str] = None
 
     @classmethod
@@ -327,6 +335,90 @@ class Session:
         """
         return self.client.request(method, path, query, body, headers)
 
+    def get_obs_client(self, **settings: Any) -> Any:
+        """The official client of OBS, ``obs.ObsClient``, with this session's keys and settings.
+
+        It signs each request with the keys that are good then, so temporary keys need no
+        ``refresh``. It keeps connections open: close it after use. Needs ``modelarts[obs]``.
+
+        >>> client = session.get_obs_client()                               # doctest: +SKIP
+        >>> client.listObjects("bucket", prefix="logs/").body.contents      # doctest: +SKIP
+
+        Args:
+            settings: what ``obs.ObsClient`` takes, such as ``signature="v2"``, over what the
+                session says.
+
+        Raises:
+            ConfigurationError: the extra is not installed, or :attr:`obs_endpoint` is a folder.
+
+        Source: *ModelArts SDK Reference*, "Session Authentication"; *OBS Python SDK*, "ObsClient".
+        """
+        from modelarts.http.proxies import Proxies
+        from modelarts.obs.client import make_client
+
+        identity = self._get_parts().identity
+        return make_client(
+            self.obs_endpoint,
+            identity.keys,
+            identity.renew_keys,
+            timeout=self._settings["timeout"],
+            verify=self._settings["verify"],
+            cert=self._settings["cert"],
+            proxies=Proxies(self._settings["proxies"], self._proxy_environ).of,
+            **{"region": self.region_name or "region", **settings},
+        )
+
+    @property
+    def obs(self) -> "Obs":
+        """Files and folders, to OBS and back; see :class:`~modelarts.obs.service.Obs`.
+
+        >>> session.obs.upload_dir("runs", "obs://bucket/logs/")          # doctest: +SKIP
+        """
+        if self._obs is None:
+            with self._lock:
+                if self._obs is None:
+                    from modelarts.obs.service import Obs
+
+                    self._obs = Obs(self._open_store, lambda: self.obs_endpoint, self.clock)
+        return self._obs
+
+    def upload_data(self, bucket_path: str, path: Union[_Path, Sequence[_Path]]) -> "Transferred":
+        """Send a file, several, or a folder; the older form of ``session.obs.upload_…``.
+
+        Args:
+            bucket_path: the folder in OBS, ``'/bucket/folder/'``.
+            path: a file, a list of files, or a folder, which itself lands under the target.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+            IncompleteTransfer: some files could not be sent; all others were.
+            ApiError: OBS refused.
+
+        Source: *ModelArts SDK Reference*, "Uploading a File to OBS", version of 2019.
+        """
+        from modelarts.obs.older import upload_data
+
+        return upload_data(self.obs.calls, bucket_path, path)
+
+    def download_data(self, bucket_path: str, path: _Path) -> "Transferred":
+        """Fetch an object or a folder, and print a line for each file; the older form of
+        ``session.obs.download_…``.
+
+        Args:
+            bucket_path: ``'/bucket/folder/object'``, or ``'/bucket/folder/'``.
+            path: a folder, which ends with a slash or is there; or, for an object, the file.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was asked.
+            NotFound: there is no such object or folder.
+            IncompleteTransfer: some files could not be fetched; all others were.
+
+        Source: *ModelArts SDK Reference*, "Downloading Data from OBS", version of 2019.
+        """
+        from modelarts.obs.older import download_data
+
+        return download_data(self.obs.calls, bucket_path, path)
+
     def explain(self) -> "Explanation":
         """What this session goes by, and whether it works: every source, and each service tried.
 
@@ -339,6 +431,8 @@ class Session:
     def close(self) -> None:
         """Close the connections. A call made later opens new ones."""
         with self._lock:
+            if self._obs is not None:
+                self._obs.close()
             if self._parts is not None:
                 self._parts.transport.close()
 
@@ -390,6 +484,16 @@ class Session:
         """How the session shows who you are: ``"AK/SK"``, ``"password"`` or ``"token"``."""
         kind = type(self._resolved.found.credentials)
         return {AccessKey: "AK/SK", Password: "password", GivenToken: "token"}[kind]
+
+    def _open_store(self) -> "Store":
+        endpoint = self.obs_endpoint
+        if endpoint.startswith("file:"):
+            from modelarts.obs.folder import FolderStore
+
+            return FolderStore(endpoint)
+        from modelarts.obs.objects import ObsStore
+
+        return ObsStore(self.get_obs_client(max_retry_count=0), self.clock)
 
     def _get_parts(self) -> "_Parts":
         if self._parts is None:

@@ -16,6 +16,7 @@ ROOT = Path(modelarts.__file__).parent
 LAYERS = (
     (
         "modelarts",
+        "modelarts.caller",
         "modelarts.clock",
         "modelarts.errors",
         "modelarts.locks",
@@ -78,6 +79,7 @@ RESERVED = {
     "IPython": ("modelarts.jobs.screen", "modelarts.magic"),
     "pandas": ("modelarts.jobs.lists",),
     "webbrowser": ("modelarts.jobs.screen",),
+    "tqdm": ("modelarts.obs.progress",),
     "multiprocessing": LOCAL,
     "subprocess": LOCAL,
     "tensorboard": LOCAL,

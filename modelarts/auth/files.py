@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-import sys
 import warnings
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
@@ -12,6 +11,7 @@ from modelarts import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, Password
 from modelarts.auth.environment import keystone
 from modelarts.auth.providers import NotHere, Provider, Surroundings, both_or_neither
+from modelarts.caller import level_of_the_caller
 from modelarts.errors import ConfigurationError, InvalidArgument
 
 __all__ = ["CloudsYaml", "DefaultConfig", "ExplicitConfig", "HuaweiCloudCredentials"]
@@ -333,16 +333,6 @@ def _text_of(path: Path) -> Optional[str]:
         warnings.warn(
             "%s holds secrets and others can read it: chmod 600 %s" % (path, path),
             UserWarning,
-            stacklevel=_level_of_the_caller(),
+            stacklevel=level_of_the_caller(),
         )
     return text
-
-
-def _level_of_the_caller() -> int:
-    """The ``stacklevel`` for our caller's warning that points at the code which uses us."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_globals.get("__name__", "").split(".")[0] == "modelarts":
-        if frame.f_back is None:
-            break
-        level, frame = level + 1, frame.f_back
-    return level

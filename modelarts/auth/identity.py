@@ -63,6 +63,12 @@ class Identity:
         assert isinstance(credentials, AccessKey)
         return credentials
 
+    def renew_keys(self, refused: AccessKey) -> bool:
+        """After keys were refused: whether :meth:`keys` answers other ones from now on."""
+        if self._keys is not None:
+            self._keys.forget(refused)
+        return self._keys is not None
+
     def in_use(self) -> "Union[None, AccessKey, Token]":
         """The keys or the token that requests carry now, if there are any; nothing is asked."""
         if self._tokens is not None:

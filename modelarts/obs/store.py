@@ -59,6 +59,12 @@ class Store(ABC):
     def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Fetch an object to ``path``: the file is there whole and verified, or as before."""
 
+    def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
+        """Whether a file has the content of an object; None where that cannot be told."""
+        from modelarts.obs.checksums import same
+
+        return same(path, found)
+
     @abstractmethod
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; answers those that could not be, each with the reason."""

@@ -1,0 +1,15 @@
+"""Who called us, for warnings."""
+
+import sys
+
+__all__ = ["level_of_the_caller"]
+
+
+def level_of_the_caller() -> int:
+    """The ``stacklevel`` for our caller's warning that points at the code which uses us."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_globals.get("__name__", "").split(".")[0] == "modelarts":
+        if frame.f_back is None:
+            break
+        level, frame = level + 1, frame.f_back
+    return level

@@ -1,0 +1,295 @@
+"""The calls of ``session.obs`` on paths that have been checked."""
+
+import os
+from itertools import islice
+from typing import Callable, Iterator, List, Optional, Tuple
+
+import attr
+
+from modelarts.clock import Clock
+from modelarts.errors import IncompleteTransfer, InvalidArgument, api_error
+from modelarts.locks import ForkSafeLock
+from modelarts.obs.memory import Memory
+from modelarts.obs.paths import ObsPath
+from modelarts.obs.progress import Meter, ProgressOption
+from modelarts.obs.results import ObsObject, Transferred
+from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.sync import Sync
+from modelarts.obs.targets import object_target
+from modelarts.obs.transfers import Task
+from modelarts.obs.trees import Comparison, Fetch, Send, say_skipped
+from modelarts.obs.walking import LocalFile, files_below
+
+__all__ = ["Calls", "Options"]
+
+_BATCH = 1000
+
+
+def _check_threads(options: "Options", attribute: object, value: Optional[int]) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and 1 <= value <= 256):
+        raise InvalidArgument("threads", value, "a whole number from 1 to 256")
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Options:
+    """What calls that move many files have in common."""
+
+    threads: Optional[int] = attr.ib(default=None, validator=_check_threads)
+    progress: ProgressOption = None
+
+
+class Calls:
+    """Moves files between this machine and the store, which is opened when it is first needed.
+
+    Args:
+        open_store: opens it.
+        place: tells its address, by which what is remembered is told from that of others.
+        clock: what tells the time.
+    """
+
+    def __init__(
+        self, open_store: Callable[[], Store], place: Callable[[], str], clock: Clock
+    ) -> None:
+        self._place = place
+        self._open_store = open_store
+        self._clock = clock
+        self._lock = ForkSafeLock()
+        self._opened: Optional[Store] = None
+        self._pid = 0
+
+    @property
+    def store(self) -> Store:
+        """The store; a process that was forked off opens its own."""
+        with self._lock:
+            if self._opened is None or self._pid != os.getpid():
+                self._opened, self._pid = self._open_store(), os.getpid()
+            return self._opened
+
+    def close(self) -> None:
+        """Close it; a call made later opens it again."""
+        with self._lock:
+            if self._opened is not None and self._pid == os.getpid():
+                self._opened.close()
+            self._opened = None
+
+    def upload_file(self, path: str, target: ObsPath, progress: ProgressOption) -> Transferred:
+        """Send a file to a folder, or to be that object."""
+        meter = Meter(progress, "upload " + os.path.basename(path), self._clock)
+        store = self.store
+        goal = object_target(store, path, target)
+
+        def send(moved: Progress) -> None:
+            store.upload(path, goal.bucket, goal.key, moved)
+
+        return _one(Task(path, send, os.path.getsize(path)), goal.url, meter)
+
+    def upload_dir(self, folder: str, target: ObsPath, options: Options) -> Transferred:
+        """Send a folder to below another. After a call that was not whole: what is missing."""
+        goal = _folder_in(target, folder)
+        memory = self._memory("up", folder, goal.url)
+        meter = Meter(options.progress, "upload " + goal.name, self._clock)
+        if memory.interrupted:
+            sync = Sync(self.store, folder, goal, memory, self._clock)
+            try:
+                return sync.run(options.threads, meter)
+            finally:
+                meter.close()
+        sending = Send(self.store, goal, Comparison())
+        skipped: List[str] = []
+        memory.interrupted = True
+        memory.save()
+        try:
+            sending.run(files_below(folder, skipped.append), options.threads, meter)
+        finally:
+            meter.close()
+        memory.interrupted = False
+        memory.save()
+        say_skipped(skipped)
+        return Transferred(
+            target=goal.url,
+            files=len(sending.sent),
+            bytes=meter.bytes,
+            seconds=meter.seconds,
+            skipped=(*skipped, *sending.gone),
+        )
+
+    def upload_files(self, paths: List[str], target: ObsPath, options: Options) -> Transferred:
+        """Send files to a folder."""
+        goal = target.as_folder()
+        meter = Meter(options.progress, "upload %d files" % len(paths), self._clock)
+        sending = Send(self.store, goal, Comparison())
+        files = [LocalFile.of(path, os.path.basename(path), os.stat(path)) for path in paths]
+        try:
+            sending.run(files, options.threads, meter)
+        finally:
+            meter.close()
+        return Transferred(
+            target=goal.url,
+            files=len(sending.sent),
+            bytes=meter.bytes,
+            seconds=meter.seconds,
+            skipped=tuple(sending.gone),
+        )
+
+    def passes(self, folder: str, target: ObsPath, options: Options) -> Callable[[], Transferred]:
+        """What keeps a folder below another in OBS as it is here: each call is one pass."""
+        goal = _folder_in(target, folder)
+        sync: List[Sync] = []
+
+        def one_pass() -> Transferred:
+            if not sync:
+                memory = self._memory("up", folder, goal.url)
+                sync.append(Sync(self.store, folder, goal, memory, self._clock))
+            meter = Meter(options.progress, "upload " + goal.name, self._clock)
+            try:
+                return sync[0].run(options.threads, meter)
+            finally:
+                meter.close()
+
+        Meter(options.progress, "", self._clock)  # a wrong option is told at once
+        return one_pass
+
+    def download_file(
+        self, source: ObsPath, target: Callable[[str], str], progress: ProgressOption
+    ) -> Transferred:
+        """Fetch an object to where ``target`` says for its name."""
+        path = target(source.name)
+        meter = Meter(progress, "download " + source.name, self._clock)
+        store = self.store
+        found = store.head(source.bucket, source.key)
+        if found is None:
+            raise self._missing(source, "download_file", "a folder: download_dir fetches it")
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+
+        def fetch(moved: Progress) -> None:
+            store.download(found, path, moved)
+
+        return _one(Task(source.url, fetch, found.size), path, meter)
+
+    def download_dir(
+        self,
+        source: ObsPath,
+        folder: str,
+        options: Options,
+        tell: Callable[[ObjectInfo, str], object] = lambda found, path: None,
+    ) -> Transferred:
+        """Fetch a folder to below another. After a call that was not whole: what is missing."""
+        source = source.as_folder()
+        path = os.path.join(folder, source.name)
+        meter = Meter(options.progress, "download " + source.name, self._clock)
+        store = self.store
+        objects = store.list(source.bucket, source.key)
+        first = list(islice(objects, 1))
+        if not first and (source.key or not store.has_bucket(source.bucket)):
+            raise self._missing(source, "download_dir", "an object: download_file fetches it")
+        memory = self._memory("down", source.url, os.path.abspath(path))
+        fetching = Fetch(store, source.key, path, memory.interrupted, tell)
+        memory.interrupted = True
+        memory.save()
+        try:
+            found = (each for part in (first, objects) for each in part)
+            fetching.run(found, options.threads, meter)
+        finally:
+            meter.close()
+        memory.interrupted = False
+        memory.save()
+        return Transferred(
+            target=path,
+            files=len(fetching.fetched),
+            bytes=meter.bytes,
+            seconds=meter.seconds,
+            unchanged=len(fetching.same),
+        )
+
+    def exists(self, path: ObsPath) -> bool:
+        """Whether there is such an object, folder or bucket."""
+        store = self.store
+        if not path.key:
+            return store.has_bucket(path.bucket)
+        if not path.is_folder and store.head(path.bucket, path.key) is not None:
+            return True
+        return self._is_folder(path)
+
+    def list(self, path: ObsPath) -> Iterator[ObsObject]:
+        """All objects below a folder; or that object."""
+        store = self.store
+        nothing = True
+        for found in store.list(path.bucket, path.as_folder().key if path.key else ""):
+            nothing = False
+            if not found.key.endswith("/"):
+                yield ObsObject.of(found)
+        if nothing and not path.is_folder:
+            one = store.head(path.bucket, path.key)
+            if one is not None:
+                yield ObsObject.of(one)
+
+    def delete(self, path: ObsPath, recursive: bool) -> int:
+        """Delete an object, or all below a folder; answers how many."""
+        store = self.store
+        if not path.is_folder and store.head(path.bucket, path.key) is not None:
+            _deleted(store, path.bucket, [path.key])
+            return 1
+        if not recursive:
+            raise self._missing(path, "delete", "a folder: recursive=True deletes it")
+        objects = store.list(path.bucket, path.as_folder().key if path.key else "")
+        count, failed, done = 0, [], []
+        while True:
+            keys = [found.key for found in islice(objects, _BATCH)]
+            if not keys:
+                break
+            count += len(keys)
+            refused = dict(store.delete(path.bucket, keys))
+            failed += [(ObsPath(path.bucket, key).url, why) for key, why in refused.items()]
+            done += [key for key in keys if key not in refused]
+        if failed:
+            raise IncompleteTransfer(tuple(failed), tuple(done))
+        if not count and path.key:
+            raise self._missing(path, "delete", "an object")
+        return count
+
+    def _is_folder(self, path: ObsPath) -> bool:
+        return any(True for _ in self.store.list(path.bucket, path.as_folder().key))
+
+    def _memory(self, *parts: str) -> Memory:
+        return Memory(self._place(), *parts, environ=os.environ)
+
+    def _missing(self, path: ObsPath, call: str, other: str) -> Exception:
+        """The error for what is not there; with a hint if it is, as something else."""
+        hint = None
+        if path.is_folder:
+            key = path.key.rstrip("/")
+            if key and self.store.head(path.bucket, key) is not None:
+                hint = "%s is %s" % (ObsPath(path.bucket, key).url, other)
+        elif self._is_folder(path):
+            hint = "%s is %s" % (path.as_folder().url, other)
+        kind = "folder" if path.is_folder else "object"
+        return api_error(
+            "there is no such %s" % kind,
+            status_code=404,
+            error_code="NoSuchKey",
+            operation="%s %s" % (call, path.url),
+            hint=hint,
+        )
+
+
+def _folder_in(target: ObsPath, folder: str) -> ObsPath:
+    return target.as_folder() / (os.path.basename(folder) + "/")
+
+
+def _one(task: Task, target: str, meter: Meter) -> Transferred:
+    """A single file: what goes wrong is raised as it is."""
+    meter.expect(1, task.size)
+    meter.began(task)
+    try:
+        task.run(lambda count: meter.moved(task, count))
+        meter.ended(task, None)
+    finally:
+        meter.close()
+    return Transferred(target=target, files=1, bytes=meter.bytes, seconds=meter.seconds)
+
+
+def _deleted(store: Store, bucket: str, keys: List[str]) -> None:
+    refused: Tuple[Tuple[str, Exception], ...] = tuple(store.delete(bucket, keys))
+    if refused:
+        raise refused[0][1]

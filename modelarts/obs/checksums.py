@@ -1,0 +1,74 @@
+"""MD5s as OBS and S3 servers use them: of a whole object, of its parts, and of those together."""
+
+import base64
+import hashlib
+import os
+import re
+from typing import Any, Iterable, Iterator, Optional
+
+from modelarts.obs.layout import layout
+from modelarts.obs.store import ObjectInfo
+
+__all__ = ["combined", "is_md5", "md5", "md5_of", "same", "to_header"]
+
+_CHUNK = 1024 * 1024
+
+
+def md5() -> Any:
+    """An MD5 to be fed. It finds damage; it is not for security, and says so where FIPS asks."""
+    try:
+        return hashlib.md5(usedforsecurity=False)
+    except TypeError:  # before Python 3.9
+        return hashlib.md5()
+
+
+def md5_of(path: str, sizes: Iterable[int]) -> Iterator[bytes]:
+    """The MD5s of a file's parts, one after the other; it ends early where the file does."""
+    with open(path, "rb") as file:
+        for size in sizes:
+            digest, left = md5(), size
+            while left:
+                chunk = file.read(min(left, _CHUNK))
+                if not chunk:
+                    return
+                digest.update(chunk)
+                left -= len(chunk)
+            yield digest.digest()
+
+
+def combined(parts: Iterable[bytes]) -> str:
+    """The etag of an object that was sent in parts of these MD5s."""
+    digest, count = md5(), 0
+    for part in parts:
+        digest.update(part)
+        count += 1
+    return "%s-%d" % (digest.hexdigest(), count)
+
+
+def is_md5(etag: Optional[str]) -> bool:
+    """Whether an etag can be the MD5 of the content."""
+    return etag is not None and re.match(r"[0-9a-f]{32}\Z", etag) is not None
+
+
+def to_header(digest: bytes) -> str:
+    """An MD5 as ``Content-MD5`` carries it."""
+    return base64.b64encode(digest).decode()
+
+
+def same(path: str, found: ObjectInfo) -> Optional[bool]:
+    """Whether a file has an object's content: by size, then by MD5, or by the MD5s of its parts.
+
+    None where that cannot be told: somebody else chose the size of the parts, or the etag is no
+    MD5, as in buckets that encrypt with keys of KMS.
+    """
+    if os.path.getsize(path) != found.size:
+        return False
+    if found.size == 0:
+        return True
+    known = found.md5 or (found.etag if is_md5(found.etag) else None)
+    if known is not None:
+        return [known] == [one.hex() for one in md5_of(path, [found.size])]
+    sizes = layout(found.size)
+    if found.etag is None or not found.etag.endswith("-%d" % len(sizes)):
+        return None
+    return True if combined(md5_of(path, sizes)) == found.etag else None

@@ -1,0 +1,91 @@
+"""Makes the official client of OBS as a session wants it."""
+
+import ipaddress
+import re
+from typing import Any, Callable, Mapping, Tuple, Union
+from urllib.parse import urlsplit
+
+from modelarts.auth.credentials import AccessKey
+from modelarts.errors import ConfigurationError
+from modelarts.obs.connections import Connections, make_context
+
+__all__ = ["make_client"]
+
+# OBS answers at obs.<region>.…, private clouds of the same make at obsv3.<region>.… and the like.
+_OBS_HOST = r"obs[a-z0-9-]*\."
+#: Bytes that are read from a file or a connection at once.
+_CHUNK = 256 * 1024
+
+
+def make_client(
+    endpoint: str,
+    keys: Callable[[], AccessKey],
+    renew: Callable[[AccessKey], bool],
+    *,
+    timeout: float,
+    verify: Union[bool, str],
+    cert: Union[None, str, Tuple[str, str]],
+    proxies: Callable[[str], Mapping[str, str]],
+    region: str,
+    **settings: Any,
+) -> Any:
+    """An ``obs.ObsClient`` for this endpoint.
+
+    OBS is addressed by ``<bucket>.<host>`` and signed for in its own way. Any other server,
+    such as one given by an IP address, gets the bucket in the path and Signature Version 4,
+    which all that speak S3 know.
+
+    Args:
+        settings: what ``obs.ObsClient`` takes, over what is said here.
+
+    Raises:
+        ConfigurationError: the extra is not installed, or the endpoint is no server.
+    """
+    if endpoint.startswith("file:"):
+        raise ConfigurationError(
+            "there is no OBS client for a folder: obs_endpoint is %r. session.obs works on it as "
+            "on OBS; its files can also be read and written directly" % endpoint
+        )
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    if parts.path.strip("/"):
+        raise ConfigurationError(
+            "obs_endpoint must be a server's address without a path; it is %r" % endpoint
+        )
+    if ":" in host:
+        raise ConfigurationError(
+            "the OBS client cannot use an IPv6 address: give obs_endpoint as a name; it is %r"
+            % endpoint
+        )
+    try:
+        from modelarts.obs.official import SessionClient
+    except ImportError as reason:
+        if (reason.name or "").split(".")[0] == "modelarts":
+            raise
+        raise ConfigurationError(
+            "the OBS client is not installed (%s): pip install 'modelarts[obs]'" % reason
+        ) from None
+    is_obs = re.match(_OBS_HOST, host) is not None and not _is_address(host)
+    used = {
+        "server": endpoint,
+        "signature": "obs" if is_obs else "v4",
+        "path_style": not is_obs,
+        "region": region,
+        "timeout": timeout,
+        "ssl_verify": verify,
+        "long_conn_mode": True,
+        "chunk_size": _CHUNK,
+        # Asking a bucket which signature it knows costs one more request for each.
+        "is_signature_negotiation": False,
+        **settings,
+    }
+    connections = Connections(timeout, lambda: make_context(verify, cert), proxies)
+    return SessionClient(keys, renew, connections, **used)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,200 @@
+"""Connections to OBS that are kept open, each for its host, and looked at before they are used.
+
+The official client keeps all in one queue, whatever host they lead to, hands out those that the
+server has closed meanwhile, cannot use one a second time behind a proxy, and compares no
+certificate with the host's name. It is given these instead.
+"""
+
+import base64
+import http.client
+import os
+import select
+import ssl
+import threading
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["Connections", "make_context"]
+
+_Place = Tuple[str, str, int]
+
+
+class Connections:
+    """A pool. Safe for threads; after a fork the child begins with an empty one.
+
+    Args:
+        timeout: seconds to connect, and for each wait for data.
+        context: makes the TLS settings, when they are first needed.
+        proxies: the proxies that lead to a URL, by scheme.
+
+    Attributes:
+        is_obs: whether the service has shown to be OBS itself; other servers have other limits.
+    """
+
+    #: So many are kept for each host; it is what a transfer of many files uses.
+    kept = 64
+
+    def __init__(
+        self,
+        timeout: float,
+        context: Callable[[], ssl.SSLContext],
+        proxies: Callable[[str], Mapping[str, str]],
+    ) -> None:
+        self._timeout = timeout
+        self._make_context = context
+        self._context: Optional[ssl.SSLContext] = None
+        self._proxies = proxies
+        self._lock = threading.Lock()
+        self._idle: Dict[_Place, List[_Kept]] = {}
+        self._pid = os.getpid()
+        self._lent = threading.local()
+        self.is_obs = False
+
+    def take(self, scheme: str, host: str, port: int) -> "_Kept":
+        """A connection to that host: an idle one that is still good, or a new one."""
+        place = (scheme, host, port)
+        if self._pid != os.getpid():
+            # Another process owns those. Closing them here closes nothing there.
+            self._lock, self._idle, self._pid = threading.Lock(), {}, os.getpid()
+        while True:
+            with self._lock:
+                idle = self._idle.get(place)
+                found = idle.pop() if idle else None
+            if found is None:
+                found = self._connect(place)
+            elif found.is_stale():
+                found.close()
+                continue
+            self._lent.connection = found
+            return found
+
+    def give_back(self, connection: "_Kept") -> None:
+        """Keep it for the next one, if its answer was read to the end."""
+        if not connection.is_free():
+            return connection.close()
+        with self._lock:
+            idle = self._idle.setdefault(connection.place, [])
+            if len(idle) < self.kept:
+                return idle.append(connection)
+        connection.close()
+
+    def drop(self) -> None:
+        """Close the one that this thread has taken last: its request did not end well."""
+        lent = getattr(self._lent, "connection", None)
+        if lent is not None:
+            lent.close()
+
+    def close(self) -> None:
+        """Close those that are idle."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    # The official client's queue ------------------------------------------------------------
+
+    def put_nowait(self, connection: "_Kept") -> None:
+        """What the official client calls :meth:`give_back`."""
+        self.give_back(connection)
+
+    def empty(self) -> bool:
+        """What it asks before it closes them one by one: they are closed already."""
+        self.close()
+        return True
+
+    def _connect(self, place: _Place) -> "_Kept":
+        scheme, host, port = place
+        address = "%s://%s:%d" % place
+        proxies = self._proxies(address)
+        proxy = proxies.get("%s://%s" % (scheme, host)) or proxies.get(scheme) or proxies.get("all")
+        by = urlsplit(proxy if "://" in proxy else "http://" + proxy) if proxy else None
+        to = (host, port) if by is None else (by.hostname or "", by.port or 3128)
+        settings: Dict[str, Any] = {"timeout": self._timeout}
+        kind: Any = _Plain
+        if scheme == "https":
+            if self._context is None:
+                self._context = self._make_context()
+            kind, settings["context"] = _Secure, self._context
+        made: _Kept = kind(to[0], to[1], **settings)
+        made.place, made.owner = place, self
+        if by is not None:
+            known = {} if by.username is None else _authorization(by.username, by.password)
+            if scheme == "https":
+                made.set_tunnel(host, port, known)
+            else:
+                made.prefix, made.proxy_headers = address, known
+        return made
+
+
+class _Kept(http.client.HTTPConnection):
+    """A connection that knows where it leads and whether it can be used again."""
+
+    place: _Place
+    owner: Connections
+    prefix = ""
+    proxy_headers: Mapping[str, str] = {}
+    _answer: Optional[http.client.HTTPResponse] = None
+
+    def putrequest(self, method: str, url: str, *arguments: Any, **settings: Any) -> None:
+        """Begin a request; a proxy for plain HTTP wants the whole URL."""
+        super().putrequest(method, self.prefix + url, *arguments, **settings)
+        for name, value in self.proxy_headers.items():
+            self.putheader(name, value)
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        """The answer; remembered, since the connection is free when it has been read."""
+        self._answer = super().getresponse()
+        if self._answer.getheader("Server") == "OBS":
+            self.owner.is_obs = True
+        return self._answer
+
+    def is_free(self) -> bool:
+        """Whether the next request can be sent over it."""
+        return self.sock is not None and self._answer is not None and self._answer.isclosed()
+
+    def is_stale(self) -> bool:
+        """Whether the other side has closed it, or says something that nobody asked for."""
+        if self.sock is None:
+            return True
+        if not hasattr(select, "poll"):
+            return bool(select.select([self.sock], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+class _Plain(_Kept):
+    """Over TCP."""
+
+
+class _Secure(_Kept, http.client.HTTPSConnection):
+    """Over TLS."""
+
+
+def _authorization(user: str, password: Optional[str]) -> Dict[str, str]:
+    pair = "%s:%s" % (unquote(user), unquote(password or ""))
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def make_context(
+    verify: Union[bool, str], cert: Union[None, str, Tuple[str, str]]
+) -> ssl.SSLContext:
+    """TLS settings as ``Session(verify=, cert=)`` says; certificates must name the host."""
+    if verify is False:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        import certifi
+
+        bundle = certifi.where() if verify is True else str(verify)
+        if os.path.isdir(bundle):
+            context = ssl.create_default_context(capath=bundle)
+        else:
+            context = ssl.create_default_context(cafile=bundle)
+    if isinstance(cert, str):
+        context.load_cert_chain(cert)
+    elif cert is not None:
+        context.load_cert_chain(*cert)
+    return context

@@ -1,0 +1,128 @@
+"""Copies of files that are whole or not there."""
+
+import errno
+import os
+import re
+import stat
+from typing import Any, BinaryIO, Callable, Optional
+
+from modelarts.obs.store import Progress
+
+__all__ = ["PART", "copy", "folds_case", "is_named_so", "same_content"]
+
+#: The name of a copy that is not whole yet. It says nothing of the file, so that no program that
+#: looks for certain names finds it.
+PART = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z")
+_BLOCK = 1 << 20
+_RANGE = 1 << 26
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+def copy(
+    source: BinaryIO, target: str, progress: Optional[Progress] = None, private: bool = False
+) -> None:
+    """Make ``target`` a copy of an open file as it is now; what it still grows by is left out.
+
+    It is copied under another name beside the target and renamed. A file that nobody may write
+    is linked instead: neither name can then change what is under the other. Any other file has to
+    be copied, or what is written to it later would show in the copy.
+
+    Args:
+        private: whether only this user may read the copy.
+
+    Raises:
+        OSError: it could not be; ``target`` is as it was before.
+    """
+    source.seek(0)
+    state = os.fstat(source.fileno())
+    part = os.path.join(os.path.dirname(target), ".modelarts-%s.part" % os.urandom(8).hex())
+    try:
+        if not state.st_mode & _WRITABLE and _link(source, part, state):
+            if progress is not None:
+                progress(state.st_size)
+        else:
+            mode = 0o600 if private else 0o666
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            with open(os.open(part, flags, mode), "wb", buffering=0) as sink:
+                _fill(source, sink, state.st_size, progress)
+        os.replace(part, target)
+    except BaseException:
+        try:
+            os.unlink(part)
+        except FileNotFoundError:
+            pass
+        raise
+
+
+def same_content(one: str, other: str) -> bool:
+    """Whether two files hold the same bytes."""
+    with open(one, "rb") as first, open(other, "rb") as second:
+        if os.fstat(first.fileno()).st_size != os.fstat(second.fileno()).st_size:
+            return False
+        while True:
+            block = first.read(_BLOCK)
+            if block != second.read(_BLOCK):
+                return False
+            if not block:
+                return True
+
+
+def folds_case(folder: str) -> bool:
+    """Whether the file system takes names for the same that differ in their case only."""
+    while not os.path.lexists(folder) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    other = os.path.join(os.path.dirname(folder), os.path.basename(folder).swapcase())
+    try:
+        return other != folder and os.path.samefile(folder, other)
+    except OSError:
+        return False
+
+
+def is_named_so(path: str, root: str) -> bool:
+    """Whether each part of ``path`` below ``root`` that is there is spelt as it is listed."""
+    while path != root and os.path.dirname(path) != path:
+        folder, name = os.path.split(path)
+        if os.path.lexists(path) and name not in os.listdir(folder):
+            return False
+        path = folder
+    return True
+
+
+def _link(source: BinaryIO, part: str, state: os.stat_result) -> bool:
+    try:
+        os.link(source.name, part)
+        if os.path.samestat(os.lstat(part), state):
+            return True
+        os.unlink(part)  # something else has that name by now
+    except (OSError, NotImplementedError):
+        pass  # another disk, or one without links
+    return False
+
+
+def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) -> None:
+    done = 0
+    # The kernel copies by itself; on some file systems both then share the blocks until one of
+    # them is written to.
+    by_kernel: Optional[Callable[[int, int, int], int]] = getattr(os, "copy_file_range", None)
+    while done < size:
+        moved = 0
+        if by_kernel is not None:
+            try:
+                moved = by_kernel(source.fileno(), sink.fileno(), min(size - done, _RANGE))
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                    raise
+            if not moved:
+                by_kernel = None
+                source.seek(done)
+                continue
+        else:
+            block = source.read(min(size - done, _BLOCK))
+            moved = sink.write(block)
+            while moved < len(block):
+                moved += sink.write(block[moved:])
+        if not moved:
+            raise OSError(errno.EIO, "it became shorter while it was copied", source.name)
+        done += moved
+        if progress is not None:
+            progress(moved)

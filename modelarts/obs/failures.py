@@ -1,0 +1,167 @@
+"""Asks OBS, again where that helps, and makes typed errors of what it refuses."""
+
+import http.client
+import socket
+import ssl
+from typing import Any, Callable, Dict, Optional, Tuple
+
+import attr
+
+from modelarts.clock import Clock
+from modelarts.errors import (
+    ApiError,
+    AuthenticationFailed,
+    ModelArtsError,
+    RequestTimeout,
+    TransportError,
+    api_error,
+)
+from modelarts.http.retry import Retry
+
+__all__ = ["Asking", "Own"]
+
+#: Refusals of what is on the way rather than of what is asked: the same may work the next time.
+_PASSING = ("BadDigest", "IncompleteBody", "OperationAborted", "RequestTimeout", "SlowDown")
+_HINTS = {
+    "AccessDenied": "ask the bucket's owner for the permission, or check the bucket's name",
+    "ExpiredToken": "get new temporary keys: 'modelarts whoami' tells where these are from",
+    "InvalidAccessKeyId": "check the keys: 'modelarts whoami' tells where they are from",
+    "NoSuchBucket": "create the bucket, or check its name and region",
+    "PermanentRedirect": "the bucket is in another region: give that one's obs_endpoint=",
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "SignatureDoesNotMatch": "check the secret key: 'modelarts whoami' tells where it is from",
+}
+
+
+class Own(Exception):
+    """Carries an error of this end, such as of a disk, past those of the connection."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Asking:
+    """What asks OBS.
+
+    Attributes:
+        client: an ``obs.ObsClient``.
+        clock: what waits.
+        retry: how often, and after how long.
+    """
+
+    client: Any
+    clock: Clock
+    retry: Retry
+
+    def ask(
+        self,
+        operation: str,
+        send: Callable[[], Any],
+        allowed: Tuple[int, ...] = (),
+        again: Callable[[Exception], object] = lambda error: None,
+    ) -> Any:
+        """Send, as often as that helps, and answer the client's ``GetResult``.
+
+        Args:
+            operation: what is being done, for the errors.
+            send: makes one attempt. An error that is not about the connection comes as
+                :class:`Own`, or is a :class:`~modelarts.errors.ModelArtsError`.
+            allowed: statuses that are an answer, too.
+            again: told before each further attempt why it is made.
+
+        Raises:
+            ApiError: OBS refused.
+            TransportError: it did not answer.
+        """
+        attempt, renewed = 0, False
+        while True:
+            attempt += 1
+            error = self._attempt(operation, send, allowed)
+            if not isinstance(error, (ApiError, TransportError)):
+                return error
+            if isinstance(error, AuthenticationFailed) and not renewed:
+                renew = getattr(self.client, "renew_keys", None)
+                renewed = True
+                if renew is not None and renew():
+                    again(error)
+                    continue
+            wait = self._wait(error, attempt)
+            if wait is None:
+                error.attempts = attempt
+                raise error
+            again(error)
+            self.clock.sleep(wait)
+
+    def _attempt(self, operation: str, send: Callable[[], Any], allowed: Tuple[int, ...]) -> Any:
+        try:
+            answer = send()
+        except Own as own:
+            self._drop()
+            raise own.error from None
+        except ModelArtsError:
+            self._drop()
+            raise
+        except Exception as error:
+            self._drop()
+            return _no_answer(error, operation, self._address())
+        except BaseException:
+            self._drop()
+            raise
+        if answer.status < 300 or answer.status in allowed:
+            return answer
+        return _refusal(answer, operation)
+
+    def _wait(self, error: Any, attempt: int) -> Optional[float]:
+        outcome: Any = error
+        after = None
+        if isinstance(error, ApiError):
+            passing = error.error_code in _PASSING
+            outcome = 503 if passing else error.status_code
+            after = error.headers.get("retry-after")
+        random = self.clock.random()
+        return self.retry.delay("PUT", attempt, outcome, after, random, self.clock.time())
+
+    def _drop(self) -> None:
+        connections = getattr(self.client, "connections", None)
+        if connections is not None:
+            connections.drop()
+
+    def _address(self) -> str:
+        client = self.client
+        scheme = "https" if client.is_secure else "http"
+        return "%s://%s:%s" % (scheme, client.server, client.port)
+
+
+def _refusal(answer: Any, operation: str) -> ApiError:
+    headers: Dict[str, str] = dict(answer.header or ())
+    code = answer.errorCode
+    reason = str(answer.reason or "")
+    # The body is left out: with a wrong signature it holds the one that would have been right.
+    return api_error(
+        answer.errorMessage or reason,
+        status_code=answer.status,
+        error_code=code,
+        request_id=answer.requestId,
+        operation=operation,
+        reason=reason,
+        headers={name.lower(): str(value) for name, value in headers.items()},
+        hint=_HINTS.get(code or ""),
+    )
+
+
+def _no_answer(error: Exception, operation: str, address: str) -> TransportError:
+    kind = RequestTimeout if isinstance(error, (socket.timeout, TimeoutError)) else TransportError
+    made = kind("%s: %s" % (address, _said(error)), address, operation)
+    made.permanent = isinstance(error, ssl.SSLCertVerificationError)
+    return made
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(error, (OSError, http.client.HTTPException)):
+        return str(error) or type(error).__name__
+    # The client's own complaints are plain exceptions, such as one of a body cut short.
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,237 @@
+"""A folder that stands for OBS: each bucket is a folder in it, each object a file.
+
+It is how a ``file:`` endpoint keeps objects, and so what the local service's boards read.
+"""
+
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from typing import BinaryIO, Iterator, List, NoReturn, Optional, Sequence, Tuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from modelarts.errors import ApiError, ConfigurationError, api_error
+from modelarts.obs.copying import PART, copy, folds_case, is_named_so, same_content
+from modelarts.obs.paths import local_segments
+from modelarts.obs.store import ObjectInfo, Progress, Store
+
+__all__ = ["FolderStore"]
+
+
+class FolderStore(Store):
+    """Objects as files below the folder of a ``file:`` URL.
+
+    A bucket need not be made first. Only this user can read what is sent (as with the local
+    service, files are 0600 and folders 0700). Links are no objects: nothing is read or written
+    through one, so nothing outside the folder is touched.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        parts = urlsplit(endpoint)
+        path = url2pathname(parts.path)
+        if parts.netloc not in ("", "localhost") or not os.path.isabs(path):
+            raise ConfigurationError(
+                "obs_endpoint %s names no folder; write it as file:///folder" % endpoint
+            )
+        self._root = os.path.realpath(path)
+
+    def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
+        """The object of that name; None where there is none."""
+        with _refusals("look at", bucket, key):
+            try:
+                path = self._path(bucket, key)
+                return _info(bucket, key, os.lstat(path)) if self._is_inside(path) else None
+            except (ValueError, FileNotFoundError, NotADirectoryError):
+                return None
+
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether there is such a folder."""
+        path = os.path.join(self._root, bucket)
+        return os.path.isdir(path) and self._is_inside(path)
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose key begins with ``prefix``, by key as OBS orders them."""
+        folder, _, beginning = prefix.rpartition("/")
+        with _refusals("list", bucket, prefix):
+            try:
+                top = self._path(bucket, folder) if folder else os.path.join(self._root, bucket)
+            except ValueError:
+                return
+            if not self._is_inside(top):
+                return
+            waiting = [_entries(top, folder + "/" if folder else "", beginning)]
+            # A stack of our own: trees are deeper than Python's.
+            while waiting:
+                if not waiting[-1]:
+                    waiting.pop()
+                    continue
+                key, path, found = waiting[-1].pop()
+                if stat.S_ISDIR(found.st_mode):
+                    waiting.append(_entries(path, key, ""))
+                    continue
+                info = _info(bucket, key, found)
+                if info is not None:
+                    yield info
+
+    def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
+        """Copy a file to the bucket: afterwards it is there whole, or as it was before."""
+        try:
+            target = self._path(bucket, key)
+        except ValueError as reason:
+            _refuse("send", bucket, key, "%s, as the folder that stands for OBS needs" % reason)
+        # Opened first: that it cannot be read is no failure of the place.
+        with open(path, "rb") as source, _refusals("send", bucket, key):
+            for last in (False, False, True):
+                self._make_folders(os.path.dirname(target), bucket, key)
+                if os.path.isdir(target) and not os.path.islink(target):
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+                if folds_case(self._root) and not is_named_so(target, self._root):
+                    _refuse("send", bucket, key, "%s differs from another in its case only" % key)
+                try:
+                    copy(source, target, progress, private=True)
+                    return
+                except FileNotFoundError:
+                    # Its folder went, with the last object in it, since it was made.
+                    if last:
+                        raise
+
+    def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
+        """Copy an object to ``path``: the file is there whole, or as before."""
+        if self.head(found.bucket, found.key) is None:
+            _refuse("fetch", found.bucket, found.key, "there is no such object", 404, "NoSuchKey")
+        with self._opened(found) as source:
+            copy(source, path, progress)
+
+    def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
+        """Whether a file has the content of an object: both are read, if they are as long."""
+        with _refusals("read", found.bucket, found.key):
+            return same_content(path, self._path(found.bucket, found.key))
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
+        """Delete objects, and the folders that are empty then."""
+        failed: List[Tuple[str, Exception]] = []
+        for key in keys:
+            try:
+                with _refusals("delete", bucket, key):
+                    path = self._path(bucket, key)
+                    if self.head(bucket, key) is not None:
+                        os.unlink(path)
+                        self._prune(os.path.dirname(path), bucket)
+            except ValueError:
+                pass  # nothing can be there
+            except FileNotFoundError:
+                pass  # somebody else did
+            except ApiError as error:
+                failed.append((key, error))
+        return failed
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _opened(self, found: ObjectInfo) -> BinaryIO:
+        with _refusals("fetch", found.bucket, found.key):
+            return open(self._path(found.bucket, found.key), "rb")
+
+    def _path(self, bucket: str, key: str) -> str:
+        return os.path.join(self._root, bucket, *local_segments(key))
+
+    def _is_inside(self, path: str) -> bool:
+        """Whether it is reached by no link, and named so."""
+        if os.path.realpath(path) != path:
+            return False
+        return not folds_case(self._root) or is_named_so(path, self._root)
+
+    def _make_folders(self, folder: str, bucket: str, key: str) -> None:
+        missing = []
+        while not os.path.lexists(folder) and folder != os.path.dirname(self._root):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        if os.path.realpath(folder) != folder:
+            _refuse("send", bucket, key, "%s is a link" % folder, 403, "AccessDenied")
+        for each in reversed(missing):
+            try:
+                os.mkdir(each, 0o700)
+            except FileExistsError:
+                pass  # by another thread
+
+    def _prune(self, folder: str, bucket: str) -> None:
+        top = os.path.join(self._root, bucket)
+        while folder != top:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                return  # it is not empty
+            folder = os.path.dirname(folder)
+
+
+def _entries(folder: str, prefix: str, beginning: str) -> "List[Tuple[str, str, os.stat_result]]":
+    """Key, path and state of what is in a folder; the first comes last.
+
+    Those of folders end with ``/``, by which OBS orders them among the objects.
+    """
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(beginning) or PART.match(entry.name):
+                    continue
+                try:
+                    state = entry.stat(follow_symlinks=False)
+                    key = prefix + entry.name + ("/" if stat.S_ISDIR(state.st_mode) else "")
+                    found.append((key.encode("utf-8"), key, entry.path, state))
+                except (FileNotFoundError, UnicodeEncodeError):
+                    pass  # gone meanwhile; or named by bytes that no key can have
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found.sort(reverse=True)
+    return [(key, path, state) for _, key, path, state in found]
+
+
+def _info(bucket: str, key: str, state: os.stat_result) -> Optional[ObjectInfo]:
+    if not stat.S_ISREG(state.st_mode):
+        return None
+    # No MD5, which would mean to read it; but another one whenever the content may be.
+    etag = "%x-%x-%x" % (state.st_mtime_ns, state.st_size, state.st_ino)
+    return ObjectInfo(bucket, key, state.st_size, state.st_mtime, etag)
+
+
+def _refuse(
+    verb: str,
+    bucket: str,
+    key: str,
+    reason: str,
+    status: int = 400,
+    code: str = "InvalidObjectName",
+) -> NoReturn:
+    raise api_error(
+        reason,
+        status_code=status,
+        error_code=code,
+        operation="%s obs://%s/%s" % (verb, bucket, key),
+    ) from None
+
+
+@contextmanager
+def _refusals(verb: str, bucket: str, key: str) -> Iterator[None]:
+    """What the file system refuses, said as OBS says it."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, ApiError):
+            raise
+        name = error.filename2 or error.filename
+        reason = "%s%s" % (error.strerror or error, ": %s" % name if name else "")
+        if isinstance(error, (NotADirectoryError, IsADirectoryError, FileExistsError)):
+            _refuse(
+                verb,
+                bucket,
+                key,
+                "a folder on a disk cannot hold an object and, below the same name, others (%s)"
+                % reason,
+            )
+        if isinstance(error, PermissionError):
+            _refuse(verb, bucket, key, reason, 403, "AccessDenied")
+        if error.errno == errno.ENAMETOOLONG:
+            _refuse(verb, bucket, key, reason)
+        _refuse(verb, bucket, key, reason, 500, "InternalError")

@@ -1,0 +1,99 @@
+"""How a file is cut into parts: as large as is good while all goes well, smaller where it does not.
+
+Source: *OBS API Reference*, "Multipart upload": up to 10 000 parts, of 100 KB to 5 GB each but for
+the last one. S3 servers want 5 MB at least.
+"""
+
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+__all__ = ["LARGEST", "MOST", "SMALLEST", "SMALLEST_S3", "Layout", "Part", "layout"]
+
+#: The most parts of one object.
+MOST = 10_000
+#: Bytes of a part while nothing fails, as long as that gives no more than MOST.
+LARGEST = 8 * 1024 * 1024
+#: Bytes of a part at the least; the last one may be smaller.
+SMALLEST = 128 * 1024
+#: The same for servers other than OBS.
+SMALLEST_S3 = 5 * 1024 * 1024
+# What is lost when a part fails is half of it on average. Parts of this share of what goes
+# through between two failures have an eightieth of the file sent again.
+_SHARE = 40
+
+
+class Part(NamedTuple):
+    """A part of a file."""
+
+    number: int
+    offset: int
+    size: int
+
+
+class Layout:
+    """Cuts parts off a file, one after the other, each when it is asked for.
+
+    Args:
+        size: of the file in bytes.
+        smallest: no part but the last one is smaller.
+        done: parts that are there already, from an upload that was interrupted.
+    """
+
+    def __init__(self, size: int, smallest: int = SMALLEST, done: Sequence[Part] = ()) -> None:
+        self._size = size
+        self._smallest = smallest
+        self._gaps, self._number, self._offset = _gaps(sorted(done))
+        self._through = 0
+        self._failures = 0
+
+    def take(self) -> Optional[Part]:
+        """The next part; None when there are no more."""
+        if self._gaps:
+            return self._gaps.pop(0)
+        left = self._size - self._offset
+        if left <= 0:
+            return None
+        numbers = MOST - self._number + 1
+        size = max(self._wished(), -(-left // numbers))
+        part = Part(self._number, self._offset, min(size, left))
+        self._number += 1
+        self._offset += part.size
+        return part
+
+    def went_through(self, part: Part) -> None:
+        """Learn that a part arrived."""
+        self._through += part.size
+
+    def failed(self) -> None:
+        """Learn that a part has to be sent again."""
+        self._failures += 1
+
+    def _wished(self) -> int:
+        if not self._failures:
+            return LARGEST
+        between = self._through // self._failures
+        return max(self._smallest, min(LARGEST, between // _SHARE))
+
+
+def layout(size: int) -> List[int]:
+    """The sizes of a file's parts when nothing fails."""
+    plan, sizes = Layout(size), []
+    part = plan.take()
+    while part is not None:
+        sizes.append(part.size)
+        part = plan.take()
+    return sizes
+
+
+def _gaps(done: Sequence[Part]) -> Tuple[List[Part], int, int]:
+    """What is missing between parts that are there, and the number and offset after them all."""
+    missing: List[Part] = []
+    number, offset = 1, 0
+    for part in done:
+        # So many parts were between the two, whatever the size of each was.
+        count = part.number - number
+        for nth in range(count):
+            begin = offset + (part.offset - offset) * nth // count
+            end = offset + (part.offset - offset) * (nth + 1) // count
+            missing.append(Part(number + nth, begin, end - begin))
+        number, offset = part.number + 1, part.offset + part.size
+    return missing, number, offset

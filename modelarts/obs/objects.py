@@ -1,0 +1,283 @@
+"""OBS as a place that keeps objects: on the official client, with typed errors and retries."""
+
+import calendar
+import threading
+import time
+from email.utils import mktime_tz, parsedate_tz
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
+
+from modelarts.clock import Clock
+from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, api_error
+from modelarts.http.retry import Retry
+from modelarts.obs.checksums import is_md5, md5, to_header
+from modelarts.obs.failures import Asking
+from modelarts.obs.files import Body, Source
+from modelarts.obs.parts import Upload, abort_stale
+from modelarts.obs.ranges import Download
+from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.threads import Crew
+
+__all__ = ["ObsStore"]
+
+#: Bytes of a file up to which it is sent in one request.
+MULTIPART = 100 * 1000 * 1000
+#: Bytes up to which a file is read into memory, so that it is hashed and sent from there.
+_SMALL = 1024 * 1024
+_LONGEST_KEY = 1024
+_DELETED_AT_ONCE = 1000
+
+
+class ObsStore(Store):
+    """OBS, or a server that speaks S3.
+
+    Args:
+        client: what ``session.get_obs_client(max_retry_count=0)`` answers; the store closes it.
+        clock: what waits between attempts.
+        retry: how often and after how long something is tried again.
+        multipart: bytes of a file up to which it is sent in one request.
+
+    Source: *OBS API Reference*.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        clock: Optional[Clock] = None,
+        retry: Optional[Retry] = None,
+        multipart: int = MULTIPART,
+    ) -> None:
+        self._client = client
+        self._multipart = multipart
+        self._asking = Asking(client, clock or Clock(), retry or Retry())
+        self._crew = Crew()
+        self._lock = threading.Lock()
+        self._looked_for_stale = False
+
+    def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
+        """The object of that name; None where there is none."""
+        _check_key(key)
+        answer = self._asking.ask(
+            "look up obs://%s/%s" % (bucket, key),
+            lambda: self._client.getObjectMetadata(bucket, key),
+            allowed=(404,),
+        )
+        if answer.status == 404:
+            return None
+        body, metadata = answer.body, dict(answer.header)
+        digest = metadata.get("md5")
+        return ObjectInfo(
+            bucket=bucket,
+            key=key,
+            size=body.contentLength or 0,
+            modified=_from_header(body.lastModified),
+            etag=_unquoted(body.etag),
+            md5=digest if is_md5(digest) else _md5_of(body),
+        )
+
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether there is such a bucket.
+
+        Raises:
+            PermissionDenied: there is, and this user may not see it.
+        """
+        answer = self._asking.ask(
+            "look up bucket %s" % bucket,
+            lambda: self._client.headBucket(bucket),
+            allowed=(404,),
+        )
+        return bool(answer.status != 404)
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
+        marker: Optional[str] = None
+        while True:
+            after = marker
+            page = self._asking.ask(
+                "list obs://%s/%s" % (bucket, prefix),
+                lambda: self._client.listObjects(
+                    bucket, prefix=prefix or None, marker=after, encoding_type="url"
+                ),
+            ).body
+            for found in page.contents:
+                yield ObjectInfo(
+                    bucket=bucket,
+                    key=found.key,
+                    size=found.size or 0,
+                    modified=_from_list(found.lastModified),
+                    etag=_unquoted(found.etag),
+                )
+            if not page.is_truncated or not page.contents:
+                return
+            marker = page.next_marker or page.contents[-1].key
+
+    def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
+        """Send a file: afterwards the object is there whole, or as it was before.
+
+        What is appended to the file meanwhile is left for the next time. A file of more than
+        100 MB goes in parts, several at once; if that is interrupted, the next call for the same
+        file goes on, from ``~/.modelarts/transfers``. Parts that nobody came back for within a
+        week are deleted by the next upload of a large file.
+
+        Args:
+            progress: told of the bytes, by one thread at a time; it may raise to stop this.
+
+        Raises:
+            OSError: the file cannot be read.
+            TransferError: it changed while it was being sent.
+        """
+        _check_key(key)
+        source = Source.of(path)
+        if source.size > self._multipart:
+            self._abort_stale()
+            return Upload(self._asking, source, bucket, key, progress).run(self._crew)
+        content = None
+        if source.size <= _SMALL:
+            content = source.read(0, source.size)
+            if len(content) < source.size:
+                raise source.shorter()
+            digest = md5()
+            digest.update(content)
+            checksum: bytes = digest.digest()
+        else:
+            checksum = source.md5(0, source.size, lambda: None)
+        self._put(source, content, to_header(checksum), bucket, key, progress)
+
+    def _put(
+        self,
+        source: Source,
+        content: Optional[bytes],
+        checksum: str,
+        bucket: str,
+        key: str,
+        progress: Optional[Progress],
+    ) -> None:
+        from obs import PutObjectHeader
+
+        bodies: List[Body] = []
+
+        def send() -> Any:
+            bodies.append(Body(source, 0, source.size, progress, content))
+            try:
+                headers = PutObjectHeader(md5=checksum, contentLength=source.size)
+                return self._client.putContent(bucket, key, bodies[-1], headers=headers)
+            finally:
+                bodies[-1].close()
+
+        def again(error: Exception) -> None:
+            if progress is not None and bodies[-1].count:
+                progress(-bodies[-1].count)
+
+        try:
+            self._asking.ask("upload obs://%s/%s" % (bucket, key), send, again=again)
+        except ApiError as error:
+            if error.error_code == "BadDigest":
+                source.check()
+            raise
+
+    def download(
+        self, found: ObjectInfo, path: str, progress: Optional[Progress] = None
+    ) -> None:
+        """Fetch an object to ``path``: the file is there whole and verified, or as before.
+
+        On the way it has a temporary name in the same folder, ``.<name>.<8 digits>.part``. That
+        is kept for the next call to go on from if a large one is interrupted, and removed else.
+
+        Args:
+            progress: told of the bytes, by one thread at a time; it may raise to stop this.
+
+        Raises:
+            OSError: the file cannot be written.
+            TransferError: the object was replaced meanwhile, or its checksum differs.
+        """
+        Download(self._asking, found, path, progress).run(self._crew)
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
+        """Delete objects; answers those that could not be, each with the reason."""
+        failed: List[Tuple[str, Exception]] = []
+        # XML has no way to write control characters.
+        odd = [key for key in keys if any(letter < " " for letter in key)]
+        plain = [key for key in keys if not any(letter < " " for letter in key)]
+        for begin in range(0, len(plain), _DELETED_AT_ONCE):
+            some = plain[begin : begin + _DELETED_AT_ONCE]
+            try:
+                failed.extend(self._delete(bucket, some))
+            except ModelArtsError as error:
+                failed.extend((key, error) for key in some)
+        for key in odd:
+            try:
+                self._delete_one(bucket, key)
+            except ModelArtsError as error:
+                failed.append((key, error))
+        return failed
+
+    def _delete_one(self, bucket: str, key: str) -> None:
+        operation = "delete obs://%s/%s" % (bucket, key)
+        self._asking.ask(operation, lambda: self._client.deleteObject(bucket, key), allowed=(404,))
+
+    def _delete(self, bucket: str, keys: Sequence[str]) -> Iterator[Tuple[str, Exception]]:
+        from obs import DeleteObjectsRequest, Object
+
+        wanted = DeleteObjectsRequest(quiet=True, objects=[Object(key) for key in keys])
+        operation = "delete from obs://%s/" % bucket
+        answer = self._asking.ask(operation, lambda: self._client.deleteObjects(bucket, wanted))
+        for one in answer.body.error or ():
+            if one.code != "NoSuchKey":
+                yield (
+                    one.key,
+                    api_error(
+                        one.message or "refused",
+                        status_code=answer.status,
+                        error_code=one.code,
+                        request_id=answer.requestId,
+                        operation=operation,
+                    ),
+                )
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._client.close()
+
+    def _abort_stale(self) -> None:
+        with self._lock:
+            looked, self._looked_for_stale = self._looked_for_stale, True
+        if not looked:
+            abort_stale(self._asking)
+
+
+def _check_key(key: str) -> None:
+    try:
+        length = len(key.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise InvalidArgument("key", key, "a name in Unicode") from None
+    if not 0 < length <= _LONGEST_KEY:
+        allowed = "a name of 1 to %d bytes in UTF-8 (it has %d)" % (_LONGEST_KEY, length)
+        raise InvalidArgument("key", key, allowed)
+
+
+def _unquoted(etag: Optional[str]) -> Optional[str]:
+    return etag.strip('"') if etag else None
+
+
+def _md5_of(body: Any) -> Optional[str]:
+    etag = _unquoted(body.etag)
+    return etag if is_md5(etag) and body.sseKms is None and body.sseC is None else None
+
+
+def _from_header(text: Optional[str]) -> Optional[float]:
+    parsed = parsedate_tz(text) if text else None
+    return float(mktime_tz(parsed)) if parsed is not None else None
+
+
+def _from_list(text: Optional[str]) -> Optional[float]:
+    """A time of a list: UTC as it came, or what the client makes of that, local and without zone."""
+    if not text:
+        return None
+    try:
+        if "T" in text:
+            return float(calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")))
+        # In summer the client is an hour off: it takes UTC for a local time in between.
+        made = time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
+        summer = time.localtime(made + time.timezone).tm_isdst > 0
+        return made + (time.timezone - time.altzone if summer else 0)
+    except ValueError:
+        return None

@@ -1,0 +1,95 @@
+"""The official client of OBS, with a session's keys and connections; needs the extra ``[obs]``."""
+
+from typing import Any, Callable, NamedTuple, Optional
+
+from obs import ObsClient
+
+from modelarts.auth.credentials import AccessKey
+from modelarts.obs.connections import Connections
+
+__all__ = ["SessionClient"]
+
+
+class SessionClient(ObsClient):
+    """An ``obs.ObsClient`` that signs each request with the keys that are good at that moment.
+
+    ``refresh(…)`` gives it other keys, which it keeps from then on.
+
+    Args:
+        keys: answers the keys that are good now.
+        renew: has keys replaced that the service refused; False where there are no others.
+        connections: where its connections come from.
+        settings: what ``obs.ObsClient`` takes.
+    """
+
+    def __init__(
+        self,
+        keys: Callable[[], AccessKey],
+        renew: Callable[[AccessKey], bool],
+        connections: Connections,
+        **settings: Any,
+    ) -> None:
+        self._keys = keys
+        self._renew = renew
+        self._used: Optional[AccessKey] = None
+        self._made = False
+        self._refreshed: Any = None
+        self.connections = connections
+        super().__init__(**settings)
+        self.connHolder = {"connSet": connections, "lock": _NoLock()}
+        self._made = True
+
+    @property
+    def securityProvider(self) -> Any:
+        """What the client signs the next request with."""
+        if self._refreshed is not None:
+            return self._refreshed
+        keys = self._used = self._keys()
+        return _Signing(keys.access_key, keys.secret_key, keys.security_token)
+
+    @securityProvider.setter
+    def securityProvider(self, given: Any) -> None:
+        # The constructor sets one of empty keys; refresh() sets one that somebody wants.
+        if self._made:
+            self._refreshed = given
+
+    def renew_keys(self) -> bool:
+        """After a refusal: whether there are other keys to try once more with."""
+        if self._refreshed is not None or self._used is None:
+            return False
+        return self._renew(self._used)
+
+    def close(self) -> None:
+        """Close the connections that are kept; the next call opens a new one."""
+        self.connections.close()
+
+    def _get_server_connection(
+        self,
+        server: str,
+        port: Optional[int] = None,
+        scheme: Optional[str] = None,
+        redirect: bool = False,
+        *proxy: Any,
+        **proxies: Any,
+    ) -> Any:
+        secure = self.is_secure if scheme is None else scheme == "https"
+        default = 443 if secure else 80
+        return self.connections.take("https" if secure else "http", server, port or default)
+
+
+class _Signing(NamedTuple):
+    """Keys under the client's names."""
+
+    access_key_id: str
+    secret_access_key: str
+    security_token: Optional[str]
+
+
+class _NoLock:
+    """The pool has a lock of its own."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        pass

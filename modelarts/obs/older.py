@@ -1,0 +1,48 @@
+"""``session.upload_data`` and ``session.download_data``: the calls before ``session.obs``."""
+
+import os
+from functools import partial
+from typing import Any
+
+from modelarts.errors import InvalidArgument
+from modelarts.obs import targets
+from modelarts.obs.calls import Calls, Options
+from modelarts.obs.paths import parse
+from modelarts.obs.results import Transferred
+from modelarts.obs.store import ObjectInfo
+
+__all__ = ["download_data", "upload_data"]
+
+
+def upload_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
+    """Send a file, several, or a folder."""
+    target = parse("bucket_path", bucket_path, older=True)
+    if not isinstance(path, (list, tuple)):
+        if os.path.isdir(targets.text_of("path", path)):
+            return calls.upload_dir(targets.local_dir("path", path), target, Options())
+        return calls.upload_file(targets.local_file("path", path), target, None)
+    files = [targets.local_file("path", each) for each in path]
+    names = [os.path.basename(file) for file in files]
+    if not files or len(set(names)) < len(names):
+        raise InvalidArgument("path", path, "a file, or a list of files with different names")
+    return calls.upload_files(files, target, Options())
+
+
+def download_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
+    """Fetch an object or a folder, and print a line for each file."""
+    source = parse("bucket_path", bucket_path, older=True)
+    if not source.is_folder and calls.store.head(source.bucket, source.key) is None:
+        folder = source.as_folder()
+        if calls.exists(folder):  # the slash was forgotten
+            source = folder
+    if source.is_folder:
+        goal = targets.local_folder("path", path)
+        return calls.download_dir(source, goal, Options(), tell=_say)
+    target = partial(targets.local_target, "path", path, is_path=True)
+    done = calls.download_file(source, target, None)
+    _say(ObjectInfo(source.bucket, source.key, done.bytes), done.target)
+    return done
+
+
+def _say(found: ObjectInfo, path: str) -> None:
+    print("Successfully download file %s/%s from OBS to local %s" % (found.bucket, found.key, path))

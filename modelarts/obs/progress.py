@@ -1,0 +1,148 @@
+"""How far a transfer is: a bar, or a callback."""
+
+import sys
+from typing import Any, Callable, Optional, Union
+
+import attr
+
+from modelarts.clock import Clock
+from modelarts.errors import InvalidArgument
+from modelarts.obs.transfers import Task, Watcher
+
+__all__ = ["Meter", "ProgressOption", "TransferProgress"]
+
+_PAUSE = 0.1
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
+class TransferProgress:
+    """How far a transfer is: what ``progress=`` is called with.
+
+    Attributes:
+        files: how many files are done.
+        total_files: of how many.
+        bytes: how many bytes are done.
+        total_bytes: of how many; a file that grows meanwhile makes it more.
+        seconds: since the beginning.
+        name: the file that was worked on last.
+    """
+
+    files: int
+    total_files: int
+    bytes: int
+    total_bytes: int
+    seconds: float
+    name: str
+
+
+#: None: a bar if somebody sees it. True or False: a bar or none. Else what is called.
+ProgressOption = Union[None, bool, Callable[[TransferProgress], object]]
+
+
+class Meter(Watcher):
+    """Counts what is moved, and shows it.
+
+    Args:
+        option: the argument ``progress=``.
+        what: the words before the bar.
+
+    Raises:
+        InvalidArgument: ``option`` is none.
+    """
+
+    def __init__(self, option: ProgressOption, what: str, clock: Clock) -> None:
+        if option is not None and not isinstance(option, bool) and not callable(option):
+            raise InvalidArgument(
+                "progress", option, "True, False, or something to call with a TransferProgress"
+            )
+        self._tell = option if callable(option) else None
+        self._bar: Any = None
+        self._clock = clock
+        self._began = self._told = clock.monotonic()
+        self._what = what
+        self._wants_bar = option is True or (option is None and _somebody_looks())
+        #: Whether totals are shown, so that it is worth counting first.
+        self.shows = self._wants_bar or self._tell is not None
+        self.files = self.bytes = self.total_files = self.total_bytes = 0
+        self._name = ""
+
+    def expect(self, files: int, count: int) -> None:
+        """How much is to come."""
+        self.total_files += files
+        self.total_bytes += count
+        if self._wants_bar and self._bar is None and self.total_files:
+            self._bar = _make_bar(self._what)
+            self._wants_bar = self._bar is not None
+        if self._bar is not None:
+            self._bar.total = self.total_bytes
+            self._show_files()
+
+    def began(self, task: Task) -> None:
+        """A file is begun."""
+        self._name = task.name
+
+    def moved(self, task: Task, count: int) -> None:
+        """Some bytes more, or fewer where they are sent again."""
+        self.bytes += count
+        self._name = task.name
+        if self._bar is not None:
+            self._bar.update(count)
+        if self._tell is not None and self._clock.monotonic() - self._told >= _PAUSE:
+            self._call()
+
+    def ended(self, task: Task, error: Optional[BaseException]) -> None:
+        """A file is done, or could not be."""
+        if error is None:
+            self.files += 1
+        if self._bar is not None:
+            self._show_files()
+        if self._tell is not None:
+            self._call()
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return self._clock.monotonic() - self._began
+
+    def close(self) -> None:
+        """The bar stays as it is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show_files(self) -> None:
+        self._bar.set_postfix_str("%d/%d files" % (self.files, self.total_files))
+
+    def _call(self) -> None:
+        self._told = self._clock.monotonic()
+        if self._tell is not None:
+            self._tell(
+                TransferProgress(
+                    files=self.files,
+                    total_files=max(self.files, self.total_files),
+                    bytes=self.bytes,
+                    total_bytes=max(self.bytes, self.total_bytes),
+                    seconds=self.seconds,
+                    name=self._name,
+                )
+            )
+
+
+def _make_bar(what: str) -> Any:
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(desc=what, total=0, unit="B", unit_scale=True, dynamic_ncols=True)
+
+
+def _somebody_looks() -> bool:
+    """Whether there is a terminal, or a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if getattr(shell, "kernel", None) is not None:
+        return True
+    try:
+        return bool(sys.stderr.isatty())
+    except (AttributeError, ValueError):  # none, or closed
+        return False

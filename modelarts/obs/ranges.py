@@ -1,0 +1,198 @@
+"""Fetches an object: to a temporary name beside the target, verified, then renamed."""
+
+import hashlib
+import os
+import threading
+from typing import Any, Callable, List, Optional, Set
+
+from modelarts.errors import ApiError, TransferError
+from modelarts.obs.checkpoints import Checkpoint
+from modelarts.obs.checksums import same
+from modelarts.obs.failures import Asking, Own
+from modelarts.obs.store import ObjectInfo, Progress
+from modelarts.obs.threads import Crew
+
+__all__ = ["Download"]
+
+#: Bytes of a range; objects of no more than two are fetched in one go.
+RANGE = 16 * 1024 * 1024
+_CHUNK = 256 * 1024
+
+
+class Download:
+    """One object on its way.
+
+    Args:
+        found: the object as it was looked up; another version is not mixed with it.
+        path: where to; its folder is there.
+        progress: told of the bytes; called by one thread at a time.
+    """
+
+    def __init__(
+        self, asking: Asking, found: ObjectInfo, path: str, progress: Optional[Progress] = None
+    ) -> None:
+        self._asking = asking
+        self._found = found
+        self._path = path
+        self._progress = progress
+        self._operation = "download obs://%s/%s" % (found.bucket, found.key)
+        self._lock = threading.Lock()
+        self._encrypted = False
+        where = os.path.abspath(path)
+        name = "%s/%s %s" % (found.bucket, found.key, where)
+        folder, last = os.path.split(where)
+        # Names may have 255 bytes; the part that tells them apart is always there.
+        suffix = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        self.temporary = os.path.join(folder, ".%s.%s.part" % (last[:40], suffix))
+        client = asking.client
+        self._checkpoint = Checkpoint(
+            kind="download",
+            server="%s:%s" % (client.server, client.port),
+            bucket=found.bucket,
+            key=found.key,
+            path=where,
+        )
+
+    def run(self, crew: Crew) -> None:
+        """Fetch it. Afterwards the file is there whole and verified, or as it was before."""
+        large = self._found.size > 2 * RANGE
+        kept = False
+        try:
+            self._fetch_ranges(crew) if large else self._fetch()
+            self._verify()
+            os.replace(self.temporary, self._path)
+            self._checkpoint.remove()
+        except (TransferError, ApiError):
+            self._checkpoint.remove()
+            raise
+        except BaseException:
+            kept = self._checkpoint.is_kept
+            raise
+        finally:
+            self._checkpoint.close()
+            if not kept:
+                _remove(self.temporary)
+
+    def _fetch(self) -> None:
+        open(self.temporary, "wb").close()
+        if self._found.size:
+            self._range(0, self._found.size, lambda: None)
+
+    def _fetch_ranges(self, crew: Crew) -> None:
+        found = self._found
+        state = {"size": found.size, "etag": found.etag, "modified": found.modified}
+        lines = self._checkpoint.open()
+        done: Set[int] = set()
+        if lines and os.path.exists(self.temporary) and state.items() <= lines[0].items():
+            done = {int(offset) for offset in lines[1:]}
+        else:
+            with open(self.temporary, "wb") as file:
+                file.truncate(found.size)
+            self._checkpoint.begin(temporary=self.temporary, **state)
+        missing = [offset for offset in range(0, found.size, RANGE) if offset not in done]
+        self._moved(found.size - sum(min(RANGE, found.size - offset) for offset in missing))
+
+        def take() -> Optional[int]:
+            with self._lock:
+                return missing.pop(0) if missing else None
+
+        def work(offset: int, going: Callable[[], None]) -> None:
+            self._range(offset, min(RANGE, found.size - offset), going)
+            with self._lock:
+                self._checkpoint.add(offset)
+
+        crew.run(take, work)
+
+    def _range(self, offset: int, size: int, going: Callable[[], None]) -> None:
+        """Fetch a range into its place; after a cut only what is missing of it."""
+        got: List[int] = [0]
+
+        def send() -> Any:
+            answer = self._get(offset + got[0], size - got[0])
+            if answer.status < 300:
+                self._write(answer.body.response, offset, size, got, going)
+            return answer
+
+        def again(error: Exception) -> None:
+            going()
+
+        try:
+            self._asking.ask(self._operation, send, again=again)
+        except ApiError as error:
+            if error.status_code == 412:
+                raise TransferError(
+                    "%s: the object was replaced by another one; fetch it again" % self._operation
+                ) from None
+            raise
+
+    def _get(self, offset: int, size: int) -> Any:
+        from obs import GetObjectHeader
+
+        found = self._found
+        headers = GetObjectHeader()
+        if found.etag is not None:
+            headers.if_match = '"%s"' % found.etag
+        if size != found.size:
+            headers.range = "bytes=%d-%d" % (offset, offset + size - 1)
+        answer = self._asking.client.getObject(found.bucket, found.key, headers=headers)
+        if answer.status < 300:
+            body = answer.body
+            if body.sseKms is not None or body.sseC is not None:
+                self._encrypted = True
+            if body.contentLength is not None and body.contentLength != size:
+                body.response.close()
+                raise TransferError(
+                    "%s: the object has another size than it had; fetch it again" % self._operation
+                )
+        return answer
+
+    def _write(
+        self, stream: Any, offset: int, size: int, got: List[int], going: Callable[[], None]
+    ) -> None:
+        try:
+            try:
+                file = open(self.temporary, "r+b")
+            except OSError as error:
+                raise Own(error) from error
+            with file:
+                _seek(file, offset + got[0])
+                while True:
+                    chunk = stream.read(_CHUNK)
+                    if not chunk:
+                        break
+                    try:
+                        going()
+                        file.write(chunk)
+                        got[0] += len(chunk)
+                        self._moved(len(chunk))
+                    except Exception as error:
+                        raise Own(error) from error
+        finally:
+            stream.close()
+        if got[0] != size:
+            raise ConnectionError("the answer ended after %d of %d bytes" % (got[0], size))
+
+    def _verify(self) -> None:
+        if os.path.getsize(self.temporary) != self._found.size:
+            raise TransferError("%s: it came cut short; fetch it again" % self._operation)
+        if not self._encrypted and same(self.temporary, self._found) is False:
+            raise TransferError(
+                "%s: what arrived has another checksum than the object; fetch it again"
+                % self._operation
+            )
+
+    def _moved(self, count: int) -> None:
+        if self._progress is not None and count:
+            with self._lock:
+                self._progress(count)
+
+
+def _seek(file: Any, offset: int) -> None:
+    file.seek(offset)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.remove(path)
+    except OSError:
+        pass

@@ -1,0 +1,82 @@
+"""What the calls of ``session.obs`` answer."""
+
+from datetime import datetime, timezone
+from typing import Optional, Tuple
+
+import attr
+
+from modelarts.obs.store import ObjectInfo
+
+__all__ = ["ObsObject", "Transferred", "bytes_for_people"]
+
+
+def bytes_for_people(count: float) -> str:
+    """``12.3 MB``, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 999.95:
+            return "%.*f %s" % (0 if unit == "B" else 1, count, unit)
+        count /= 1000.0
+    return "%.1f TB" % count
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True, repr=False)
+class Transferred:
+    """What a call has moved.
+
+    Attributes:
+        target: where it is now: a URL in OBS, or a path on this machine.
+        files: how many files were moved.
+        bytes: how many bytes those have.
+        seconds: how long it took.
+        unchanged: how many files were there already as they are here.
+        skipped: paths of what is no file (links, sockets, devices), or went meanwhile.
+    """
+
+    target: str
+    files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    unchanged: int = 0
+    skipped: Tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        said = "%d file%s, %s" % (
+            self.files,
+            "" if self.files == 1 else "s",
+            bytes_for_people(self.bytes),
+        )
+        if self.seconds > 0:
+            said += " in %.1f s (%s/s)" % (
+                self.seconds,
+                bytes_for_people(self.bytes / self.seconds),
+            )
+        if self.unchanged:
+            said += "; %d unchanged" % self.unchanged
+        if self.skipped:
+            said += "; %d skipped" % len(self.skipped)
+        return "Transferred(%s: %s)" % (self.target, said)
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class ObsObject:
+    """An object in a list.
+
+    Attributes:
+        url: ``obs://bucket/key``.
+        size: in bytes.
+        modified: when it was written, in UTC; None where the place does not say.
+    """
+
+    url: str
+    size: int
+    modified: Optional[datetime]
+
+    @classmethod
+    def of(cls, found: ObjectInfo) -> "ObsObject":
+        """What a store tells of it."""
+        modified = found.modified
+        return cls(
+            "obs://%s/%s" % (found.bucket, found.key),
+            found.size,
+            None if modified is None else datetime.fromtimestamp(modified, timezone.utc),
+        )

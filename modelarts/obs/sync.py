@@ -1,0 +1,266 @@
+"""Keeps a folder in OBS as a folder here is: sends what changed, once or again and again."""
+
+import os
+import warnings
+from threading import Event, Thread
+from types import TracebackType
+from typing import Callable, Dict, List, Optional, Set, Tuple, Type
+
+from modelarts.caller import level_of_the_caller
+from modelarts.clock import Clock
+from modelarts.errors import IncompleteTransfer, ModelArtsError
+from modelarts.obs.memory import Memory
+from modelarts.obs.paths import ObsPath
+from modelarts.obs.progress import Meter
+from modelarts.obs.results import Transferred
+from modelarts.obs.store import ObjectInfo, Store
+from modelarts.obs.trees import Comparison, Send, say_skipped
+from modelarts.obs.walking import LocalFile, files_below
+
+__all__ = ["Sync", "Watch", "keep_following"]
+
+#: How often somebody who waits looks whether he is to stop.
+_LOOK = 0.2
+
+
+class Sync(Comparison):
+    """A folder here and its place in OBS.
+
+    The first pass compares with what is there. Those after it send what has changed here since.
+    """
+
+    def __init__(
+        self, store: Store, folder: str, target: ObsPath, memory: Memory, clock: Clock
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._target = target
+        self._memory = memory
+        self._clock = clock
+        self._there: Optional[Dict[str, ObjectInfo]] = None
+        #: Files that are there as they are here, and whether a later change must show in a
+        #: file's size or time.
+        self._done: Dict[str, Tuple[LocalFile, bool]] = {}
+        self._began = 0.0
+        self._warned: Set[str] = set()
+        self.result = Transferred(target=target.url)
+
+    def run(self, threads: Optional[int], meter: Meter) -> Transferred:
+        """One pass; answers what all passes have done.
+
+        Raises:
+            IncompleteTransfer: some files could not be sent; the next pass tries again.
+        """
+        began = self._clock.monotonic()
+        self._began = self._clock.time()
+        if self._there is None:
+            listed = self._store.list(self._target.bucket, self._target.key)
+            self._there = {found.key[len(self._target.key) :]: found for found in listed}
+        sending = Send(self._store, self._target, self)
+        skipped: List[str] = []
+        try:
+            sending.run(files_below(self._folder, skipped.append), threads, meter)
+            self._memory.interrupted = False
+        finally:
+            self._memory.save()
+            new = [path for path in skipped if path not in self._warned]
+            self._warned.update(new)
+            before = self.result
+            self.result = Transferred(
+                target=before.target,
+                files=before.files + len(sending.sent),
+                bytes=before.bytes + meter.bytes,
+                seconds=before.seconds + self._clock.monotonic() - began,
+                unchanged=len(sending.same),
+                skipped=(*before.skipped, *new, *sending.gone),
+            )
+        say_skipped(new)
+        return self.result
+
+    def quick(self, file: LocalFile) -> Optional[bool]:
+        """By size and time, and by what is remembered."""
+        if file.relative in self._done:
+            before, is_settled = self._done[file.relative]
+            if before != file:
+                return False
+            return True if is_settled else None
+        found = (self._there or {}).get(file.relative)
+        if found is None or found.size != file.size:
+            return False
+        if not self._memory.knows(file, found.etag):
+            return None
+        self._note(file, found.etag)
+        return True
+
+    def look(self, file: LocalFile) -> bool:
+        """By what is in them."""
+        if file.relative in self._done:
+            found = self._store.head(self._target.bucket, self._target.key + file.relative)
+        else:
+            found = (self._there or {}).get(file.relative)
+        if found is None or not self._store.same(file.path, found):
+            return False
+        self._note(file, found.etag)
+        return True
+
+    def sent(self, file: LocalFile) -> None:
+        """As it was when the folder was read; what it has grown by since comes next time."""
+        self._note(file, None)
+
+    def _note(self, file: LocalFile, etag: Optional[str]) -> None:
+        # A file's time goes by steps, so a change right after another may not show in it.
+        step = 2.0 if file.modified % 1_000_000_000 == 0 else 0.05
+        is_settled = file.modified / 1e9 < self._began - step
+        self._done[file.relative] = (file, is_settled)
+        if is_settled:
+            self._memory.note(file, etag)
+
+
+def _follow(
+    one_pass: Callable[[], object],
+    is_over: Callable[[], bool],
+    failed: Callable[[Exception], object],
+    clock: Clock,
+    interval: float,
+) -> None:
+    """Pass after pass until it is over.
+
+    Between two there are at least ``interval`` seconds, and as many as the last one took; eight
+    times as many after failures.
+    """
+    failures = 0
+    while not is_over():
+        began = clock.monotonic()
+        try:
+            one_pass()
+            failures = 0
+        except (ModelArtsError, OSError) as error:
+            failures = min(failures + 1, 3)
+            failed(error)
+        now = clock.monotonic()
+        until = now + max(interval, now - began) * 2**failures
+        while now < until and not is_over():
+            clock.sleep(min(until - now, _LOOK))
+            now = clock.monotonic()
+
+
+def keep_following(
+    one_pass: Callable[[], Transferred],
+    folder: str,
+    is_over: Callable[[], bool],
+    clock: Clock,
+    interval: float,
+) -> Transferred:
+    """Follow a folder until it is over, or Ctrl-C; then make one more pass.
+
+    What is wrong from the beginning is raised at once; single files are tried again.
+    """
+    try:
+        try:
+            one_pass()
+        except IncompleteTransfer as error:
+            _say_failed(error, folder)
+        _follow(one_pass, is_over, lambda error: _say_failed(error, folder), clock, interval)
+    except KeyboardInterrupt:
+        pass
+    return one_pass()
+
+
+class Watch:
+    """Follows a folder in the background while a ``with`` block runs.
+
+    >>> with session.obs.watch("runs", "obs://bucket/logs/"):             # doctest: +SKIP
+    ...     train()
+
+    At the end of the block there is one more pass, after which everything is in OBS; what that
+    cannot send, it raises. A pass in between that fails draws a warning, and the next one tries
+    again.
+
+    Attributes:
+        errors: what failed in between.
+    """
+
+    def __init__(
+        self, one_pass: Callable[[], Transferred], folder: str, clock: Clock, interval: float
+    ) -> None:
+        self._one_pass = one_pass
+        self._folder = folder
+        self._clock = clock
+        self._interval = interval
+        self._end = Event()
+        self._thread: Optional[Thread] = None
+        self._broken: Optional[BaseException] = None
+        self.errors: List[Exception] = []
+        #: What was sent until now; None before the first pass.
+        self.result: Optional[Transferred] = None
+
+    def start(self) -> "Watch":
+        """Begin; ``with`` does it."""
+        if self._thread is not None:
+            raise RuntimeError("it was started already")
+        self._thread = Thread(target=self._run, name="modelarts-watch", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> Transferred:
+        """Make the last pass and end.
+
+        Raises:
+            IncompleteTransfer: some files could not be sent.
+        """
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._broken is not None:
+            raise self._broken
+        self.result = self._one_pass()
+        if not os.path.isdir(self._folder):
+            warnings.warn(
+                "there is no folder %s, so nothing was sent" % self._folder,
+                UserWarning,
+                stacklevel=level_of_the_caller(),
+            )
+        return self.result
+
+    def _run(self) -> None:
+        try:
+            _follow(self._pass, self._end.is_set, self._note, self._clock, self._interval)
+        except BaseException as error:
+            self._broken = error
+
+    def _pass(self) -> None:
+        self.result = self._one_pass()
+
+    def _note(self, error: Exception) -> None:
+        self.errors.append(error)
+        _say_failed(error, self._folder)
+
+    def __enter__(self) -> "Watch":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if error is None:
+            self.stop()
+            return
+        try:
+            self.stop()
+        except Exception as failure:
+            # Why the block ended is what its user wants to know.
+            self._note(failure)
+
+    def __repr__(self) -> str:
+        return "Watch(%r: %s)" % (self._folder, self.result or "no pass yet")
+
+
+def _say_failed(error: Exception, folder: str) -> None:
+    """Warn of a pass that failed, which is tried again."""
+    warnings.warn(
+        "%s is not in OBS as it is here, which is tried again: %s" % (folder, error),
+        UserWarning,
+        stacklevel=level_of_the_caller(),
+    )

@@ -1,0 +1,158 @@
+"""Moves many files at once, in order, and says in the end exactly which are missing."""
+
+import threading
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+
+import attr
+
+from modelarts.errors import IncompleteTransfer
+from modelarts.obs.store import Progress
+
+__all__ = ["THREADS", "Task", "Watcher", "run"]
+
+#: How many files are moved at once. With 20 ms to a far server that is 1600 small files a second.
+THREADS = 32
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Task:
+    """A file to be moved.
+
+    Attributes:
+        name: what people call it: the path of a local file, or an ``obs://`` URL.
+        run: moves it; it is handed what is to be told of the bytes.
+        size: in bytes, as far as that is known.
+    """
+
+    name: str
+    run: Callable[[Progress], None]
+    size: int = 0
+
+
+class Watcher:
+    """Is told what happens, by one thread at a time; each method may be left as it is."""
+
+    def began(self, task: Task) -> None:
+        """A file begins to be moved."""
+
+    def moved(self, task: Task, count: int) -> None:
+        """So many bytes more; fewer than none where some are sent again."""
+
+    def ended(self, task: Task, error: Optional[Exception]) -> None:
+        """A file is there, or is not, for that reason."""
+
+
+class _Cancelled(Exception):
+    """The run has ended before this file did."""
+
+
+def run(
+    tasks: Iterable[Task], threads: Optional[int] = None, watcher: Optional[Watcher] = None
+) -> List[str]:
+    """Move files; answers the names of all, in their order.
+
+    They are taken from ``tasks`` one by one, when there is a thread for each, so there may be
+    any number of them. One that fails keeps none of the others. An error in ``tasks`` or in the
+    watcher, and Ctrl-C, stop everything: what was under way is given up, what was done stays.
+
+    Raises:
+        IncompleteTransfer: some failed; the others are there.
+    """
+    return _Run(iter(tasks), watcher or Watcher()).run(threads or THREADS)
+
+
+class _Run:
+    def __init__(self, tasks: Iterator[Task], watcher: Watcher) -> None:
+        self._tasks = tasks
+        self._watcher = watcher
+        self._feeding = threading.Lock()
+        self._telling = threading.Lock()
+        self._names: List[str] = []
+        self._failed: Dict[int, Exception] = {}
+        self._ended: Optional[BaseException] = None
+        self._workers: List[threading.Thread] = []
+
+    def run(self, threads: int) -> List[str]:
+        first, second = self._take(), self._take()
+        if second is None or threads == 1:
+            # Nothing to do at the same time, so no thread is needed for it.
+            self._work(first)
+            self._work(second)
+            return self._result()
+        try:
+            for ready in (first, second):
+                self._start(ready)
+            while len(self._workers) < threads:
+                ready = self._take()
+                if ready is None:
+                    break
+                self._start(ready)
+            for worker in self._workers:
+                # Without a timeout Ctrl-C would not be noticed on Windows.
+                while worker.is_alive():
+                    worker.join(1)
+        except BaseException as error:
+            self._ended = self._ended or error
+            for worker in self._workers:
+                worker.join()
+            raise
+        return self._result()
+
+    def _result(self) -> List[str]:
+        if self._ended is not None:
+            raise self._ended
+        if self._failed:
+            failed = [(self._names[place], error) for place, error in sorted(self._failed.items())]
+            done = [name for place, name in enumerate(self._names) if place not in self._failed]
+            raise IncompleteTransfer(failed, done)
+        return self._names
+
+    def _start(self, ready: Optional[Tuple[int, Task]]) -> None:
+        worker = threading.Thread(target=self._work, args=(ready,), name="modelarts-transfer")
+        worker.daemon = True
+        worker.start()
+        self._workers.append(worker)
+
+    def _take(self) -> Optional[Tuple[int, Task]]:
+        with self._feeding:
+            if self._ended is not None:
+                return None
+            task = next(self._tasks, None)
+            if task is None:
+                return None
+            self._names.append(task.name)
+            return len(self._names) - 1, task
+
+    def _work(self, ready: Optional[Tuple[int, Task]]) -> None:
+        try:
+            while ready is not None and self._ended is None:
+                self._move(*ready)
+                ready = self._take()
+        except BaseException as error:
+            self._ended = self._ended or error
+
+    def _move(self, place: int, task: Task) -> None:
+        def moved(count: int) -> None:
+            self._tell(lambda: self._watcher.moved(task, count))
+
+        self._tell(lambda: self._watcher.began(task))
+        error: Optional[Exception] = None
+        try:
+            task.run(moved)
+        except _Cancelled:
+            return
+        except Exception as reason:
+            if self._ended is not None:
+                return
+            error = self._failed[place] = reason
+        self._tell(lambda: self._watcher.ended(task, error))
+
+    def _tell(self, say: Callable[[], None]) -> None:
+        with self._telling:
+            if self._ended is not None:
+                raise _Cancelled
+            try:
+                say()
+            except BaseException as error:
+                self._ended = error
+                raise _Cancelled from None

@@ -1,0 +1,180 @@
+"""Sends and fetches all files of a folder."""
+
+import os
+import warnings
+from functools import partial
+from typing import Callable, Dict, Iterable, Iterator, List, Optional
+
+from modelarts.caller import level_of_the_caller
+from modelarts.errors import InvalidArgument
+from modelarts.obs.copying import folds_case
+from modelarts.obs.paths import ObsPath, local_segments
+from modelarts.obs.progress import Meter
+from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.transfers import Task, run
+from modelarts.obs.walking import LocalFile
+
+__all__ = ["Comparison", "Fetch", "Send", "say_skipped"]
+
+
+class Comparison:
+    """What is known of files that may be in OBS already; here nothing, so that all are sent."""
+
+    def quick(self, file: LocalFile) -> Optional[bool]:
+        """Whether the file is there, as far as can be told at once; None if it takes a look."""
+        return False
+
+    def look(self, file: LocalFile) -> bool:
+        """Whether it is there; reads both."""
+        return False
+
+    def sent(self, file: LocalFile) -> None:
+        """Told of each file that was sent, as it was before."""
+
+
+class Send:
+    """Sends files to below a folder in OBS.
+
+    Attributes:
+        sent: those that were sent.
+        same: those that were there.
+        gone: paths of those that went before they could be sent.
+    """
+
+    def __init__(self, store: Store, target: ObsPath, known: Comparison) -> None:
+        self._store = store
+        self._target = target
+        self._known = known
+        self.sent: List[LocalFile] = []
+        self.same: List[LocalFile] = []
+        self.gone: List[str] = []
+
+    def run(self, files: Iterable[LocalFile], threads: Optional[int], meter: Meter) -> None:
+        """Send them.
+
+        Raises:
+            IncompleteTransfer: some could not be sent; all others were.
+        """
+        wanted = self._wanted(files)
+        if meter.shows:
+            listed = list(wanted)
+            meter.expect(len(listed), sum(file.size for file in listed))
+            wanted = iter(listed)
+        tasks = (Task(file.path, partial(self._send, file), file.size) for file in wanted)
+        run(tasks, threads, meter)
+
+    def _wanted(self, files: Iterable[LocalFile]) -> Iterator[LocalFile]:
+        for file in files:
+            if file.error is None and self._known.quick(file):
+                self.same.append(file)
+            else:
+                yield file
+
+    def _send(self, file: LocalFile, progress: Progress) -> None:
+        if file.error is not None:
+            raise file.error
+        target = self._target / file.relative
+        _check_key(target.key)
+        try:
+            if self._known.quick(file) is None and self._known.look(file):
+                self.same.append(file)
+                return
+            self._store.upload(file.path, target.bucket, target.key, progress)
+        except FileNotFoundError:
+            if os.path.lexists(file.path):
+                raise
+            self.gone.append(file.path)
+            return
+        self._known.sent(file)
+        self.sent.append(file)
+
+
+class Fetch:
+    """Fetches objects to below a folder on this machine.
+
+    Args:
+        prefix: what the objects' keys begin with and the paths here do not.
+        compare: leave those alone that are here already as they are there.
+        tell: called with each object that was fetched, and where it is now.
+
+    Attributes:
+        fetched: those that were fetched.
+        same: those that were here.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        folder: str,
+        compare: bool,
+        tell: Callable[[ObjectInfo, str], object],
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._tell = tell
+        self._folder = folder
+        self._compare = compare
+        self._names: Optional[Dict[str, str]] = {} if folds_case(folder) else None
+        self.fetched: List[ObjectInfo] = []
+        self.same: List[ObjectInfo] = []
+
+    def run(self, objects: Iterable[ObjectInfo], threads: Optional[int], meter: Meter) -> None:
+        """Fetch them; folders that are kept as objects of their own are none.
+
+        Raises:
+            IncompleteTransfer: some could not be fetched; all others were.
+        """
+        wanted = (found for found in objects if not found.key.endswith("/"))
+        if meter.shows:
+            listed = list(wanted)
+            meter.expect(len(listed), sum(found.size for found in listed))
+            wanted = (found for found in listed)
+        tasks = (
+            Task(ObsPath(found.bucket, found.key).url, partial(self._fetch, found), found.size)
+            for found in wanted
+        )
+        run(tasks, threads, meter)
+
+    def _fetch(self, found: ObjectInfo, progress: Progress) -> None:
+        relative = found.key[len(self._prefix) :]
+        try:
+            path = os.path.join(self._folder, *local_segments(relative))
+        except ValueError as reason:
+            raise InvalidArgument(
+                "an object's name", relative, "one that a file can have here: %s" % reason
+            ) from None
+        if self._names is not None:
+            other = self._names.setdefault(relative.lower(), relative)
+            if other != relative:
+                raise InvalidArgument(
+                    "an object's name", relative, "told from %r by more than its case" % other
+                )
+        if self._compare and os.path.isfile(path) and self._store.same(path, found):
+            self.same.append(found)
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._store.download(found, path, progress)
+        self.fetched.append(found)
+        self._tell(found, path)
+
+
+def say_skipped(paths: List[str]) -> None:
+    """Warn of what was not sent because it is no file."""
+    if paths:
+        named = ", ".join(paths[:5])
+        warnings.warn(
+            "not sent, since only files are (no links, sockets, FIFOs, devices): %s%s"
+            % (named, " and %d more" % (len(paths) - 5) if len(paths) > 5 else ""),
+            UserWarning,
+            stacklevel=level_of_the_caller(),
+        )
+
+
+def _check_key(key: str) -> None:
+    try:
+        fits = len(key.encode("utf-8")) <= 1024
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
+        raise InvalidArgument("an object's name", key, "a text of at most 1024 bytes in UTF-8")
