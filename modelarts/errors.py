@@ -289,9 +289,7 @@ class IncompleteTransfer(ModelArtsError):
     is_success = False
     _shown = 3
 
-    def __init__(
-        self, failed: Sequence[Tuple[str, Exception]], done: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, failed: Sequence[Tuple[str, Exception]], done: Sequence[str] = ()) -> None:
         self.failed = tuple(failed)
         self.done = tuple(done)
         first = self.failed[0][1]

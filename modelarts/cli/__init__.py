@@ -5,7 +5,7 @@ import os
 from typing import List, Optional
 
 from modelarts import __version__
-from modelarts.cli import completion, jobs, serve, whoami
+from modelarts.cli import completion, jobs, obs, serve, whoami
 from modelarts.cli.failures import guarded
 from modelarts.cli.options import Parser, add_commands
 
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version="modelarts " + __version__)
     commands = add_commands(parser)
     jobs.add_to(commands)
+    obs.add_to(commands)
     serve.add_to(commands)
     whoami.add_to(commands)
     completion.add_to(commands)

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import warnings
 from typing import Any, Callable, Dict, Optional
 
 from modelarts.cli.output import discard, flush, say, write_json
 from modelarts.errors import (
     ApiError,
     CredentialsNotFound,
+    IncompleteTransfer,
     InvalidArgument,
     JobFailed,
     ModelArtsError,
@@ -20,7 +22,7 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "JOB_FAILED",
-    "NO_SUCH_JOB",
+    "NOT_FOUND",
     "PIPE_CLOSED",
     "TIME_OVER",
     "WRONG_USAGE",
@@ -34,7 +36,7 @@ __all__ = [
 DONE = 0
 FAILED = 1  # the service refused, or did not answer
 WRONG_USAGE = 2  # and nothing was sent
-NO_SUCH_JOB = 3  # or several of that name
+NOT_FOUND = 3  # or several jobs of that name
 TIME_OVER = 4  # of a wait
 JOB_FAILED = 5  # or was stopped, so that it will not come to what was waited for
 INTERRUPTED = 130  # these two are 128 and the number of the signal, as a shell has it
@@ -49,6 +51,8 @@ _IN_A_TERMINAL = (
         "Use --local for the service on this machine, or provide one of:",
     ),
     ("Session.local()", "the option --local"),
+    ("recursive=True", "--recursive"),
+    ("empty_bucket=True", "--empty-bucket"),
     ("job.restart()", "'modelarts jobs restart'"),
     ("job.wait(JobStatus.KILLED)", "'modelarts jobs wait JOB --until stopped'"),
     ("give project_id=, or the region_name=", "set MODELARTS_PROJECT_ID, or give the region"),
@@ -77,7 +81,7 @@ def code_of(error: ModelArtsError) -> int:
         return error.code
     for kind, code in (
         (InvalidArgument, WRONG_USAGE),
-        (NotFound, NO_SUCH_JOB),
+        (NotFound, NOT_FOUND),
         (WaitTimeout, TIME_OVER),
         (JobFailed, JOB_FAILED),
     ):
@@ -93,6 +97,9 @@ def as_dict(error: ModelArtsError) -> Dict[str, Any]:
         said.update(error.as_dict())
         said["status_code"] = error.status_code
         said["request_id"] = error.request_id
+    elif isinstance(error, IncompleteTransfer):
+        said.update(error.as_dict(), done=list(error.done))
+        said["failed"] = [{"name": name, "error": str(why)} for name, why in error.failed]
     elif isinstance(error, CredentialsNotFound):
         said["tried"] = [{"source": source, "reason": reason} for source, reason in error.tried]
     elif isinstance(error, Refused):
@@ -135,7 +142,9 @@ def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool
 
 def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
     try:
-        return run() or DONE
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return run() or DONE
     except ModelArtsError as error:
         _trace(debug)
         tell(error, as_json)
@@ -155,6 +164,10 @@ def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
             % (type(error).__name__, error)
         )
         return FAILED
+
+
+def _warn(message: object, *_: object, **__: object) -> None:
+    say("modelarts: warning: %s" % message)
 
 
 def _trace(debug: bool) -> None:

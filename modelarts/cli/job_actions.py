@@ -134,7 +134,7 @@ def stop(given: argparse.Namespace) -> int:
         if given.all:
             jobs = VisualizationJob.list(session, status=_STOPPABLE)
             if jobs and not given.yes:
-                ask("stop", jobs)
+                _ask("stop", jobs)
         else:
             jobs = named(session, given.jobs)
         said = "stopped" if given.wait else "stopping"
@@ -154,7 +154,7 @@ def delete(given: argparse.Namespace) -> int:
     with session_of(given) as session:
         jobs = named(session, given.jobs)
         if not given.yes:
-            ask("delete", jobs)
+            _ask("delete", jobs)
         return _each(jobs, "delete", "deleted", given)
 
 
@@ -205,6 +205,14 @@ def _each(
     if not jobs and not as_json:
         show_text("No job runs.")
     return code
+
+
+def _ask(verb: str, jobs: "List[VisualizationJob]") -> None:
+    names = [title(last_known(job)) for job in jobs]
+    if len(names) == 1:
+        ask(verb, names[0])
+    else:
+        ask(verb, "these %d jobs" % len(names), names)
 
 
 def _wait(job: "VisualizationJob", until: Any, given: argparse.Namespace) -> None:

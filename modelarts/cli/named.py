@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
-from modelarts.cli.failures import NO_SUCH_JOB, Refused
+from modelarts.cli.failures import NOT_FOUND, Refused
 from modelarts.errors import NotFound
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def one_named(session: "Session", text: str) -> "VisualizationJob":
     if not jobs:
         raise Refused(
             "no job has the id or the name %r; 'modelarts jobs list' shows all" % text,
-            NO_SUCH_JOB,
+            NOT_FOUND,
             "NotFound",
             job=text,
         )
@@ -57,7 +57,7 @@ def one_named(session: "Session", text: str) -> "VisualizationJob":
         ids = [job.visualization_id or "" for job in jobs]
         raise Refused(
             "%d jobs have the name %r: %s; say which by its id" % (len(jobs), text, ", ".join(ids)),
-            NO_SUCH_JOB,
+            NOT_FOUND,
             "AmbiguousName",
             job=text,
             job_ids=[int(one) for one in ids],
