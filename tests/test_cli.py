@@ -5,12 +5,14 @@ import io
 import json
 import os
 import pty
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import responses
 
-from modelarts.cli import main
+from modelarts.cli import build, failures, main
 from modelarts.cli.completion import complete_jobs
 from modelarts.cli.failures import guarded
 from modelarts.errors import ModelArtsError
@@ -438,6 +440,33 @@ def test_each_command_has_help_with_examples_and_the_common_options(run, command
         assert option in out
 
 
+def parsers(parser, called=""):
+    """Each command, with its parser."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from parsers(below, ("%s %s" % (called, name)).strip())
+            return
+    yield called, parser
+
+
+def test_the_page_has_every_command_option_and_exit_code():
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    commands = dict(parsers(build()))
+    assert {"jobs list", "whoami", "serve", "completion", "obs sync"} <= set(commands)
+    for called, parser in commands.items():
+        group, _, verb = called.partition(" ")
+        assert re.search(r"\b%s\b" % (verb or group), page), called
+        if group == "serve":  # on its own page
+            continue
+        for action in parser._actions:
+            options = [one for one in action.option_strings if one.startswith("--")]
+            assert all(re.search(r"%s\b" % one, page) for one in options if one != "--json"), called
+    for name in failures.__all__:
+        code = getattr(failures, name)
+        assert not isinstance(code, int) or "\n| %d | " % code in page
+
+
 # Terminals --------------------------------------------------------------------------------
 
 
@@ -561,7 +590,7 @@ def test_an_interrupt_is_code_130(capsys):
         raise KeyboardInterrupt
 
     assert guarded(interrupted) == 130
-    assert capsys.readouterr().err == "\nmodelarts: interrupted\n"
+    assert capsys.readouterr().err == "modelarts: interrupted\n"
 
 
 def test_what_comes_from_elsewhere_cannot_move_the_cursor(cloud, run, capsys):

@@ -9,7 +9,7 @@ from modelarts.cli import completion, jobs, obs, serve, whoami
 from modelarts.cli.failures import guarded
 from modelarts.cli.options import Parser, add_commands
 
-__all__ = ["main"]
+__all__ = ["build", "main"]
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 
 def _run(arguments: Optional[List[str]]) -> int:
-    parser = _parser()
+    parser = build()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on
         completion.answer(parser)
     given, unknown = parser.parse_known_args(arguments)
@@ -28,7 +28,8 @@ def _run(arguments: Optional[List[str]]) -> int:
     return guarded(lambda: given.run(given), as_json, getattr(given, "debug", False))
 
 
-def _parser() -> argparse.ArgumentParser:
+def build() -> argparse.ArgumentParser:
+    """What understands the command line."""
     parser: argparse.ArgumentParser = Parser(
         prog="modelarts",
         description="TensorBoard over training logs: ModelArts visualization jobs.",

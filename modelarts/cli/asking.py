@@ -33,7 +33,11 @@ def ask(verb: str, what: str, names: Sequence[str] = ()) -> None:
         say("  and %d more" % (len(names) - _SHOWN))
     # Not by input(): it asks on stdout, which belongs to the answer.
     say("%s %s? [y/N] " % (verb.capitalize(), what), end="")
-    answer = sys.stdin.readline()
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        say("")
+        raise
     if not answer:
         say("")
     if answer.strip().lower() not in ("y", "yes"):

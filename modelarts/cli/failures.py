@@ -51,6 +51,7 @@ _IN_A_TERMINAL = (
         "Use --local for the service on this machine, or provide one of:",
     ),
     ("Session.local()", "the option --local"),
+    ("config_file= or", "--config-file or"),
     ("recursive=True", "--recursive"),
     ("empty_bucket=True", "--empty-bucket"),
     ("job.restart()", "'modelarts jobs restart'"),
@@ -151,7 +152,7 @@ def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
         return code_of(error)
     except KeyboardInterrupt:
         _trace(debug)
-        say("\nmodelarts: interrupted")
+        say("modelarts: interrupted")
         return INTERRUPTED
     except OSError:  # it could not be printed
         _trace(debug)

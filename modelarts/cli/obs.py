@@ -9,7 +9,7 @@ import attr
 from modelarts.cli.asking import ask
 from modelarts.cli.failures import NOT_FOUND, Refused
 from modelarts.cli.options import add_commands, add_common, session_of
-from modelarts.cli.output import show, show_json
+from modelarts.cli.output import say, show, show_json
 from modelarts.cli.values import Commands, positive
 
 __all__ = ["add_to"]
@@ -124,6 +124,8 @@ def _download(given: argparse.Namespace) -> None:
 
 def _sync(given: argparse.Namespace) -> None:
     with session_of(given) as session:
+        if given.watch:
+            say("following %s; Ctrl-C sends the rest and ends" % given.source)
         sent = session.obs.sync_dir(
             given.source,
             given.url,
