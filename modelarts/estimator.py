@@ -167,10 +167,8 @@ class VisualizationJob(DocumentedCalls):
         try:
             try:
                 self.stop()
-            except NotFound:
-                pass
-            except JobStateError:
-                if not self._is_ending():
+            except (JobStateError, NotFound):
+                if not self._has_ended():
                     raise
         except ModelArtsError as failure:
             if error is None:
@@ -183,9 +181,13 @@ class VisualizationJob(DocumentedCalls):
 
         return card(self)
 
-    def _is_ending(self) -> bool:
-        status = self.refresh().status or JobStatus.UNKNOWN
-        return status.is_final or status == JobStatus.KILLING
+    def _has_ended(self) -> bool:
+        """Whether it does not run any more, or is just being stopped."""
+        try:
+            status = self.refresh().status
+        except NotFound:
+            return True
+        return status is not None and (status.is_final or status == JobStatus.KILLING)
 
     def _board(self, timeout: float) -> str:
         """The address of the running board for the reader's browser."""

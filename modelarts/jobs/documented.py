@@ -70,7 +70,9 @@ class DocumentedCalls(JobVerbs):
         query = _page_query(
             status, per_page, page, sort_by, sortBy, order, search_content, workspace_id
         )
-        jobs = JobList(cls._of(session, raw) for raw in _page(session, query)["jobs"])
+        page_of_jobs = _page(session, query)["jobs"]
+        seen = session.clock.time()
+        jobs = JobList(cls._of(session, raw, seen) for raw in page_of_jobs)
         if is_show:
             from modelarts.jobs.table import show
 

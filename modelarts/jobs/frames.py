@@ -46,9 +46,12 @@ def board_address(service_url: str, environ: Optional[Mapping[str, str]] = None)
 def is_web_address(address: str) -> bool:
     """Whether a page may link to it: an address of the web, or a path; no script."""
     try:
-        return urlsplit(address).scheme in ("http", "https") or address.startswith("/")
+        parts = urlsplit(address)
     except ValueError:
         return False
+    if parts.scheme:
+        return parts.scheme in ("http", "https")
+    return parts.path.startswith("/") and not parts.netloc
 
 
 def _server_proxy(environ: Mapping[str, str]) -> Optional[str]:

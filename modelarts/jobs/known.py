@@ -181,12 +181,12 @@ class KnownJob:
         self._seen = state.get("seen")  # not in what an older version pickled
 
     @classmethod
-    def _of(cls, session: Session, raw: _Dict) -> "Self":
+    def _of(cls, session: Session, raw: _Dict, seen: Optional[float] = None) -> "Self":
         job = cls.__new__(cls)
         job._session = session
         job._given_id = None
         job._raw = raw
-        job._seen = session.clock.time()
+        job._seen = session.clock.time() if seen is None else seen
         job._state = COMPLETE
         return job
 

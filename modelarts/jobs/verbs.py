@@ -165,8 +165,12 @@ class JobVerbs(KnownJob):
     def _iterate(cls, session: Session, query: Dict[str, str], per_page: int) -> "Iterator[Self]":
         from modelarts.jobs import api
 
+        seen = 0.0
         for raw in api.iterate(session.client, query, per_page):
-            yield cls._of(session, raw)
+            now = session.clock.time()
+            if abs(now - seen) > 1:  # one number for many jobs: lists are long
+                seen = now
+            yield cls._of(session, raw, seen)
 
     @staticmethod
     def _body(

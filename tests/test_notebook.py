@@ -1,0 +1,292 @@
+"""Jobs in a real Jupyter kernel, and behind a real Jupyter server."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+from jupyter_client import BlockingKernelClient, KernelManager
+from nbclient import NotebookClient
+
+from tests.service import SECRETS
+
+_SCRIPT = "<script>alert(1)</script>"
+_BEGIN = """
+from modelarts.errors import WaitTimeout
+from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.session import Session
+session = Session.local(%r)
+"""
+_JOB = """
+job = VisualizationJob.create(
+    "/bucket/notebook/", job_name="in-a-notebook", job_desc=%r, auto_stop=2, session=session
+)
+job.wait(progress=False)
+"""
+
+
+def run(service, *cells):
+    """Execute a notebook headless; answers what is below each of these cells."""
+    sources = [_BEGIN % str(service.root), _JOB % _SCRIPT, *cells, "job.delete(); None"]
+    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    saved = nbformat.writes(notebook)
+    assert not [secret for secret in SECRETS if secret in saved]
+    return [cell.outputs for cell in notebook.cells[2:-1]]
+
+
+def test_a_notebook_shows_the_card_the_list_and_the_board(service):
+    below = run(
+        service,
+        "job",
+        "VisualizationJob.list(session, search_content='in-a-notebook')",
+        "job.show(height=640)",
+        "print(job.service_url)",
+        "VisualizationJob.list(session).to_dataframe()[['job_name', 'status']]",
+    )
+    (card,), (table,), (board,), (said,), (frame,) = below
+    address = said["text"].strip()
+
+    html = card["data"]["text/html"]
+    for shown in ("in-a-notebook", ">RUNNING<", 'href="%s"' % address, "1 h 59 min", "stops in"):
+        assert shown in html
+    assert "VisualizationJob(" in card["data"]["text/plain"]
+
+    html = table["data"]["text/html"]
+    assert html.count("<tr>") == 2
+    assert 'href="%s"' % address in html
+    assert table["data"]["text/plain"].startswith("ID ")
+
+    html = board["data"]["text/html"]
+    assert '<iframe src="%s"' % address in html
+    assert 'height="640"' in html
+    assert board["data"]["text/plain"] == "board: %s" % address
+
+    assert "RUNNING" in frame["data"]["text/html"]
+    pages = [output["data"].get("text/html", "") for output in (card, table, board)]
+    assert _SCRIPT not in "".join(pages)
+    assert [page.count("&lt;script&gt;alert(1)&lt;/script&gt;") for page in pages] == [1, 1, 0]
+
+
+def test_a_wait_leaves_one_line(service):
+    ((line,),) = run(
+        service,
+        """
+try:
+    job.wait(until=JobStatus.KILLED, timeout=1.2)
+except WaitTimeout:
+    pass
+""",
+    )
+    assert re.fullmatch(
+        r"job \d+ \(in-a-notebook\): RUNNING after [12] s", line["data"]["text/plain"]
+    )
+    assert line["output_type"] == "display_data"
+
+
+def test_a_wait_that_needs_no_waiting_shows_nothing(service):
+    ((),) = run(service, "job.wait(); None")
+
+
+def test_a_job_that_was_stopped_is_not_shown_but_said_how_to_restart(service):
+    ((said,),) = run(
+        service,
+        """
+job.stop().wait(until=JobStatus.KILLED, progress=False)
+try:
+    job.show()
+except Exception as error:
+    print(type(error).__name__, error)
+job.restart().wait(progress=False); None
+""",
+    )
+    assert said["text"].startswith("JobFailed job ")
+    assert "is KILLED (12) and will not become RUNNING; job.restart() runs it again" in said["text"]
+
+
+def test_where_there_is_no_browser_open_links_to_the_board_and_answers_its_address(service):
+    ((link, answer),) = run(
+        service, "import os; os.environ.update(BROWSER='no-such-browser', PATH=''); job.open()"
+    )
+    address = answer["data"]["text/plain"].strip("'")
+    assert address.startswith(service.connection["modelarts_endpoint"])
+    assert 'href="%s"' % address in link["data"]["text/html"]
+
+
+def test_a_template_tells_how_the_browser_gets_to_the_board(service):
+    ((board,),) = run(
+        service,
+        """
+import os
+os.environ["TENSORBOARD_PROXY_URL"] = "https://hub.example.com/user/ann/proxy/%PORT%/"
+job.show()
+""",
+    )
+    port = urlsplit(service.connection["modelarts_endpoint"]).port
+    address = "https://hub.example.com/user/ann/proxy/%d/modelarts/tensorboard/" % port
+    assert '<iframe src="%s' % address in board["data"]["text/html"]
+
+
+def test_the_magic_shows_the_board_of_a_folder_and_takes_the_same_job_again(service):
+    loaded, first, second, wrong = run(
+        service,
+        "%load_ext modelarts",
+        "%%modelarts_board /bucket/notebook/ --local %s --height 300" % service.root,
+        "%%modelarts_board obs://bucket/notebook --local %s" % service.root,
+        """
+try:
+    get_ipython().run_line_magic("modelarts_board", "--height tall")
+except Exception as error:
+    print(type(error).__name__, error)
+""",
+    )
+    assert loaded == []
+    boards = [output["data"]["text/plain"] for outputs in (first, second) for output in outputs]
+    assert len(boards) == 2
+    assert boards[0] == boards[1]
+    assert 'height="300"' in first[0]["data"]["text/html"]
+    assert wrong[0]["text"].startswith("UsageError argument --height: invalid int value")
+    assert "usage: %modelarts_board" in wrong[0]["text"]
+
+
+# What goes on between the kernel and the server ------------------------------------------
+
+
+class Kernel:
+    """Executes code and answers the data of what is displayed."""
+
+    def __init__(self, client):
+        self.client = client
+        client.start_channels()
+        for _ in range(60):
+            # Until its answers are heard: a kernel that starts is slow, and not dead.
+            client.kernel_info()
+            with suppress(Empty):
+                client.get_iopub_msg(timeout=1)
+                break
+
+    def run(self, code, on_output=lambda: None):
+        shown = []
+
+        def hook(message):
+            kind, content = message["msg_type"], message["content"]
+            if kind in ("display_data", "execute_result", "stream"):
+                shown.append(content.get("data", content))
+                on_output()
+
+        answer = self.client.execute_interactive(code, output_hook=hook, timeout=120)
+        return answer["content"], shown
+
+    def close(self):
+        self.client.stop_channels()
+
+
+def test_an_interrupt_ends_the_wait_and_harms_neither_the_job_nor_the_object(service):
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    kernel = Kernel(manager.client())
+    try:
+        for code in (_BEGIN % str(service.root), _JOB % ""):
+            assert kernel.run(code)[0]["status"] == "ok"
+        said, _ = kernel.run("job.wait(JobStatus.KILLED)", on_output=manager.interrupt_kernel)
+        assert said["ename"] == "KeyboardInterrupt"
+        said, shown = kernel.run("print(job.status.name, job.refresh().status.name); job.delete()")
+        assert said["status"] == "ok"
+        assert shown[0]["text"] == "RUNNING RUNNING\n"
+    finally:
+        kernel.close()
+        manager.shutdown_kernel(now=True)
+
+
+_SERVER = """
+import sys
+from jupyter_server.serverapp import ServerApp
+server = ServerApp()
+server.initialize(sys.argv[1:])
+# It is bound by a callback that initialize() has left.
+server.io_loop.add_callback(lambda: print(server.port, flush=True))
+server.start()
+"""
+
+
+class JupyterServer:
+    """A Jupyter server under a path, as a hub starts one."""
+
+    token = "token-of-the-jupyter-server"
+
+    def __init__(self, folder):
+        self.runtime = folder / "runtime"
+        settings = {
+            "ServerApp.base_url": "/user/ann/",
+            "ServerApp.allow_remote_access": True,
+            "ServerApp.allow_root": True,
+            "ServerApp.open_browser": False,
+            "ServerApp.root_dir": folder,
+            "IdentityProvider.token": self.token,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _SERVER, *("--%s=%s" % each for each in settings.items())],
+            env={**os.environ, "JUPYTER_RUNTIME_DIR": str(self.runtime)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.origin = "http://127.0.0.1:%d" % int(self.process.stdout.readline())
+
+    def call(self, path, data=None, **headers):
+        """Fetch from the server; answers status and body."""
+        headers["Authorization"] = "token " + self.token
+        request = urllib.request.Request(self.origin + path, data=data, headers=headers)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+
+    def kernel(self):
+        _, body = self.call("/user/ann/api/kernels", data=b"{}")
+        client = BlockingKernelClient()
+        client.load_connection_file(str(self.runtime / ("kernel-%s.json" % json.loads(body)["id"])))
+        return Kernel(client)
+
+    def close(self):
+        self.process.terminate()
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def jupyter(tmp_path):
+    server = JupyterServer(tmp_path)
+    yield server
+    server.close()
+
+
+def test_a_board_is_reached_through_the_jupyter_server_of_the_notebook(service, jupyter):
+    kernel = jupyter.kernel()
+    try:
+        for code in (_BEGIN % str(service.root), _JOB % ""):
+            assert kernel.run(code)[0]["status"] == "ok"
+        _, (board,) = kernel.run("job.show()")
+        src = re.search(r'<iframe src="([^"]+)"', board["text/html"]).group(1)
+        port = urlsplit(service.connection["modelarts_endpoint"]).port
+        assert src.startswith("/user/ann/proxy/%d/modelarts/tensorboard/" % port)
+        assert jupyter.token not in json.dumps(board)
+
+        status, page = jupyter.call(src)
+        assert status == 200
+        assert "<title>TensorBoard</title>" in page
+        # A hub's name is none of the local service's; the browser names it all the same.
+        status, answer = jupyter.call(src + "data/environment", Host="hub.example.com")
+        assert status == 200
+        assert Path(json.loads(answer)["data_location"]).name == "notebook"
+
+        _, shown = kernel.run("job.open()")
+        assert shown[1]["text/plain"] == repr(src)
+        kernel.run("job.delete()")
+    finally:
+        kernel.close()
