@@ -59,6 +59,17 @@ def service(tmp_path_factory):
     assert service.end() == 0
 
 
+@pytest.fixture(scope="session")
+def s3():
+    """The address of an S3 server, for what OBS does in the same way."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "http://%s:%d" % server.get_host_and_port()
+    server.stop()
+
+
 @pytest.fixture
 def own_service(tmp_path):
     """A local service that a test may hurt."""

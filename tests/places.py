@@ -2,6 +2,9 @@
 
 import os
 
+from modelarts.session import Session
+from tests.cloud import Cloud
+
 
 class FolderPlace:
     """The ``file:`` endpoint of the local service."""
@@ -12,6 +15,29 @@ class FolderPlace:
         self.root = service.root / "obs"
         (self.root / self.bucket).mkdir(mode=0o700)
         self.session = service.session(obs_endpoint=service.connection["obs_endpoint"])
+
+    def close(self):
+        self.session.close()
+
+
+class ObsPlace:
+    """An S3 server."""
+
+    def __init__(self, request, tmp_path):
+        self.bucket = "b-" + os.urandom(6).hex()
+        self.session = Session(
+            access_key=Cloud.access_key,
+            secret_key=Cloud.secret_key,
+            project_id=Cloud.project_id,
+            region_name="us-east-1",
+            obs_endpoint=request.getfixturevalue("s3"),
+            proxies={},
+        )
+        client = self.session.get_obs_client()
+        try:
+            assert client.createBucket(self.bucket).status == 200
+        finally:
+            client.close()
 
     def close(self):
         self.session.close()

@@ -279,7 +279,17 @@ def test_importing_the_sdk_loads_nothing_that_is_large(module):
     )
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "modelarts" in loaded
-    large = {"requests", "urllib3", "ssl", "cachetools", "tensorboard", "werkzeug", "IPython"}
+    large = {
+        "requests",
+        "urllib3",
+        "ssl",
+        "cachetools",
+        "tensorboard",
+        "werkzeug",
+        "IPython",
+        "obs",
+        "tqdm",
+    }
     assert loaded & large == set()
 
 

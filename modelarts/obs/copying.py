@@ -6,13 +6,14 @@ import re
 import stat
 from typing import Any, BinaryIO, Callable, Optional
 
+from modelarts.errors import TransferError
 from modelarts.obs.store import Progress
 
 __all__ = ["PART", "copy", "folds_case", "is_named_so", "same_content"]
 
-#: The name of a copy that is not whole yet. It says nothing of the file, so that no program that
-#: looks for certain names finds it.
-PART = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z")
+#: Names of copies that are not whole yet. A new one says nothing of the file, so that no program
+#: that looks for certain names finds it; downloads from OBS have the second form.
+PART = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z|\..+\.[0-9a-f]{8}\.part\Z", re.DOTALL)
 _BLOCK = 1 << 20
 _RANGE = 1 << 26
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -31,7 +32,8 @@ def copy(
         private: whether only this user may read the copy.
 
     Raises:
-        OSError: it could not be; ``target`` is as it was before.
+        TransferError: the file became shorter meanwhile; ``target`` is as it was before.
+        OSError: it could not be copied; likewise.
     """
     source.seek(0)
     state = os.fstat(source.fileno())
@@ -122,7 +124,7 @@ def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) 
             while moved < len(block):
                 moved += sink.write(block[moved:])
         if not moved:
-            raise OSError(errno.EIO, "it became shorter while it was copied", source.name)
+            raise TransferError("%s became shorter while it was copied" % source.name)
         done += moved
         if progress is not None:
             progress(moved)

@@ -90,7 +90,7 @@ class Meter(Watcher):
         if self._tell is not None and self._clock.monotonic() - self._told >= _PAUSE:
             self._call()
 
-    def ended(self, task: Task, error: Optional[BaseException]) -> None:
+    def ended(self, task: Task, error: Optional[Exception]) -> None:
         """A file is done, or could not be."""
         if error is None:
             self.files += 1

@@ -131,7 +131,7 @@ class Download:
         found = self._found
         headers = GetObjectHeader()
         if found.etag is not None:
-            headers.if_match = '"%s"' % found.etag
+            headers.if_match = found.etag
         if size != found.size:
             headers.range = "bytes=%d-%d" % (offset, offset + size - 1)
         answer = self._asking.client.getObject(found.bucket, found.key, headers=headers)
