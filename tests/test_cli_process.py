@@ -70,8 +70,7 @@ def job(service):
     with service.session() as session:
         job = VisualizationJob.create("/bucket/cli/", session=session).wait()
         yield job
-        if not job.refresh().status.is_final:
-            job.stop()
+        job.delete()
 
 
 # Pipes ------------------------------------------------------------------------------------
