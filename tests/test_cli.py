@@ -397,7 +397,7 @@ def test_a_delete_asks_and_names_the_job(cloud, run, answers):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["create", "bucket"], "argument TRAIN_URL: must be a folder in OBS"),
+        (["create", "http://bucket/logs/"], "train_url must be a folder in OBS"),
         (["create", "/b/", "--name", "a b"], "argument --name: must be 1 to 20 letters"),
         (["create", "/b/", "--desc", "x" * 257], "argument --desc: must be a text of 0 to 256"),
         (["create", "/b/", "--desc", "\udcff"], "argument --desc: must be a text of 0 to 256"),

@@ -123,9 +123,8 @@ def _add_create(verbs: Commands) -> None:
         "TRAIN_URL",
     )
     parser.add_argument(
-        "train_url",
+        "train_url",  # checked by create, which knows more kinds of them
         metavar="TRAIN_URL",
-        type=checked(arguments.train_url),
         help="the folder in OBS: /bucket/path/ or obs://bucket/path/",
     )
     parser.add_argument(
