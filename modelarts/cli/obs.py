@@ -131,7 +131,8 @@ def _sync(given: argparse.Namespace) -> None:
             given.url,
             watch=given.watch,
             interval=float(given.interval),
-            progress=given.progress,
+            # A bar would stand still for most of the time.
+            progress=False if given.watch else given.progress,
         )
         _show(sent, given)
 
