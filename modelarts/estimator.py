@@ -93,8 +93,8 @@ class VisualizationJob(DocumentedCalls):
     ) -> "VisualizationJob":
         """Wait until the job is running, or has another status.
 
-        A notebook, and a terminal, meanwhile show one line: the status, since when, and when the
-        next look is. An interrupt ends the wait and nothing else.
+        A notebook, and a terminal, meanwhile show one line: the status, the time waited, and when
+        the next look is. An interrupt ends the wait and nothing else.
 
         Args:
             until: the status, or several. KILLED, CANCELED and COMPLETED all mean stopped:

@@ -53,7 +53,7 @@ def test_a_terminal_sees_one_line_with_status_time_and_next_look(session, cloud,
         job.wait(timeout=60)
     assert terminal.screen() == ["job 101 (slow): SCALING after 1 min", ""]
     shown = terminal.getvalue().split("\r")
-    assert "job 101 (slow): SCALING for 0 s, next look in 1 s" in [one.strip() for one in shown]
+    assert "job 101 (slow): SCALING, waited 0 s, next look in 1 s" in [one.strip() for one in shown]
     assert any("next look in 5 s" in one for one in shown)
     assert any("next look in 4 s" in one for one in shown)
     assert max(clock.sleeps) <= 1

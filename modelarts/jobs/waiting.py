@@ -112,7 +112,7 @@ class _News:
             if left <= 0:
                 return
             self._line.say(
-                "%s for %s, next look in %d s" % (self._now(), span(self.waited()), ceil(left))
+                "%s, waited %s, next look in %d s" % (self._now(), span(self.waited()), ceil(left))
             )
             self._clock.sleep(min(1.0, left))
 
