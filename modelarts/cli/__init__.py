@@ -1,32 +1,52 @@
 """The command ``modelarts``."""
 
 import argparse
-import sys
+import os
 from typing import List, Optional
 
 from modelarts import __version__
-from modelarts.cli import serve, users, whoami
-from modelarts.errors import ModelArtsError
+from modelarts.cli import completion, jobs, obs, serve, users, whoami
+from modelarts.cli.failures import guarded
+from modelarts.cli.options import Parser, add_commands
 
-__all__ = ["main"]
+__all__ = ["build", "main"]
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command; answers the exit code: 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(
+    """Run the command; answers the exit code, see :mod:`modelarts.cli.failures`."""
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: Optional[List[str]]) -> int:
+    parser = build()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on
+        completion.answer(parser)
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:  # said by the command, whose help is the one to read
+        getattr(given, "refuse", parser.error)("unrecognized arguments: " + " ".join(unknown))
+    as_json = getattr(given, "output", None) == "json"
+    return guarded(lambda: given.run(given), as_json, getattr(given, "debug", False))
+
+
+def build() -> argparse.ArgumentParser:
+    """What understands the command line."""
+    parser: argparse.ArgumentParser = Parser(
         prog="modelarts",
         description="TensorBoard over training logs: ModelArts visualization jobs.",
+        epilog="""examples:
+  modelarts whoami                         is anything set up?
+  modelarts jobs create /bucket/logs/ --open --auto-stop 2
+  modelarts jobs list --running
+  modelarts jobs stop --all
+
+'modelarts COMMAND --help' says more of each.""",
     )
     parser.add_argument("--version", action="version", version="modelarts " + __version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = add_commands(parser)
+    jobs.add_to(commands)
+    obs.add_to(commands)
     serve.add_to(commands)
     users.add_to(commands)
     whoami.add_to(commands)
-    given = parser.parse_args(arguments)
-    try:
-        return int(given.run(given) or 0)
-    except ModelArtsError as error:
-        print("modelarts: %s" % error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    completion.add_to(commands)
+    return parser

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Iterator
 
 from modelarts.errors import ConfigurationError
 
-__all__ = ["Commands", "local_service", "port", "positive", "text"]
+__all__ = ["Commands", "at_least_0", "hours", "local_service", "port", "positive", "text"]
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -49,6 +49,22 @@ def text(given: str) -> str:
     if not given.strip():
         raise argparse.ArgumentTypeError("it is empty")
     return given
+
+
+def hours(text: str) -> int:
+    """Whole hours of a day."""
+    return _number(text, 0, 24)
+
+
+def at_least_0(text: str) -> float:
+    """A number from 0, with decimals or without."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("%r is not a number from 0" % text)
+    return value
 
 
 def _number(text: str, least: int, most: int) -> int:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["card", "frame", "link", "status_word", "table"]
 
 _MOST_ROWS = 100
-_OPEN = "open the board"
 _GREEN, _BLUE, _AMBER, _RED, _GREY = "#1a7f37", "#0969da", "#9a6700", "#cf222e", "#5f6770"
 _PILL = (
     "display: inline-block; padding: 0 8px; border-radius: 9px; color: #ffffff; "
@@ -56,7 +55,7 @@ def card(job: "KnownJob") -> str:
 def table(jobs: Sequence["KnownJob"]) -> str:
     """Jobs as a table; of a long list only the first."""
     names = ("ID", "Name", "Status", "Created", "Stops in", "Folder", "Description")
-    head = "".join('<th style="%s; white-space: nowrap">%s</th>' % (_CELL, name) for name in names)
+    head = "".join('<th style="%s">%s</th>' % (_CELL, name) for name in names)
     rows = "".join("<tr>%s</tr>" % _cells(last_known(job)) for job in jobs[:_MOST_ROWS])
     more = len(jobs) - _MOST_ROWS
     note = "%d job%s" % (len(jobs), "" if len(jobs) == 1 else "s")
@@ -105,18 +104,16 @@ def _colour(status: JobStatus) -> str:
     return _GREY if status.is_stopped or unknown else _BLUE
 
 
-def _link(info: JobInfo, text: str = _OPEN) -> str:
-    """A link to the board if it runs; else nothing."""
+def _link(info: JobInfo) -> str:
     if info.status != JobStatus.RUNNING or not info.service_url:
         return ""
     address = board_address(info.service_url)
-    return _anchor(address, text) if is_web_address(address) else ""
+    return _anchor(address) if is_web_address(address) else ""
 
 
-def _anchor(address: str, text: str = _OPEN) -> str:
-    return '<a href="%s" target="_blank" rel="noopener noreferrer">%s</a>' % (
-        escape(address),
-        escape(text),
+def _anchor(address: str) -> str:
+    return '<a href="%s" target="_blank" rel="noopener noreferrer">open the board</a>' % (
+        escape(address)
     )
 
 
@@ -150,15 +147,15 @@ def _stops_in(info: JobInfo) -> str:
 
 
 def _cells(info: JobInfo) -> str:
-    name = info.job_name or ""
-    short = (
+    link = _link(info)
+    name = escape(info.job_name or "")
+    cells = (
         "" if info.job_id is None else str(info.job_id),
-        _link(info, name) or escape(name),
+        name + (" &nbsp; " + link if link else ""),
         status_word(info.status),
         clock_time(info.created),
         escape(_stops_in(info)),
+        escape(info.train_url or ""),
+        escape(info.job_desc or ""),
     )
-    long = (escape(info.train_url or ""), escape(info.job_desc or ""))
-    return "".join(
-        '<td style="%s; white-space: nowrap">%s</td>' % (_CELL, cell) for cell in short
-    ) + "".join('<td style="%s">%s</td>' % (_CELL, cell) for cell in long)
+    return "".join('<td style="%s">%s</td>' % (_CELL, cell) for cell in cells)

@@ -1,7 +1,7 @@
-"""How jobs look to a person, as text."""
+"""What is said of a job to a person: the words, times and names."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence
+from typing import TYPE_CHECKING, List, Optional
 
 import attr
 
@@ -11,25 +11,7 @@ from modelarts.jobs.models import JobInfo
 if TYPE_CHECKING:
     from modelarts.jobs.known import KnownJob
 
-__all__ = ["clock_time", "last_known", "one_line", "span", "table", "title"]
-
-
-def table(jobs: Iterable["KnownJob"]) -> str:
-    """Jobs as a table of text, a line each, statuses as words. Asks the service nothing."""
-    rows = [("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")]
-    for job in jobs:
-        info = last_known(job)
-        rows.append(
-            (
-                "" if info.job_id is None else str(info.job_id),
-                one_line(info.job_name or ""),
-                info.status.name if info.status is not None else "",
-                clock_time(info.created),
-                one_line(info.train_url or "", 1024),
-                one_line(info.job_desc or ""),
-            )
-        )
-    return _columns(rows)
+__all__ = ["clock_time", "last_known", "one_line", "span", "title"]
 
 
 def last_known(job: "KnownJob") -> JobInfo:
@@ -73,9 +55,3 @@ def one_line(text: str, most: int = 40) -> str:
     """A text without line breaks and control characters, and not longer than that."""
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)

@@ -75,9 +75,9 @@ class DocumentedCalls(JobVerbs):
         seen = session.clock.time()
         jobs = JobList(cls._of(session, raw, seen) for raw in page_of_jobs)
         if is_show:
-            from modelarts.jobs.display import table
+            from modelarts.jobs.table import show
 
-            print(table(jobs))
+            show(jobs)
         return jobs
 
     @classmethod

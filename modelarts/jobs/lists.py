@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, List, TypeVar
 
 from modelarts.errors import ConfigurationError
-from modelarts.jobs import cards, display
+from modelarts.jobs import cards, display, table
 
 if TYPE_CHECKING:
     from modelarts.jobs.known import KnownJob
@@ -28,7 +28,7 @@ class JobList(List[_J]):
             return "[]"
         more = len(self) - _MOST_ROWS
         end = "\n… and %d more; to_dataframe() has all" % more if more > 0 else ""
-        return display.table(self[:_MOST_ROWS]) + end
+        return table.fitting(self[:_MOST_ROWS]) + end
 
     __str__ = __repr__
 

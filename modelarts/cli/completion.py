@@ -1,0 +1,77 @@
+"""``modelarts completion``: what makes a shell complete the command."""
+
+import argparse
+import os
+from itertools import islice
+from typing import Any, Dict
+
+from modelarts.cli.options import session_of
+from modelarts.cli.output import show
+from modelarts.cli.values import Commands
+from modelarts.errors import ConfigurationError, ModelArtsError
+
+__all__ = ["add_to", "answer", "complete_jobs"]
+
+_SHELLS = ("bash", "zsh", "fish")
+#: Seconds: who presses Tab does not wait long.
+_PATIENCE = 2.0
+_MOST = 1000
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the others."""
+    parser = commands.add_parser(
+        "completion",
+        help="print what makes your shell complete commands, options and jobs",
+        description="Print what makes a shell complete commands, options, and the ids and names "
+        "of jobs. It needs: pip install 'modelarts[completion]'",
+        epilog="""examples:
+  eval "$(modelarts completion bash)"      in ~/.bashrc
+  eval "$(modelarts completion zsh)"       in ~/.zshrc, after compinit
+  modelarts completion fish | source       in ~/.config/fish/config.fish""",
+    )
+    parser.add_argument("shell", choices=_SHELLS, metavar="SHELL", help=", ".join(_SHELLS))
+    parser.set_defaults(run=_print_script)
+
+
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Tell the shell how the line may go on, and end. Returns where that cannot be told."""
+    try:
+        import argcomplete
+    except ImportError:
+        raise SystemExit(1) from None
+    argcomplete.autocomplete(parser, always_complete_options=False)
+
+
+def complete_jobs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Dict[str, str]:
+    """The ids and names that begin so, and what they are; none where that is not said at once."""
+    from modelarts.estimator import VisualizationJob
+
+    if parsed_args.local or parsed_args.root is not None:
+        folder = os.path.expanduser(parsed_args.root or "~/.modelarts/local")
+        # Not for this a service is started.
+        if not os.path.exists(os.path.join(folder, "service.json")):
+            return {}
+    try:
+        with session_of(parsed_args, timeout=_PATIENCE, retries=0) as session:
+            jobs = list(islice(VisualizationJob.iter(session, per_page=_MOST), _MOST))
+            infos = [job.info for job in jobs]
+    except ModelArtsError:
+        return {}
+    found: Dict[str, str] = {}
+    for info in infos:
+        status = "" if info.status is None else info.status.name
+        found[str(info.job_id)] = ("%s %s" % (info.job_name or "", status)).strip()
+        if info.job_name:
+            found[info.job_name] = ("%s %s" % (info.job_id, status)).strip()
+    return {word: what for word, what in found.items() if word.startswith(prefix)}
+
+
+def _print_script(given: argparse.Namespace) -> None:
+    try:
+        from argcomplete.shell_integration import shellcode
+    except ImportError:
+        raise ConfigurationError(
+            "completion needs one more package: pip install 'modelarts[completion]'"
+        ) from None
+    show(shellcode(["modelarts"], shell=given.shell))

@@ -1,0 +1,220 @@
+"""``modelarts obs …``: files and folders, to OBS and back."""
+
+import argparse
+import os
+from typing import Any, Callable, Dict, Optional
+
+import attr
+
+from modelarts.cli.asking import ask
+from modelarts.cli.failures import NOT_FOUND, Refused
+from modelarts.cli.options import add_commands, add_common, session_of
+from modelarts.cli.output import say, show, show_json
+from modelarts.cli.values import Commands, positive
+
+__all__ = ["add_to"]
+
+_Run = Callable[[argparse.Namespace], Optional[int]]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands to the others."""
+    group = commands.add_parser(
+        "obs",
+        help="copy files and folders to OBS and back",
+        description="Files and folders, to OBS and back. URL is obs://bucket/folder/object; a "
+        "folder ends with a slash.",
+        epilog="""examples:
+  modelarts obs upload runs obs://bucket/logs/
+  modelarts obs sync runs obs://bucket/logs/ --watch
+  modelarts obs ls obs://bucket/logs/""",
+    )
+    verbs = add_commands(group)
+    parser = _add(
+        verbs,
+        "upload",
+        _upload,
+        "send a file or a folder to OBS",
+        """  modelarts obs upload run.log obs://bucket/logs/
+  modelarts obs upload runs obs://bucket/logs/      the files become logs/runs/…""",
+        "SOURCE URL",
+    )
+    parser.add_argument("source", metavar="SOURCE", help="a file or a folder here")
+    parser.add_argument("url", metavar="URL", help="the folder in OBS")
+    _add_progress(parser)
+    parser = _add(
+        verbs,
+        "download",
+        _download,
+        "fetch an object or a folder from OBS",
+        """  modelarts obs download obs://bucket/logs/run.log .
+  modelarts obs download obs://bucket/logs/ /tmp    the files become /tmp/logs/…""",
+        "URL TARGET",
+    )
+    parser.add_argument("url", metavar="URL", help="an object, or with a final slash a folder")
+    parser.add_argument("target", metavar="TARGET", help="the folder here")
+    _add_progress(parser)
+    parser = _add(
+        verbs,
+        "sync",
+        _sync,
+        "send what has changed of a folder to OBS",
+        """  modelarts obs sync runs obs://bucket/logs/
+  modelarts obs sync runs obs://bucket/logs/ --watch --interval 30
+
+Files go to where 'obs upload' sends them. Nothing is deleted in OBS. --watch goes on until
+Ctrl-C, and then sends the rest.""",
+        "FOLDER URL",
+    )
+    parser.add_argument("source", metavar="FOLDER", help="a folder here")
+    parser.add_argument("url", metavar="URL", help="the folder in OBS")
+    parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument(
+        "--interval",
+        type=positive,
+        default=10,
+        metavar="SECONDS",
+        help="the time between two looks of --watch (default: %(default)s)",
+    )
+    _add_progress(parser)
+    parser = _add(
+        verbs,
+        "ls",
+        _list,
+        "list all objects below a folder in OBS",
+        """  modelarts obs ls obs://bucket/logs/
+  modelarts obs ls obs://bucket/ --output json | jq 'map(.size) | add'""",
+        "URL",
+    )
+    parser.add_argument("url", metavar="URL", help="a folder, a bucket or an object")
+    parser = _add(
+        verbs,
+        "rm",
+        _remove,
+        "delete an object or a folder in OBS",
+        """  modelarts obs rm obs://bucket/logs/run.log
+  modelarts obs rm obs://bucket/logs/old/ --recursive --yes""",
+        "URL",
+    )
+    parser.add_argument("url", metavar="URL", help="the object, or with --recursive the folder")
+    parser.add_argument(
+        "-r", "--recursive", action="store_true", help="a folder with all that is in it"
+    )
+    parser.add_argument(
+        "--empty-bucket",
+        action="store_true",
+        help="with --recursive: even all objects of a bucket; the bucket stays",
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _upload(given: argparse.Namespace) -> None:
+    with session_of(given) as session:
+        obs = session.obs
+        send = obs.upload_dir if os.path.isdir(given.source) else obs.upload_file
+        _show(send(given.source, given.url, progress=given.progress), given)
+
+
+def _download(given: argparse.Namespace) -> None:
+    with session_of(given) as session:
+        obs = session.obs
+        fetch = obs.download_dir if given.url.endswith("/") else obs.download_file
+        _show(fetch(given.url, given.target, progress=given.progress), given)
+
+
+def _sync(given: argparse.Namespace) -> None:
+    with session_of(given) as session:
+        if given.watch:
+            say("following %s; Ctrl-C sends the rest and ends" % given.source)
+        sent = session.obs.sync_dir(
+            given.source,
+            given.url,
+            watch=given.watch,
+            interval=float(given.interval),
+            # A bar would stand still for most of the time.
+            progress=False if given.watch else given.progress,
+        )
+        _show(sent, given)
+
+
+def _list(given: argparse.Namespace) -> None:
+    from modelarts.obs.results import bytes_for_people
+
+    with session_of(given) as session:
+        found = list(session.obs.list(given.url))
+        if not found and not session.obs.is_obs_path_exists(given.url):
+            raise Refused("there is nothing at %s" % given.url, NOT_FOUND, "NotFound")
+    if given.output == "json":
+        show_json(
+            [
+                {
+                    "url": one.url,
+                    "size": one.size,
+                    "modified": None if one.modified is None else one.modified.isoformat(),
+                }
+                for one in found
+            ]
+        )
+        return
+    for one in found:
+        when = one.modified.astimezone().strftime("%Y-%m-%d %H:%M") if one.modified else ""
+        show("%10s  %-16s  %s" % (bytes_for_people(one.size), when, one.url))
+    if not found:
+        show("The bucket is empty.")
+
+
+def _remove(given: argparse.Namespace) -> None:
+    with session_of(given) as session:
+        if not given.yes:
+            what = "all objects below " if given.recursive else ""
+            ask("delete", what + given.url)
+        count = session.obs.delete(
+            given.url, recursive=given.recursive, empty_bucket=given.empty_bucket
+        )
+    if given.output == "json":
+        show_json({"url": given.url, "deleted": count, "is_success": True})
+    else:
+        show("deleted %d object%s" % (count, "" if count == 1 else "s"))
+
+
+def _show(moved: Any, given: argparse.Namespace) -> None:
+    from modelarts.obs.results import bytes_for_people
+
+    if given.output == "json":
+        shown: Dict[str, Any] = {**attr.asdict(moved), "is_success": True}
+        shown["skipped"] = list(moved.skipped)
+        show_json(shown)
+        return
+    said = "%d file%s, %s" % (
+        moved.files,
+        "" if moved.files == 1 else "s",
+        bytes_for_people(moved.bytes),
+    )
+    for count, word in ((moved.unchanged, "unchanged"), (len(moved.skipped), "skipped")):
+        said += "; %d %s" % (count, word) if count else ""
+    show("%s: %s" % (moved.target, said))
+
+
+def _add(
+    verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        name,
+        usage="%%(prog)s %s [OPTION …]" % given,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog="examples:\n" + examples,
+    )
+    parser.set_defaults(run=run)
+    add_common(parser)
+    return parser
+
+
+def _add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-progress",
+        dest="progress",
+        action="store_const",
+        const=False,
+        help="show no bar (default: one at a terminal, if tqdm is installed)",
+    )

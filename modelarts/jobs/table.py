@@ -1,0 +1,222 @@
+"""Jobs as text for a terminal: a table of many, a list of facts about one."""
+
+import os
+import sys
+import unicodedata
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, TextIO, Tuple
+
+from modelarts.jobs.display import clock_time, last_known, one_line, span
+from modelarts.jobs.status import JobStatus
+
+if TYPE_CHECKING:
+    from modelarts.jobs.known import KnownJob
+    from modelarts.jobs.models import JobInfo
+
+__all__ = ["facts", "fitting", "look", "show", "table", "writable"]
+
+_HEADS = ("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")
+_STATUS = _HEADS.index("STATUS")
+#: What gives way in a narrow terminal, first to last: how narrow it may get, and whether its
+#: end is kept, which tells folders apart.
+_YIELDING = (("DESCRIPTION", 11, False), ("TRAIN URL", 12, True), ("NAME", 8, False))
+#: What is left out where that is not enough.
+_LEAVING = ("DESCRIPTION", "CREATED", "TRAIN URL")
+_GAP = 2
+#: Where the width is not known, such as in a notebook.
+_USUAL = 120
+#: More characters than a folder or a description may have.
+_LONGEST = 2048
+_GREEN, _YELLOW, _RED, _GREY = "32", "33", "31", "90"
+
+
+def look(stream: Optional[TextIO], otherwise: Optional[int] = None) -> Tuple[Optional[int], bool]:
+    """The columns that a stream has, and whether it shows colours.
+
+    Args:
+        otherwise: the columns of what is no terminal; None for as many as needed.
+    """
+    if stream is None or not stream.isatty():
+        return otherwise, False
+    import shutil
+
+    environ = os.environ
+    plain = (
+        environ.get("NO_COLOR")
+        or environ.get("TERM") == "dumb"
+        or (os.name == "nt" and "WT_SESSION" not in environ)
+    )
+    return shutil.get_terminal_size().columns, not plain
+
+
+def table(jobs: Iterable["KnownJob"], columns: Optional[int] = None, colour: bool = False) -> str:
+    """Jobs as a table of text, a line each, statuses as words. Asks the service nothing.
+
+    Args:
+        columns: how wide it may be; None for as wide as needed.
+        colour: whether the statuses are coloured.
+    """
+    infos = [last_known(job) for job in jobs]
+    if not infos:
+        return "No visualization jobs."
+    rows: List[Sequence[str]] = [_HEADS]
+    rows += [[one_line(cell, _LONGEST) for cell in _cells(info)] for info in infos]
+    rows = _fitted(rows, columns)
+    widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row, status in zip(rows, [None, *(info.status for info in infos)]):
+        padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths)]
+        if colour:
+            padded[_STATUS] = _coloured(padded[_STATUS], status)
+        lines.append((" " * _GAP).join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def fitting(jobs: Iterable["KnownJob"]) -> str:
+    """The table, without colours, as wide as the terminal or as a notebook's output."""
+    return table(jobs, look(sys.stdout, _USUAL)[0])
+
+
+def show(jobs: Iterable["KnownJob"]) -> None:
+    """Print the table, likewise, with colours where they show."""
+    columns, colour = look(sys.stdout, _USUAL)
+    print(writable(table(jobs, columns, colour), sys.stdout))
+
+
+def writable(text: str, stream: Optional[TextIO]) -> str:
+    """The text in the characters that a stream takes; the others escaped."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.replace("…", "...").encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def facts(job: "KnownJob", colour: bool = False) -> str:
+    """All that is known of a job, a line for each fact. Asks the service nothing."""
+    info = last_known(job)
+    status = _word(info)
+    reason = info.extra.get("reason")
+    shown: Dict[str, Optional[str]] = {
+        "id": _number(info),
+        "name": info.job_name,
+        "status": (_coloured(status, info.status) if colour else status)
+        + (": %s" % one_line(str(reason), _LONGEST) if reason else ""),
+        "board": None if info.status and info.status.is_final else info.service_url,
+        "train url": info.train_url,
+        "type": info.job_type,
+        "description": info.job_desc,
+        "created": clock_time(info.created),
+        "run time": None if not info.duration else span(info.duration / 1000),
+        "auto stop": _auto_stop(info),
+        "resource": info.resource_id,
+    }
+    lines = []
+    for name, value in shown.items():
+        # The status may hold colours, and what else is in it is one line already.
+        text = value if name == "status" else one_line(value or "", _LONGEST)
+        if text:
+            lines.append("%-13s%s" % (name, text))
+    return "\n".join(lines)
+
+
+def _cells(info: "JobInfo") -> Sequence[str]:
+    return (
+        _number(info),
+        info.job_name or "",
+        _word(info),
+        clock_time(info.created),
+        info.train_url or "",
+        info.job_desc or "",
+    )
+
+
+def _number(info: "JobInfo") -> str:
+    return "" if info.job_id is None else str(info.job_id)
+
+
+def _word(info: "JobInfo") -> str:
+    return info.status.name if info.status is not None else ""
+
+
+def _auto_stop(info: "JobInfo") -> Optional[str]:
+    if info.schedule is None:
+        return None
+    hours = info.schedule.duration
+    said = "%d hour%s after its start" % (hours, "" if hours == 1 else "s")
+    if info.remaining_duration is not None and info.status == JobStatus.RUNNING:
+        said += "; %s left" % span(info.remaining_duration / 1000)
+    return said
+
+
+def _coloured(text: str, status: Optional[JobStatus]) -> str:
+    if status is None:
+        return text
+    colour = _YELLOW
+    if status == JobStatus.RUNNING:
+        colour = _GREEN
+    elif status.is_failed:
+        colour = _RED
+    elif status.is_stopped:
+        colour = _GREY
+    word = text.rstrip()
+    return "\x1b[%sm%s\x1b[0m%s" % (colour, word, text[len(word) :])
+
+
+def _fitted(rows: List[Sequence[str]], columns: Optional[int]) -> List[Sequence[str]]:
+    """The rows, cells shortened or columns left out until they fit."""
+    if columns is None:
+        return rows
+    heads = list(rows[0])
+    widths = [max(_width(row[i]) for row in rows) for i in range(len(heads))]
+
+    def excess() -> int:
+        return sum(widths) + _GAP * (len(widths) - 1) - columns
+
+    for head, least, _ in _YIELDING:
+        i = heads.index(head)
+        widths[i] = max(min(widths[i], least), widths[i] - max(0, excess()))
+    for head in _LEAVING:
+        if excess() > 0:
+            i = heads.index(head)
+            del heads[i], widths[i]
+            rows = [[*row[:i], *row[i + 1 :]] for row in rows]
+    widths[_STATUS] = max(min(widths[_STATUS], 6), widths[_STATUS] - max(0, excess()))
+    # A column that left may have made room for what had to yield to it.
+    for head, _, _ in reversed(_YIELDING):
+        if head in heads and excess() < 0:
+            i = heads.index(head)
+            wanted = max(_width(row[i]) for row in rows)
+            widths[i] = min(wanted, widths[i] - excess())
+    ends = {head for head, _, end in _YIELDING if end}
+    return [
+        [_cut(cell, width, head in ends) for cell, width, head in zip(row, widths, heads)]
+        for row in rows
+    ]
+
+
+def _cut(text: str, width: int, end: bool) -> str:
+    if _width(text) <= width:
+        return text
+    kept = list(reversed(text)) if end else list(text)
+    room = width - 1
+    for number, character in enumerate(kept):
+        room -= _width(character)
+        if room < 0:
+            kept = kept[:number]
+            break
+    return "…" + "".join(reversed(kept)) if end else "".join(kept) + "…"
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes: two for each Chinese character."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(character)
+        else 2
+        if unicodedata.east_asian_width(character) in "WF"
+        else 1
+        for character in text
+    )

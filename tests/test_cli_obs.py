@@ -1,0 +1,173 @@
+"""``modelarts obs …`` on a folder, as with the local service."""
+
+import io
+import json
+import os
+import pty
+import sys
+
+import pytest
+
+from modelarts.cli import main
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """The environment says that OBS is a folder."""
+    place = tmp_path / "obs"
+    (place / "bucket").mkdir(parents=True)
+    for name, value in {
+        "ACCESS_KEY": "AK",
+        "SECRET_KEY": "a-secret-key",
+        "PROJECT_ID": "p",
+        "ENDPOINT": "https://modelarts.example.com",
+        "OBS_ENDPOINT": place.as_uri(),
+    }.items():
+        monkeypatch.setenv("MODELARTS_" + name, value)
+    return place
+
+
+@pytest.fixture
+def runs(tmp_path):
+    runs = tmp_path / "runs"
+    (runs / "a").mkdir(parents=True)
+    (runs / "a" / "events").write_text("12345")
+    (runs / "notes.txt").write_text("abc")
+    return runs
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            code = main(["obs", *map(str, arguments)])
+        except SystemExit as ended:
+            code = ended.code
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def test_a_folder_goes_there_and_comes_back(run, runs, place, tmp_path):
+    code, out, err = run("upload", runs, "obs://bucket/logs/")
+    assert (code, out, err) == (0, "obs://bucket/logs/runs/: 2 files, 8 B\n", "")
+    assert (place / "bucket/logs/runs/a/events").read_text() == "12345"
+    back = tmp_path / "back"
+    assert run("download", "obs://bucket/logs/runs/", back, "--no-progress")[0] == 0
+    assert (back / "runs" / "notes.txt").read_text() == "abc"
+
+
+def test_a_file_goes_there_and_comes_back(run, runs, place, tmp_path):
+    code, out, _ = run("upload", runs / "notes.txt", "obs://bucket/logs/", "-o", "json")
+    said = json.loads(out)
+    assert code == 0
+    assert {key: said[key] for key in said if key != "seconds"} == {
+        "target": "obs://bucket/logs/notes.txt",
+        "files": 1,
+        "bytes": 3,
+        "unchanged": 0,
+        "skipped": [],
+        "is_success": True,
+    }
+    (tmp_path / "back").mkdir()
+    assert run("download", "obs://bucket/logs/notes.txt", tmp_path / "back")[0] == 0
+    assert (tmp_path / "back" / "notes.txt").read_text() == "abc"
+
+
+def test_sync_sends_what_has_changed(run, runs, place):
+    assert run("sync", runs, "obs://bucket/logs/")[:2] == (
+        0,
+        "obs://bucket/logs/runs/: 2 files, 8 B\n",
+    )
+    (runs / "notes.txt").write_text("abcd")
+    assert run("sync", runs, "obs://bucket/logs/")[:2] == (
+        0,
+        "obs://bucket/logs/runs/: 1 file, 4 B; 1 unchanged\n",
+    )
+
+
+def test_ls_lists_all_objects(run, runs):
+    run("upload", runs, "obs://bucket/logs/")
+    code, out, _ = run("ls", "obs://bucket/logs/")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("5", "B", "obs://bucket/logs/runs/a/events"),
+        ("3", "B", "obs://bucket/logs/runs/notes.txt"),
+    ]
+    _, out, _ = run("ls", "obs://bucket/logs/", "--output", "json")
+    assert [(one["url"], one["size"]) for one in json.loads(out)] == [
+        ("obs://bucket/logs/runs/a/events", 5),
+        ("obs://bucket/logs/runs/notes.txt", 3),
+    ]
+
+
+def test_what_is_not_there_is_code_3(run, tmp_path):
+    for arguments in (
+        ("ls", "obs://bucket/absent/"),
+        ("download", "obs://bucket/absent", tmp_path),
+        ("download", "obs://bucket/absent/", tmp_path),
+        ("rm", "obs://bucket/absent", "--yes"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, out) == (3, ""), arguments
+        assert err.startswith("modelarts: ")
+        assert "absent" in err
+    assert run("ls", "obs://bucket/") == (0, "The bucket is empty.\n", "")
+
+
+def test_rm_asks_before_it_deletes(run, runs, place, monkeypatch):
+    run("upload", runs, "obs://bucket/logs/")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    code, _, err = run("rm", "obs://bucket/logs/runs/notes.txt")
+    assert code == 2
+    assert "there is no terminal to ask at" in err
+    master, slave = pty.openpty()
+    with os.fdopen(slave) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        os.write(master, b"n\n")
+        code, _, err = run("rm", "obs://bucket/logs/", "--recursive")
+        assert err.startswith("Delete all objects below obs://bucket/logs/? [y/N] ")
+        assert (code, (place / "bucket/logs/runs/notes.txt").exists()) == (1, True)
+        os.write(master, b"y\n")
+        code, out, _ = run("rm", "obs://bucket/logs/", "--recursive")
+    os.close(master)
+    assert (code, out) == (0, "deleted 2 objects\n")
+    assert not (place / "bucket/logs/runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["upload", "absent", "obs://bucket/"], "src_local_file must be"),
+        (["upload", ".", "/tmp/"], "dst_obs_dir must be"),
+        (["ls", "bucket"], "obs_dir must be a path in OBS"),
+        (["rm", "obs://bucket/logs/", "--yes"], "--recursive deletes a folder"),
+        (["rm", "obs://bucket/", "-r", "--yes"], "--empty-bucket deletes all objects"),
+        (["sync", ".", "obs://bucket/", "--watch", "--interval", "0"], "from 1 to"),
+        (["copy"], "invalid choice: 'copy'"),
+        ([], "usage: modelarts obs [-h] COMMAND"),
+    ],
+)
+def test_wrong_usage_is_code_2(run, arguments, said):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["upload", "download", "sync", "ls", "rm"])
+def test_each_command_has_help_with_examples(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "examples:\n  modelarts obs " + command in out
+
+
+def test_what_is_skipped_is_said_in_one_line(run, runs):
+    (runs / "link").symlink_to(runs / "notes.txt")
+    code, out, err = run("upload", runs, "obs://bucket/logs/")
+    assert (code, out) == (0, "obs://bucket/logs/runs/: 2 files, 8 B; 1 skipped\n")
+    assert err.startswith("modelarts: warning: ")
+    assert "link" in err
+    assert ".py:" not in err
