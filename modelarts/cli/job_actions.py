@@ -54,6 +54,7 @@ def create(given: argparse.Namespace) -> None:
             given.auto_stop,
             given.flavor,
             session,
+            obs_path=given.obs_path,
         )
         try:
             if given.wait:

@@ -125,7 +125,13 @@ def _add_create(verbs: Commands) -> None:
     parser.add_argument(
         "train_url",  # checked by create, which knows more kinds of them
         metavar="TRAIN_URL",
-        help="the folder in OBS: /bucket/path/ or obs://bucket/path/",
+        help="the folder in OBS: /bucket/path/ or obs://bucket/path/; or one here, such as runs/, "
+        "which is sent there first",
+    )
+    parser.add_argument(
+        "--obs-path",
+        metavar="URL",
+        help="where to send a folder of this machine (default: MODELARTS_OBS_PATH)",
     )
     parser.add_argument(
         "--name",
