@@ -74,10 +74,12 @@ def test_stop_returns_when_the_service_has_ended(own_service, capsys):
 
 
 def test_stop_ends_a_service_in_the_background_too_and_no_zombie_is_left(tmp_path, capsys):
+    before = set(threading.enumerate())
     with Session.local(tmp_path, stay=True) as session:
         assert VisualizationJob.list(session) == []
     pid = int((tmp_path / "service.lock").read_text())
-    (reaper,) = [one for one in threading.enumerate() if one.name == "local service"]
+    started = set(threading.enumerate()) - before
+    (reaper,) = [one for one in started if one.name == "local service"]
     assert "ended process %d" % pid in _serve(capsys, tmp_path, "--stop")[1]
     reaper.join(timeout=60)
     assert not os.path.exists("/proc/%d" % pid)

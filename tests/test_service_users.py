@@ -315,10 +315,10 @@ def test_users_are_added_changed_listed_and_removed(tmp_path, monkeypatch, capsy
     _, out, _ = run("keys", "ann")
     assert ann.key.secret_key not in out
     code, _, err = run("passwd", "ann", typed="short\n")
-    assert (code, "8 to 1024" in err, "short" in err) == (1, True, False)
+    assert (code, "8 to 1024" in err, "short" in err) == (2, True, False)
     assert run("passwd", "ann", typed="another one\n")[0] == 0
     code, _, err = run("add", "ann")
-    assert (code, "no user that there is already" in err) == (1, True)
+    assert (code, "no user that there is already" in err) == (2, True)
     assert run("remove", "ann")[0] == 0
     code, _, err = run("remove", "ann")
     assert (code, "there are: none" in err) == (1, True)

@@ -273,8 +273,12 @@ def _lock(root: Path, file: ServiceFile) -> int:
             f"{root} is being served already, by process {holder} at "
             f"{found.get('modelarts_endpoint', 'an address not yet known')}"
         )
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigurationError(f"{root} cannot be served: {error.strerror}") from None
     return descriptor
 
 
