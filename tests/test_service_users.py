@@ -321,7 +321,7 @@ def test_users_are_added_changed_listed_and_removed(tmp_path, monkeypatch, capsy
     assert (code, "no user that there is already" in err) == (2, True)
     assert run("remove", "ann")[0] == 0
     code, _, err = run("remove", "ann")
-    assert (code, "there are: none" in err) == (1, True)
+    assert (code, "there are: none" in err) == (2, True)
 
 
 def test_a_password_can_be_set_for_the_user_of_a_folder(tmp_path, monkeypatch, capsys):
