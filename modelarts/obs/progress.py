@@ -1,6 +1,7 @@
 """How far a transfer is: a bar, or a callback."""
 
 import sys
+import warnings
 from typing import Any, Callable, Optional, Union
 
 import attr
@@ -130,7 +131,9 @@ class Meter(Watcher):
 
 def _make_bar(what: str) -> Any:
     try:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no widgets in this notebook: the bar is a text there
+            from tqdm.auto import tqdm
     except ImportError:
         return None
     return tqdm(desc=what, total=0, unit="B", unit_scale=True, dynamic_ncols=True)
