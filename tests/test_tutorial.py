@@ -1,4 +1,4 @@
-"""The tutorial works as it is printed: its cells and its commands, in their order."""
+"""The tutorial, and the way to a board in the README, work as they are printed."""
 
 import os
 import re
@@ -14,25 +14,44 @@ from modelarts.testing import FakeModelArts
 
 pytestmark = pytest.mark.local
 
-PAGE = (Path(__file__).parent.parent / "docs" / "tutorial.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 HERE, CLOUD = PAGE.split("\n## In the cloud\n")
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
 
 
-class Reader:
-    """Runs cells in one kernel, and commands in a shell, in a folder and a home of its own."""
+def sh(commands, folder):
+    """What the commands print, run in that folder."""
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    done = subprocess.run(
+        ["sh", "-e", "-c", commands],
+        cwd=str(folder),
+        env={**os.environ, "PATH": programs, "BROWSER": "true"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+class Kernel:
+    """Runs cells in that folder."""
 
     def __init__(self, folder):
-        self.folder = folder
         self.notebook = nbformat.v4.new_notebook()
         resources = {"metadata": {"path": str(folder)}}
         self.client = NotebookClient(
             self.notebook, timeout=120, kernel_name="python3", resources=resources
         )
 
-    def python(self, code):
+    def run(self, code):
+        """What is below a cell, but for progress bars."""
+        number = len(self.notebook.cells)
         self.notebook.cells.append(nbformat.v4.new_code_cell(code))
-        number = len(self.notebook.cells) - 1
         self.client.execute_cell(self.notebook.cells[number], number)
         return "".join(
             output.get("text") or output["data"]["text/plain"] + "\n"
@@ -40,26 +59,14 @@ class Reader:
             if output.get("name") != "stderr"
         )
 
-    def sh(self, commands):
-        programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        done = subprocess.run(
-            ["sh", "-e", "-c", commands],
-            cwd=str(self.folder),
-            env={**os.environ, "PATH": programs, "BROWSER": "true"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
 
 def test_the_tutorial_on_this_machine(tmp_path):
-    reader = Reader(tmp_path)
-    with reader.client.setup_kernel():
-        said = [getattr(reader, kind)(code) for kind, code in BLOCK.findall(HERE)]
+    kernel = Kernel(tmp_path)
+    with kernel.client.setup_kernel():
+        said = [
+            kernel.run(code) if kind == "python" else sh(code, tmp_path)
+            for kind, code in BLOCK.findall(HERE)
+        ]
     _, board, again, table, commands, live, short, empty, ended = said
     assert again == "True\n"
     assert table.count("/uploads/") == 1
@@ -85,8 +92,30 @@ def test_the_tutorial_in_the_cloud(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("https://")
 
 
-def test_files_and_samples_that_the_tutorial_names_are_there():
-    root = Path(__file__).parent.parent
-    named = re.findall(r"`(samples/[\w.]+)`", PAGE)
-    assert len(named) > 3
-    assert [name for name in named if not (root / name).exists()] == []
+def test_the_readme_leads_to_a_board_of_ones_own_logs_in_ten_lines(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "events.out.tfevents.1").write_bytes(b"")
+    section, notebook = re.search(
+        r"^## Your own logs\n(.*?)^## In a notebook\n(.*?)^## ", README, re.M | re.S
+    ).groups()
+    (_, command), (_, program) = BLOCK.findall(section)
+    assert len(command.splitlines()) == 1
+    assert len(program.splitlines()) <= 10
+    cell = BLOCK.findall(notebook)[0][1]
+    try:
+        first = re.search(r"http://127\S+", sh(command, tmp_path)).group()
+        (tmp_path / "program.py").write_text(program + cell, encoding="utf-8")
+        second, third = sh("python program.py", tmp_path).strip().split("\n")
+    finally:
+        ended = sh("modelarts serve --stop", tmp_path)
+    assert second.startswith("http://127.0.0.1:")
+    assert second != first
+    # ensure() takes one that is there.
+    assert third == "board: " + second
+    assert "ended process" in ended
+
+
+def test_files_that_these_pages_name_are_there():
+    named = re.findall(r"`(samples/[\w.]+)`", PAGE) + re.findall(r"\]\(((?!http)[^)#]+)\)", README)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
