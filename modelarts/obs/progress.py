@@ -132,7 +132,8 @@ class Meter(Watcher):
 def _make_bar(what: str) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no widgets in this notebook: the bar is a text there
+            # A notebook without ipywidgets has a bar of text; that needs no warning.
+            warnings.simplefilter("ignore")
             from tqdm.auto import tqdm
     except ImportError:
         return None
