@@ -16,3 +16,4 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = "modelarts " + release
+html_show_copyright = False

@@ -5,8 +5,10 @@ A job without auto stop runs, and is billed, until somebody stops it. Run this e
     python samples/nightly_cleanup.py --older-than 12           # says what it would do
     python samples/nightly_cleanup.py --older-than 12 --stop    # does it
 
-Who is meant is found as by Session(): set MODELARTS_ACCESS_KEY and so on, or write config.json.
-It ends with 1 if a job could not be stopped, so that cron sends a mail.
+Who is meant is found as by Session(): set MODELARTS_ACCESS_KEY and so on, or write config.json. It
+ends with 1 if a job could not be stopped. A line for cron:
+
+    17 3 * * *  /path/to/venv/bin/python nightly_cleanup.py --stop
 """
 
 import argparse

@@ -60,7 +60,7 @@ def test_the_archive_has_tests_documents_and_samples(built):
     with tarfile.open(str(built.archive)) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     wanted = {"LICENSE", "README.md", "CHANGELOG.md", "setup.cfg", "pyproject.toml", ".ci/run"}
-    for folder, pattern in (("tests", "**/*.py"), ("docs", "*.md"), ("samples", "*.py")):
+    for folder, pattern in (("tests", "**/*.py"), ("docs", "*.md"), ("samples", "*.*")):
         wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(pattern)}
     assert wanted <= names
     assert [name for name in names if name.endswith((".pyc", ".sqlite", ".log"))] == []

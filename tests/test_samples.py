@@ -2,21 +2,29 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
+from modelarts.errors import InvalidArgument
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.jobs.models import STOPPED
+from modelarts.local.accounts import edit
 from modelarts.testing import FakeModelArts, refused
+from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 URL = "/bucket/logs/"
+#: No proxy leads to the local service.
+DIRECT = {"NO_PROXY": "127.0.0.1"}
 
 
 def run(name, *arguments, environ=None):
@@ -39,7 +47,9 @@ def main_of(name):
 
 def test_every_sample_is_run_by_a_test():
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
-    assert [path.name for path in SAMPLES.glob("*.py") if '"%s"' % path.name not in tests] == []
+    names = [path.name for path in SAMPLES.iterdir() if path.suffix in (".py", ".ipynb")]
+    assert "training_to_board.ipynb" in names
+    assert [name for name in names if '"%s"' % name not in tests] == []
 
 
 # Porting ----------------------------------------------------------------------------------
@@ -108,22 +118,41 @@ def test_the_cleanup_of_a_real_service(modelarts_service):
 # The shared service -----------------------------------------------------------------------
 
 
-def test_a_team_finds_its_boards_again(modelarts_service, tmp_path):
-    connection = json.loads((modelarts_service.root / "service.json").read_text())
-    config = tmp_path / "team.json"
-    names = ("access_key", "secret_key", "project_id", "region_name")
-    places = ("modelarts_endpoint", "iam_endpoint")
-    config.write_text(json.dumps({name: connection[name] for name in (*names, *places)}))
-    config.chmod(0o600)
-    direct = {"NO_PROXY": "127.0.0.1"}
-    first = run("shared_service.py", str(config), "/team/ann/", "--user", "ann", environ=direct)
-    again = run("shared_service.py", str(config), "/team/ann/", "--user", "ann", environ=direct)
-    other = run("shared_service.py", str(config), "/team/bob/", "--user", "b.o.b", environ=direct)
-    assert first == again
-    ann, bob = VisualizationJob.list(modelarts_service.session)
-    assert first.startswith("your board: %s\n" % ann.service_url)
-    assert other.startswith("your board: %s\n" % bob.service_url)
-    assert "  ann  /team/ann/  %s\n  b-o-b  /team/bob/  " % ann.service_url in other
+@pytest.fixture
+def team(tmp_path):
+    """Runs the sample as a member of a team whose service has users."""
+    users = edit(
+        tmp_path / "users.json",
+        lambda users: users.with_user("ann", ("team-a",)).with_user("bob", ("team-a",)),
+    )
+    service = Service(tmp_path / "root", "--users", str(tmp_path / "users.json"))
+    places = ("modelarts_endpoint", "iam_endpoint", "region_name")
+    found = {name: service.connection[name] for name in places}
+
+    def member(name, train_url):
+        key = users.by_name[name].key
+        SECRETS.add(key.secret_key)
+        config = tmp_path / (name + ".json")
+        keys = {"access_key": key.access_key, "secret_key": key.secret_key}
+        config.write_text(json.dumps({**found, **keys}))
+        config.chmod(0o600)
+        project = found["region_name"] + "_team-a"
+        options = ("--project", project, "--user", name)
+        return run("shared_service.py", str(config), train_url, *options, environ=DIRECT)
+
+    yield member
+    assert service.end() == 0
+
+
+def test_a_team_finds_its_boards_again_whoever_created_them(team):
+    first = team("ann", "/team/ann/")
+    board, line = first.strip().split("\n")
+    address = board.split(": ")[1]
+    assert line == "  ann  /team/ann/  %s" % address
+    assert team("bob", "/team/ann/") == first
+    other = team("bob", "/team/bob/").strip().split("\n")
+    assert other[1:] == [line, "  bob  /team/bob/  %s" % other[0].split(": ")[1]]
+    assert address not in other[0]
 
 
 def test_a_team_without_room_sees_what_runs(tmp_path, capsys):
@@ -146,3 +175,75 @@ def test_a_team_without_room_sees_what_runs(tmp_path, capsys):
     no_room, ann = capsys.readouterr().out.strip().split("\n")
     assert no_room == "no room for one more board; these run:"
     assert ann.startswith("  ann  /team/ann/  https://")
+
+
+# Upload while training --------------------------------------------------------------------
+
+
+def test_the_board_shows_steps_while_training_writes_them_and_all_at_the_end(
+    modelarts_service, tmp_path
+):
+    printed = run(
+        "upload_while_training.py",
+        str(tmp_path / "runs"),
+        "obs://bucket/logs/",
+        environ=modelarts_service.environ,
+    )
+    pattern = (
+        r"board: (\S+)\nafter 31 of 60 steps the board shows (\d+)\n"
+        r"at the end it shows 60, from 0\.6931 to (0\.\d+)\n"
+    )
+    address, seen, last = re.fullmatch(pattern, printed).groups()
+    assert 1 <= int(seen) <= 31
+    assert float(last) < 0.5
+    (job,) = VisualizationJob.list(modelarts_service.session)
+    assert (job.service_url, job.train_url) == (address, "/bucket/logs/runs/")
+    assert job.wait(until=list(STOPPED)).status == JobStatus.KILLED
+
+
+def test_who_uploads_while_training_may_do_so_on_this_machine(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(InvalidArgument, match="folder"):
+        main_of("upload_while_training.py")([str(tmp_path / "taken"), "bucket/logs", "--local"])
+
+
+# From training to the board ---------------------------------------------------------------
+
+
+@pytest.fixture
+def notebook():
+    return nbformat.read(str(SAMPLES / "training_to_board.ipynb"), as_version=4)
+
+
+def test_the_notebook_is_kept_without_outputs(notebook):
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell for cell in cells if cell.outputs or cell.execution_count] == []
+
+
+def printed(outputs):
+    """What is below a cell on the standard output; a bar may be there too."""
+    return "".join(output["text"] for output in outputs if output.get("name") == "stdout")
+
+
+def test_the_notebook_leads_from_training_to_the_board(notebook, tmp_path):
+    """In a home of its own, so the service is one that nobody else uses."""
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    _, shown, again, card, table, stopped, live = [cell.outputs for cell in code]
+    address = re.search(r'<iframe src="([^"]+)"', shown[-1]["data"]["text/html"]).group(1)
+    assert printed(again) == "the same job: True\n"
+    assert 'href="%s"' % address in card[-1]["data"]["text/html"]
+    assert "training-to-board" in table[-1]["data"]["text/plain"]
+    assert printed(stopped) == "KILLED\n"
+    assert re.fullmatch(r"http://127\.0\.0\.1:\S+\nKILLED\n", printed(live))
+    assert "Warning" not in nbformat.writes(notebook)
+    buckets = Path.home() / ".modelarts" / "local" / "obs"
+    runs = ["rate-0.1", "rate-0.8", "rate-2.0"]
+    assert names_below(buckets.glob("uploads/*/runs/*/events*")) == runs
+    assert names_below(buckets.glob("live/runs/*/events*")) == [*runs, "rate-4.0"]
+
+
+def names_below(files):
+    return sorted({path.parent.name for path in files})
