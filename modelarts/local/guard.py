@@ -25,12 +25,13 @@ def check(request: Request, reach: Reach) -> None:
             of this service's, 403 for what the page of another origin asks for.
     """
     _check_target(request)
-    if not reach.is_own(request.headers.get("Host")):
+    if not reach.is_own(request.headers.get("Host"), request.path):
         raise GatewayFailure(
             421,
             "APIG.0101",
-            "The Host of this request is not one of this service's names; "
-            "'modelarts serve --allow-host NAME' adds one.",
+            "The Host of this request is not one of this service's names; 'modelarts serve "
+            "--allow-host NAME' adds one, as does MODELARTS_ALLOW_HOST=NAME in the environment "
+            "of what starts the service.",
         )
     _check_origin(request)
 
