@@ -104,9 +104,8 @@ def serve(root: Path, settings: Settings) -> None:
                 )
                 # Clients have clocks of their own, which nobody moved.
                 authentication = Authentication(accounts, clock, settings.rate, Clock())
-                # Boards' addresses are made for who asks, by the Api.
                 operations = Operations(
-                    store, supervisor, folders, mindinsight, "", settings.most_running
+                    store, supervisor, folders, mindinsight, settings.most_running
                 )
                 app = App(
                     Api(operations, authentication, reach),

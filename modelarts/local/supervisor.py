@@ -287,7 +287,7 @@ class Supervisor:
                 raise RuntimeError("it was stopped or deleted before")
             one = self._processes.start(job, folder, serve)
             self._starting[job.job_id, job.run] = one
-        one.wait_until_it_answers(f"/modelarts/tensorboard/{job.page_key}/{job.job_id}/")
+        one.wait_until_it_answers(job.page)
         return one
 
     def _end(self, job: Job) -> None:
