@@ -73,11 +73,11 @@ def serve(root: Path, settings: Settings) -> None:
     file = ServiceFile(root)
     lock = _lock(root, file)
     try:
-        # Left by one that was killed.
-        (root / STAY).unlink(missing_ok=True)
         movable = None if settings.test_clock is None else MovableClock(settings.test_clock)
         clock = movable or ServiceClock()
         try:
+            # Left by one that was killed.
+            (root / STAY).unlink(missing_ok=True)
             open_log(root / "service.log")
             settings.network.check()
             accounts = Accounts(settings.users or prepare(root))
@@ -272,8 +272,12 @@ def _lock(root: Path, file: ServiceFile) -> int:
             f"{root} is being served already, by process {holder} at "
             f"{found.get('modelarts_endpoint', 'an address not yet known')}"
         )
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigurationError(f"{root} cannot be served: {error}") from None
     return descriptor
 
 
