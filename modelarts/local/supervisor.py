@@ -357,5 +357,6 @@ class Supervisor:
             if not self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1):
                 return
             del self._boards[job.job_id]
+            self._folders.rest(job.job_id)
         self._ends.submit(lambda job: one.kill(), job)
         _LOG.info("job %d: its board sleeps", job.job_id)
