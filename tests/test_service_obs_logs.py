@@ -689,7 +689,7 @@ def test_temporary_keys_are_renewed_from_where_they_came(buckets, serve, tmp_pat
 )
 def test_an_endpoint_that_is_none_is_refused_at_once(tmp_path, endpoint, said):
     done = _serve(tmp_path, endpoint)
-    assert (done.returncode, said in done.stderr) == (1, True)
+    assert (done.returncode, said in done.stderr) == (2, True)
     assert "Traceback" not in done.stderr
 
 

@@ -37,7 +37,8 @@ def check(request: Request, reach: Reach) -> None:
 
 
 def _check_target(request: Request) -> None:
-    # As it came, where the server passes that on: this is no proxy, and paths are plain.
+    # As it came, so that a path has one spelling. With TLS it is decoded before; a coded slash is
+    # then a slash like any other, and asks for what that asks for.
     target = str(request.environ.get("REQUEST_URI", "/"))
     path, _, _ = target.partition("?")
     plain = path.startswith("/") and "#" not in target
