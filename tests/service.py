@@ -20,15 +20,20 @@ SECRETS = set()
 
 
 class Service:
-    """``modelarts serve`` on a folder; ``log`` collects what it writes."""
+    """``modelarts serve`` on a folder; ``log`` collects what it writes.
 
-    def __init__(self, root, *arguments):
+    Args:
+        environ: what is in its environment besides that of the tests.
+    """
+
+    def __init__(self, root, *arguments, environ=None):
         self.root = root
         self.log = []
         self._grown = threading.Condition()
         self._give_a_password()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
+            env={**os.environ, **(environ or {})},
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 from nbclient import NotebookClient
 
+from modelarts.clock import Clock
+from modelarts.local.control import stop
 from tests.service import SECRETS
 
 _SCRIPT = "<script>alert(1)</script>"
@@ -218,14 +221,15 @@ server.start()
 
 
 class JupyterServer:
-    """A Jupyter server under a path, as a hub starts one."""
+    """A Jupyter server under a path, as a hub starts one, and with what a hub has it know."""
 
     token = "token-of-the-jupyter-server"
 
     def __init__(self, folder):
         self.runtime = folder / "runtime"
+        self.prefix = "/user/ann/"
         settings = {
-            "ServerApp.base_url": "/user/ann/",
+            "ServerApp.base_url": self.prefix,
             "ServerApp.allow_remote_access": True,
             "ServerApp.allow_root": True,
             "ServerApp.open_browser": False,
@@ -234,7 +238,11 @@ class JupyterServer:
         }
         self.process = subprocess.Popen(
             [sys.executable, "-c", _SERVER, *("--%s=%s" % each for each in settings.items())],
-            env={**os.environ, "JUPYTER_RUNTIME_DIR": str(self.runtime)},
+            env={
+                **os.environ,
+                "JUPYTER_RUNTIME_DIR": str(self.runtime),
+                "JUPYTERHUB_SERVICE_PREFIX": self.prefix,
+            },
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -266,14 +274,16 @@ def jupyter(tmp_path):
     server.close()
 
 
-def test_a_board_is_reached_through_the_jupyter_server_of_the_notebook(service, jupyter):
+def test_a_board_is_reached_through_the_jupyter_server_of_the_notebook(jupyter, tmp_path):
     kernel = jupyter.kernel()
+    root = tmp_path / "root"
     try:
-        for code in (_BEGIN % str(service.root), _JOB % ""):
+        for code in (_BEGIN % str(root), _JOB % ""):
             assert kernel.run(code)[0]["status"] == "ok"
         _, (board,) = kernel.run("job.show()")
         src = re.search(r'<iframe src="([^"]+)"', board["text/html"]).group(1)
-        port = urlsplit(service.connection["modelarts_endpoint"]).port
+        connection = json.loads((root / "service.json").read_text())
+        port = urlsplit(connection["modelarts_endpoint"]).port
         assert src.startswith("/user/ann/proxy/%d/modelarts/tensorboard/" % port)
         assert jupyter.token not in json.dumps(board)
 
@@ -284,9 +294,12 @@ def test_a_board_is_reached_through_the_jupyter_server_of_the_notebook(service, 
         status, answer = jupyter.call(src + "data/environment", Host="hub.example.com")
         assert status == 200
         assert Path(json.loads(answer)["data_location"]).name == "notebook"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            jupyter.call("/user/ann/proxy/%d/v3" % port, Host="hub.example.com")
+        assert (refused.value.code, b"MODELARTS_ALLOW_HOST" in refused.value.read()) == (421, True)
 
         _, shown = kernel.run("job.open()")
         assert shown[1]["text/plain"] == repr(src)
-        kernel.run("job.delete()")
     finally:
+        stop(root, Clock())
         kernel.close()

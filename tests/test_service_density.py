@@ -1,12 +1,14 @@
 """Many jobs on one machine: boards that sleep, limits that hold, one copy of what all need."""
 
 import os
+import re
 import select
 import signal
 import threading
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import urljoin
 
 import pytest
 
@@ -217,6 +219,12 @@ def test_a_board_serves_the_files_of_the_frontend_as_tensorboard_does(service):
         for path in ("icon_bundle.svg", "font-roboto/roboto.html", "chart_worker.js"):
             assert _get(job.service_url + path)[0] == 200
         assert _get(job.service_url + "no-such-file.js")[0] == 404
+        # Relative, or they would be asked for where no board is.
+        page = _get(job.service_url)[1].decode()
+        fonts = set(re.findall(r"url\((\S*font-roboto/\S+)\)", page))
+        assert len(fonts) > 10
+        for font in sorted(fonts)[:2]:
+            assert _get(urljoin(job.service_url, font))[0] == 200
         job.delete()
 
 

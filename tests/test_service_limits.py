@@ -15,7 +15,7 @@ from tensorboardX import SummaryWriter
 from tensorboardX.crc32c import crc32c
 
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local.board import MOST_FILES
+from modelarts.local.confined import MOST_FILES
 from tests.service import Service
 
 EVENTS = "events.out.tfevents.1700000000.host"

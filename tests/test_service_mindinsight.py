@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local import guardian
+from modelarts.local.confined import MOST_FILES
 from tests.service import Service
 
 SUMMARY = Path(__file__).parent / "mindspore-summary"
@@ -148,6 +150,20 @@ def test_the_board_answers_nobody_but_its_service(running):
         int(one[1].split(":")[1], 16) for one in fields if one[3] == "0A" and one[9] in inodes
     }
     assert get("http://127.0.0.1:%d/" % port)[0] == 403
+
+
+def test_mindinsight_has_the_limits_of_a_board_and_appends_to_its_log(running):
+    service, _ = running
+    pids = processes(service.root)
+    assert len(pids) >= 4
+    for pid in pids:
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[1] <= MOST_FILES
+        assert resource.prlimit(pid, resource.RLIMIT_DATA)[1] <= 2048 * 1024**2
+        assert resource.prlimit(pid, resource.RLIMIT_CORE)[1] == 0
+    # The service cuts a log short that has grown too long.
+    child = next(pid for pid in pids if b"gunicorn" in _command(pid) and pid != min(pids))
+    flags = re.search(r"flags:\s+(\d+)", Path("/proc/%d/fdinfo/2" % child).read_text()).group(1)
+    assert int(flags, 8) & os.O_APPEND
 
 
 def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):

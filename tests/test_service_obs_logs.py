@@ -447,6 +447,28 @@ def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
     mirrors.shut()
 
 
+def test_while_a_board_sleeps_obs_is_not_asked_and_who_wakes_it_sees_what_is_new(buckets, tmp_path):
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
+    clock = FakeClock()
+    mirrors = Mirrors(Source(buckets.endpoint, lambda: KEYS), tmp_path, clock)
+    job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
+    other = SimpleNamespace(job_id=2, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
+    folder = mirrors.open(job, lambda job, reason: None)
+    mirrors.open(other, lambda job, reason: None)
+    mirrors.rest(1)
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"xy")
+    before = len(buckets.reads("/" + buckets.name))
+    for _ in range(3):
+        clock.now += 3600
+        mirrors.rest(2)
+        mirrors.open(other, lambda job, reason: None)
+    assert len(buckets.reads("/" + buckets.name)) == before + 3  # those of the other
+    assert (folder / "x.tfevents").read_bytes() == b"x"
+    assert mirrors.open(job, lambda job, reason: None) == folder
+    assert (folder / "x.tfevents").read_bytes() == b"xy"
+    mirrors.shut()
+
+
 # The service ------------------------------------------------------------------------------
 
 

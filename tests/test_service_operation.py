@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from modelarts.estimator import VisualizationJob
 from modelarts.local import control, log
 from modelarts.session import Session
 from tests.clocks import FakeClock
+from tests.service import Service
 
 URL = "/bucket/logs/"
 
@@ -26,6 +29,21 @@ def _serve(capsys, root, *arguments):
 
 
 # --status and --stop ------------------------------------------------------------------------
+
+
+def test_a_status_tells_boards_that_sleep_from_those_that_run(tmp_path, capsys):
+    service = Service(tmp_path / "root", "--test-clock", "--sleep-after", "10")
+    try:
+        with service.session() as session:
+            jobs = [VisualizationJob.create(URL, session=session).wait() for _ in range(2)]
+            session.request("PUT", "/local/clock", body={"advance_seconds": 601})
+            for job in jobs:
+                service.said(r"job %s: its board sleeps" % job.visualization_id)
+            VisualizationJob.create(URL, session=session).wait()
+        code, said = _serve(capsys, service.root, "--status")
+        assert (code, said.splitlines()[2:]) == (0, ["jobs: 3 RUNNING", "boards: 1, 2 asleep"])
+    finally:
+        service.end()
 
 
 def test_a_status_tells_the_process_the_address_and_the_jobs(own_service, capsys):
@@ -39,7 +57,7 @@ def test_a_status_tells_the_process_the_address_and_the_jobs(own_service, capsys
         "running: process %d at %s" % (found["pid"], found["modelarts_endpoint"]),
         "root: %s" % own_service.root,
         "jobs: 1 RUNNING, 1 KILLED",
-        "boards: 1",
+        "boards: 1, 0 asleep",
     ]
     own_service.end()
     code, said = _serve(capsys, own_service.root, "--status")
@@ -84,6 +102,19 @@ def test_stop_ends_a_service_in_the_background_too_and_no_zombie_is_left(tmp_pat
     reaper.join(timeout=60)
     assert not os.path.exists("/proc/%d" % pid)
     assert _serve(capsys, tmp_path, "--stop")[1] == "no service of %s is running\n" % tmp_path
+
+
+# Options ------------------------------------------------------------------------------------
+
+
+def test_the_table_in_the_docs_has_every_option_and_no_other(capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    offered = set(re.findall(r"--[a-z-]+", capsys.readouterr().out.partition("Run the")[0]))
+    page = Path(__file__).resolve().parent.parent / "docs" / "local-service.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| `--")]
+    told = {option for row in rows for option in re.findall(r"--[a-z-]+", row.split("|")[1])}
+    assert told == offered
 
 
 # In the background --------------------------------------------------------------------------

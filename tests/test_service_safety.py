@@ -19,8 +19,9 @@ from modelarts.estimator import VisualizationJob
 from modelarts.local.app import App
 from modelarts.local.headers import for_board, for_visitor
 from modelarts.local.limits import Replays
+from modelarts.local.network import Network
 from modelarts.local.openapi import document
-from modelarts.local.reach import Reach, public_url
+from modelarts.local.reach import PAGES, Reach, public_url
 from tests.clocks import FakeClock
 from tests.service import Service
 
@@ -77,6 +78,69 @@ def test_names_of_this_machine_and_those_that_were_allowed_are_answered(page, ho
     assert _ask(page, host=host)[0] == 200
 
 
+_HUB = {"JUPYTERHUB_SERVICE_PREFIX": "/user/ann/"}
+
+
+def test_behind_a_hub_a_board_has_any_name_and_all_else_its_own(tmp_path):
+    """The hub passes on the name that the browser asked for; without the key that is no use."""
+    service = Service(tmp_path, environ=_HUB)
+    try:
+        with service.session() as session:
+            url = VisualizationJob.create(URL, session=session).wait().service_url
+        path, key = urlsplit(url).path, url.split("/")[-3]
+        assert _ask(url, host="hub.example.com")[0] == 200
+        assert _ask(url, host="hub.example.com", target=path[:-1])[0] == 308
+        assert _ask(url, host="hub.example.com", target=path.replace(key, 32 * "0"))[0] == 404
+        assert _ask(url, host="hub.example.com", Origin="https://evil.example")[0] == 403
+        assert _ask(url, host="ann@hub.example.com")[0] == 421
+        for other in ("/healthz", "/v3", "/openapi.json", "/v1/x/y", "/modelarts/", "/"):
+            status, _, body = _ask(url, host="hub.example.com", target=other)
+            assert (status, b"--allow-host" in body) == (421, True)
+            assert b"MODELARTS_ALLOW_HOST" in body
+    finally:
+        service.end()
+
+
+def test_names_in_the_environment_are_allowed_and_no_others_behind_a_hub_too(tmp_path):
+    environ = {**_HUB, "MODELARTS_ALLOW_HOST": "hub.example.com, LAB.example.com,,"}
+    service = Service(tmp_path, "--allow-host", "boards.test", environ=environ)
+    try:
+        with service.session() as session:
+            url = VisualizationJob.create(URL, session=session).wait().service_url
+        for host in ("hub.example.com", "lab.example.com:8000", "boards.test"):
+            assert _ask(url, host=host)[0] == 200
+            assert _ask(url, host=host, target="/healthz")[0] == 200
+        assert _ask(url, host="evil.example")[0] == 421
+    finally:
+        service.end()
+
+
+def test_an_asterisk_allows_all_names_and_the_log_warns(tmp_path):
+    service = Service(tmp_path, environ={"MODELARTS_ALLOW_HOST": "*"})
+    try:
+        assert any("nothing is done against DNS rebinding" in line for line in service.log if line)
+        url = service.connection["modelarts_endpoint"]
+        assert _ask(url, target="/healthz", host="any.example")[0] == 200
+        assert _ask(url, target="/healthz", host="ann@any.example")[0] == 421
+    finally:
+        service.end()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "0.0.0.0"},
+        {"public": "https://boards.test"},
+        {"further": ("boards.test",)},
+        {"behind_hub": False},
+    ],
+)
+def test_only_on_loopback_and_where_nothing_was_said_a_hub_opens_boards(changes):
+    said = {"behind_hub": True, **changes}
+    for network, own in ((Network(behind_hub=True), True), (Network(**said), False)):
+        assert network.reach("http://127.0.0.1:1").is_own("hub.example.com", PAGES + "x") is own
+
+
 @pytest.mark.parametrize(
     "target",
     [
@@ -118,24 +182,24 @@ def test_everywhere_is_no_address_to_go_to_and_each_reader_is_told_its_own(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "code", "why"),
     [
-        (["--host", "0.0.0.0"], "--tls-cert and --tls-key, or --insecure-http"),
-        (["--host", "::"], "--tls-cert and --tls-key, or --insecure-http"),
-        (["--host", "192.0.2.1"], "opens the service to a network"),
-        (["--host", "my.example"], "opens the service to a network"),
-        (["--tls-cert", "no", "--tls-key", "no"], "the certificate no with the key no cannot"),
-        (["--public-url", "ftp://x"], "public_url must be https://HOST"),
+        (["--host", "0.0.0.0"], 1, "--tls-cert and --tls-key, or --insecure-http"),
+        (["--host", "::"], 1, "--tls-cert and --tls-key, or --insecure-http"),
+        (["--host", "192.0.2.1"], 1, "opens the service to a network"),
+        (["--host", "my.example"], 1, "opens the service to a network"),
+        (["--tls-cert", "no", "--tls-key", "no"], 1, "the certificate no with the key no cannot"),
+        (["--public-url", "ftp://x"], 2, "public_url must be https://HOST"),
     ],
 )
-def test_what_is_not_safe_is_refused_and_says_what_would_be(tmp_path, arguments, why):
+def test_what_is_not_safe_is_refused_and_says_what_would_be(tmp_path, arguments, code, why):
     said = subprocess.run(
         [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert said.returncode in (1, 2)
+    assert said.returncode == code
     assert why in said.stderr
     assert "Traceback" not in said.stderr
 
@@ -220,6 +284,15 @@ def test_with_a_certificate_the_network_has_tls_and_this_machine_both(tmp_path, 
             answer = plain.get(job.service_url, verify=cert, timeout=30)
             assert (answer.status_code, "tb-webapp" in answer.text) == (200, True)
             assert plain.head(job.service_url, verify=cert, timeout=30).status_code == 200
+            # Decoded before it comes here; a slash is then a slash, and the call a call.
+            for target, status in (
+                ("/v3%2fprojects", 401),
+                ("/v3/%2e%2e/v3", 400),
+                ("/v3%00", 400),
+            ):
+                asked = requests.Request("GET", address).prepare()
+                asked.url = address + target
+                assert plain.send(asked, verify=cert, timeout=30).status_code == status
             foreign = plain.get(address + "/v3", headers={"Host": "evil.example"}, verify=cert)
             assert foreign.status_code == 421
             large = plain.post(address + "/v3/auth/tokens", data=b"x" * 2**21, verify=cert)

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Optional, Tuple
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from modelarts.local.network import Network
 
 __all__ = ["add_to"]
+
+_ALLOW_HOST = "MODELARTS_ALLOW_HOST"
 
 
 def add_to(commands: Commands) -> None:
@@ -35,66 +38,10 @@ def add_to(commands: Commands) -> None:
         "1 if it does not answer",
     )
     do.add_argument("--stop", action="store_true", help="end it, and return when it has ended")
-    _add_network(parser)
     parser.add_argument(
         "--users",
         metavar="FILE",
         help="the users file, made with 'modelarts users' (default: ROOT/users.json)",
-    )
-    parser.add_argument(
-        "--max-running",
-        type=positive,
-        default=200,
-        metavar="N",
-        help="how many jobs may be active at once (%(default)s)",
-    )
-    parser.add_argument(
-        "--rate",
-        type=positive,
-        default=500,
-        metavar="N",
-        help="how many calls a user may make a second, on average (%(default)s)",
-    )
-    parser.add_argument(
-        "--sleep-after",
-        type=_minutes,
-        default=60.0,
-        metavar="MINUTES",
-        help="a board that nobody looked at for so long sleeps until the next visit; 0: none does "
-        "(%(default)g)",
-    )
-    parser.add_argument(
-        "--board-memory",
-        type=_megabytes,
-        default=2048,
-        metavar="MB",
-        help="the most memory that one board may use (%(default)s)",
-    )
-    parser.add_argument(
-        "--test-clock",
-        type=_seconds,
-        nargs="?",
-        const=0.0,
-        metavar="AHEAD",
-        help="for tests: PUT /local/clock moves the service's time; it begins AHEAD seconds ahead",
-    )
-    parser.add_argument(
-        "--while-used",
-        action="store_true",
-        help="end with the last program that uses the service through Session.local()",
-    )
-    parser.add_argument(
-        "--obs-endpoint",
-        metavar="URL",
-        help="read the jobs' files from OBS at this address, with the keys that a Session() made "
-        "here would have",
-    )
-    parser.add_argument(
-        "--obs-cache",
-        type=positive,
-        default=10,
-        metavar="GIB",
-        help="how much of it may be kept under ROOT/cache, in GiB (%(default)s)",
     )
     parser.add_argument(
         "--mindinsight",
@@ -102,38 +49,111 @@ def add_to(commands: Commands) -> None:
         help="the path of the command mindinsight, where it is installed for another Python "
         "(default: that of this Python, or the one on PATH)",
     )
+    parser.add_argument(
+        "--while-used",
+        action="store_true",
+        help="end with the last program that uses the service through Session.local()",
+    )
+    _add_network(parser.add_argument_group("network"))
+    _add_limits(parser.add_argument_group("limits"))
+    _add_obs(parser.add_argument_group("logs in OBS"))
+    _add_tests(parser.add_argument_group("tests"))
     parser.set_defaults(run=_serve, refuse=parser.error)
 
 
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--host", type=text, default="127.0.0.1", help="the address to listen on (%(default)s)"
+def _add_network(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--host",
+        type=text,
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="the address to listen on (%(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--port",
         type=port,
         default=0,
         help="the port; 0, the default, is the one of last time or any that is free",
     )
-    parser.add_argument("--tls-cert", metavar="FILE", help="the certificate and its chain, in PEM")
-    parser.add_argument("--tls-key", metavar="FILE", help="the certificate's key, in PEM")
-    parser.add_argument(
+    group.add_argument("--tls-cert", metavar="FILE", help="the certificate and its chain, in PEM")
+    group.add_argument("--tls-key", metavar="FILE", help="the certificate's key, in PEM")
+    group.add_argument(
         "--insecure-http",
         action="store_true",
         help="speak plain HTTP although --host is not this machine alone",
     )
-    parser.add_argument(
+    group.add_argument(
         "--public-url",
         metavar="URL",
         help="https://HOST under which a proxy offers the service; boards' addresses begin so",
     )
-    parser.add_argument(
+    group.add_argument(
         "--allow-host",
         type=text,
         action="append",
         default=[],
         metavar="NAME",
-        help="one more name under which requests may ask for the service",
+        help="one more name under which requests may ask for the service; may be repeated. "
+        "%s has more, with commas between them. '*' allows all" % _ALLOW_HOST,
+    )
+
+
+def _add_limits(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--max-running",
+        type=positive,
+        default=200,
+        metavar="N",
+        help="how many jobs of a project may be active at once (%(default)s)",
+    )
+    group.add_argument(
+        "--rate",
+        type=positive,
+        default=500,
+        metavar="N",
+        help="how many calls a user may make a second, on average (%(default)s)",
+    )
+    group.add_argument(
+        "--sleep-after",
+        type=_minutes,
+        default=60.0,
+        metavar="MINUTES",
+        help="a board that nobody looked at for so long sleeps until the next visit; 0: none does "
+        "(%(default)g)",
+    )
+    group.add_argument(
+        "--board-memory",
+        type=_megabytes,
+        default=2048,
+        metavar="MB",
+        help="the most memory that one board may use, on Linux (%(default)s)",
+    )
+
+
+def _add_obs(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--obs-endpoint",
+        metavar="URL",
+        help="read the jobs' files from OBS at this address, with the keys that a Session() made "
+        "here would have",
+    )
+    group.add_argument(
+        "--obs-cache",
+        type=positive,
+        default=10,
+        metavar="GIB",
+        help="how much of it may be kept under ROOT/cache, in GiB (%(default)s)",
+    )
+
+
+def _add_tests(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--test-clock",
+        type=_seconds,
+        nargs="?",
+        const=0.0,
+        metavar="AHEAD",
+        help="PUT /local/clock moves the service's time; it begins AHEAD seconds ahead",
     )
 
 
@@ -210,6 +230,13 @@ def _network(given: argparse.Namespace) -> "Network":
     if given.tls_cert is not None:
         certificate = (given.tls_cert, given.tls_key)
     public = None if given.public_url is None else public_url(given.public_url)
+    listed = (name.strip() for name in os.environ.get(_ALLOW_HOST, "").split(","))
     return Network(
-        given.host, given.port, certificate, given.insecure_http, public, tuple(given.allow_host)
+        host=given.host,
+        port=given.port,
+        certificate=certificate,
+        insecure=given.insecure_http,
+        public=public,
+        further=(*given.allow_host, *(name for name in listed if name)),
+        behind_hub="JUPYTERHUB_SERVICE_PREFIX" in os.environ,
     )

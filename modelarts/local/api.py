@@ -56,7 +56,7 @@ class Api:
         return json_response(act(project_id, min(job_id, _MOST_ID)))
 
     def _addressed(self, request: Request, job: dict[str, Any]) -> dict[str, Any]:
-        """A job whose ``service_url`` this caller can open; the operations know its path."""
+        """A job whose ``service_url`` this caller can open; the operations know the path."""
         return {**job, "service_url": self._reach.pages(request) + job["service_url"]}
 
     def _authorize(self, request: Request, project_id: str) -> None:

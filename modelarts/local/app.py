@@ -21,7 +21,7 @@ from modelarts.local.headers import COMMON
 from modelarts.local.iam import Iam
 from modelarts.local.openapi import document
 from modelarts.local.pages import Pages
-from modelarts.local.reach import Reach
+from modelarts.local.reach import PAGES, Reach
 from modelarts.local.testclock import TestClock
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 _LOG = logging.getLogger("modelarts.local")
-_KEY = re.compile(r"(/modelarts/tensorboard/)[^/]+")
-_PAGE = "/modelarts/tensorboard/<string(length=32):key>/<int:job_id>/"
+_KEY = re.compile(f"({PAGES})[^/]+")
+_PAGE = PAGES + "<string(length=32):key>/<int:job_id>/"
 
 
 class App:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
 import hmac
 import os
-import resource
-import signal
 import sys
 import threading
 import traceback
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Iterable, Mapping
 from urllib.parse import urlsplit
+
+from modelarts.local.confined import confine, open_output
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["KEY_HEADER", "MOST_FILES", "serve"]
+__all__ = ["KEY_HEADER", "guarded", "serve"]
 
 #: What the service shows its boards. They listen on loopback, where any user of the machine
 #: can knock; without this header they answer nothing.
 KEY_HEADER = "X-Board-Key"
-#: How many files and connections a board may have open.
-MOST_FILES = 4096
-_STACK = 1024 * 1024
-_SET_PDEATHSIG = 1
 
 
 def serve(connection: Connection, folder: str, key: str, log: str, memory: int) -> None:
@@ -38,14 +32,11 @@ def serve(connection: Connection, folder: str, key: str, log: str, memory: int) 
     Args:
         memory: the most that it may allocate, in bytes (Linux only).
     """
-    # Ctrl-C in a terminal goes to the whole process group; the service ends its boards itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent()
-    _limit(memory)
+    confine(memory)
     # From the beginning: a start may take long, and the service be gone before it is done.
     end = Thread(target=_end_with, args=(connection,), daemon=True)
     end.start()
-    _write_to(log)
+    _write_to(open_output(log))
     _fail_with_threads(connection, memory)
     try:
         port = _launch(folder, key)
@@ -56,6 +47,19 @@ def serve(connection: Connection, folder: str, key: str, log: str, memory: int) 
     end.join()
 
 
+def guarded(wsgi_app: WSGIApplication, key: str) -> WSGIApplication:
+    """An application that answers the service alone."""
+    name = "HTTP_" + KEY_HEADER.upper().replace("-", "_")
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not hmac.compare_digest(environ.get(name, "").encode("latin-1"), key.encode()):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This board is reached through its service.\n"]
+        return wsgi_app(environ, start_response)
+
+    return answer
+
+
 def _end_with(connection: Connection) -> None:
     try:
         connection.recv()
@@ -63,32 +67,6 @@ def _end_with(connection: Connection) -> None:
         pass
     # At once: the service is gone, or wants this gone.
     os._exit(0)
-
-
-def _end_with_parent() -> None:
-    """Whatever it is doing, stopped even; the thread that waits for the service's end cannot run
-    while another holds the interpreter. The boards' parent ends when nobody else holds what every
-    process is given that it starts."""
-    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)
-    if alive is not None:
-        os.close(alive)
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
-
-
-def _limit(memory: int) -> None:
-    # Stacks count as memory.
-    threading.stack_size(_STACK)
-    for what, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_NOFILE, MOST_FILES)):
-        hard = resource.getrlimit(what)[1]
-        if hard != resource.RLIM_INFINITY:
-            most = min(most, hard)
-        resource.setrlimit(what, (most, most))
-    # What is broken enough to end it is not worth the disk.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _fail_with_threads(connection: Connection, memory: int) -> None:
@@ -115,34 +93,23 @@ def _launch(folder: str, key: str) -> int:
 
     from modelarts.local import warm
 
-    def guarded_server(wsgi_app: WSGIApplication, flags: Any) -> program.WerkzeugServer:
-        return program.WerkzeugServer(_guarded(wsgi_app, warm.ASSETS, key), flags)
+    def server(wsgi_app: WSGIApplication, flags: Any) -> program.WerkzeugServer:
+        return program.WerkzeugServer(guarded(_with(warm.ASSETS, wsgi_app), key), flags)
 
-    board = program.TensorBoard(warm.PLUGINS, warm.index_only, guarded_server)
+    board = program.TensorBoard(warm.PLUGINS, warm.index_only, server)
     board.configure(logdir=folder, host="127.0.0.1", port=0, load_fast="false")
     return urlsplit(board.launch()).port or 0
 
 
-def _guarded(
-    wsgi_app: WSGIApplication, assets: Mapping[str, WSGIApplication], key: str
-) -> WSGIApplication:
-    name = "HTTP_" + KEY_HEADER.upper().replace("-", "_")
-
-    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        if not hmac.compare_digest(environ.get(name, "").encode("latin-1"), key.encode()):
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"This board is reached through its service.\n"]
+def _with(assets: Mapping[str, WSGIApplication], wsgi_app: WSGIApplication) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answers = assets.get(environ.get("PATH_INFO", ""), wsgi_app)
         return answers(environ, start_response)
 
-    return guarded
+    return answer
 
 
-def _write_to(log: str) -> None:
-    try:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-    except OSError:  # a full disk keeps nobody from looking at a board
-        descriptor = os.open(os.devnull, os.O_WRONLY)
+def _write_to(descriptor: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(descriptor, 1)

@@ -31,11 +31,14 @@ def status(root: Path) -> tuple[int, str]:
             code, said = 1, f"process {_holder(root)} has the folder, and does not answer"
         else:
             code, said = 0, f"running: process {found['pid']} at {found['modelarts_endpoint']}"
-    counts = _counts(root / "jobs.sqlite")
+    database = root / "jobs.sqlite"
+    counts = _counts(database, "SELECT status, count(*) FROM jobs GROUP BY status")
     jobs = ", ".join(f"{number} {JobStatus(value).name}" for value, number in counts.items())
     lines += [f"jobs: {jobs or 'none'}"]
     if code == 0:
-        lines.append(f"boards: {counts.get(JobStatus.RUNNING, 0)}")
+        running_jobs = f"SELECT asleep, count(*) FROM jobs WHERE status = {JobStatus.RUNNING:d}"
+        boards = _counts(database, running_jobs + " GROUP BY asleep")
+        lines.append(f"boards: {boards.get(0, 0)}, {boards.get(1, 0)} asleep")
     return code, "\n".join([said, *lines])
 
 
@@ -75,14 +78,14 @@ def _holder(root: Path) -> int:
         ) from None
 
 
-def _counts(path: Path) -> dict[int, int]:
-    """How many jobs there are of each status."""
+def _counts(path: Path, query: str) -> dict[int, int]:
+    """How many jobs there are of each kind."""
     if not path.exists():
         return {}
     try:
         database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
         try:
-            rows = database.execute("SELECT status, count(*) FROM jobs GROUP BY status")
+            rows = database.execute(query)
             return {int(value): int(number) for value, number in rows}
         finally:
             database.close()

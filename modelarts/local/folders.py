@@ -61,6 +61,9 @@ class Folders:
     def visited(self, job_id: int) -> None:
         """Somebody looks at the job's board."""
 
+    def rest(self, job_id: int) -> None:
+        """The job's board sleeps: nobody looks until it is opened again."""
+
     def remark(self, job_id: int) -> str | None:
         """What the user should know of a running job's files; None where there is nothing."""
         return None

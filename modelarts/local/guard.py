@@ -25,18 +25,20 @@ def check(request: Request, reach: Reach) -> None:
             of this service's, 403 for what the page of another origin asks for.
     """
     _check_target(request)
-    if not reach.is_own(request.headers.get("Host")):
+    if not reach.is_own(request.headers.get("Host"), request.path):
         raise GatewayFailure(
             421,
             "APIG.0101",
-            "The Host of this request is not one of this service's names; "
-            "'modelarts serve --allow-host NAME' adds one.",
+            "The Host of this request is not one of this service's names; 'modelarts serve "
+            "--allow-host NAME' adds one, as does MODELARTS_ALLOW_HOST=NAME in the environment "
+            "of what starts the service.",
         )
     _check_origin(request)
 
 
 def _check_target(request: Request) -> None:
-    # As it came, where the server passes that on: this is no proxy, and paths are plain.
+    # As it came, so that a path has one spelling. With TLS it is decoded before; a coded slash is
+    # then a slash like any other, and asks for what that asks for.
     target = str(request.environ.get("REQUEST_URI", "/"))
     path, _, _ = target.partition("?")
     plain = path.startswith("/") and "#" not in target

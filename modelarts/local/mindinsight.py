@@ -8,14 +8,11 @@ of TensorBoard does, and a guardian ends all of it with the board.
 
 from __future__ import annotations
 
-import hmac
 import http.client
 import importlib.util
 import os
 import re
-import resource
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -31,10 +28,11 @@ from werkzeug.wsgi import get_input_stream
 
 from modelarts.clock import Clock
 from modelarts.local import guardian
-from modelarts.local.board import KEY_HEADER
+from modelarts.local.board import KEY_HEADER, guarded
+from modelarts.local.confined import confine, open_output
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 __all__ = ["MindInsight", "serve"]
 
@@ -114,7 +112,7 @@ def serve(
     folder: str,
     key: str,
     log: str,
-    memory: int | None = None,
+    memory: int,
 ) -> None:
     """Run MindInsight until the other end of ``connection`` is closed.
 
@@ -123,9 +121,7 @@ def serve(
     Args:
         memory: the most that each of its processes may allocate, in bytes (Linux only).
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if memory is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    confine(memory)
     os.makedirs(workspaces, mode=0o700, exist_ok=True)
     workspace = tempfile.mkdtemp(prefix="board-", dir=workspaces)
     os.chdir(workspace)
@@ -135,7 +131,9 @@ def serve(
     Thread(target=_end_with, args=(connection, group, workspace), daemon=True).start()
     try:
         _wait_for_answer(process)
-        server = make_server("127.0.0.1", 0, _guarded(key), threaded=True, request_handler=_Quiet)
+        server = make_server(
+            "127.0.0.1", 0, guarded(_forward, key), threaded=True, request_handler=_Quiet
+        )
     except (OSError, RuntimeError) as error:
         connection.send(("failed", f"{error}; see {log}"))
     else:
@@ -154,7 +152,7 @@ def _spawn(python: str, workspace: str, folder: str, log: str) -> subprocess.Pop
         *("--config", "python:mindinsight.backend.config.gunicorn_conf"),
         "mindinsight.backend.application:APP",
     ]
-    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+    with open(open_output(log), "wb") as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -217,18 +215,6 @@ class _Unix(http.client.HTTPConnection):
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         """Nothing; addresses of pages are secret."""
-
-
-def _guarded(key: str) -> WSGIApplication:
-    name = "HTTP_" + KEY_HEADER.upper().replace("-", "_")
-
-    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not hmac.compare_digest(environ.get(name, "").encode("latin-1"), key.encode()):
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"This board is reached through its service.\n"]
-        return _forward(environ, start_response)
-
-    return guarded
 
 
 def _forward(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

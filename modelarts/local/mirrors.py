@@ -46,6 +46,7 @@ class _Following:
     visited: float
     began: float = float("-inf")
     busy: bool = False
+    resting: bool = False
     failures: int = 0
     reached: bool = False  # whether it could be read ever
     remark: str | None = None
@@ -121,6 +122,7 @@ class Mirrors(Folders):
         with self._changed:
             following = self._followed.get(job.job_id)
         if following is not None and following.job.run == job.run:
+            self._wake(following)
             return following.mirror.files
         bucket, prefix = _parts(job.train_url)
         origin = f"{self._source.endpoint}/{bucket}/{prefix}"
@@ -136,6 +138,13 @@ class Mirrors(Folders):
         if self._answers and not has_files:
             following.first.wait(_PATIENCE)
         return mirror.files
+
+    def rest(self, job_id: int) -> None:
+        """Ask OBS nothing until the job's board is opened again."""
+        following = self._followed.get(job_id)
+        if following is not None:
+            with self._changed:
+                following.resting = True
 
     def visited(self, job_id: int) -> None:
         """Look at OBS more often, and at once after a pause."""
@@ -174,6 +183,17 @@ class Mirrors(Folders):
                 following.ended.set()
             self._changed.notify()
 
+    def _wake(self, following: _Following) -> None:
+        with self._changed:
+            if not following.resting:
+                return
+            following.resting = False
+            following.due = self._clock.monotonic()
+            following.first.clear()
+            self._changed.notify()
+        if self._answers:
+            following.first.wait(_PATIENCE)
+
     def _dispose(self, following: _Following) -> None:
         if following.bucket is not None:
             following.bucket.close()
@@ -184,7 +204,7 @@ class Mirrors(Folders):
         with self._changed:
             while not self._closed:
                 now = self._clock.monotonic()
-                idle = [one for one in self._followed.values() if not one.busy]
+                idle = [one for one in self._followed.values() if not (one.busy or one.resting)]
                 for one in idle:
                     if one.due <= now:
                         one.busy = True

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import attr
 
 from modelarts.errors import ConfigurationError
-from modelarts.local.reach import Reach, is_unspecified
+from modelarts.local.reach import ANY, Reach, is_unspecified
 
 __all__ = ["Network", "listen", "url_of"]
 
@@ -26,7 +26,8 @@ class Network:
         certificate: the files of a certificate (with its chain) and of its key, in PEM.
         insecure: whether plain HTTP may be spoken beyond this machine.
         public: the scheme, host and port at which a proxy offers the service.
-        further: more names that a ``Host`` header may have.
+        further: more names that a ``Host`` header may have; ``*`` for all.
+        behind_hub: whether this is started in a JupyterHub's single-user server.
     """
 
     host: str = "127.0.0.1"
@@ -35,6 +36,7 @@ class Network:
     insecure: bool = False
     public: str | None = None
     further: tuple[str, ...] = ()
+    behind_hub: bool = False
 
     def check(self) -> None:
         """Raises ConfigurationError where it is not safe, or a certificate cannot be used."""
@@ -52,6 +54,8 @@ class Network:
             )
         if not self.is_local():
             _LOG.warning("the service can be reached from other machines (--host %s)", self.host)
+        if ANY in self.further:
+            _LOG.warning("any Host is answered: nothing is done against DNS rebinding")
 
     def context(self) -> ssl.SSLContext:
         """TLS with this certificate. Raises ConfigurationError where it cannot be used."""
@@ -75,8 +79,15 @@ class Network:
             return self.host == "localhost"
 
     def reach(self, local: str) -> Reach:
-        """The names of the service; ``local`` is its address for programs on this machine."""
-        return Reach(self.host, local, self.public, self.further)
+        """The names of the service; ``local`` is its address for programs on this machine.
+
+        Behind a hub, readers come by the hub's name, which nobody here knows. Their browsers are
+        on other machines, where no name can be made to lead to this one's loopback. So boards may
+        be asked for under any name, unless names were said.
+        """
+        said = self.further or self.public is not None
+        pages_for_all = self.behind_hub and self.is_local() and not said
+        return Reach(self.host, local, self.public, self.further, pages_for_all)
 
 
 def listen(host: str, port: int, last: int) -> socket.socket:

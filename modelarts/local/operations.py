@@ -23,10 +23,9 @@ _WORKSPACE = "0"
 
 
 class Operations:
-    """The seven operations on the jobs of one service.
+    """The seven operations on the jobs of one service. A ``service_url`` is a path here.
 
     Args:
-        base_url: the scheme, host and port under which boards are reached.
         most_running: how many jobs of a project may be active at once.
     """
 
@@ -36,7 +35,6 @@ class Operations:
         supervisor: Supervisor,
         folders: Folders,
         mindinsight: MindInsight,
-        base_url: str,
         most_running: int,
     ) -> None:
         self._store = store
@@ -44,7 +42,6 @@ class Operations:
         self._timeline = supervisor.timeline
         self._folders = folders
         self._mindinsight = mindinsight
-        self._base_url = base_url
         self._most_running = most_running
 
     def create(self, project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +70,7 @@ class Operations:
             "job_name": job.job_name,
             "status": job.status,
             "create_time": job.create_time,
-            "service_url": self._service_url(job),
+            "service_url": job.page,
         }
 
     def page(self, project_id: str, query: Mapping[str, str]) -> dict[str, Any]:
@@ -182,9 +179,6 @@ class Operations:
             f"{self._most_running} jobs are active.",
         )
 
-    def _service_url(self, job: Job) -> str:
-        return f"{self._base_url}/modelarts/tensorboard/{job.page_key}/{job.job_id}/"
-
     def _fields(self, job: Job) -> dict[str, Any]:
         left = None if job.stop_at is None else max(0, job.stop_at - self._timeline.passed())
         schedule = Schedule(job.schedule_hours) if job.schedule_hours is not None else None
@@ -198,7 +192,7 @@ class Operations:
             "duration": job.duration(self._timeline.running()),
             "remaining_duration": left,
             "schedule": schedule.to_wire() if schedule is not None else None,
-            "service_url": self._service_url(job),
+            "service_url": job.page,
             "train_url": job.train_url,
             "resource_id": job.resource_id,
         }

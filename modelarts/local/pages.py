@@ -74,7 +74,6 @@ class Pages:
     def _guarded(self, job: Job, board: WSGIApplication) -> WSGIApplication:
         """A board that hangs, or says what is no HTTP, is a matter of its own page alone."""
         job_id = job.job_id
-        prefix = f"/modelarts/tensorboard/{job.page_key}/{job_id}/"
 
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if not self._enter(job_id):
@@ -84,7 +83,7 @@ class Pages:
             for_board(environ, KEY_HEADER)
 
             def start(status: str, headers: Any, error: Any = None) -> Any:
-                return start_response(status, for_visitor(headers, prefix), error)
+                return start_response(status, for_visitor(headers, job.page), error)
 
             try:
                 parts = board(environ, start)

@@ -10,7 +10,12 @@ from werkzeug.wrappers import Request
 
 from modelarts.errors import InvalidArgument
 
-__all__ = ["Reach", "is_unspecified", "public_url"]
+__all__ = ["ANY", "PAGES", "Reach", "is_unspecified", "public_url"]
+
+#: What boards' paths begin with; their next part is a key that has to be known.
+PAGES = "/modelarts/tensorboard/"
+#: Stands for all names.
+ANY = "*"
 
 
 def public_url(value: str) -> str:
@@ -37,16 +42,18 @@ class Reach:
         host: the address that it listens on.
         local: the scheme, host and port for programs on this machine.
         public: those for everybody else, where a proxy offers the service.
-        further: more names that a ``Host`` header may have.
+        further: more names that a ``Host`` header may have; ``*`` for all.
+        pages_for_all: boards' pages may be asked for under any name.
     """
 
     host: str
     local: str
     public: str | None = None
     further: tuple[str, ...] = ()
+    pages_for_all: bool = False
 
-    def is_own(self, header: str | None) -> bool:
-        """Whether a ``Host`` header has one of this service's names.
+    def is_own(self, header: str | None, path: str) -> bool:
+        """Whether a ``Host`` header has a name under which this service answers for the path.
 
         Another name means that a page of somebody else's had its own name lead here (DNS
         rebinding). An address cannot be made to lead elsewhere, so any will do where the service
@@ -55,6 +62,8 @@ class Reach:
         name = _name(header)
         if name is None:
             return False
+        if ANY in self.further or (self.pages_for_all and path.startswith(PAGES)):
+            return True
         known = {"localhost", self.host.lower(), *(one.lower() for one in self.further)}
         if self.public is not None:
             known.add(urlsplit(self.public).hostname or "")

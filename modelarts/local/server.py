@@ -73,11 +73,11 @@ def serve(root: Path, settings: Settings) -> None:
     file = ServiceFile(root)
     lock = _lock(root, file)
     try:
-        # Left by one that was killed.
-        (root / STAY).unlink(missing_ok=True)
         movable = None if settings.test_clock is None else MovableClock(settings.test_clock)
         clock = movable or ServiceClock()
         try:
+            # Left by one that was killed.
+            (root / STAY).unlink(missing_ok=True)
             open_log(root / "service.log")
             settings.network.check()
             accounts = Accounts(settings.users or prepare(root))
@@ -104,9 +104,8 @@ def serve(root: Path, settings: Settings) -> None:
                 )
                 # Clients have clocks of their own, which nobody moved.
                 authentication = Authentication(accounts, clock, settings.rate, Clock())
-                # Boards' addresses are made for who asks, by the Api.
                 operations = Operations(
-                    store, supervisor, folders, mindinsight, "", settings.most_running
+                    store, supervisor, folders, mindinsight, settings.most_running
                 )
                 app = App(
                     Api(operations, authentication, reach),

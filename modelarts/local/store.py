@@ -14,6 +14,7 @@ import attr
 
 from modelarts.jobs.models import JobStatus
 from modelarts.local.failures import Failure
+from modelarts.local.reach import PAGES
 from modelarts.local.schema import open_database
 
 __all__ = ["ACTIVE", "Job", "Store", "StoreFailure"]
@@ -65,6 +66,11 @@ class Job:
     resource_id: str
     reason: str | None
     asleep: int
+
+    @property
+    def page(self) -> str:
+        """The path of its board's page."""
+        return f"{PAGES}{self.page_key}/{self.job_id}/"
 
     def duration(self, now: int) -> int:
         """How long it has been running, in milliseconds."""

@@ -1,4 +1,4 @@
-"""The boards: starts them, watches them and ends them.
+"""The boards: starts them, sends them to sleep and wakes them, and ends them.
 
 A job's status in the store is the truth, and every change of it names the status (and the run)
 that it comes from; so of two threads that want to change it, one does and the other sees that it
@@ -8,12 +8,10 @@ came too late. A change that cannot be written, as on a full disk, is tried agai
 from __future__ import annotations
 
 import logging
-import os
 from concurrent.futures import CancelledError, Future
-from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Event, RLock, Thread
-from typing import TYPE_CHECKING, Any, Callable, cast
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Callable
 
 from modelarts.jobs.models import JobStatus
 from modelarts.local import board
@@ -22,6 +20,7 @@ from modelarts.local.mindinsight import MindInsight
 from modelarts.local.processes import BoardProcess, Processes, board_of, visited
 from modelarts.local.store import ACTIVE, Job, Store, StoreFailure
 from modelarts.local.timeline import Timeline
+from modelarts.local.watcher import Watcher
 from modelarts.local.work import AGAIN_SECONDS, Work
 
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ _LOG = logging.getLogger("modelarts.local")
 #: So much of the jobs' durations is lost at most when the service is killed; so late is a
 #: schedule at most after the machine slept.
 _KEEP_SECONDS = 60.0
-#: A signal to all processes of the service reaches the boards as well; so long may the service
-#: take to notice its own.
-_NOTICE_SECONDS = 0.5
 
 
 class Supervisor:
@@ -72,12 +68,11 @@ class Supervisor:
         self._waking: dict[tuple[int, int], Future[None]] = {}
         self._closed = False
         self._closing = RLock()
-        self._ending = Event()
+        self._kept = timeline.monotonic()
+        self._watcher = Watcher(self._running, self._ended, self._look)
         # Ends must not queue behind starts.
-        self._starts = Work("start", timeline, self.wake)
-        self._ends = Work("end", timeline, self.wake)
-        self._woken, self._wake = os.pipe()
-        self._watcher = Thread(target=self._watch, name="watch", daemon=True)
+        self._starts = Work("start", timeline, self._watcher.wake)
+        self._ends = Work("end", timeline, self._watcher.wake)
 
     def open(self) -> None:
         """Warm the parent of the boards, and start those that ran when the service ended."""
@@ -97,10 +92,6 @@ class Supervisor:
                 self.start(waiting or job)
         self._watcher.start()
 
-    def expect_end(self) -> None:
-        """From now on, boards that end do so with the service. Safe in a signal's handler."""
-        self._ending.set()
-
     def close(self) -> None:
         """End all boards. Their jobs stay as they are and run again with the next service."""
         with self._closing:
@@ -117,8 +108,7 @@ class Supervisor:
             # Those that wait for their turn start with the next service.
             self._starts.close()
             self._ends.close()
-            if self._watcher.is_alive():
-                self._watcher.join()
+            self._watcher.join()
             try:
                 self.timeline.keep()
             except StoreFailure as failure:
@@ -144,16 +134,17 @@ class Supervisor:
     def give_up(self, job: Job, reason: str) -> None:
         """Fail a job whose files cannot be read, and end its board."""
         self._fail(job, reason)
-        with self._lock:
-            one = self._boards.get(job.job_id)
-            if one is None or one.job.run != job.run:
-                return
-            del self._boards[job.job_id]
-        one.kill()
+        one = self._take(job)
+        if one is not None:
+            one.kill()
+
+    def expect_end(self) -> None:
+        """From now on, boards that end do so with the service. Safe in a signal's handler."""
+        self._watcher.expect_end()
 
     def wake(self) -> None:
         """Have the watcher look at the time and at the boards again."""
-        os.write(self._wake, b".")
+        self._watcher.wake()
 
     def stop_due(self) -> None:
         """Begin to stop the jobs whose schedule is due."""
@@ -287,22 +278,26 @@ class Supervisor:
                 raise RuntimeError("it was stopped or deleted before")
             one = self._processes.start(job, folder, serve)
             self._starting[job.job_id, job.run] = one
-        one.wait_until_it_answers(f"/modelarts/tensorboard/{job.page_key}/{job.job_id}/")
+        one.wait_until_it_answers(job.page)
         return one
 
     def _end(self, job: Job) -> None:
         with self._lock:
-            one = self._boards.get(job.job_id)
-            if one is not None and one.job.run == job.run:
-                del self._boards[job.job_id]
-            starting = self._starting.get((job.job_id, job.run))
-        if starting is not None:
-            starting.kill()
-        if one is not None and one.job.run == job.run:
-            one.kill()
+            found = (self._take(job), self._starting.get((job.job_id, job.run)))
+        for one in found:
+            if one is not None:
+                one.kill()
         self._folders.close(job.job_id, job.run)
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
+
+    def _take(self, job: Job) -> BoardProcess | None:
+        """The board of this run of the job, which has it no more."""
+        with self._lock:
+            one = self._boards.get(job.job_id)
+            if one is None or one.job.run != job.run:
+                return None
+            return self._boards.pop(job.job_id)
 
     def _fail(self, job: Job, reason: str) -> None:
         self._folders.close(job.job_id, job.run)
@@ -322,36 +317,21 @@ class Supervisor:
         reason = one.how_it_ended()
         self._ends.submit(lambda job: self._fail(job, reason), one.job)
 
-    def _watch(self) -> None:
-        kept, longest = self.timeline.monotonic(), 0.0
-        while True:
-            with self._lock:
-                if self._closed:
-                    return
-                boards = {one.sentinel: one for one in self._boards.values()}
-            ready = wait([self._woken, *boards], longest)
-            if set(ready) - {self._woken} and self._ending.wait(_NOTICE_SECONDS):
-                return
-            longest = AGAIN_SECONDS
-            try:
-                for ended in ready:
-                    if ended == self._woken:
-                        os.read(self._woken, 65536)
-                    else:
-                        self._ended(boards[cast(int, ended)])
-                self._starts.try_again()
-                self._ends.try_again()
-                self.stop_due()
-                self._send_to_sleep()
-                if self.timeline.monotonic() - kept >= _KEEP_SECONDS:
-                    kept = self.timeline.monotonic()
-                    if self._store.any_active():
-                        self.timeline.keep()
-                longest = self._until_next()
-            except StoreFailure as failure:
-                _LOG.error("%s", failure)
-            except Exception:
-                _LOG.exception("internal error")
+    def _running(self) -> list[BoardProcess] | None:
+        with self._lock:
+            return None if self._closed else list(self._boards.values())
+
+    def _look(self) -> float:
+        """Do what is due; answers how many seconds nothing else will be."""
+        self._starts.try_again()
+        self._ends.try_again()
+        self.stop_due()
+        self._send_to_sleep()
+        if self.timeline.monotonic() - self._kept >= _KEEP_SECONDS:
+            self._kept = self.timeline.monotonic()
+            if self._store.any_active():
+                self.timeline.keep()
+        return self._until_next()
 
     def _until_next(self) -> float:
         if self._starts.failed or self._ends.failed:
@@ -377,5 +357,6 @@ class Supervisor:
             if not self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1):
                 return
             del self._boards[job.job_id]
+            self._folders.rest(job.job_id)
         self._ends.submit(lambda job: one.kill(), job)
         _LOG.info("job %d: its board sleeps", job.job_id)

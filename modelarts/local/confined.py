@@ -1,0 +1,64 @@
+"""What the process of a board does before all else: it ends with its service, and has limits."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+from multiprocessing import forkserver
+
+__all__ = ["MOST_FILES", "confine", "open_output"]
+
+#: How many files and connections a board may have open.
+MOST_FILES = 4096
+_STACK = 1024 * 1024
+_SET_PDEATHSIG = 1
+
+
+def confine(memory: int) -> None:
+    """Bind this process, and those that it starts.
+
+    Args:
+        memory: the most that each may allocate, in bytes (Linux only).
+    """
+    # Ctrl-C in a terminal goes to the whole process group; the service ends its boards itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_parent()
+    _limit(memory)
+
+
+def open_output(log: str) -> int:
+    """Where a board writes what it has to say, to be appended to: the file may be cut short."""
+    try:
+        return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    except OSError:  # a full disk keeps nobody from looking at a board
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _end_with_parent() -> None:
+    """Whatever it is doing, stopped even; the thread that waits for the service's end cannot run
+    while another holds the interpreter. The boards' parent ends when nobody else holds what every
+    process is given that it starts."""
+    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)
+    if alive is not None:
+        os.close(alive)
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def _limit(memory: int) -> None:
+    # Stacks count as memory.
+    threading.stack_size(_STACK)
+    for what, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_NOFILE, MOST_FILES)):
+        hard = resource.getrlimit(what)[1]
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(what, (most, most))
+    # What is broken enough to end it is not worth the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
