@@ -18,6 +18,8 @@ from nbclient import NotebookClient
 
 from tests.service import SECRETS
 
+pytestmark = pytest.mark.local
+
 _SCRIPT = "<script>alert(1)</script>"
 _BEGIN = """
 from modelarts.errors import WaitTimeout

@@ -12,6 +12,8 @@ from modelarts.jobs.frames import board_address
 from modelarts.jobs.lists import JobList
 from modelarts.session import Session
 
+pytestmark = pytest.mark.local
+
 _SCRIPT = "<script>alert(1)</script>"
 _BOARD = "http://127.0.0.1:6006/modelarts/tensorboard/%s/5/" % ("0a" * 16)
 

@@ -23,6 +23,8 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local import guardian
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 SUMMARY = Path(__file__).parent / "mindspore-summary"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -17,6 +17,8 @@ from modelarts.local import control, log
 from modelarts.session import Session
 from tests.clocks import FakeClock
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 
 

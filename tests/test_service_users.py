@@ -29,6 +29,8 @@ from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 ANNS = "ann's own password"
 

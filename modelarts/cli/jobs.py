@@ -131,7 +131,8 @@ def _add_create(verbs: Commands) -> None:
     parser.add_argument(
         "--obs-path",
         metavar="URL",
-        help="where to send a folder of this machine (default: MODELARTS_OBS_PATH)",
+        help="where to send a folder of this machine (default: a folder of its own in "
+        "MODELARTS_OBS_PATH, or in the obs_path of a config.json)",
     )
     parser.add_argument(
         "--name",
