@@ -5,7 +5,7 @@ from typing import Callable, List, Optional
 
 from modelarts.cli import job_actions
 from modelarts.cli.completion import complete_jobs
-from modelarts.cli.options import add_commands, add_common, checked
+from modelarts.cli.options import add_command, add_commands, add_common, checked
 from modelarts.cli.values import Commands, at_least_0, hours, positive
 from modelarts.jobs import arguments
 from modelarts.jobs.status import FAILED, STOPPED, JobStatus
@@ -248,14 +248,7 @@ def _add_stop(verbs: Commands) -> None:
 def _add(
     verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str = "JOB"
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name,
-        usage="%%(prog)s %s[OPTION …]" % (given + " " if given else ""),
-        help=what,
-        description=what[0].upper() + what[1:] + ".",
-        epilog="examples:\n" + examples,
-    )
-    parser.set_defaults(run=run)
+    parser = add_command(verbs, name, run, what, examples, given)
     add_common(parser)
     return parser
 
