@@ -1,6 +1,7 @@
 """How far a transfer is: a bar, or a callback."""
 
 import sys
+import warnings
 from typing import Any, Callable, Optional, Union
 
 import attr
@@ -130,7 +131,10 @@ class Meter(Watcher):
 
 def _make_bar(what: str) -> Any:
     try:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            # A notebook without ipywidgets has a bar of text; that needs no warning.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
     except ImportError:
         return None
     return tqdm(desc=what, total=0, unit="B", unit_scale=True, dynamic_ncols=True)
