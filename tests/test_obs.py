@@ -425,6 +425,16 @@ def test_a_callback_is_told_how_far_it_is(obs, bucket, home):
     assert seen[-1].name.startswith(bucket)
 
 
+def test_what_turns_out_to_be_there_is_not_waited_for(obs, bucket, home):
+    source = tree(home / "runs", {"%d.txt" % n: b"x" * 1000 for n in range(3)})
+    obs.upload_dir(source, bucket)
+    tree(source, {"new.txt": b"x" * 500})
+    seen = []
+    obs.sync_dir(source, bucket, progress=seen.append)
+    assert seen[-1].files == seen[-1].total_files > 0
+    assert (seen[-1].bytes, seen[-1].total_bytes) == (500, 500)
+
+
 def test_an_error_of_the_callback_ends_the_transfer_with_it(obs, bucket, home):
     source = tree(home / "runs", {"%d.txt" % n: b"x" for n in range(10)})
 
