@@ -35,6 +35,7 @@ class Explanation:
     Attributes:
         credentials: kind, source and names; secrets as their last four characters.
         expires_at: when the token or the temporary keys end, ISO 8601 in UTC; or None.
+        obs_path: the folder in OBS that folders of this machine are sent to; or None.
         clock_skew: seconds that this machine's clock is behind the services', 0 if it is not.
         services: ``modelarts``, ``iam`` and ``obs``.
     """
@@ -44,6 +45,8 @@ class Explanation:
     project_source: Optional[str]
     region_name: Optional[str]
     region_source: Optional[str]
+    obs_path: Optional[str]
+    obs_path_source: Optional[str]
     expires_at: Optional[str]
     clock_skew: float
     services: Dict[str, Service]
@@ -65,6 +68,8 @@ class Explanation:
         rows.extend(("  " + name, value, None) for name, value in shown.items() if value)
         rows.append(("project_id", self.project_id or "not known", self.project_source))
         rows.append(("region_name", self.region_name or "none", self.region_source))
+        if self.obs_path:
+            rows.append(("obs_path", self.obs_path, self.obs_path_source))
         if self.expires_at:
             rows.append(("expires_at", self.expires_at, None))
         if self.clock_skew:
@@ -104,6 +109,8 @@ def explain(session: "Session") -> Explanation:
         project_source=resolved.sources.get("project"),
         region_name=resolved.region_name,
         region_source=resolved.sources.get("region_name"),
+        obs_path=resolved.obs_path,
+        obs_path_source=resolved.sources.get("obs_path"),
         expires_at=_date(in_use.expires_at) if in_use is not None else None,
         clock_skew=round(parts.transport.skew.seconds),
         services=services,

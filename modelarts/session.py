@@ -69,6 +69,8 @@ class Session:
             or of the region.
         iam_endpoint: likewise the address of IAM.
         obs_endpoint: likewise the address of OBS.
+        obs_path: the folder in OBS that folders of this machine are sent to when a job is created
+            over one, such as ``"obs://bucket/boards/"``.
         timeout: seconds for one attempt to connect, and for each wait for data; an answer that
             is not whole after that time is given up. A request ends, with all attempts and
             pauses, within ``timeout * (retries + 2)``.
@@ -109,6 +111,7 @@ class Session:
         modelarts_endpoint: Optional[str] = None,
         iam_endpoint: Optional[str] = None,
         obs_endpoint: Optional[str] = None,
+        obs_path: Optional[str] = None,
         timeout: float = 30,
         retries: int = 3,
         proxies: Optional[Mapping[str, str]] = None,
@@ -121,6 +124,10 @@ class Session:
             raise InvalidArgument("timeout", timeout, "a number of seconds above 0")
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InvalidArgument("retries", retries, "a whole number from 0 on")
+        if obs_path is not None:
+            from modelarts.obs.paths import parse
+
+            parse("obs_path", obs_path)
         self.clock = clock or Clock()
         environ = dict(os.environ)
         region_name = text("region_name", region_name) or text("region", region)
@@ -140,6 +147,7 @@ class Session:
                 "iam": iam_endpoint,
                 "obs": obs_endpoint,
             },
+            obs_path=obs_path,
             shared=self._shared,
         )
         self._resolved = resolve(given, environ, self.clock)
@@ -218,7 +226,9 @@ class Session:
         )
         session._local_root = found["root"]
         sources = session._resolved.sources
-        sources.update(dict.fromkeys(sources, "local service of " + found["root"]))
+        # Only the variable can have said it.
+        said = set(sources) - {"obs_path"}
+        sources.update(dict.fromkeys(said, "local service of " + found["root"]))
         return session
 
     # Who -----------------------------------------------------------------------------------
@@ -301,6 +311,14 @@ class Session:
     def obs_endpoint(self) -> str:
         """The address of OBS; with the local service a ``file:`` URL."""
         return self._get_parts().identity.endpoint("obs")
+
+    @property
+    def obs_path(self) -> Optional[str]:
+        """The folder in OBS that folders of this machine are sent to; None where nothing names one.
+
+        Each is in a folder of its own there, unless the call says where.
+        """
+        return self._resolved.obs_path
 
     # What it does --------------------------------------------------------------------------
 
@@ -473,6 +491,7 @@ class Session:
             project_id=known.project_id,
             project_name=known.project_name,
             region_name=known.region_name,
+            obs_path=known.obs_path,
             config_file=known.found.config_file,
         )
         for service, address in known.endpoints.items():

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import threading
 
-from modelarts.local.accounts import edit, prepare
-from modelarts.local.users import OWNER
 from modelarts.session import Session
 
 #: That of the first user of all services that tests start.
@@ -48,6 +46,10 @@ class Service:
     def _give_a_password(self):
         if self.root.exists() and list(self.root.glob("users.json")):
             return
+        # Here, since Pythons without the local service's packages import this module too.
+        from modelarts.local.accounts import edit, prepare
+        from modelarts.local.users import OWNER
+
         self.root.mkdir(parents=True, exist_ok=True)
         edit(prepare(self.root), lambda users: users.with_password(OWNER, PASSWORD))
 

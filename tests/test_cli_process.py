@@ -13,6 +13,8 @@ import pytest
 
 from modelarts.estimator import VisualizationJob
 
+pytestmark = pytest.mark.local
+
 COMMAND = [sys.executable, "-m", "modelarts"]
 
 

@@ -21,6 +21,8 @@ from modelarts.clock import Clock
 from modelarts.local.control import stop
 from tests.service import SECRETS
 
+pytestmark = pytest.mark.local
+
 _SCRIPT = "<script>alert(1)</script>"
 _BEGIN = """
 from modelarts.errors import WaitTimeout

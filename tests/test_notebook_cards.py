@@ -1,6 +1,7 @@
 """How jobs look: the card, the table, the data frame, and where a browser finds a board."""
 
 import pickle
+import re
 import sys
 
 import pytest
@@ -11,6 +12,8 @@ from modelarts.jobs.display import span
 from modelarts.jobs.frames import board_address
 from modelarts.jobs.lists import JobList
 from modelarts.session import Session
+
+pytestmark = pytest.mark.local
 
 _SCRIPT = "<script>alert(1)</script>"
 _BOARD = "http://127.0.0.1:6006/modelarts/tensorboard/%s/5/" % ("0a" * 16)
@@ -56,6 +59,28 @@ def test_a_card_says_each_status_as_a_word_and_only_a_running_board_is_linked(se
     known = status in [*JobStatus, 99, "8"]
     assert (JobStatus(int(status)).name if known else "not asked yet") in html
     assert ("<a " in html) == (known and int(status) == 8)
+
+
+@pytest.mark.parametrize("status", [*JobStatus, 99])
+def test_the_word_can_be_read_on_its_colour_in_any_theme(session, status):
+    html = made(session, status=status)._repr_html_()
+    (colour,) = re.findall("background-color: #([0-9a-f]{6})", html)
+    assert "color: #ffffff" in html
+    # The least that the W3C asks of text (WCAG 2, criterion 1.4.3).
+    assert 1.05 / (_luminance(colour) + 0.05) >= 4.5
+
+
+def _luminance(colour):
+    shares = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def test_heads_and_links_say_what_they_are_of_when_read_aloud(session):
+    job = made(session, job_name="nightly")
+    for html in (job._repr_html_(), JobList([job])._repr_html_()):
+        assert html.count("<th ") == html.count("<th scope=") > 0
+        assert re.search(r'aria-label="open the board of job \d+ \(nightly\)"', html)
 
 
 def test_a_card_says_what_is_left_of_the_time_and_when_that_was(session, clock):

@@ -12,6 +12,8 @@ import pytest
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
 from tests.places import FolderPlace, ObsPlace
 
+pytestmark = pytest.mark.local
+
 NAMES = ("a b.txt", "100%.txt", "#1.txt", "训练 日志.txt", "a+b&c=d?.txt", "'q\".txt", "é.txt")
 
 
@@ -39,6 +41,24 @@ def home(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     return home
+
+
+@pytest.fixture
+def deep(home):
+    """A folder in ``home``; what is deeper than Python's own recursion is removed at the end.
+
+    Left there, it would end a later run of pytest, which removes the folders of earlier ones.
+    """
+    yield home / "deep"
+    folders = [str(home)]
+    for folder in folders:  # which grows
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            else:
+                os.unlink(entry.path)
+    for folder in reversed(folders):
+        os.rmdir(folder)
 
 
 def tree(folder, files):
@@ -108,24 +128,26 @@ def test_names_are_kept_as_they_are(obs, bucket, home, name):
     assert (home / "one" / name).read_bytes() == name.encode()
 
 
-def test_a_tree_as_deep_as_keys_can_be_goes_and_comes(obs, bucket, home):
-    deep = "/".join(["d"] * 500) + "/file"
-    tree(home / "deep", {deep: b"down"})
-    obs.upload_dir(home / "deep", bucket)
-    assert urls(obs, bucket) == [bucket + "deep/" + deep]
+def test_a_tree_as_deep_as_keys_can_be_goes_and_comes(obs, bucket, home, deep):
+    down = "/".join(["d"] * 500) + "/file"
+    tree(deep, {down: b"down"})
+    obs.upload_dir(deep, bucket)
+    assert urls(obs, bucket) == [bucket + "deep/" + down]
     obs.download_dir(bucket + "deep/", home / "back")
-    assert (home / "back" / "deep" / deep).read_bytes() == b"down"
+    assert (home / "back" / "deep" / down).read_bytes() == b"down"
+    assert obs.delete(bucket + "deep/", recursive=True) == 1
 
 
-def test_what_is_too_deep_for_a_key_is_named_and_all_else_is_sent(obs, bucket, home):
-    deep = "/".join(["d"] * 600) + "/file"
-    for depth in range(601):
-        os.mkdir(str(home / "deep") + "/d" * depth)
-    tree(home / "deep", {"z": b"z"})
-    (home / "deep" / deep).write_bytes(b"")
+def test_what_is_too_deep_for_a_key_is_named_and_all_else_is_sent(obs, bucket, deep):
+    levels = ["d"] * 1000
+    for depth in range(len(levels) + 1):
+        os.mkdir(str(deep.joinpath(*levels[:depth])))
+    tree(deep, {"z": b"z"})
+    below = deep.joinpath(*levels, "file")
+    below.write_bytes(b"")
     with pytest.raises(IncompleteTransfer, match="1024 bytes") as caught:
-        obs.upload_dir(home / "deep", bucket)
-    assert [name for name, _ in caught.value.failed] == [str(home / "deep" / deep)]
+        obs.upload_dir(deep, bucket)
+    assert [name for name, _ in caught.value.failed] == [str(below)]
     assert urls(obs, bucket) == [bucket + "deep/z"]
 
 
@@ -401,6 +423,16 @@ def test_a_callback_is_told_how_far_it_is(obs, bucket, home):
     obs.download_dir(bucket + "runs/", home / "back", progress=seen.append)
     assert (seen[-1].files, seen[-1].bytes) == (10, 10_000)
     assert seen[-1].name.startswith(bucket)
+
+
+def test_what_turns_out_to_be_there_is_not_waited_for(obs, bucket, home):
+    source = tree(home / "runs", {"%d.txt" % n: b"x" * 1000 for n in range(3)})
+    obs.upload_dir(source, bucket)
+    tree(source, {"new.txt": b"x" * 500})
+    seen = []
+    obs.sync_dir(source, bucket, progress=seen.append)
+    assert seen[-1].files == seen[-1].total_files > 0
+    assert (seen[-1].bytes, seen[-1].total_bytes) == (500, 500)
 
 
 def test_an_error_of_the_callback_ends_the_transfer_with_it(obs, bucket, home):

@@ -1,6 +1,8 @@
 """A job over a folder of this machine, and over one without event files."""
 
+import json
 import os
+import pickle
 import socket
 import urllib.request
 import warnings
@@ -8,13 +10,15 @@ import warnings
 import pytest
 from tensorboardX import SummaryWriter
 
-from modelarts.errors import InvalidArgument
+from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.estimator import VisualizationJob
 from modelarts.obs.first_look import NoEventFiles
 from modelarts.session import Session
 from tests.cloud import Cloud
 from tests.places import ObsPlace
 from tests.test_obs import tree
+
+pytestmark = pytest.mark.local
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -80,9 +84,54 @@ def test_without_a_place_each_folder_has_one_of_its_own(create, local, runs, tmp
     local.obs.delete("obs:/" + first.train_url, recursive=True)
 
 
-def test_a_variable_names_the_place(create, bucket, runs, monkeypatch):
+def test_a_session_has_a_place_for_all_its_jobs(service, bucket, runs):
+    with service.session(
+        obs_path=bucket + "boards", obs_endpoint=service.connection["obs_endpoint"]
+    ) as session:
+        job = VisualizationJob.create(runs, session=session)
+        job.delete()
+    assert job.train_url.startswith("/" + bucket[len("obs://") :] + "boards/project-")
+
+
+def test_a_variable_names_the_place(service, bucket, runs, monkeypatch):
     monkeypatch.setenv("MODELARTS_OBS_PATH", bucket + "boards/")
-    assert create(runs).train_url.startswith("/" + bucket[len("obs://") :] + "boards/project-")
+    with Session.local(service.root) as session:
+        job = VisualizationJob.create(runs, session=session)
+        job.delete()
+        said = session.explain()
+    assert job.train_url.startswith("/" + bucket[len("obs://") :] + "boards/project-")
+    assert said.obs_path_source == "environment MODELARTS_OBS_PATH"
+
+
+def test_a_file_names_the_place(service, bucket, runs, tmp_path):
+    config = tmp_path / "config.json"
+    config.touch(mode=0o600)
+    config.write_text(json.dumps({**_settings(service), "obs_path": bucket + "boards"}))
+    with Session(config_file=str(config), proxies={}) as session:
+        job = VisualizationJob.create(runs, session=session)
+        job.delete()
+    assert job.train_url.startswith("/" + bucket[len("obs://") :] + "boards/project-")
+    again = pickle.loads(pickle.dumps(session))
+    assert again.obs_path == session.obs_path == bucket + "boards"
+    assert "%sboards  (%s)\n" % (bucket, config) in str(session.explain())
+
+
+def test_a_place_that_is_none_is_said_with_where_it_was_found(service, runs, tmp_path):
+    config = tmp_path / "config.json"
+    config.touch(mode=0o600)
+    config.write_text(json.dumps({**_settings(service), "obs_path": "./boards"}))
+    with Session(config_file=str(config), proxies={}) as session, pytest.raises(
+        ConfigurationError, match=r"config\.json: obs_path must be a path in OBS"
+    ):
+        VisualizationJob.create(runs, session=session)
+    with pytest.raises(InvalidArgument, match="obs_path must be a path in OBS"):
+        Session(**_settings(service), obs_path="./boards")
+
+
+def _settings(service):
+    known = ("access_key", "secret_key", "project_id", "region_name")
+    endpoints = ("modelarts_endpoint", "iam_endpoint", "obs_endpoint")
+    return {name: service.connection[name] for name in known + endpoints}
 
 
 def test_without_any_place_it_is_said_what_to_give(cloud, runs):

@@ -23,6 +23,8 @@ from tests.clocks import FakeClock
 from tests.cloud import Cloud
 from tests.obs_server import Cut, ObsServer, Refusal
 
+pytestmark = pytest.mark.local
+
 AK, SK = "ACCESSKEY", Cloud.secret_key
 NAMES = [
     "plain.txt",

@@ -6,6 +6,8 @@ from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
 from tests.places import FolderPlace, ObsPlace
 from tests.test_obs import contents, tree, urls
 
+pytestmark = pytest.mark.local
+
 LINE = "Successfully download file %s from OBS to local %s\n"
 
 

@@ -19,6 +19,8 @@ from tests.clocks import FakeClock
 from tests.places import FolderPlace, ObsPlace
 from tests.test_obs import contents, tree, urls
 
+pytestmark = pytest.mark.local
+
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -14,6 +14,8 @@ from modelarts.obs.transfers import Task, Watcher, run
 from tests.obs_server import ObsServer, Refusal
 from tests.test_obs_objects import AK, SK, make_store
 
+pytestmark = pytest.mark.local
+
 
 class Recorder(Watcher):
     """Remembers what it is told, and whether two threads tell it something at the same time."""

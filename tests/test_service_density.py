@@ -17,6 +17,8 @@ from modelarts.errors import QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -17,6 +17,8 @@ from modelarts.local import schema
 from modelarts.local.store import Store
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 #: As the first release wrote it. Never to be changed.
 FIRST = """

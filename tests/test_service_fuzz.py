@@ -21,6 +21,8 @@ from modelarts.local.accounts import edit, prepare
 from modelarts.local.openapi import document
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 SEED = int(os.environ.get("FUZZ_SEED", "20261121"))
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: What only its owner may read, and what nobody may.

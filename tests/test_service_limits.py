@@ -18,6 +18,8 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.confined import MOST_FILES
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 EVENTS = "events.out.tfevents.1700000000.host"
 MEGABYTES = 256
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

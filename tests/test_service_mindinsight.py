@@ -25,6 +25,8 @@ from modelarts.local import guardian
 from modelarts.local.confined import MOST_FILES
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 SUMMARY = Path(__file__).parent / "mindspore-summary"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -27,6 +27,8 @@ from tests.buckets import Buckets, access_key_of
 from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
 
+pytestmark = pytest.mark.local
+
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 KEYS = SimpleNamespace(
     access_key=Buckets.access_key, secret_key=Buckets.secret_key, security_token=None

@@ -20,6 +20,8 @@ from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 
 

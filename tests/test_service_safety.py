@@ -25,6 +25,8 @@ from modelarts.local.reach import PAGES, Reach, public_url
 from tests.clocks import FakeClock
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 
 

@@ -13,6 +13,8 @@ from modelarts.local.store import Store
 from modelarts.local.timeline import ServiceClock, Timeline
 from tests.service import Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 HOUR = 3600
 DAY = 24 * HOUR

@@ -29,6 +29,8 @@ from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
 
+pytestmark = pytest.mark.local
+
 URL = "/bucket/logs/"
 ANNS = "ann's own password"
 
@@ -303,25 +305,59 @@ def _run(monkeypatch, capsys, *arguments, typed=""):
 
 
 def test_users_are_added_changed_listed_and_removed(tmp_path, monkeypatch, capsys):
-    where = ("--users", str(tmp_path / "users.json"))
-    run = lambda *arguments, **more: _run(monkeypatch, capsys, *arguments, *where, **more)  # noqa: E731
+    def run(*arguments, typed=""):
+        where = ("--users", str(tmp_path / "users.json"))
+        return _run(monkeypatch, capsys, *arguments, *where, typed=typed)
+
     code, out, _ = run("add", "ann", "--project", "team-a", "--password", typed="long enough\n")
     ann = read(tmp_path / "users.json").by_name["ann"]
     assert code == 0
     assert "secret_key   " + ann.key.secret_key in out
     assert "project      local-1_team-a  " + ann.projects[1].project_id in out
     _, listed, _ = run("list")
-    assert listed == "ann  %s  with a password  local-1, local-1_team-a\n" % ann.key.access_key
+    assert [line.split(None, 3) for line in listed.splitlines()] == [
+        ["NAME", "ACCESS", "KEY", "PASSWORD  PROJECTS"],
+        ["ann", ann.key.access_key, "yes", "local-1, local-1_team-a"],
+    ]
     _, out, _ = run("keys", "ann")
     assert ann.key.secret_key not in out
     code, _, err = run("passwd", "ann", typed="short\n")
     assert (code, "8 to 1024" in err, "short" in err) == (2, True, False)
     assert run("passwd", "ann", typed="another one\n")[0] == 0
     code, _, err = run("add", "ann")
-    assert (code, "no user that there is already" in err) == (2, True)
+    assert (code, "a name that no user has yet; got 'ann'" in err) == (2, True)
     assert run("remove", "ann")[0] == 0
     code, _, err = run("remove", "ann")
     assert (code, "there are: none" in err) == (2, True)
+
+
+def test_users_are_told_as_json(tmp_path, monkeypatch, capsys):
+    def run(*arguments, typed=""):
+        where = ("--users", str(tmp_path / "users.json"), "--output", "json")
+        code, out, _ = _run(monkeypatch, capsys, *arguments, *where, typed=typed)
+        assert code == 0
+        return json.loads(out)
+
+    added = run("add", "ann", "--project", "team-a")
+    key = read(tmp_path / "users.json").by_name["ann"].key
+    assert (added["access_key"], added.pop("secret_key")) == (key.access_key, key.secret_key)
+    assert added.pop("is_success") is True
+    assert run("list") == [added]
+    assert [project["name"] for project in added["projects"]] == ["local-1", "local-1_team-a"]
+    assert run("passwd", "ann", typed="long enough\n") == {"username": "ann", "is_success": True}
+    assert run("list") == [{**added, "has_password": True}]
+    assert run("keys", "ann")["secret_key"] != key.secret_key
+    assert run("remove", "ann") == {"username": "ann", "is_success": True}
+
+
+def test_what_users_does_not_understand_names_the_command(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ended:
+        _run(monkeypatch, capsys, "list", "--project", "x")
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("modelarts users list: unrecognized arguments: --project x\n")
+    code, _, said = _run(monkeypatch, capsys)
+    assert (code, "modelarts users add ann" in said) == (2, True)
 
 
 def test_a_password_can_be_set_for_the_user_of_a_folder(tmp_path, monkeypatch, capsys):

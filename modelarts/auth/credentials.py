@@ -132,6 +132,7 @@ class Found(Value):
         project_id: the project's id, if the source names it.
         project_name: or its name: the region's, or ``<region>_<name>`` of a sub-project.
         endpoints: ``modelarts``, ``iam`` and ``obs``, those that the source names.
+        obs_path: the folder in OBS that local folders are to be sent to, if the source names it.
         config_file: the file that was asked for by name, so that another process can find it.
         renew: answers fresh keys; called shortly before temporary ones expire.
     """
@@ -140,6 +141,7 @@ class Found(Value):
         "config_file",
         "credentials",
         "endpoints",
+        "obs_path",
         "project_id",
         "project_name",
         "region_name",
@@ -153,6 +155,7 @@ class Found(Value):
     project_name: Optional[str]
     region_name: Optional[str]
     endpoints: Mapping[str, str]
+    obs_path: Optional[str]
     config_file: Optional[str]
     renew: Optional[Callable[[], AccessKey]]
 
@@ -165,6 +168,7 @@ class Found(Value):
         project_name: Optional[str] = None,
         region_name: Optional[str] = None,
         endpoints: Optional[Mapping[str, str]] = None,
+        obs_path: Optional[str] = None,
         config_file: Optional[str] = None,
         renew: Optional[Callable[[], AccessKey]] = None,
     ) -> None:
@@ -175,6 +179,7 @@ class Found(Value):
             project_name=project_name,
             region_name=region_name,
             endpoints={} if endpoints is None else endpoints,
+            obs_path=obs_path,
             config_file=config_file,
             renew=renew,
         )

@@ -29,6 +29,7 @@ _SPELLINGS: Mapping[str, Iterable[str]] = {
     "modelarts_endpoint": ("modelarts_endpoint",),
     "iam_endpoint": ("iam_endpoint",),
     "obs_endpoint": ("obs_endpoint",),
+    "obs_path": ("obs_path",),
 }
 #: What is read of ``auth`` in a ``clouds.yaml``.
 _CLOUD = (
@@ -307,6 +308,7 @@ def _settings(path: Path, given: Mapping[str, Optional[str]], credentials: Crede
         project_id=given["project_id"],
         region_name=given["region_name"],
         endpoints=named,
+        obs_path=given["obs_path"],
     )
 
 

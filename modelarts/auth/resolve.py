@@ -35,6 +35,7 @@ class Arguments(NamedTuple):
     region_name: Optional[str]
     config_file: Optional[str]
     endpoints: Mapping[str, Optional[str]]
+    obs_path: Optional[str]
     shared: Mapping[str, Optional[str]]
 
     def __repr__(self) -> str:
@@ -44,7 +45,15 @@ class Arguments(NamedTuple):
 class Resolved:
     """What was decided. ``sources`` says in words where each came from."""
 
-    __slots__ = ("endpoints", "found", "project_id", "project_name", "region_name", "sources")
+    __slots__ = (
+        "endpoints",
+        "found",
+        "obs_path",
+        "project_id",
+        "project_name",
+        "region_name",
+        "sources",
+    )
 
     def __init__(
         self,
@@ -54,6 +63,7 @@ class Resolved:
         project_name: Optional[str],
         region_name: Optional[str],
         endpoints: Dict[str, str],
+        obs_path: Optional[str],
         sources: Dict[str, str],
     ) -> None:
         self.found = found
@@ -61,6 +71,7 @@ class Resolved:
         self.project_name = project_name
         self.region_name = region_name
         self.endpoints = endpoints
+        self.obs_path = obs_path
         self.sources = sources
 
 
@@ -136,12 +147,20 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
         )
         if address is not None:
             addresses[service] = address
+    obs_path = first(
+        "obs_path",
+        (given.obs_path, ARGUMENTS),
+        *([(asked.obs_path, asked.source)] if asked is not None else []),
+        (environ.get("MODELARTS_OBS_PATH"), "environment MODELARTS_OBS_PATH"),
+        (found.obs_path, found.source),
+    )
     return Resolved(
         found=found,
         project_id=project.project_id,
         project_name=project.project_name or region,
         region_name=region,
         endpoints=addresses,
+        obs_path=obs_path,
         sources=sources,
     )
 

@@ -5,7 +5,7 @@ from typing import Callable, List, Optional
 
 from modelarts.cli import job_actions
 from modelarts.cli.completion import complete_jobs
-from modelarts.cli.options import add_commands, add_common, checked
+from modelarts.cli.options import add_command, add_commands, add_common, checked
 from modelarts.cli.values import Commands, at_least_0, hours, positive
 from modelarts.jobs import arguments
 from modelarts.jobs.status import FAILED, STOPPED, JobStatus
@@ -131,7 +131,8 @@ def _add_create(verbs: Commands) -> None:
     parser.add_argument(
         "--obs-path",
         metavar="URL",
-        help="where to send a folder of this machine (default: MODELARTS_OBS_PATH)",
+        help="where to send a folder of this machine (default: a folder of its own in "
+        "MODELARTS_OBS_PATH, or in the obs_path of a config.json)",
     )
     parser.add_argument(
         "--name",
@@ -247,14 +248,7 @@ def _add_stop(verbs: Commands) -> None:
 def _add(
     verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str = "JOB"
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name,
-        usage="%%(prog)s %s[OPTION …]" % (given + " " if given else ""),
-        help=what,
-        description=what[0].upper() + what[1:] + ".",
-        epilog="examples:\n" + examples,
-    )
-    parser.set_defaults(run=run)
+    parser = add_command(verbs, name, run, what, examples, given)
     add_common(parser)
     return parser
 

@@ -8,7 +8,7 @@ import attr
 
 from modelarts.cli.asking import ask
 from modelarts.cli.failures import NOT_FOUND, Refused
-from modelarts.cli.options import add_commands, add_common, session_of
+from modelarts.cli.options import add_command, add_commands, add_common, session_of
 from modelarts.cli.output import say, show, show_json
 from modelarts.cli.values import Commands, positive
 
@@ -198,14 +198,7 @@ def _show(moved: Any, given: argparse.Namespace) -> None:
 def _add(
     verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name,
-        usage="%%(prog)s %s [OPTION …]" % given,
-        help=what,
-        description=what[0].upper() + what[1:] + ".",
-        epilog="examples:\n" + examples,
-    )
-    parser.set_defaults(run=run)
+    parser = add_command(verbs, name, run, what, examples, given)
     add_common(parser)
     return parser
 

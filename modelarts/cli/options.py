@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar
 
 from modelarts.cli.failures import WRONG_USAGE
 from modelarts.cli.values import Commands
@@ -11,9 +11,18 @@ from modelarts.errors import InvalidArgument
 if TYPE_CHECKING:
     from modelarts.session import Session
 
-__all__ = ["Parser", "add_commands", "add_common", "checked", "session_of"]
+__all__ = [
+    "Parser",
+    "add_command",
+    "add_commands",
+    "add_common",
+    "add_printing",
+    "checked",
+    "session_of",
+]
 
 _T = TypeVar("_T")
+_Run = Callable[[argparse.Namespace], Optional[int]]
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -46,6 +55,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--local", action="store_true", help="the service on this machine; starts it if need be"
     )
     group.add_argument("--root", metavar="DIR", help="that service's folder; implies --local")
+    add_printing(parser)
+
+
+def add_printing(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how answers and errors are printed."""
     group = parser.add_argument_group("what is printed")
     group.add_argument(
         "-o",
@@ -99,3 +113,25 @@ def add_commands(parser: argparse.ArgumentParser) -> Commands:
 
     parser.set_defaults(run=usage)
     return parser.add_subparsers(metavar="COMMAND", title="commands")
+
+
+def add_command(
+    verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str
+) -> argparse.ArgumentParser:
+    """Add a command of a group.
+
+    Args:
+        run: what it does; answers the exit code.
+        what: the same in words.
+        examples: for its help.
+        given: what its usage shows before the options.
+    """
+    parser = verbs.add_parser(
+        name,
+        usage="%%(prog)s %s[OPTION …]" % (given + " " if given else ""),
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog="examples:\n" + examples,
+    )
+    parser.set_defaults(run=run)
+    return parser

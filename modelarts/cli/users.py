@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict
 
-from modelarts.cli.output import show
+from modelarts.cli.options import add_command, add_commands, add_printing
+from modelarts.cli.output import say, show, show_json
 from modelarts.cli.values import Commands, local_service, text
 from modelarts.errors import ConfigurationError
 
@@ -17,16 +18,28 @@ __all__ = ["add_to"]
 
 
 def add_to(commands: Commands) -> None:
-    """Add the command to the others."""
-    parser = commands.add_parser(
+    """Add the commands to the others."""
+    group = commands.add_parser(
         "users",
         help="say who may call the service on this machine",
         description="Make and edit a users file. A running service notices by itself. Passwords "
         "are asked for, or read as one line where standard input is no terminal.",
+        epilog="""examples:
+  modelarts users add ann --project team-a
+  modelarts users list
+  modelarts users remove ann""",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = _action(actions, "add", _add, "add a user and print new keys, once")
-    add.add_argument(
+    verbs = add_commands(group)
+    parser = _add_verb(
+        verbs,
+        "add",
+        _add,
+        "add a user and print new keys, once",
+        """  modelarts users add ann
+  modelarts users add ann --project team-a --password
+  modelarts users add ann --output json > ann.json""",
+    )
+    parser.add_argument(
         "--project",
         type=text,
         action="append",
@@ -35,25 +48,38 @@ def add_to(commands: Commands) -> None:
         help="a project shared with whoever else has it, beside the user's own; its full name is "
         "REGION_NAME. May be repeated",
     )
-    add.add_argument(
+    parser.add_argument(
         "--password", action="store_true", help="give a password too, for clients that log in"
     )
-    _action(actions, "passwd", _passwd, "give a user a new password; tokens of before end")
-    _action(actions, "keys", _keys, "give a user new keys and print them, once; the old ones end")
-    _action(actions, "remove", _remove, "remove a user; the jobs stay, and nobody can reach them")
-    _action(actions, "list", _list, "list the users")
+    for name, run, what in (
+        ("passwd", _passwd, "give a user a new password; tokens of before end"),
+        ("keys", _keys, "give a user new keys and print them, once; the old ones end"),
+        ("remove", _remove, "remove a user; the jobs stay, and nobody can reach them"),
+    ):
+        _add_verb(verbs, name, run, what, "  modelarts users %s ann" % name)
+    _add_verb(
+        verbs,
+        "list",
+        _list,
+        "list the users",
+        """  modelarts users list
+  modelarts users list --output json | jq -r '.[].username'""",
+        "",
+    )
 
 
-def _action(actions: Any, name: str, run: Any, what: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what)
-    if name != "list":
-        parser.add_argument("name", type=text, metavar="USER")
-    where = parser.add_mutually_exclusive_group()
+def _add_verb(
+    verbs: Commands, name: str, run: Any, what: str, examples: str, given: str = "USER"
+) -> argparse.ArgumentParser:
+    parser = add_command(verbs, name, run, what, examples, given)
+    if given:
+        parser.add_argument("name", type=text, metavar=given, help="the user's name")
+    where = parser.add_argument_group("which users file").add_mutually_exclusive_group()
     where.add_argument(
         "--root", metavar="DIR", help="the service's folder (default: ~/.modelarts/local)"
     )
     where.add_argument("--users", metavar="FILE", help="a users file elsewhere")
-    parser.set_defaults(run=run)
+    add_printing(parser)
     return parser
 
 
@@ -66,7 +92,7 @@ def _add(given: argparse.Namespace) -> None:
             users = users.with_user(given.name, tuple(given.project))
             return users if password is None else users.with_password(given.name, password)
 
-        _show_keys(edit(_file(given), change), given.name)
+        _show_keys(edit(_file(given), change), given)
 
 
 def _passwd(given: argparse.Namespace) -> None:
@@ -75,14 +101,14 @@ def _passwd(given: argparse.Namespace) -> None:
         from modelarts.local.accounts import edit
 
         edit(_file(given), lambda users: users.with_password(given.name, password))
-    show("%s has a new password" % given.name)
+    _show_done("%s has a new password", given)
 
 
 def _keys(given: argparse.Namespace) -> None:
     with local_service():
         from modelarts.local.accounts import edit
 
-        _show_keys(edit(_file(given), lambda users: users.with_new_key(given.name)), given.name)
+        _show_keys(edit(_file(given), lambda users: users.with_new_key(given.name)), given)
 
 
 def _remove(given: argparse.Namespace) -> None:
@@ -90,17 +116,26 @@ def _remove(given: argparse.Namespace) -> None:
         from modelarts.local.accounts import edit
 
         edit(_file(given), lambda users: users.without_user(given.name))
-    show("%s is removed" % given.name)
+    _show_done("%s is removed", given)
 
 
 def _list(given: argparse.Namespace) -> None:
     with local_service():
         from modelarts.local.accounts import read
 
-        for user in read(_file(given)).by_name.values():
-            names = ", ".join(project.name for project in user.projects)
-            password = "with" if user.password is not None else "without"
-            show("%s  %s  %s a password  %s" % (user.name, user.key.access_key, password, names))
+        users = read(_file(given))
+    facts = [_facts(users, name) for name in users.by_name]
+    if given.output == "json":
+        show_json(facts)
+        return
+    rows = [("NAME", "ACCESS KEY", "PASSWORD", "PROJECTS")]
+    for one in facts:
+        has = "yes" if one["has_password"] else "no"
+        names = ", ".join(project["name"] for project in one["projects"])
+        rows.append((one["username"], one["access_key"], has, names))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
 def _file(given: argparse.Namespace) -> "Path":
@@ -117,16 +152,39 @@ def _file(given: argparse.Namespace) -> "Path":
     return prepare(root)
 
 
-def _show_keys(users: "Users", name: str) -> None:
+def _facts(users: "Users", name: str) -> Dict[str, Any]:
+    """What may be told of a user again and again; by the names that a session has for it."""
     user = users.by_name[name]
-    show("username     %s" % user.name)
-    show("account      %s" % users.account)
-    show("region_name  %s" % users.region_name)
-    for project in user.projects:
-        show("project      %s  %s" % (project.name, project.project_id))
-    show("access_key   %s" % user.key.access_key)
-    show("secret_key   %s" % user.key.secret_key)
-    print("the secret key is not shown again", file=sys.stderr)
+    return {
+        "username": user.name,
+        "account": users.account,
+        "region_name": users.region_name,
+        "projects": [{"name": one.name, "project_id": one.project_id} for one in user.projects],
+        "access_key": user.key.access_key,
+        "has_password": user.password is not None,
+    }
+
+
+def _show_keys(users: "Users", given: argparse.Namespace) -> None:
+    facts = _facts(users, given.name)
+    secret_key = users.by_name[given.name].key.secret_key
+    if given.output == "json":
+        show_json({**facts, "secret_key": secret_key, "is_success": True})
+    else:
+        for name in ("username", "account", "region_name"):
+            show("%-12s %s" % (name, facts[name]))
+        for project in facts["projects"]:
+            show("project      %s  %s" % (project["name"], project["project_id"]))
+        show("access_key   %s" % facts["access_key"])
+        show("secret_key   %s" % secret_key)
+    say("the secret key is not shown again")
+
+
+def _show_done(said: str, given: argparse.Namespace) -> None:
+    if given.output == "json":
+        show_json({"username": given.name, "is_success": True})
+    else:
+        show(said % given.name)
 
 
 def _password() -> str:

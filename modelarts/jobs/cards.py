@@ -41,7 +41,7 @@ def card(job: "KnownJob") -> str:
         _link(info),
     ]
     rows = "".join(
-        '<tr style="background: none"><th style="%s; font-weight: normal; %s">%s</th>'
+        '<tr style="background: none"><th scope="row" style="%s; font-weight: normal; %s">%s</th>'
         '<td style="%s">%s</td></tr>' % (_CELL, _FAINT, name, _CELL, escape(value))
         for name, value in _facts(job, info)
     )
@@ -55,7 +55,7 @@ def card(job: "KnownJob") -> str:
 def table(jobs: Sequence["KnownJob"]) -> str:
     """Jobs as a table; of a long list only the first."""
     names = ("ID", "Name", "Status", "Created", "Stops in", "Folder", "Description")
-    head = "".join('<th style="%s">%s</th>' % (_CELL, name) for name in names)
+    head = "".join('<th scope="col" style="%s">%s</th>' % (_CELL, name) for name in names)
     rows = "".join("<tr>%s</tr>" % _cells(last_known(job)) for job in jobs[:_MOST_ROWS])
     more = len(jobs) - _MOST_ROWS
     note = "%d job%s" % (len(jobs), "" if len(jobs) == 1 else "s")
@@ -73,7 +73,7 @@ def link(job: "KnownJob", address: str) -> str:
     """A line that names the job and links to the board."""
     return '<div style="margin-bottom: 4px"><strong>%s</strong> &nbsp; %s</div>' % (
         escape(title(last_known(job))),
-        _anchor(address),
+        _anchor(address, last_known(job)),
     )
 
 
@@ -108,12 +108,15 @@ def _link(info: JobInfo) -> str:
     if info.status != JobStatus.RUNNING or not info.service_url:
         return ""
     address = board_address(info.service_url)
-    return _anchor(address) if is_web_address(address) else ""
+    return _anchor(address, info) if is_web_address(address) else ""
 
 
-def _anchor(address: str) -> str:
-    return '<a href="%s" target="_blank" rel="noopener noreferrer">open the board</a>' % (
-        escape(address)
+def _anchor(address: str, info: JobInfo) -> str:
+    # Read aloud, or in a list of links, each one says whose board it is.
+    return (
+        '<a href="%s" target="_blank" rel="noopener noreferrer" '
+        'aria-label="open the board of %s">open the board</a>'
+        % (escape(address), escape(title(info)))
     )
 
 

@@ -51,8 +51,8 @@ class JobVerbs(KnownJob):
                 runs, and is billed, until it is stopped.
             flavor: a specification's code; normally none.
             session: by default one made from the environment.
-            obs_path: the folder in OBS that a local folder is to be in; by default that of
-                ``MODELARTS_OBS_PATH``, and with the local service the bucket ``uploads``.
+            obs_path: the folder in OBS that a local folder is to be in; by default one of its own
+                in ``session.obs_path``, and with the local service in the bucket ``uploads``.
             check: draw a :class:`~modelarts.obs.first_look.NoEventFiles` warning if the folder
                 has no event files, as far as that can be told soon.
 

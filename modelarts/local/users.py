@@ -100,7 +100,7 @@ class Users:
             InvalidArgument: there is such a user, or a name can be none.
         """
         if name in self.by_name:
-            raise InvalidArgument("name", name, "the name of no user that there is already")
+            raise InvalidArgument("name", name, "a name that no user has yet")
         for what, given in (("name", name), *(("project", one) for one in projects)):
             if not _NAME.match(given):
                 raise InvalidArgument(

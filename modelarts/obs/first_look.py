@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from modelarts.caller import level_of_the_caller
-from modelarts.errors import InvalidArgument
+from modelarts.errors import ConfigurationError, InvalidArgument
 
 if TYPE_CHECKING:
     from modelarts.obs.paths import ObsPath
@@ -33,11 +33,12 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
 
     Args:
         obs_path: the folder in OBS that it is to be in. By default a folder of its own, told by
-            the local path, in that of ``MODELARTS_OBS_PATH``; on a ``file:`` endpoint, in the
-            bucket ``uploads``.
+            the local path, in :attr:`Session.obs_path`; where there is none, and the endpoint is
+            a ``file:`` URL, in the bucket ``uploads``.
 
     Raises:
         InvalidArgument: there is no such folder, or nothing says where it is to go.
+        ConfigurationError: what says it is no folder in OBS.
         IncompleteTransfer: some files could not be sent.
     """
     from modelarts.obs import targets
@@ -62,17 +63,20 @@ def _place_of_its_own(session: "Session", folder: str) -> "ObsPath":
 
     from modelarts.obs.paths import ObsPath, parse
 
-    said = os.environ.get("MODELARTS_OBS_PATH")
-    if said:
-        place = parse("MODELARTS_OBS_PATH", said)
+    if session.obs_path is not None:
+        try:
+            place = parse("obs_path", session.obs_path)
+        except InvalidArgument as error:
+            source = session._resolved.sources["obs_path"]
+            raise ConfigurationError("%s: %s" % (source, error)) from None
     elif session.obs_endpoint.startswith("file:"):
         place = ObsPath("uploads", "")
     else:
         raise InvalidArgument(
             "obs_path",
             None,
-            "the folder in OBS that %s is to be sent to; MODELARTS_OBS_PATH can name one for all "
-            "calls" % folder,
+            "the folder in OBS that %s is to be sent to; MODELARTS_OBS_PATH, or obs_path in a "
+            "config.json, can name one for all calls" % folder,
         )
     # Many folders are called "runs".
     number = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
