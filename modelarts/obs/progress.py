@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Dict, Optional, Union
 
 import attr
 
@@ -66,6 +66,8 @@ class Meter(Watcher):
         self.shows = self._wants_bar or self._tell is not None
         self.files = self.bytes = self.total_files = self.total_bytes = 0
         self._name = ""
+        #: Bytes of the files that are under way.
+        self._moved: Dict[str, int] = {}
 
     def expect(self, files: int, count: int) -> None:
         """How much is to come."""
@@ -85,6 +87,7 @@ class Meter(Watcher):
     def moved(self, task: Task, count: int) -> None:
         """Some bytes more, or fewer where they are sent again."""
         self.bytes += count
+        self._moved[task.name] = self._moved.get(task.name, 0) + count
         self._name = task.name
         if self._bar is not None:
             self._bar.update(count)
@@ -93,8 +96,11 @@ class Meter(Watcher):
 
     def ended(self, task: Task, error: Optional[Exception]) -> None:
         """A file is done, or could not be."""
+        moved = self._moved.pop(task.name, 0)
         if error is None:
             self.files += 1
+            # Nothing is left of it, though it was there already, or has grown meanwhile.
+            self.expect(0, moved - task.size if self.shows else 0)
         if self._bar is not None:
             self._show_files()
         if self._tell is not None:
