@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HERE, CLOUD = PAGE.split("\n## In the cloud\n")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
 
 
@@ -56,7 +57,7 @@ class Kernel:
         return "".join(
             output.get("text") or output["data"]["text/plain"] + "\n"
             for output in self.notebook.cells[number].outputs
-            if output.get("name") != "stderr"
+            if output.get("name") != "stderr" and WIDGET not in output.get("data", ())
         )
 
 
