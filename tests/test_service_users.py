@@ -303,8 +303,10 @@ def _run(monkeypatch, capsys, *arguments, typed=""):
 
 
 def test_users_are_added_changed_listed_and_removed(tmp_path, monkeypatch, capsys):
-    where = ("--users", str(tmp_path / "users.json"))
-    run = lambda *arguments, **more: _run(monkeypatch, capsys, *arguments, *where, **more)  # noqa: E731
+    def run(*arguments, typed=""):
+        users = ("--users", str(tmp_path / "users.json"))
+        return _run(monkeypatch, capsys, *arguments, *users, typed=typed)
+
     code, out, _ = run("add", "ann", "--project", "team-a", "--password", typed="long enough\n")
     ann = read(tmp_path / "users.json").by_name["ann"]
     assert code == 0
@@ -315,13 +317,13 @@ def test_users_are_added_changed_listed_and_removed(tmp_path, monkeypatch, capsy
     _, out, _ = run("keys", "ann")
     assert ann.key.secret_key not in out
     code, _, err = run("passwd", "ann", typed="short\n")
-    assert (code, "8 to 1024" in err, "short" in err) == (1, True, False)
+    assert (code, "8 to 1024" in err, "short" in err) == (2, True, False)
     assert run("passwd", "ann", typed="another one\n")[0] == 0
     code, _, err = run("add", "ann")
-    assert (code, "no user that there is already" in err) == (1, True)
+    assert (code, "no user that there is already" in err) == (2, True)
     assert run("remove", "ann")[0] == 0
     code, _, err = run("remove", "ann")
-    assert (code, "there are: none" in err) == (1, True)
+    assert (code, "there are: none" in err) == (2, True)
 
 
 def test_a_password_can_be_set_for_the_user_of_a_folder(tmp_path, monkeypatch, capsys):
