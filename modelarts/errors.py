@@ -298,7 +298,7 @@ class IncompleteTransfer(ModelArtsError):
         total = len(self.failed) + len(self.done)
         lines = ["%d of %d files are missing; call again to resume" % (len(self.failed), total)]
         for name, error in self.failed[: self._shown]:
-            lines.append("  - %s: %s" % (name, str(error) or type(error).__name__))
+            lines.append(_one_line("  - %s: %s" % (name, str(error) or type(error).__name__)))
         if len(self.failed) > self._shown:
             lines.append("  - and %d more: see .failed" % (len(self.failed) - self._shown))
         super().__init__("\n".join(lines))
@@ -378,3 +378,8 @@ def api_error(error_msg: str, **details: Any) -> ApiError:
 
 def _shortened(text: str, most: int = 120) -> str:
     return text if len(text) <= most else "%s… (%d characters)" % (text[:most], len(text))
+
+
+def _one_line(text: str) -> str:
+    """With line breaks and the like, which a file may have in its name, as Python writes them."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

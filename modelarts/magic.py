@@ -18,7 +18,7 @@ def load_ipython_extension(ipython: Any) -> None:
 def board(line: str) -> None:
     """Show the board over a folder: of the job that runs, else of one restarted, else of a new one.
 
-    ``%modelarts_board /bucket/path/ [--local [ROOT]] [--height PIXELS] [--auto-stop HOURS]``
+    ``%modelarts_board TRAIN_URL [--local [ROOT]] [--height PIXELS] [--auto-stop HOURS]``
     """
     given = _parser().parse_args(shlex.split(line))
     session = Session() if given.local is None else Session.local(given.local or None)
@@ -35,8 +35,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="%modelarts_board", add_help=False)
-    parser.add_argument("train_url", help="the folder in OBS: /bucket/path/")
+    # The folder comes first: behind --local it would be taken for ROOT.
+    parser = _Parser(
+        usage="%%modelarts_board TRAIN_URL [--local [ROOT]] [--height PIXELS] [--auto-stop HOURS]",
+        add_help=False,
+    )
+    parser.add_argument("train_url", metavar="TRAIN_URL")
     parser.add_argument("--local", nargs="?", const="", metavar="ROOT")
     parser.add_argument("--height", type=int, default=800)
     parser.add_argument("--auto-stop", type=int, metavar="HOURS")

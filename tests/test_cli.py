@@ -616,13 +616,17 @@ def _raise(error):
     raise error
 
 
-def test_what_errors_advise_is_said_in_the_words_of_a_terminal(cloud, run, monkeypatch):
+def test_what_errors_advise_is_said_in_the_words_of_a_terminal(cloud, run, monkeypatch, tmp_path):
     cloud.add(job_name="ending", status=9)
     stopped = cloud.add(status=12)
     _, _, err = run("delete", "ending", "--yes")
     assert "'modelarts jobs wait JOB --until stopped', then delete it" in err
     _, _, err = run("wait", str(stopped))
     assert "'modelarts jobs restart' runs it again" in err
+    monkeypatch.setenv("MODELARTS_OBS_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    _, _, err = run("create", "./")
+    assert "modelarts: --obs-path must be the folder in OBS that %s is to be sent" % tmp_path in err
     for name in ("access_key", "secret_key"):
         monkeypatch.delenv("MODELARTS_" + name.upper())
     _, _, err = run("list")

@@ -197,6 +197,15 @@ def test_a_list_leaves_no_service_behind(tmp_path):
     assert not (tmp_path / "service.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [(("create", "no-such-folder/"), 2), (("open", "nightly"), 3)]
+)
+def test_nor_does_a_command_that_comes_to_no_job(tmp_path, command, code):
+    assert run("jobs", *command, "--root", str(tmp_path)).returncode == code
+    wait_for_end(tmp_path)
+    assert not (tmp_path / "service.json").exists()
+
+
 def test_open_gives_the_address_to_the_browser_and_prints_it(service, job, tmp_path):
     seen, browser = tmp_path / "seen", tmp_path / "browser"
     browser.write_text('#!/bin/sh\nprintf %%s "$1" > "%s"\n' % seen)

@@ -360,3 +360,9 @@ def test_a_refusal_for_its_status_names_the_status(said, status):
     error = api_error(said, status_code=400, error_code="ModelArts.0105")
     assert type(error) is JobStateError
     assert error.job_status == status
+
+
+def test_a_name_with_a_line_break_is_told_on_one_line():
+    error = IncompleteTransfer([("runs/a\nb", TransportError("no answer\x1b[2J"))])
+    assert str(error).splitlines()[1:] == [r"  - runs/a\nb: no answer\x1b[2J"]
+    assert error.failed[0][0] == "runs/a\nb"

@@ -52,6 +52,7 @@ _IN_A_TERMINAL = (
     ),
     ("Session.local()", "the option --local"),
     ("config_file= or", "--config-file or"),
+    ("obs_path must be the folder", "--obs-path must be the folder"),
     ("recursive=True", "--recursive"),
     ("empty_bucket=True", "--empty-bucket"),
     ("job.restart()", "'modelarts jobs restart'"),

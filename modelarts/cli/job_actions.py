@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 from modelarts.cli.asking import ask
 from modelarts.cli.failures import DONE, as_dict, code_of, tell
 from modelarts.cli.named import named, one_named
-from modelarts.cli.options import session_of
+from modelarts.cli.options import keep_service, session_of
 from modelarts.cli.output import show as show_text
 from modelarts.cli.output import show_json
 from modelarts.errors import ModelArtsError
@@ -45,7 +45,7 @@ def create(given: argparse.Namespace) -> None:
     """``create``: the job is printed also where it does not come to run."""
     from modelarts.estimator import VisualizationJob
 
-    with session_of(given, stay=True) as session:
+    with session_of(given) as session:
         job = VisualizationJob.create(
             given.train_url,
             given.name,
@@ -56,6 +56,7 @@ def create(given: argparse.Namespace) -> None:
             session,
             obs_path=given.obs_path,
         )
+        keep_service(given)
         try:
             if given.wait:
                 _wait(job, JobStatus.RUNNING, given)
@@ -97,16 +98,18 @@ def show(given: argparse.Namespace) -> None:
 
 def wait(given: argparse.Namespace) -> None:
     """``wait``."""
-    with session_of(given, stay=True) as session:
+    with session_of(given) as session:
         job = one_named(session, given.job)
+        keep_service(given)
         _wait(job, given.until, given)
         _show(job, given)
 
 
 def open_board(given: argparse.Namespace) -> None:
     """``open``."""
-    with session_of(given, stay=True) as session:
+    with session_of(given) as session:
         job = one_named(session, given.job)
+        keep_service(given)
         url = job.open(given.timeout)
         if given.output == "json":
             _show(job, given)
@@ -144,8 +147,9 @@ def stop(given: argparse.Namespace) -> int:
 
 def restart(given: argparse.Namespace) -> int:
     """``restart``."""
-    with session_of(given, stay=True) as session:
+    with session_of(given) as session:
         jobs = named(session, given.jobs)
+        keep_service(given)
         said = "running" if given.wait else "starting"
         return _each(jobs, "restart", said, given, [JobStatus.RUNNING])
 

@@ -131,8 +131,8 @@ def _add_create(verbs: Commands) -> None:
     parser.add_argument(
         "--obs-path",
         metavar="URL",
-        help="where to send a folder of this machine (default: a folder of its own in "
-        "MODELARTS_OBS_PATH, or in the obs_path of a config.json)",
+        help="where to send a folder of this machine (default: to one of its own in "
+        "MODELARTS_OBS_PATH or in the obs_path of a config.json; with --local in obs://uploads/)",
     )
     parser.add_argument(
         "--name",

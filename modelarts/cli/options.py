@@ -18,6 +18,7 @@ __all__ = [
     "add_common",
     "add_printing",
     "checked",
+    "keep_service",
     "session_of",
 ]
 
@@ -74,20 +75,23 @@ def add_printing(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(refuse=parser.error)
 
 
-def session_of(given: argparse.Namespace, stay: bool = False, **settings: Any) -> "Session":
-    """The session that the options say.
-
-    Args:
-        stay: whether the local service has to outlive this command, as a board does that is to
-            be looked at.
-    """
+def session_of(given: argparse.Namespace, **settings: Any) -> "Session":
+    """The session that the options say."""
     from modelarts.session import Session
 
     if given.local or given.root is not None:
         if given.config_file is not None or given.region_name is not None:
             given.refuse("--local and --root go with neither --config-file nor --region-name")
-        return Session.local(given.root, stay=stay)
+        return Session.local(given.root)
     return Session(config_file=given.config_file, region_name=given.region_name, **settings)
+
+
+def keep_service(given: argparse.Namespace) -> None:
+    """Have a local service outlive this command: there is a job now whose board is to be seen."""
+    if given.local or given.root is not None:
+        from modelarts.session import Session
+
+        Session.local(given.root, stay=True).close()
 
 
 def checked(check: Callable[[str], _T]) -> Callable[[str], _T]:

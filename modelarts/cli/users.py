@@ -46,7 +46,7 @@ def add_to(commands: Commands) -> None:
         default=[],
         metavar="NAME",
         help="a project shared with whoever else has it, beside the user's own; its full name is "
-        "REGION_NAME. May be repeated",
+        "<region>_NAME. May be repeated",
     )
     parser.add_argument(
         "--password", action="store_true", help="give a password too, for clients that log in"

@@ -64,8 +64,15 @@ def wait_for(
                 )
             if waited >= timeout:
                 raise WaitTimeout(
-                    "job %s is still %s (%d) after %g seconds, not %s"
-                    % (job.visualization_id, status.name, status, timeout, _names(wanted)),
+                    "job %s is still %s (%d) after %g second%s, not %s"
+                    % (
+                        job.visualization_id,
+                        status.name,
+                        status,
+                        timeout,
+                        "" if timeout == 1 else "s",
+                        _names(wanted),
+                    ),
                     job,
                 )
             news.sleep(min(pause, max(timeout - waited, 0.0)))
