@@ -123,7 +123,7 @@ def _serve(sink: _Sink, connection: socket.socket) -> None:
     try:
         while True:
             while b"\r\n\r\n" not in rest:
-                more = connection.recv(65536)
+                more = connection.recv(4096)
                 if not more:
                     return
                 rest += more
