@@ -356,7 +356,7 @@ def test_parts_that_always_arrive_damaged_are_refused(store, server, tmp_path):
 
 
 def test_where_etags_are_no_checksums_parts_are_verified_by_the_server(server, tmp_path):
-    """As in buckets that encrypt with keys of KMS; a few parts are sent twice until that is clear."""
+    """As in buckets that encrypt with keys of KMS; a few are sent twice until that is clear."""
     server.etag = lambda part: hashlib.md5(b"key" + part).hexdigest()
     store = make_store(server)
     path, sent = a_file(tmp_path, 150_000_000), []
