@@ -95,14 +95,15 @@ class SessionClient(ObsClient):
         )
 
     def _stored(self, connection: Any) -> Any:
-        try:
-            answer = connection.getresponse()
-            if answer.status >= 300:
-                return self._parse_xml_internal(answer, readable=True)
+        answer = connection.getresponse()
+        if answer.status >= 300:
+            result = self._parse_xml_internal(answer, readable=True)
+        else:
             answer.read()
-            return Stored(answer.status, (answer.getheader("ETag") or "").strip('"'))
-        finally:
-            self.connections.give_back(connection)
+            result = Stored(answer.status, (answer.getheader("ETag") or "").strip('"'))
+        # Not where anything was raised: the client closes it then.
+        self.connections.give_back(connection)
+        return result
 
     def renew_keys(self) -> bool:
         """After a refusal in this thread: whether there are other keys to try once more with."""
