@@ -1,30 +1,37 @@
 """``python -m benchmarks obs``: what bringing files to OBS costs, next to the clients for it.
 
-All peers send to the same sink on the loopback address, take turns round by round in one process,
-and use the same number of threads. Wall-clock time; the ratio is of rates, within a round.
+All peers send to the same sink on the loopback address, and take turns round by round in one
+process. Wall-clock time and the CPU time of that process; ``rate`` is ours divided by theirs,
+by the clock, within a round.
 """
 
 import contextlib
 import json
 import os
 import resource
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from urllib.parse import urlsplit
 
 from benchmarks import sink
 from benchmarks.rounds import ROOT
+from benchmarks.served import memory as held
 
 __all__ = ["main"]
 
 FILES, SMALL, LARGE = 200, 50_000, 200_000_000
 HUGE, CUT, CUTS = 10 * 2**30, 2 * 2**30, 50
 THREADS = 8
+_LOAD = "load of the machine: %.1f, %.1f, %.1f"
+_FORM = "%-30s %8s %8s   %-45s %8s %8s   %5s  %-11s  %s"
 _AK, _SK = "QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
 
 
@@ -33,21 +40,23 @@ def main(rounds: int) -> None:
     with sink.running() as url, tempfile.TemporaryDirectory() as home:
         os.environ.update(HOME=home, AWS_EC2_METADATA_DISABLED="true")
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+        print(_LOAD % os.getloadavg())
+        print(_FORM % ("what", "takes", "CPU", "against", "takes", "CPU", "rate", "quartiles", ""))
         _small(url, home, rounds)
         _large(url, home, rounds)
         for row in ("memory", "cuts"):
             program = "from benchmarks import obs; obs.%s(%r)" % (row, url)
             subprocess.run([sys.executable, "-c", program], cwd=str(ROOT), check=True)
+        print(_LOAD % os.getloadavg())
 
 
 # Clients ----------------------------------------------------------------------------------
 
 
-def _store(url: str) -> Any:
-    from modelarts.obs.objects import ObsStore
+def _session(url: str) -> Any:
     from modelarts.session import Session
 
-    session = Session(
+    return Session(
         access_key=_AK,
         secret_key=_SK,
         project_id="p",
@@ -55,7 +64,6 @@ def _store(url: str) -> Any:
         obs_endpoint=url,
         proxies={},
     )
-    return ObsStore(session.get_obs_client(max_retry_count=0), session.clock)
 
 
 def _official(url: str) -> Any:
@@ -82,12 +90,15 @@ def _small(url: str, home: str, rounds: int) -> None:
 
     from modelarts.obs.transfers import Task, run
 
+    folder = os.path.join(home, "small")
+    os.mkdir(folder)
     paths = []
     for number in range(FILES):
-        paths.append(os.path.join(home, "small-%d" % number))
+        paths.append(os.path.join(folder, "%d" % number))
         with open(paths[-1], "wb") as file:
             file.write(os.urandom(SMALL))
-    store, official = _store(url), _official(url)
+    session, official = _session(url), _official(url)
+    store = session.obs.calls.store
 
     def task(path: str) -> Task:
         name = os.path.basename(path)
@@ -108,31 +119,27 @@ def _small(url: str, home: str, rounds: int) -> None:
 
         return call
 
+    peers = {
+        "modelarts": lambda: run(map(task, paths), THREADS),
+        "ObsClient.putFile": pool(put, THREADS),
+        "ObsClient.putFile with md5=": pool(put_verified, THREADS),
+        "session.obs.upload_dir": lambda: session.obs.upload_dir(
+            folder, "obs://b/", threads=THREADS, progress=False
+        ),
+        "plain sockets": lambda: _pushed(url, paths, THREADS),
+    }
+    spent = _turns(rounds, peers)
     what = "%d files of 50 KB, %d threads" % (FILES, THREADS)
-    ours = "modelarts"
-    spent = _turns(
-        rounds,
-        {
-            ours: lambda: run(map(task, paths), THREADS),
-            "checked": pool(put_verified, THREADS),
-            "plain": pool(put, THREADS),
-        },
-    )
-    _row(what, "ObsClient.putFile with md5=", spent[ours], spent["checked"], 0.9)
-    _row(what, "ObsClient.putFile, no checksum", spent[ours], spent["plain"], None)
+    _rows(what, spent, {"ObsClient.putFile": 0.9})
     _stats(url, "wait=0.02")
-    spent = _turns(
-        max(2, rounds // 4),
-        {
-            ours: lambda: run(map(task, paths)),
-            "one": lambda: run(map(task, paths), 1),
-            "plain": pool(put, 32),
-        },
-    )
+    peers = {
+        "modelarts": lambda: run(map(task, paths)),
+        "one after the other": lambda: run(map(task, paths), 1),
+        "ObsClient.putFile, 32 threads": pool(put, 32),
+    }
+    spent = _turns(max(2, rounds // 4), peers)
     _stats(url, "wait=0")
-    what = "the same, 20 ms a request"
-    _row(what, "one after the other", spent[ours], spent["one"], 12)
-    _row(what, "ObsClient.putFile, 32 threads", spent[ours], spent["plain"], None)
+    _rows("the same, 20 ms a request", spent, {"one after the other": 12})
 
 
 def _large(url: str, home: str, rounds: int) -> None:
@@ -142,9 +149,9 @@ def _large(url: str, home: str, rounds: int) -> None:
             file.write(os.urandom(1_000_000))
     from obs import CompleteMultipartUploadRequest, CompletePart, PutObjectHeader
 
-    store, official = _store(url), _official(url)
+    store, official = _session(url).obs.calls.store, _official(url)
 
-    def parts(checked: bool) -> None:
+    def parts() -> None:
         upload = official.initiateMultipartUpload("b", "large").body.uploadId
         size = 8 * 2**20
 
@@ -158,7 +165,7 @@ def _large(url: str, home: str, rounds: int) -> None:
                 isFile=True,
                 partSize=min(size, LARGE - number * size),
                 offset=number * size,
-                isAttachMd5=checked,
+                isAttachMd5=True,
             )
             return CompletePart(number + 1, answer.body.etag)
 
@@ -167,21 +174,20 @@ def _large(url: str, home: str, rounds: int) -> None:
         wanted = CompleteMultipartUploadRequest(done)
         assert official.completeMultipartUpload("b", "large", upload, wanted).status == 200
 
-    def upload_file() -> None:
-        answer = official.uploadFile("b", "large", path, partSize=8 * 2**20, taskNum=4)
-        assert answer.status == 200
+    def upload_file(**settings: Any) -> None:
+        assert official.uploadFile("b", "large", path, **settings).status == 200
 
-    def put_file() -> None:
-        headers = PutObjectHeader(md5=_md5(path))
-        assert official.putFile("b", "large", path, headers=headers).status == 200
+    def put_file(**settings: Any) -> None:
+        assert official.putFile("b", "large", path, **settings).status == 200
 
     peers: Dict[str, Callable[[], object]] = {
         "modelarts": lambda: store.upload(path, "b", "large"),
-        "ObsClient.uploadPart(isAttachMd5), 4 threads": lambda: parts(True),
-        "ObsClient.putFile with md5=": put_file,
-        "ObsClient.uploadPart, 4 threads, no checksum": lambda: parts(False),
-        "ObsClient.uploadFile, 4 tasks, no checksum": upload_file,
-        "ObsClient.putFile, no checksum": lambda: official.putFile("b", "large", path),
+        "ObsClient.uploadFile": upload_file,
+        "ObsClient.uploadFile, taskNum=4": lambda: upload_file(partSize=8 * 2**20, taskNum=4),
+        "ObsClient.putFile": put_file,
+        "ObsClient.putFile with md5=": lambda: put_file(headers=PutObjectHeader(md5=_md5(path))),
+        "ObsClient.uploadPart, isAttachMd5, 4 threads": parts,
+        "plain socket": lambda: _pushed(url, [path], 1),
     }
     with contextlib.suppress(ImportError):
         import boto3
@@ -195,36 +201,59 @@ def _large(url: str, home: str, rounds: int) -> None:
         )
         peers["boto3 upload_file"] = lambda: s3.upload_file(path, "b", "large")
     spent = _turns(rounds, peers)
-    least = {
-        "ObsClient.uploadPart(isAttachMd5), 4 threads": 0.9,
-        "ObsClient.putFile with md5=": 0.9,
-        "boto3 upload_file": 1.5,
-    }
-    for name in list(peers)[1:]:
-        _row("one file of 200 MB", name, spent["modelarts"], spent[name], least.get(name))
+    least = {"ObsClient.uploadFile": 0.9, "boto3 upload_file": 1.5}
+    _rows("one file of 200 MB", spent, least)
 
 
 def memory(url: str) -> None:
     """How much more memory is held at the most while a file of 10 GB is sent."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home
-        store = _store(url)
+        store = _session(url).obs.calls.store
         path = os.path.join(home, "huge")
-        for size in (50_000, HUGE):
-            with open(path, "wb") as file:
-                file.truncate(size)
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            began = time.perf_counter()
-            store.upload(path, "b", "huge")
-        more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        with open(path, "wb") as file:
+            file.truncate(SMALL)
+        store.upload(path, "b", "huge")
+        os.truncate(path, HUGE)
+        idle, before = held([os.getpid()]), _most()
+        seen: List[int] = []
+        ended = threading.Event()
+
+        def look() -> None:
+            while not ended.wait(0.05):
+                seen.append(held([os.getpid()]))
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        began = time.perf_counter()
+        store.upload(path, "b", "huge")
         seconds = time.perf_counter() - began
-        verdict = "ok" if more <= 150e6 else "MISSED"
-        text = "memory while 10 GB are sent: %.1f MB above idle, at most 150 (%.0f s)  %s"
-        print(text % (more / 1e6, seconds, verdict), flush=True)
+        ended.set()
+        looking.join()
+        more = max(seen) - idle
+        print(
+            "memory while 10 GB are sent: %.1f MB held before, %.1f MB more at the most of %d looks"
+            " (PSS), %.1f MB more by ru_maxrss, at most 150 (%.0f s)  %s"
+            % (
+                idle / 1e6,
+                more / 1e6,
+                len(seen),
+                (_most() - before) / 1e6,
+                seconds,
+                "ok" if more <= 150e6 else "MISSED",
+            ),
+            flush=True,
+        )
+
+
+def _most() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def cuts(url: str, seed: int = 20261121) -> None:
     """How much is sent again where the connection is cut 50 times in 2 GB."""
+    from modelarts.obs.checksums import md5_of
+
     with tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home
         path = os.path.join(home, "cut")
@@ -234,19 +263,21 @@ def cuts(url: str, seed: int = 20261121) -> None:
         for everything in (0, 1):
             query = "cuts=%d&seed=%d&over=%d&all=%d" % (CUTS, seed, CUT, everything)
             _stats(url, query)
-            _store(url).upload(path, "b", "cut")
+            _session(url).obs.calls.store.upload(path, "b", "cut")
             stats = _stats(url, "wait=0")
             again = stats["received"] / CUT - 1
-            whole = stats["size"] == CUT
+            # Read once more, apart from the upload: of each part that the sink holds, in order.
+            sums = [digest.hex() for digest in md5_of(path, [size for _, size in stats["parts"]])]
+            equal = stats["size"] == CUT and sums == [etag for etag, _ in stats["parts"]]
             print(
                 "%d cuts of %s in 2 GB (seed %d): %s, %.2f %% sent again, at most 5  %s"
                 % (
                     stats["cut"],
                     "all connections" if everything else "a connection",
                     seed,
-                    "whole" if whole else "NOT WHOLE",
+                    "whole, checksum equal" if equal else "NOT WHOLE",
                     again * 100,
-                    "ok" if whole and again <= 0.05 else "MISSED",
+                    "ok" if equal and again <= 0.05 else "MISSED",
                 ),
                 flush=True,
             )
@@ -255,40 +286,76 @@ def cuts(url: str, seed: int = 20261121) -> None:
 # How --------------------------------------------------------------------------------------
 
 
-def _turns(rounds: int, peers: Dict[str, Callable[[], object]]) -> Dict[str, List[float]]:
+def _pushed(url: str, paths: List[str], threads: int) -> None:
+    """Send files by ``sendfile``, over one connection for each thread: what the sink can take."""
+    parts = urlsplit(url)
+
+    def push(some: List[str]) -> None:
+        with socket.create_connection((parts.hostname or "", parts.port or 80)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for path in some:
+                head = "PUT /b/k HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
+                connection.sendall((head % os.path.getsize(path)).encode())
+                with open(path, "rb") as file:
+                    connection.sendfile(file)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+    with ThreadPoolExecutor(threads) as workers:
+        list(workers.map(push, [paths[number::threads] for number in range(threads)]))
+
+
+class _Spent(NamedTuple):
+    """Seconds: by the clock, and of the processor, user and system, all threads together."""
+
+    wall: float
+    cpu: float
+
+
+_Turns = Dict[str, List[_Spent]]
+
+
+def _turns(rounds: int, peers: Dict[str, Callable[[], object]]) -> _Turns:
     names = list(peers)
-    spent: Dict[str, List[float]] = {name: [] for name in names}
+    spent: _Turns = {name: [] for name in names}
     for name in names:
         peers[name]()
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            began = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             peers[name]()
-            spent[name].append(time.perf_counter() - began)
+            spent[name].append(_Spent(time.perf_counter() - wall, time.process_time() - cpu))
     return spent
 
 
-def _row(
-    what: str, against: str, ours: List[float], theirs: List[float], least: Optional[float]
-) -> None:
-    ratios = sorted(b / a for a, b in zip(ours, theirs))
-    middle = statistics.median(ratios)
-    verdict = "" if least is None else "ok" if middle >= least else "MISSED"
-    print(
-        "%-30s %7.1f ms   %-46s %7.1f ms  rate %5.2f  %.2f-%.2f  %s"
-        % (
-            what,
-            statistics.median(ours) * 1e3,
-            against,
-            statistics.median(theirs) * 1e3,
-            middle,
-            ratios[len(ratios) // 4],
-            ratios[-1 - len(ratios) // 4],
-            verdict if least is None else "at least %s: %s" % (least, verdict),
-        ),
-        flush=True,
-    )
+def _rows(what: str, spent: _Turns, least: Dict[str, float]) -> None:
+    """One row for each peer; the first one is who is compared with them."""
+    ours, *others = spent
+    for name in others:
+        pairs = list(zip(spent[ours], spent[name]))
+        ratios = sorted(theirs.wall / own.wall for own, theirs in pairs)
+        middle, wanted = statistics.median(ratios), least.get(name)
+        verdict = ""
+        if wanted is not None:
+            verdict = "at least %s: %s" % (wanted, "ok" if middle >= wanted else "MISSED")
+        print(
+            _FORM
+            % (
+                what,
+                *_medians([own for own, _ in pairs]),
+                name,
+                *_medians([theirs for _, theirs in pairs]),
+                "%.2f" % middle,
+                "%.2f-%.2f" % (ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]),
+                verdict,
+            ),
+            flush=True,
+        )
+
+
+def _medians(spent: List[_Spent]) -> Tuple[str, str]:
+    walls, cpus = zip(*spent)
+    return "%.0f ms" % (statistics.median(walls) * 1e3), "%.0f ms" % (statistics.median(cpus) * 1e3)
 
 
 def _stats(url: str, query: str = "") -> Dict[str, Any]:

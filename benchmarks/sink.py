@@ -48,6 +48,7 @@ class _Sink:
         self.requests = 0
         self.parts: Dict[str, Dict[int, Tuple[str, int]]] = {}
         self.etag = ""
+        self.held: List[Tuple[str, int]] = []
         self.size = 0
 
     def configure(self, query: Dict[str, List[str]]) -> None:
@@ -82,6 +83,7 @@ class _Sink:
                 "requests": self.requests,
                 "etag": self.etag,
                 "size": self.size,
+                "parts": self.held,
             }
             if query:
                 self.configure(query)
@@ -103,6 +105,7 @@ class _Sink:
             found = sorted(self.parts.pop(query["uploadId"][0]).items())
             whole = hashlib.md5(b"".join(bytes.fromhex(etag) for _, (etag, _) in found))
             self.etag = "%s-%d" % (whole.hexdigest(), len(found))
+            self.held = [part for _, part in found]
             self.size = sum(size for _, (_, size) in found)
             return 200, {}, _xml("CompleteMultipartUploadResult", ETag='"%s"' % self.etag)
         if method == "PUT":
@@ -123,7 +126,7 @@ def _serve(sink: _Sink, connection: socket.socket) -> None:
     try:
         while True:
             while b"\r\n\r\n" not in rest:
-                more = connection.recv(65536)
+                more = connection.recv(4096)
                 if not more:
                     return
                 rest += more

@@ -14,7 +14,7 @@ __all__ = ["make_client"]
 # OBS answers at obs.<region>.…, private clouds of the same make at obsv3.<region>.… and the like.
 _OBS_HOST = r"obs[a-z0-9-]*\."
 #: Bytes that are read from a file or a connection at once.
-_CHUNK = 128 * 1024
+_CHUNK = 256 * 1024
 
 
 def make_client(

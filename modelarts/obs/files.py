@@ -1,6 +1,5 @@
 """Files at this end: read as they were when the transfer began, written so that none is half."""
 
-import io
 import os
 from typing import Any, Callable, Optional
 
@@ -11,10 +10,9 @@ from modelarts.obs.checksums import md5
 from modelarts.obs.failures import Own
 from modelarts.obs.store import Progress
 
-__all__ = ["Body", "Source"]
+__all__ = ["Body", "Content", "Source"]
 
-_CHUNK = 128 * 1024
-_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_CHUNK = 256 * 1024
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -49,9 +47,13 @@ class Source:
         if now.size < self.size or (now.size == self.size and now.modified != self.modified):
             raise TransferError("%s changed while it was being sent; send it again" % self.path)
 
+    def open(self) -> Any:
+        """It, to be read without a buffer in between."""
+        return open(self.path, "rb", buffering=0)
+
     def read(self) -> bytes:
         """All of it."""
-        with open(self.path, "rb", buffering=0) as file:
+        with self.open() as file:
             content = file.read(self.size) or b""
             while len(content) < self.size:
                 more = file.read(self.size - len(content))
@@ -63,7 +65,7 @@ class Source:
     def md5(self, offset: int, size: int, going: Callable[[], object]) -> bytes:
         """The MD5 of some bytes of it; ``going`` may raise to stop that."""
         digest, left = md5(), size
-        with open(self.path, "rb") as file:
+        with self.open() as file:
             file.seek(offset)
             while left:
                 going()
@@ -80,12 +82,39 @@ class Source:
         return TransferError("%s became shorter while it was being sent; send it again" % self.path)
 
 
+class Content:
+    """A small file's bytes on their way, from memory.
+
+    Attributes:
+        count: how many were sent in this attempt.
+    """
+
+    def __init__(self, content: bytes, progress: Optional[Progress]) -> None:
+        self._content = content
+        self._progress = progress
+        self.count = 0
+
+    def send(self, connection: Any) -> None:
+        """Send them, and report that."""
+        self.count = 0
+        connection.send(self._content)
+        self.count = len(self._content)
+        if self._progress is not None and self.count:
+            try:
+                self._progress(self.count)
+            except Exception as error:
+                raise Own(error) from error
+
+
 class Body:
-    """Bytes on their way, as the client reads them: counts, and reports what it counted.
+    """A file's bytes on their way, through a small buffer.
 
     Args:
-        source: the file.
-        content: its bytes, where they are in memory already.
+        progress: told of those that were read.
+        hashes: whether the MD5 is taken of what is sent, while the processor has it at hand.
+
+    Attributes:
+        count: how many were sent in this attempt.
     """
 
     def __init__(
@@ -94,33 +123,46 @@ class Body:
         offset: int,
         size: int,
         progress: Optional[Progress],
-        content: Optional[bytes] = None,
+        hashes: bool = False,
     ) -> None:
         self._source = source
-        self._left = size
+        self._offset, self._size = offset, size
         self._progress = progress
-        if content is not None:
-            self._file: Any = io.BytesIO(content)
-        else:
-            self._file = os.fdopen(os.open(source.path, _READ), "rb", buffering=0)
-            self._file.seek(offset)
-        #: How many bytes were handed out.
+        self._hashes = hashes
+        self._digest: Any = None
         self.count = 0
 
-    def read(self, size: int) -> bytes:
-        """The next bytes."""
+    @property
+    def md5(self) -> bytes:
+        """The MD5 of what was sent in the last attempt."""
+        digest: bytes = self._digest.digest()
+        return digest
+
+    def send(self, connection: Any) -> None:
+        """Send them, from the first one on, and report each bufferful."""
+        self.count = 0
+        self._digest = md5() if self._hashes else None
+        buffer = memoryview(bytearray(min(_CHUNK, self._size)))
         try:
-            chunk: bytes = self._file.read(min(size, self._left))
-            if self._left and not chunk:
+            file = self._source.open()
+        except OSError as error:
+            raise Own(error) from error
+        with file:
+            file.seek(self._offset)
+            while self.count < self._size:
+                connection.send(self._read(file, buffer))
+
+    def _read(self, file: Any, buffer: memoryview) -> memoryview:
+        try:
+            got = file.readinto(buffer[: self._size - self.count])
+            if not got:
                 raise self._source.shorter()
-            self._left -= len(chunk)
-            self.count += len(chunk)
-            if self._progress is not None and chunk:
-                self._progress(len(chunk))
+            chunk = buffer[:got]
+            if self._digest is not None:
+                self._digest.update(chunk)
+            self.count += got
+            if self._progress is not None:
+                self._progress(got)
         except Exception as error:
             raise Own(error) from error
         return chunk
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

@@ -4,14 +4,14 @@ import calendar
 import threading
 import time
 from email.utils import mktime_tz, parsedate_tz
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from modelarts.clock import Clock
 from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, api_error
 from modelarts.http.retry import Retry
 from modelarts.obs.checksums import is_md5, md5, same, to_header
 from modelarts.obs.failures import Asking
-from modelarts.obs.files import Body, Source
+from modelarts.obs.files import Body, Content, Source
 from modelarts.obs.parts import Upload, abort_stale
 from modelarts.obs.ranges import Download
 from modelarts.obs.store import ObjectInfo, Progress, Store
@@ -152,21 +152,18 @@ class ObsStore(Store):
         key: str,
         progress: Optional[Progress],
     ) -> None:
-        from obs import PutObjectHeader
-
-        bodies: List[Body] = []
+        body: Union[Body, Content]
+        if content is None:
+            body = Body(source, 0, source.size, progress)
+        else:
+            body = Content(content, progress)
 
         def send() -> Any:
-            bodies.append(Body(source, 0, source.size, progress, content))
-            try:
-                headers = PutObjectHeader(md5=checksum, contentLength=source.size)
-                return self._client.putContent(bucket, key, bodies[-1], headers=headers)
-            finally:
-                bodies[-1].close()
+            return self._client.put(bucket, key, source.size, body.send, md5=checksum)
 
         def again(error: Exception) -> None:
-            if progress is not None and bodies[-1].count:
-                progress(-bodies[-1].count)
+            if progress is not None and body.count:
+                progress(-body.count)
 
         try:
             self._asking.ask("upload obs://%s/%s" % (bucket, key), send, again=again)

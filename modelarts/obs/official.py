@@ -1,14 +1,21 @@
 """The official client of OBS, with a session's keys and connections; needs the extra ``[obs]``."""
 
 import threading
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
-from obs import ObsClient
+from obs import ObsClient, const
 
 from modelarts.auth.credentials import AccessKey
 from modelarts.obs.connections import Connections
 
-__all__ = ["SessionClient"]
+__all__ = ["SessionClient", "Stored"]
+
+
+class Stored(NamedTuple):
+    """What is answered where bytes were stored."""
+
+    status: int
+    etag: str
 
 
 class SessionClient(ObsClient):
@@ -53,6 +60,50 @@ class SessionClient(ObsClient):
         # The constructor sets one of empty keys; refresh() sets one that somebody wants.
         if self._made:
             self._refreshed = given
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        size: int,
+        send: Callable[[Any], None],
+        *,
+        md5: Optional[str] = None,
+        query: Optional[Mapping[str, Any]] = None,
+    ) -> Any:
+        """Store an object or, with ``query``, a part of one.
+
+        What ``putContent`` and ``uploadPart`` do, without the objects that those make of each
+        request and answer: for small files that is a third of all the time.
+
+        Args:
+            size: how many bytes are sent.
+            send: sends them, by its argument's ``send``.
+            md5: as ``Content-MD5`` carries it; OBS then takes nothing else.
+
+        Returns:
+            :class:`Stored`; where OBS refuses, what ``putContent`` answers then.
+        """
+        headers: Dict[str, str] = {"Content-Length": str(size)}
+        if md5 is not None:
+            headers["Content-MD5"] = md5
+        kind = None if query else const.MIME_TYPES.get(key[key.rfind(".") + 1 :].lower())
+        if kind is not None:
+            headers["Content-Type"] = kind
+        return self._make_request_with_retry(
+            "PUT", bucket, key, query, headers, send, readable=True, parseMethod=self._stored
+        )
+
+    def _stored(self, connection: Any) -> Any:
+        answer = connection.getresponse()
+        if answer.status >= 300:
+            result = self._parse_xml_internal(answer, readable=True)
+        else:
+            answer.read()
+            result = Stored(answer.status, (answer.getheader("ETag") or "").strip('"'))
+        # Not where anything was raised: the client closes it then.
+        self.connections.give_back(connection)
+        return result
 
     def renew_keys(self) -> bool:
         """After a refusal in this thread: whether there are other keys to try once more with."""
