@@ -157,6 +157,7 @@ class Session:
         self._parts: Optional[_Parts] = None
         self._obs: Optional[Obs] = None
         self._local_root: Optional[str] = None
+        self._local_obs: Optional[str] = None
 
     @classmethod
     def set_endpoint(
@@ -217,6 +218,7 @@ class Session:
             proxies={},
         )
         session._local_root = found["root"]
+        session._local_obs = found.get("obs_http_endpoint")
         sources = session._resolved.sources
         sources.update(dict.fromkeys(sources, "local service of " + found["root"]))
         return session
@@ -349,7 +351,8 @@ class Session:
                 session says.
 
         Raises:
-            ConfigurationError: the extra is not installed, or :attr:`obs_endpoint` is a folder.
+            ConfigurationError: the extra is not installed, or :attr:`obs_endpoint` is a folder
+                and no local service offers it (``modelarts serve --obs-api``).
 
         Source: *ModelArts SDK Reference*, "Session Authentication"; *OBS Python SDK*, "ObsClient".
         """
@@ -358,7 +361,7 @@ class Session:
 
         identity = self._get_parts().identity
         return make_client(
-            self.obs_endpoint,
+            self._local_obs or self.obs_endpoint,
             identity.keys,
             identity.renew_keys,
             timeout=settings.pop("timeout", self._settings["timeout"]),

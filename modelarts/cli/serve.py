@@ -97,6 +97,15 @@ def add_to(commands: Commands) -> None:
         help="how much of it may be kept under ROOT/cache, in GiB (%(default)s)",
     )
     parser.add_argument(
+        "--obs-api",
+        type=port,
+        nargs="?",
+        const=0,
+        metavar="PORT",
+        help="offer ROOT/obs to OBS clients too, at this port (by default the one of last time or "
+        "any that is free)",
+    )
+    parser.add_argument(
         "--mindinsight",
         metavar="COMMAND",
         help="the path of the command mindinsight, where it is installed for another Python "
@@ -174,6 +183,7 @@ def _serve(given: argparse.Namespace) -> int:
                 test_clock=given.test_clock,
                 source=None if given.obs_endpoint is None else obs_source(given.obs_endpoint),
                 most_cached=given.obs_cache * gib,
+                obs_api=given.obs_api,
                 mindinsight=given.mindinsight,
             ),
         )

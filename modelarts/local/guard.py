@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request
 from modelarts.local.failures import GatewayFailure
 from modelarts.local.reach import Reach
 
-__all__ = ["check"]
+__all__ = ["check", "check_names"]
 
 _ENCODED = re.compile(r"%(2f|5c|00)", re.IGNORECASE)
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]|(^|/)\.{1,2}(/|$)")
@@ -25,7 +25,12 @@ def check(request: Request, reach: Reach) -> None:
             of this service's, 403 for what the page of another origin asks for.
     """
     _check_target(request)
-    if not reach.is_own(request.headers.get("Host")):
+    check_names(request, reach, request.headers.get("Host"))
+
+
+def check_names(request: Request, reach: Reach, host: str | None) -> None:
+    """The part of it that holds for whatever path: for whom it is, and from which page."""
+    if not reach.is_own(host):
         raise GatewayFailure(
             421,
             "APIG.0101",
