@@ -14,7 +14,8 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer, create_server
 
-from modelarts.local.objects_api import LARGEST, ObjectsApi
+from modelarts.local.objects_api import ObjectsApi
+from modelarts.local.objects_sent import LARGEST
 
 __all__ = ["ObjectsServer"]
 
