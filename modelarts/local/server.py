@@ -74,7 +74,8 @@ def serve(root: Path, settings: Settings) -> None:
             "--obs-api offers the folder ROOT/obs, and with --obs-endpoint that is not used: "
             "give one of them"
         )
-    for folder in (root, root / "obs", root / "logs", root / "uploads"):
+    uploads = [] if settings.obs_api is None else [root / "uploads"]
+    for folder in (root, root / "obs", root / "logs", *uploads):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
