@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.client
 import os
+import resource
 import socket
 import threading
 from email.utils import formatdate
@@ -509,6 +510,32 @@ def test_no_path_leads_out(signing, served, bucket, path, method):
         assert code not in (None, "InternalError", "SignatureDoesNotMatch")
     assert SECRET.encode() not in text
     assert b"root:" not in text
+
+
+@pytest.mark.parametrize("name", ["..", ".", "..%2fobs", "{bucket}%2fx", ".hidden", "b" * 64])
+def test_no_folder_that_cannot_be_a_bucket_is_one(signing, served, bucket, name):
+    (served.root / "obs" / bucket / "x").mkdir()
+    for method in ("GET", "PUT", "DELETE"):
+        path = "/" + name.format(bucket=bucket)
+        assert signing.ask(method, path)[:2] == (400, "InvalidBucketName")
+
+
+def test_on_a_full_disk_nothing_is_kept_and_it_is_said(served, url, tmp_path):
+    """A file may not grow beyond a limit here, which writing meets as it meets a full disk."""
+    service = Service(tmp_path / "small", "--obs-api")
+    try:
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (300_000, 300_000))
+        (service.root / "obs" / "bucket").mkdir()
+        address = service.connection["obs_http_endpoint"]
+        signing = Signing(service, address)
+        status, code, text = signing.ask("PUT", "/bucket/x", b"x" * 2_000_000)
+        assert (status, code) == (500, "InternalError")
+        assert b"File too large" in text
+        assert signing.ask("PUT", "/bucket/y", b"small")[0] == 200
+        assert os.listdir(service.root / "obs" / "bucket") == ["y"]
+    finally:
+        assert service.end() == 0
+    assert not [line for line in service.log if line and "Traceback" in line]
 
 
 def test_a_copy_does_not_lead_out_either(signing, bucket):

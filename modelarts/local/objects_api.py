@@ -77,6 +77,10 @@ class ObjectsApi:
             answer = refused(refusal, request_id)
         except ApiError as error:
             answer = refused(as_refusal(error), request_id)
+        except OSError as error:
+            said = error.strerror or "Internal error"
+            _LOG.warning("OBS request %s: %s", request_id, said)
+            answer = refused(Refusal(500, "InternalError", said + "."), request_id)
         except Exception:
             _LOG.exception("request %s: internal error", request_id)
             answer = refused(Refusal(500, "InternalError", "Internal error."), request_id)

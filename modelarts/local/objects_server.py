@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Thread
@@ -93,7 +94,28 @@ class _Staged(TempfileBasedBuffer):
         super().__init__()
 
     def newfile(self) -> Any:
-        return TemporaryFile("w+b", dir=self._folder)
+        try:
+            return TemporaryFile("w+b", dir=self._folder)
+        except OSError as error:
+            return _Unwritable(error)
+
+    def append(self, s: Any) -> None:
+        try:
+            super().append(s)
+        except OSError as error:
+            # The disk is full. The rest is not kept, and who asked is told.
+            self.file = _Unwritable(error)
+
+
+class _Unwritable(BytesIO):
+    """In place of a file that could not be written: whoever reads it hears why."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self._error = error
+
+    def seek(self, *arguments: int) -> int:
+        raise self._error
 
 
 class _Dropped(BytesIOBasedBuffer):
