@@ -265,6 +265,7 @@ def test_what_cannot_be_kept_is_refused_and_not_dropped(client, bucket):
         client.putContent(bucket, "x", "1", metadata={"colour": "blue"}),
         client.setBucketVersioning(bucket, "Enabled"),
         client.getBucketPolicy(bucket),
+        client.deleteObjects(bucket, DeleteObjectsRequest(objects=[Object("x", versionId="1")])),
         client.setObjectAcl(bucket, "x", aclControl="private"),
     ):
         assert (answer.status, answer.errorCode) == (501, "NotImplemented")
@@ -536,6 +537,32 @@ def test_on_a_full_disk_nothing_is_kept_and_it_is_said(served, url, tmp_path):
     finally:
         assert service.end() == 0
     assert not [line for line in service.log if line and "Traceback" in line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\x01\x02\xff /{b}/x HTTP/1.1",
+        b"G<E>T /{b}/x HTTP/1.1",
+        b"GET /\xff\xfe HTTP/1.1",
+        b"GET http://evil.example/{b}/x HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"GET /{b}/x?%ff=%ff HTTP/1.1",
+        b"CONNECT evil.example:80 HTTP/1.1",
+        b"GET /%c3%28 HTTP/1.0",
+    ],
+)
+def test_a_line_that_makes_no_sense_is_refused(signing, bucket, line):
+    head, host = signing.head("GET", "/", 0, str)
+    _, _, rest = head.partition(b"\r\n")
+    with socket.create_connection(host, timeout=60) as connection:
+        connection.sendall(line.replace(b"{b}", bucket.encode()) + b"\r\n" + rest)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert 400 <= answer.status < 500
+        text = answer.read()
+        if answer.headers["Content-Type"] == "application/xml":
+            assert ElementTree.fromstring(text).findtext("Code")
 
 
 def test_a_copy_does_not_lead_out_either(signing, bucket):

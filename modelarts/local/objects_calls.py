@@ -155,8 +155,10 @@ class Call:
         tree = self._sent.read_xml("Delete")
         is_encoded = tree.findtext("EncodingType") == "url"
         given = [one.findtext("Key") or "" for one in tree.findall("Object")]
-        if not 1 <= len(given) <= MOST_KEYS or any(one.find("VersionId") for one in tree):
-            raise Refusal(400, "MalformedXML", "1 to 1000 objects without versions are expected.")
+        if not 1 <= len(given) <= MOST_KEYS:
+            raise Refusal(400, "MalformedXML", "1 to 1000 objects are expected.")
+        if any(one.find("VersionId") is not None for one in tree):
+            raise missing("versions")
         keys = [unquote_plus(one) for one in given] if is_encoded else given
         failed = dict(self._objects.delete(self._bucket, keys))
         named = self._names(keys, is_encoded)

@@ -40,10 +40,10 @@ def xml(name: str, inside: str) -> Response:
 
 def refused(refusal: Refusal, request_id: str) -> Response:
     """The answer that is an error."""
+    said = escape(_NO_XML.sub("?", refusal.message))
     answer = xml(
         "Error",
-        f"<Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message>"
-        f"<RequestId>{request_id}</RequestId>",
+        f"<Code>{refusal.code}</Code><Message>{said}</Message><RequestId>{request_id}</RequestId>",
     )
     answer.status_code = refusal.status
     return answer
@@ -51,8 +51,7 @@ def refused(refusal: Refusal, request_id: str) -> Response:
 
 def as_refusal(error: ApiError) -> Refusal:
     """What the folder refuses, said by OBS."""
-    said = _NO_XML.sub("?", error.error_msg)
-    return Refusal(error.status_code, error.error_code or "InternalError", said)
+    return Refusal(error.status_code, error.error_code or "InternalError", error.error_msg)
 
 
 def missing(what: str) -> Refusal:
