@@ -165,6 +165,7 @@ class Session:
         self._parts: Optional[_Parts] = None
         self._obs: Optional[Obs] = None
         self._local_root: Optional[str] = None
+        self._local_obs: Optional[str] = None
 
     @classmethod
     def set_endpoint(
@@ -225,6 +226,7 @@ class Session:
             proxies={},
         )
         session._local_root = found["root"]
+        session._local_obs = found.get("obs_http_endpoint")
         sources = session._resolved.sources
         # Only the variable can have said it.
         said = set(sources) - {"obs_path"}
@@ -367,7 +369,8 @@ class Session:
                 session says.
 
         Raises:
-            ConfigurationError: the extra is not installed, or :attr:`obs_endpoint` is a folder.
+            ConfigurationError: the extra is not installed, or :attr:`obs_endpoint` is a folder
+                and no local service offers it (``modelarts serve --obs-api``).
 
         Source: *ModelArts SDK Reference*, "Session Authentication"; *OBS Python SDK*, "ObsClient".
         """
@@ -376,7 +379,7 @@ class Session:
 
         identity = self._get_parts().identity
         return make_client(
-            self.obs_endpoint,
+            self._local_obs or self.obs_endpoint,
             identity.keys,
             identity.renew_keys,
             timeout=settings.pop("timeout", self._settings["timeout"]),

@@ -61,6 +61,14 @@ def service(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def objects_service(tmp_path_factory):
+    """Likewise one with ``--obs-api``."""
+    service = Service(tmp_path_factory.mktemp("objects"), "--obs-api")
+    yield service
+    assert service.end() == 0
+
+
+@pytest.fixture(scope="session")
 def s3():
     """The address of an S3 server, for what OBS does in the same way."""
     from moto.server import ThreadedMotoServer

@@ -20,6 +20,19 @@ class FolderPlace:
         self.session.close()
 
 
+class ServicePlace:
+    """The OBS API of the local service, over that same folder."""
+
+    def __init__(self, request, tmp_path):
+        service = request.getfixturevalue("objects_service")
+        self.bucket = "b-" + os.urandom(6).hex()
+        (service.root / "obs" / self.bucket).mkdir(mode=0o700)
+        self.session = service.session(obs_endpoint=service.connection["obs_http_endpoint"])
+
+    def close(self):
+        self.session.close()
+
+
 class ObsPlace:
     """An S3 server."""
 

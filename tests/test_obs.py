@@ -10,14 +10,14 @@ from datetime import datetime, timezone
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
-from tests.places import FolderPlace, ObsPlace
+from tests.places import FolderPlace, ObsPlace, ServicePlace
 
 pytestmark = pytest.mark.local
 
 NAMES = ("a b.txt", "100%.txt", "#1.txt", "训练 日志.txt", "a+b&c=d?.txt", "'q\".txt", "é.txt")
 
 
-@pytest.fixture(params=[FolderPlace, ObsPlace], ids=["folder", "obs"])
+@pytest.fixture(params=[FolderPlace, ServicePlace, ObsPlace], ids=["folder", "service", "obs"])
 def place(request, tmp_path):
     """A place that keeps objects, with a session and one bucket."""
     place = request.param(request, tmp_path)

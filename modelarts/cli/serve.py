@@ -132,6 +132,15 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
 
 def _add_obs(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
+        "--obs-api",
+        type=port,
+        nargs="?",
+        const=0,
+        metavar="PORT",
+        help="offer ROOT/obs to OBS clients too, at this port (by default the one of last time or "
+        "any that is free)",
+    )
+    group.add_argument(
         "--obs-endpoint",
         metavar="URL",
         help="read the jobs' files from OBS at this address, with the keys that a Session() made "
@@ -194,6 +203,7 @@ def _serve(given: argparse.Namespace) -> int:
                 test_clock=given.test_clock,
                 source=None if given.obs_endpoint is None else obs_source(given.obs_endpoint),
                 most_cached=given.obs_cache * gib,
+                obs_api=given.obs_api,
                 mindinsight=given.mindinsight,
             ),
         )

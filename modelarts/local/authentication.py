@@ -163,6 +163,29 @@ class Authentication:
             raise _refused("the token's user has gone, or has another password")
         return user, claims
 
+    def signing_key(
+        self, access_key: str, token: str | None
+    ) -> tuple[User | None, str, tuple[Project, ...]]:
+        """Whose key it is, the secret key that belongs to it, and the projects it is good for.
+
+        The user of an unknown key is None. It has a secret key all the same, which nobody knows:
+        so checking the signature takes as long.
+
+        Args:
+            token: the security token that came with it; None for a permanent key.
+
+        Raises:
+            GatewayFailure: the token is none of this service's, or has ended.
+        """
+        if token is None:
+            user = self.users().by_access_key(access_key)
+            if user is None:
+                return None, self._mac("nobody", ""), ()
+            return user, user.key.secret_key, user.projects
+        holder, claims = self._unpack("keys", token)
+        known = hmac.compare_digest(access_key.encode(), claims["access"].encode())
+        return holder if known else None, self._mac("secret", token), _projects(holder, claims)
+
     def _by_signature(self, request: Request, header: str) -> tuple[Caller, str]:
         given = signer.parse_authorization(header)
         if given is None:
@@ -178,22 +201,13 @@ class Authentication:
         if abs(sent_at - self._dates.time()) > _MOST_SKEW:
             raise _refused("x-sdk-date is more than 15 minutes off")
         token = headers.get("x-security-token")
-        if token is None:
-            user = self.users().by_access_key(given.access_key)
-            known = user is not None
-            # The key of nobody takes as long.
-            secret_key = self._mac("nobody", "") if user is None else user.key.secret_key
-            projects = () if user is None else user.projects
-        else:
-            if "x-security-token" not in given.signed:
-                raise _refused("x-security-token must be signed")
-            user, claims = self._unpack("keys", token)
-            known = hmac.compare_digest(given.access_key.encode(), claims["access"].encode())
-            secret_key, projects = self._mac("secret", token), _projects(user, claims)
+        if token is not None and "x-security-token" not in given.signed:
+            raise _refused("x-security-token must be signed")
+        user, secret_key, projects = self.signing_key(given.access_key, token)
         expected = signer.signature(secret_key, date, _canonical(request, given))
         # Compared whether the key is known or not.
         right = hmac.compare_digest(given.signature, expected)
-        if user is None or not (known and right):
+        if user is None or not right:
             raise _refused("unknown access key, or the signature does not match")
         return Caller(user, projects), given.signature
 

@@ -148,7 +148,7 @@ def _spawn(folder: Path, log: Path, options: Sequence[str]) -> tuple[subprocess.
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as output:
         began = output.seek(0, os.SEEK_END)
-        arguments = ["serve", "--root", str(folder), "--while-used", *options]
+        arguments = ["serve", "--root", str(folder), "--while-used", "--obs-api", *options]
         process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(_PACKAGES), *arguments],
             # Not in the program's folder: files there are not the service's modules.

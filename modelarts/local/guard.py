@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request
 from modelarts.local.failures import GatewayFailure
 from modelarts.local.reach import Reach
 
-__all__ = ["check"]
+__all__ = ["check", "check_names"]
 
 _ENCODED = re.compile(r"%(2f|5c|00)", re.IGNORECASE)
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]|(^|/)\.{1,2}(/|$)")
@@ -25,7 +25,13 @@ def check(request: Request, reach: Reach) -> None:
             of this service's, 403 for what the page of another origin asks for.
     """
     _check_target(request)
-    if not reach.is_own(request.headers.get("Host"), request.path):
+    check_names(request, reach, request.headers.get("Host"), request.path)
+
+
+def check_names(request: Request, reach: Reach, host: str | None, path: str) -> None:
+    """The part of it that holds whatever the path looks like: for which name of the service it
+    is, and from which page."""
+    if not reach.is_own(host, path):
         raise GatewayFailure(
             421,
             "APIG.0101",

@@ -31,8 +31,12 @@ from modelarts.local.limits import Rate
 from modelarts.local.log import bound_files, open_log
 from modelarts.local.mindinsight import MindInsight
 from modelarts.local.network import Network, listen, url_of
+from modelarts.local.objects import Objects
+from modelarts.local.objects_api import ObjectsApi
+from modelarts.local.objects_server import ObjectsServer
 from modelarts.local.operations import Operations
 from modelarts.local.pages import MOST_OPEN, Pages
+from modelarts.local.reach import Reach
 from modelarts.local.settings import Settings
 from modelarts.local.store import Store, StoreFailure
 from modelarts.local.supervisor import Supervisor
@@ -65,7 +69,13 @@ def serve(root: Path, settings: Settings) -> None:
     # Keys, logs and addresses of boards are nobody else's business.
     os.umask(0o077)
     _allow_many_files()
-    for folder in (root, root / "obs", root / "logs"):
+    if settings.obs_api is not None and settings.source is not None:
+        raise ConfigurationError(
+            "--obs-api offers the folder ROOT/obs, and with --obs-endpoint that is not used: "
+            "give one of them"
+        )
+    uploads = [] if settings.obs_api is None else [root / "uploads"]
+    for folder in (root, root / "obs", root / "logs", *uploads):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -116,8 +126,19 @@ def serve(root: Path, settings: Settings) -> None:
                 )
                 if tls is not None:
                     open_ones.callback(_serve_tls(app, tls, network).close)
+                objects = None
+                if settings.obs_api is not None:
+                    objects = _listen_objects(network, settings.obs_api, store, open_ones)
+                    api = _objects_api(root, authentication, reach, settings.rate)
+                    server = ObjectsServer(api, objects, root / "uploads")
+                    open_ones.callback(server.close)
+                    server.start()
                 obs = source.endpoint if source else (root / "obs").resolve().as_uri()
                 connection = _connection(accounts.users(), reach.local, obs)
+                if objects is not None:
+                    address = url_of(objects, "http", _plain_host(network))
+                    connection["obs_http_endpoint"] = address
+                    _LOG.info("the OBS API is at %s", address)
                 _run(app, supervisor, plain, file, connection, root, settings)
         except StoreFailure as failure:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
@@ -149,6 +170,23 @@ def _listen(
     open_ones.enter_context(plain)
     store.keep_setting("plain_port", str(plain.getsockname()[1]))
     return plain, listening
+
+
+def _listen_objects(
+    network: Network, port: int, store: Store, open_ones: ExitStack
+) -> socket.socket:
+    """Where the OBS API is spoken: in plain HTTP, so not beyond this machine if there is TLS."""
+    listening = listen(_plain_host(network), port, int(store.setting("obs_port") or 0))
+    open_ones.enter_context(listening)
+    store.keep_setting("obs_port", str(listening.getsockname()[1]))
+    return listening
+
+
+def _objects_api(
+    root: Path, authentication: Authentication, reach: Reach, rate: float
+) -> ObjectsApi:
+    objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
+    return ObjectsApi(objects, authentication, reach, Rate(rate, 10 * rate, Clock()), Clock())
 
 
 def _plain_host(network: Network) -> str:

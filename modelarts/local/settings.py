@@ -30,6 +30,8 @@ class Settings:
         test_clock: the clock can be moved, and begins so many seconds ahead.
         source: the OBS that jobs read; by default, ``obs`` in the root stands for it.
         most_cached: how many bytes of it are kept on this machine at most.
+        obs_api: the port at which the folder is offered through OBS's API too, 0 for that of last
+            time or any that is free; None: it is not.
         mindinsight: the path of MindInsight's command; by default it is looked for.
     """
 
@@ -43,4 +45,5 @@ class Settings:
     test_clock: float | None = None
     source: Source | None = None
     most_cached: int = 10 * 1024**3
+    obs_api: int | None = None
     mindinsight: str | None = None

@@ -43,7 +43,9 @@ def make_client(
     if endpoint.startswith("file:"):
         raise ConfigurationError(
             "there is no OBS client for a folder: obs_endpoint is %r. session.obs works on it as "
-            "on OBS; its files can also be read and written directly" % endpoint
+            "on OBS; its files can also be read and written directly. For other OBS clients run "
+            "'modelarts serve --obs-api', and use Session.local(), or the obs_http_endpoint of its "
+            "service.json as obs_endpoint" % endpoint
         )
     parts = urlsplit(endpoint)
     host = parts.hostname or ""

@@ -81,12 +81,19 @@ class FolderStore(Store):
 
     def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
         """Copy a file to the bucket: afterwards it is there whole, or as it was before."""
+        # Opened first: that it cannot be read is no failure of the place.
+        with open(path, "rb") as source:
+            self.put(source, bucket, key, progress)
+
+    def put(
+        self, source: BinaryIO, bucket: str, key: str, progress: Optional[Progress] = None
+    ) -> None:
+        """Copy an open file to the bucket, likewise."""
         try:
             target = self._path(bucket, key)
         except ValueError as reason:
             _refuse("send", bucket, key, "%s, as the folder that stands for OBS needs" % reason)
-        # Opened first: that it cannot be read is no failure of the place.
-        with open(path, "rb") as source, _refusals("send", bucket, key):
+        with _refusals("send", bucket, key):
             for left in reversed(range(_TRIES)):
                 try:
                     with self._changing_folders:
@@ -100,6 +107,16 @@ class FolderStore(Store):
                     # Its folder went, with the last object in it, since it was made.
                     if not left:
                         raise
+
+    def open(self, bucket: str, key: str) -> Optional[BinaryIO]:
+        """The object of that name, to be read; None where there is none."""
+        found = self.head(bucket, key)
+        try:
+            return None if found is None else self._opened(found)
+        except ApiError:
+            if self.head(bucket, key) is None:
+                return None  # gone meanwhile
+            raise
 
     def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Copy an object to ``path``: the file is there whole, or as before."""

@@ -1,0 +1,331 @@
+"""What the OBS API does with the folder that stands for OBS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import IO, BinaryIO, Sequence, Tuple, cast
+
+import attr
+from cachetools import LRUCache
+
+from modelarts.clock import Clock
+from modelarts.errors import ApiError
+from modelarts.local.objects_auth import Refusal
+from modelarts.obs.folder import FolderStore
+from modelarts.obs.store import ObjectInfo
+
+__all__ = ["SMALLEST_PART", "Etags", "Object", "Objects", "Page", "Part", "Upload", "digests"]
+
+SMALLEST_PART = 100 * 1024
+_BLOCK = 1 << 20
+#: A name for a new bucket, and for any folder that may be one.
+_NEW_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
+_UPLOAD = re.compile(r"[0-9a-f]{32}\Z")
+_PART = re.compile(r"(\d{5})\.([0-9a-f]{32})\Z")
+_ABOUT = "about.json"
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Object:
+    """An object in a list; ``etag`` is None where it cannot be read."""
+
+    key: str
+    size: int
+    modified: float
+    etag: str | None
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Page:
+    """A part of a list. ``next`` is where to go on; None at the end."""
+
+    objects: Sequence[Object]
+    prefixes: Sequence[str]
+    next: str | None
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Part:
+    """A part of an upload."""
+
+    number: int
+    etag: str
+    size: int
+    modified: float
+    path: Path
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Upload:
+    """An upload in parts that is not complete."""
+
+    upload_id: str
+    bucket: str
+    key: str
+    began: float
+
+
+def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
+    """Checksums of the first ``size`` bytes, in hexadecimal digits."""
+    made = [hashlib.new(name) for name in names]
+    file.seek(0)
+    while size > 0:
+        block = file.read(min(size, _BLOCK))
+        if not block:
+            break
+        for each in made:
+            each.update(block)
+        size -= len(block)
+    file.seek(0)
+    return [each.hexdigest() for each in made]
+
+
+class Etags:
+    """MD5s of files, each remembered for as long as its file stays as it is."""
+
+    def __init__(self, clock: Clock, most: int = 100_000) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._known: LRUCache[Tuple[int, ...], str] = LRUCache(most)
+
+    def of(self, file: BinaryIO) -> tuple[str, os.stat_result]:
+        """That of an open file, and the state that the file is in."""
+        state = os.fstat(file.fileno())
+        mark = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+        with self._lock:
+            etag = self._known.get(mark)
+        if etag is None:
+            (etag,) = digests(file, state.st_size, "md5")
+            # Within a tick of the file system's clock, one that was written to looks the same.
+            if self._clock.time() - state.st_mtime > 2:
+                with self._lock:
+                    self._known[mark] = etag
+        return etag, state
+
+
+class Objects:
+    """Buckets, objects and uploads.
+
+    Args:
+        obs: the folder with the buckets.
+        staging: where parts and unfinished bodies are kept.
+    """
+
+    def __init__(self, obs: Path, staging: Path, clock: Clock) -> None:
+        self._obs = obs
+        self._staging = staging
+        self._clock = clock
+        self._store = FolderStore(obs.as_uri())
+        self._uploading = Lock()
+        self.etags = Etags(clock)
+
+    # Buckets -------------------------------------------------------------------------------
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Name and time of each bucket."""
+        with os.scandir(self._obs) as entries:
+            return sorted(
+                (entry.name, entry.stat(follow_symlinks=False).st_mtime)
+                for entry in entries
+                if _BUCKET.match(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
+
+    def check_bucket(self, bucket: str) -> None:
+        """Raises Refusal where there is no such bucket."""
+        if not _BUCKET.match(bucket):
+            raise Refusal(400, "InvalidBucketName", "No bucket can have that name.")
+        if not self._store.has_bucket(bucket):
+            raise Refusal(404, "NoSuchBucket", "There is no such bucket.")
+
+    def create_bucket(self, bucket: str) -> None:
+        """Make a bucket. Raises Refusal."""
+        if not _NEW_BUCKET.match(bucket):
+            raise Refusal(
+                400,
+                "InvalidBucketName",
+                "A bucket's name has 3 to 63 lower-case letters, digits, '-' and '.', and begins "
+                "and ends with a letter or digit.",
+            )
+        try:
+            (self._obs / bucket).mkdir(mode=0o700)
+        except FileExistsError:
+            raise Refusal(409, "BucketAlreadyOwnedByYou", "There is that bucket.") from None
+
+    def delete_bucket(self, bucket: str) -> None:
+        """Remove an empty bucket. Raises Refusal."""
+        self.check_bucket(bucket)
+        kept = Refusal(409, "BucketNotEmpty", "The bucket is not empty.")
+        if next(self._store.list(bucket), None) is not None or self._uploads(bucket):
+            raise kept
+        # Folders without objects are nothing in OBS.
+        for folder, _, _ in os.walk(self._obs / bucket, topdown=False):
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                raise kept from None
+
+    # Objects -------------------------------------------------------------------------------
+
+    def page(self, bucket: str, prefix: str, marker: str, delimiter: str, most: int) -> Page:
+        """At most so many objects and common prefixes that come after ``marker``."""
+        objects: list[Object] = []
+        prefixes: list[str] = []
+        last: str | None = None
+        for found in self._store.list(bucket, prefix):
+            group = None
+            if delimiter:
+                rest, cut, _ = found.key[len(prefix) :].partition(delimiter)
+                group = prefix + rest + cut if cut else None
+            if found.key.encode() <= marker.encode() or (group is not None and group == marker):
+                continue
+            if group is not None and prefixes and prefixes[-1] == group:
+                continue
+            if len(objects) + len(prefixes) >= most:
+                return Page(objects, prefixes, last)
+            if group is not None:
+                prefixes.append(group)
+            else:
+                objects.append(self._listed(found))
+            last = group or found.key
+        return Page(objects, prefixes, None)
+
+    def open(self, bucket: str, key: str) -> BinaryIO:
+        """An object, to be read. Raises Refusal where there is none."""
+        file = self._store.open(bucket, key)
+        if file is None:
+            raise Refusal(404, "NoSuchKey", "There is no such object.")
+        return file
+
+    def put(self, source: BinaryIO, bucket: str, key: str) -> None:
+        """Keep what an open file holds; the object is there whole, or as before."""
+        if isinstance(source, BytesIO):
+            with self.scratch() as file:
+                shutil.copyfileobj(source, file)
+                file.flush()
+                self._store.put(file, bucket, key)
+        else:
+            self._store.put(source, bucket, key)
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[tuple[str, Exception]]:
+        """Delete objects; answers those that could not be, with the reasons."""
+        return self._store.delete(bucket, keys)
+
+    def scratch(self) -> BinaryIO:
+        """A file without a name, on the disk where objects are."""
+        return cast(BinaryIO, TemporaryFile("w+b", dir=self._staging))
+
+    def _listed(self, found: ObjectInfo) -> Object:
+        try:
+            with self.open(found.bucket, found.key) as file:
+                etag, state = self.etags.of(file)
+        except (Refusal, ApiError, OSError):
+            return Object(found.key, found.size, found.modified or 0.0, None)
+        return Object(found.key, state.st_size, state.st_mtime, etag)
+
+    # Uploads in parts ----------------------------------------------------------------------
+
+    def begin(self, bucket: str, key: str) -> str:
+        """The id of a new upload."""
+        upload_id = secrets.token_hex(16)
+        folder = self._staging / upload_id
+        folder.mkdir(mode=0o700)
+        about = {"bucket": bucket, "key": key, "began": self._clock.time()}
+        (folder / _ABOUT).write_text(json.dumps(about))
+        return upload_id
+
+    def uploads(self, bucket: str, prefix: str) -> list[Upload]:
+        """Those to that bucket, in order."""
+        found = [one for one in self._uploads(bucket) if one.key.startswith(prefix)]
+        return sorted(found, key=lambda one: (one.key.encode(), one.upload_id))
+
+    def upload(self, bucket: str, key: str, upload_id: str) -> Path:
+        """The folder of an upload. Raises Refusal where there is none."""
+        found = self._read(upload_id) if _UPLOAD.match(upload_id) else None
+        if found is None or (found.bucket, found.key) != (bucket, key):
+            raise Refusal(404, "NoSuchUpload", "There is no such upload.")
+        return self._staging / upload_id
+
+    def put_part(self, folder: Path, number: int, source: BinaryIO, etag: str) -> None:
+        """Keep a part, in place of one of the same number."""
+        path = folder / f"{number:05d}.{etag}"
+        temporary = folder / f"{secrets.token_hex(8)}.new"
+        try:
+            with open(temporary, "xb") as sink:
+                shutil.copyfileobj(source, sink, _BLOCK)
+            with self._uploading:
+                os.replace(temporary, path)
+                for part in self.parts(folder):
+                    if part.number == number and part.path != path:
+                        part.path.unlink()
+        except FileNotFoundError:
+            raise Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.") from None
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def parts(self, folder: Path) -> list[Part]:
+        """Those that are there, in order."""
+        found = []
+        for path in sorted(folder.iterdir()):
+            named = _PART.match(path.name)
+            if named is not None:
+                state = path.stat()
+                part = Part(int(named[1]), named[2], state.st_size, state.st_mtime, path)
+                found.append(part)
+        return found
+
+    def complete(
+        self, bucket: str, key: str, folder: Path, wanted: Sequence[tuple[int, str]]
+    ) -> str:
+        """Make an object of these parts (numbers and etags); answers its etag. Raises Refusal."""
+        numbers = [number for number, _ in wanted]
+        if numbers != sorted(set(numbers)):
+            raise Refusal(400, "InvalidPartOrder", "The parts are not in ascending order.")
+        try:
+            there = {(part.number, part.etag): part for part in self.parts(folder)}
+            if not wanted or not set(wanted) <= set(there):
+                raise Refusal(400, "InvalidPart", "A part was not uploaded, or is another one.")
+            parts = [there[one] for one in wanted]
+            if any(part.size < SMALLEST_PART for part in parts[:-1]):
+                raise Refusal(
+                    400, "EntityTooSmall", "Each part but the last must have at least 100 KB."
+                )
+            with self.scratch() as whole:
+                for part in parts:
+                    with open(part.path, "rb") as file:
+                        shutil.copyfileobj(file, whole, _BLOCK)
+                whole.flush()
+                (etag,) = digests(whole, os.fstat(whole.fileno()).st_size, "md5")
+                self.put(whole, bucket, key)
+        except FileNotFoundError:
+            raise Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.") from None
+        self.abort(folder)
+        return etag
+
+    def abort(self, folder: Path) -> None:
+        """Forget an upload."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _uploads(self, bucket: str) -> list[Upload]:
+        names = [name for name in os.listdir(self._staging) if _UPLOAD.match(name)]
+        found = [self._read(name) for name in names]
+        return [one for one in found if one is not None and one.bucket == bucket]
+
+    def _read(self, upload_id: str) -> Upload | None:
+        try:
+            about = json.loads((self._staging / upload_id / _ABOUT).read_text())
+            return Upload(upload_id, about["bucket"], about["key"], about["began"])
+        except (FileNotFoundError, ValueError, KeyError):
+            return None  # one that begins, or ended

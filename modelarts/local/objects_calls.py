@@ -1,0 +1,359 @@
+"""The calls of the OBS API, each by the name of what it does."""
+
+from __future__ import annotations
+
+import os
+import re
+from email.utils import formatdate
+from typing import BinaryIO, Iterable, Iterator
+from urllib.parse import unquote, unquote_plus
+from xml.sax.saxutils import escape
+
+from werkzeug.http import parse_range_header
+from werkzeug.wrappers import Response
+
+from modelarts.clock import Clock
+from modelarts.errors import ApiError
+from modelarts.local.objects import Objects, digests
+from modelarts.local.objects_auth import SUBRESOURCES, Refusal
+from modelarts.local.objects_sent import MOST_KEYS, MOST_PARTS, Sent
+from modelarts.local.objects_xml import Names, as_refusal, iso, missing, xml
+from modelarts.local.users import User
+
+__all__ = ["Call"]
+
+_BLOCK = 256 * 1024
+_NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
+_ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
+_MODES = {
+    ("GET", ""): "list_objects",
+    ("PUT", ""): "create_bucket",
+    ("HEAD", ""): "head_bucket",
+    ("DELETE", ""): "delete_bucket",
+    ("POST", "delete"): "delete_objects",
+    ("GET", "uploads"): "list_uploads",
+}
+_OBJECT_MODES = {
+    ("GET", ""): "get_object",
+    ("HEAD", ""): "get_object",
+    ("PUT", ""): "put_object",
+    ("DELETE", ""): "delete_object",
+    ("POST", "uploads"): "begin_upload",
+    ("PUT", "partNumber uploadId"): "put_part",
+    ("GET", "uploadId"): "list_parts",
+    ("POST", "uploadId"): "complete_upload",
+    ("DELETE", "uploadId"): "abort_upload",
+}
+
+
+class Call:
+    """One request that is well signed.
+
+    Args:
+        user: who signed it.
+        region: what is said to be the region of all buckets.
+    """
+
+    def __init__(self, objects: Objects, sent: Sent, user: User, region: str) -> None:
+        self._objects = objects
+        self._sent = sent
+        self._asked = sent.asked
+        self._user = user
+        self._region = region
+        self._bucket = sent.asked.bucket
+        self._key = sent.asked.key
+
+    def answer(self) -> Response:
+        """What is answered. Raises Refusal."""
+        asked = self._asked
+        self._refuse_what_is_not_kept()
+        wanted = " ".join(sorted(SUBRESOURCES & set(asked.query)))
+        if self._key and not self._bucket:
+            raise Refusal(400, "InvalidBucketName", "The path has no bucket.")
+        if not self._bucket:
+            mode = "list_buckets" if (asked.method, wanted) == ("GET", "") else None
+        else:
+            mode = (_OBJECT_MODES if self._key else _MODES).get((asked.method, wanted))
+        if mode is None:
+            raise missing(f"{asked.method}{' ?' if wanted else ''}{wanted}")
+        if self._bucket and mode != "create_bucket":
+            self._objects.check_bucket(self._bucket)
+        answer: Response = getattr(self, mode)()
+        return answer
+
+    def _refuse_what_is_not_kept(self) -> None:
+        asked = self._asked
+        for name in asked.headers:
+            rest = name[len(asked.prefix) :] if name.startswith(asked.prefix) else ""
+            if rest.startswith(_NOT_KEPT) and asked.method != "GET":
+                raise missing(f"the header {name}")
+        if asked.method == "PUT" and {"if-match", "if-none-match"} & set(asked.headers):
+            raise missing("writing on a condition")
+        if asked.own("acl") not in _ALLOWED_ACL:
+            raise missing("access for others")
+
+    # Buckets -------------------------------------------------------------------------------
+
+    def list_buckets(self) -> Response:
+        """All buckets."""
+        inside = "".join(
+            f"<Bucket><Name>{escape(name)}</Name><CreationDate>{iso(made)}</CreationDate>"
+            f"<Location>{self._region}</Location><BucketType>OBJECT</BucketType></Bucket>"
+            for name, made in self._objects.buckets()
+        )
+        return xml("ListAllMyBucketsResult", f"{self._owner()}<Buckets>{inside}</Buckets>")
+
+    def create_bucket(self) -> Response:
+        """A new bucket."""
+        self._objects.create_bucket(self._bucket)
+        return Response(headers={"Location": "/" + self._bucket})
+
+    def head_bucket(self) -> Response:
+        """Whether there is such a bucket."""
+        return Response(headers={self._asked.prefix + "bucket-location": self._region})
+
+    def delete_bucket(self) -> Response:
+        """The bucket is no more."""
+        self._objects.delete_bucket(self._bucket)
+        return Response(status=204)
+
+    def list_objects(self) -> Response:
+        """A page of objects."""
+        if self._sent.query.get("list-type", "1") != "1":
+            raise missing("list-type=2")
+        names = ("prefix", "marker", "delimiter")
+        prefix, marker, delimiter = (self._sent.query.get(name, "") for name in names)
+        most = self._sent.number("max-keys", 0, MOST_KEYS)
+        page = self._objects.page(self._bucket, prefix, marker, delimiter, most)
+        shown = [prefix, marker, delimiter, page.next or "", *page.prefixes]
+        named = self._names([*shown, *(one.key for one in page.objects)])
+        inside = f"<Name>{escape(self._bucket)}</Name>{named.told}"
+        for tag, value in (("Prefix", prefix), ("Marker", marker), ("Delimiter", delimiter)):
+            inside += f"<{tag}>{named.of(value)}</{tag}>" if value or tag != "Delimiter" else ""
+        inside += f"<MaxKeys>{most}</MaxKeys>"
+        if page.next is None:
+            inside += "<IsTruncated>false</IsTruncated>"
+        else:
+            inside += "<IsTruncated>true</IsTruncated>"
+            inside += f"<NextMarker>{named.of(page.next)}</NextMarker>"
+        for one in page.objects:
+            etag = "" if one.etag is None else f'<ETag>"{one.etag}"</ETag>'
+            inside += (
+                f"<Contents><Key>{named.of(one.key)}</Key>"
+                f"<LastModified>{iso(one.modified)}</LastModified>{etag}<Size>{one.size}</Size>"
+                f"{self._owner()}<StorageClass>STANDARD</StorageClass></Contents>"
+            )
+        for each in page.prefixes:
+            inside += f"<CommonPrefixes><Prefix>{named.of(each)}</Prefix></CommonPrefixes>"
+        return xml("ListBucketResult", inside)
+
+    def delete_objects(self) -> Response:
+        """Several objects are no more."""
+        # In OBS's own way a body is signed by this header alone.
+        if "content-md5" not in self._asked.headers and not self._sent.signed_sha256():
+            raise Refusal(400, "InvalidRequest", "Content-MD5 is missing.")
+        tree = self._sent.read_xml("Delete")
+        is_encoded = tree.findtext("EncodingType") == "url"
+        given = [one.findtext("Key") or "" for one in tree.findall("Object")]
+        if not 1 <= len(given) <= MOST_KEYS:
+            raise Refusal(400, "MalformedXML", "1 to 1000 objects are expected.")
+        if any(one.find("VersionId") is not None for one in tree):
+            raise missing("versions")
+        keys = [unquote_plus(one) for one in given] if is_encoded else given
+        failed = dict(self._objects.delete(self._bucket, keys))
+        named = self._names(keys, is_encoded)
+        inside = named.told
+        for key in keys:
+            error = failed.get(key)
+            if isinstance(error, ApiError):
+                refusal = as_refusal(error)
+                inside += (
+                    f"<Error><Key>{named.of(key)}</Key><Code>{refusal.code}</Code>"
+                    f"<Message>{escape(refusal.message)}</Message></Error>"
+                )
+            elif tree.findtext("Quiet") != "true":
+                inside += f"<Deleted><Key>{named.of(key)}</Key></Deleted>"
+        return xml("DeleteResult", inside)
+
+    def list_uploads(self) -> Response:
+        """The uploads in parts that are not complete."""
+        uploads = self._objects.uploads(self._bucket, self._sent.query.get("prefix", ""))
+        after = (
+            self._sent.query.get("key-marker", ""),
+            self._sent.query.get("upload-id-marker", ""),
+        )
+        if after[0]:
+            uploads = [
+                one
+                for one in uploads
+                if one.key.encode() > after[0].encode()
+                or (one.key == after[0] and after[1] and one.upload_id > after[1])
+            ]
+        most = self._sent.number("max-uploads", 1, MOST_KEYS)
+        shown = uploads[:most]
+        named = self._names([one.key for one in uploads])
+        inside = f"<Bucket>{escape(self._bucket)}</Bucket>{named.told}"
+        inside += f"<MaxUploads>{most}</MaxUploads>"
+        inside += f"<IsTruncated>{str(len(shown) < len(uploads)).lower()}</IsTruncated>"
+        if len(shown) < len(uploads):
+            inside += (
+                f"<NextKeyMarker>{named.of(shown[-1].key)}</NextKeyMarker>"
+                f"<NextUploadIdMarker>{shown[-1].upload_id}</NextUploadIdMarker>"
+            )
+        for one in shown:
+            inside += (
+                f"<Upload><Key>{named.of(one.key)}</Key><UploadId>{one.upload_id}</UploadId>"
+                f"{self._owner()}<StorageClass>STANDARD</StorageClass>"
+                f"<Initiated>{iso(one.began)}</Initiated></Upload>"
+            )
+        return xml("ListMultipartUploadsResult", inside)
+
+    # Objects -------------------------------------------------------------------------------
+
+    def get_object(self) -> Response:
+        """The object or a part of it; or, for HEAD, what it is."""
+        file = self._objects.open(self._bucket, self._key)
+        try:
+            etag, state = self._objects.etags.of(file)
+            headers = {
+                "ETag": f'"{etag}"',
+                "Last-Modified": formatdate(state.st_mtime, usegmt=True),
+                "Accept-Ranges": "bytes",
+                "Content-Type": "binary/octet-stream",
+            }
+            status = self._sent.unmet(etag, state.st_mtime)
+            if status == 304:
+                file.close()
+                return Response(status=304, headers=headers)
+            if status == 412:
+                raise Refusal(412, "PreconditionFailed", "The object is another one.")
+            start, stop = 0, state.st_size
+            ranged = parse_range_header(self._asked.headers.get("range"))
+            if ranged is not None and ranged.units == "bytes" and len(ranged.ranges) == 1:
+                found = ranged.range_for_length(state.st_size)
+                if found is None:
+                    raise Refusal(416, "InvalidRange", "The object has no such bytes.")
+                start, stop = found
+                headers["Content-Range"] = f"bytes {start}-{stop - 1}/{state.st_size}"
+            headers["Content-Length"] = str(stop - start)
+            status = 206 if "Content-Range" in headers else 200
+            answer = Response(_blocks(file, start, stop), status, headers)
+        except BaseException:
+            file.close()
+            raise
+        answer.call_on_close(file.close)
+        return answer
+
+    def put_object(self) -> Response:
+        """The object has this content now."""
+        if self._asked.own("copy-source") is not None:
+            return self._copy()
+        body, etag = self._sent.body()
+        self._objects.put(body, self._bucket, self._key)
+        return Response(headers={"ETag": f'"{etag}"'})
+
+    def delete_object(self) -> Response:
+        """The object is no more."""
+        for _, error in self._objects.delete(self._bucket, [self._key]):
+            raise error
+        return Response(status=204)
+
+    def _copy(self) -> Response:
+        given = self._asked.own("copy-source") or ""
+        path, _, version = given.partition("?")
+        try:
+            bucket, _, key = unquote(path, errors="strict").lstrip("/").partition("/")
+        except ValueError:
+            key = ""
+        if version or not key:
+            raise Refusal(400, "InvalidArgument", "The source of a copy is /bucket/object.")
+        if [name for name in self._asked.headers if "copy-source-" in name]:
+            raise missing("a copy with conditions")
+        self._objects.check_bucket(bucket)
+        with self._objects.open(bucket, key) as source:
+            (etag,) = digests(source, os.fstat(source.fileno()).st_size, "md5")
+            if (bucket, key) != (self._bucket, self._key):
+                self._objects.put(source, self._bucket, self._key)
+        modified = iso(Clock().time())
+        inside = f'<LastModified>{modified}</LastModified><ETag>"{etag}"</ETag>'
+        return xml("CopyObjectResult", inside)
+
+    # Uploads in parts ----------------------------------------------------------------------
+
+    def begin_upload(self) -> Response:
+        """An upload in parts begins."""
+        upload_id = self._objects.begin(self._bucket, self._key)
+        return self._of_upload("InitiateMultipartUploadResult", upload_id)
+
+    def put_part(self) -> Response:
+        """A part is there."""
+        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
+        if self._asked.own("copy-source") is not None:
+            raise missing("a part that is copied")
+        number = self._sent.number("partNumber", 1, MOST_PARTS)
+        body, etag = self._sent.body()
+        self._objects.put_part(folder, number, body, etag)
+        return Response(headers={"ETag": f'"{etag}"'})
+
+    def list_parts(self) -> Response:
+        """The parts that are there."""
+        upload_id = self._sent.query["uploadId"]
+        folder = self._objects.upload(self._bucket, self._key, upload_id)
+        after = self._sent.number("part-number-marker", 0, MOST_PARTS, 0)
+        most = self._sent.number("max-parts", 1, MOST_KEYS)
+        parts = [part for part in self._objects.parts(folder) if part.number > after]
+        shown = parts[:most]
+        inside = f"<PartNumberMarker>{after}</PartNumberMarker><MaxParts>{most}</MaxParts>"
+        if shown:
+            inside += f"<NextPartNumberMarker>{shown[-1].number}</NextPartNumberMarker>"
+        inside += f"<IsTruncated>{str(len(shown) < len(parts)).lower()}</IsTruncated>"
+        for part in shown:
+            inside += (
+                f"<Part><PartNumber>{part.number}</PartNumber>"
+                f"<LastModified>{iso(part.modified)}</LastModified>"
+                f'<ETag>"{part.etag}"</ETag><Size>{part.size}</Size></Part>'
+            )
+        return self._of_upload("ListPartsResult", upload_id, inside)
+
+    def complete_upload(self) -> Response:
+        """The parts are an object."""
+        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
+        wanted = []
+        for part in self._sent.read_xml("CompleteMultipartUpload").findall("Part"):
+            number, etag = part.findtext("PartNumber") or "", part.findtext("ETag") or ""
+            if not re.match(r"[0-9]{1,5}\Z", number):
+                raise Refusal(400, "MalformedXML", "A PartNumber is no number.")
+            wanted.append((int(number), etag.strip().strip('"')))
+        etag = self._objects.complete(self._bucket, self._key, folder, wanted)
+        return self._of_upload("CompleteMultipartUploadResult", None, f'<ETag>"{etag}"</ETag>')
+
+    def abort_upload(self) -> Response:
+        """The upload is forgotten."""
+        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
+        self._objects.abort(folder)
+        return Response(status=204)
+
+    def _of_upload(self, name: str, upload_id: str | None, inside: str = "") -> Response:
+        named = self._names([self._key])
+        told = "" if upload_id is None else f"<UploadId>{upload_id}</UploadId>"
+        about = f"<Bucket>{escape(self._bucket)}</Bucket><Key>{named.of(self._key)}</Key>"
+        return xml(name, f"{named.told}{about}{told}{inside}")
+
+    # How things are named -------------------------------------------------------------------
+
+    def _names(self, names: Iterable[str], is_encoded: bool = False) -> Names:
+        return Names(is_encoded or self._sent.query.get("encoding-type") == "url", names)
+
+    def _owner(self) -> str:
+        name = escape(self._user.name)
+        return f"<Owner><ID>{self._user.user_id}</ID><DisplayName>{name}</DisplayName></Owner>"
+
+
+def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    file.seek(start)
+    while start < stop:
+        block = file.read(min(_BLOCK, stop - start))
+        if not block:
+            return  # shorter by now: the connection is closed before the end
+        start += len(block)
+        yield block

@@ -1,0 +1,127 @@
+"""What came with a request of the OBS API: its body, its numbers, its conditions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from typing import BinaryIO
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from werkzeug.http import parse_date
+
+from modelarts.local.objects import digests
+from modelarts.local.objects_auth import Asked, Refusal
+from modelarts.local.objects_xml import missing
+
+__all__ = ["LARGEST", "MOST_KEYS", "MOST_PARTS", "Sent"]
+
+#: Bytes of an object that is sent in one piece, and of a part.
+LARGEST = 5 * 1024**3
+MOST_KEYS = 1000
+MOST_PARTS = 10_000
+_LARGEST_XML = 1024 * 1024
+
+
+class Sent:
+    """What a well signed request says.
+
+    Args:
+        stream: the body, as far as it came.
+    """
+
+    def __init__(self, asked: Asked, stream: BinaryIO) -> None:
+        self.asked = asked
+        self.query = {name: value or "" for name, value in asked.query.items()}
+        self._stream = stream
+
+    def body(self) -> tuple[BinaryIO, str]:
+        """The whole body as a file, and its MD5 in hexadecimal digits. Raises Refusal."""
+        asked = self.asked
+        if "content-length" not in asked.headers:
+            raise Refusal(411, "MissingContentLength", "Content-Length is missing.")
+        body: BinaryIO = self._stream
+        size = body.seek(0, os.SEEK_END)
+        if asked.headers["content-length"] != str(size):
+            raise Refusal(400, "IncompleteBody", "The body is not as long as was said.")
+        if size > LARGEST:
+            raise Refusal(400, "EntityTooLarge", "An object or a part may have 5 GB.")
+        md5, *sha256 = digests(body, size, "md5", *(["sha256"] if self.signed_sha256() else []))
+        if sha256 and sha256[0] != self.signed_sha256():
+            raise Refusal(400, "XAmzContentSHA256Mismatch", "The body is not the signed one.")
+        given = asked.headers.get("content-md5")
+        if given is not None:
+            try:
+                expected = base64.b64decode(given, validate=True).hex()
+            except (binascii.Error, ValueError):
+                expected = ""
+            if len(expected) != 32:
+                raise Refusal(400, "InvalidDigest", "Content-MD5 is no MD5 in base64.")
+            if expected != md5:
+                raise Refusal(400, "BadDigest", "The body's MD5 is not Content-MD5.")
+        return body, md5
+
+    def signed_sha256(self) -> str | None:
+        """The checksum of the body that is signed; there with Signature Version 4 only."""
+        given = self.asked.headers.get("x-amz-content-sha256", "")
+        if self.asked.headers.get("authorization", "")[:4] != "AWS4" or given[:8] == "UNSIGNED":
+            return None
+        if given.startswith("STREAMING"):
+            raise missing("a body that is signed in chunks")
+        return given or None
+
+    def read_xml(self, name: str) -> ElementTree.Element:
+        """The body as XML of that name. Raises Refusal."""
+        if int(self.asked.headers.get("content-length") or 0) > _LARGEST_XML:
+            raise Refusal(400, "EntityTooLarge", "The XML is larger than 1 MiB.")
+        body, _ = self.body()
+        text = body.read()
+        try:
+            if b"<!" in text:
+                raise ValueError  # no entities, no other documents
+            tree = ElementTree.fromstring(text)
+        except (ElementTree.ParseError, ValueError, LookupError):
+            raise Refusal(400, "MalformedXML", "The body is not the XML expected here.") from None
+        for each in tree.iter():
+            each.tag = each.tag.rpartition("}")[2]
+        if tree.tag != name:
+            raise Refusal(400, "MalformedXML", f"The body is no {name}.")
+        return tree
+
+    def number(self, name: str, least: int, most: int, default: int = MOST_KEYS) -> int:
+        """A number in the query; one that is too large counts as the most. Raises Refusal."""
+        given = self.query.get(name) or str(default)
+        if not re.match(r"[0-9]{1,9}\Z", given) or int(given) < least:
+            raise Refusal(400, "InvalidArgument", f"{name} is no number from {least} on.")
+        if name == "partNumber" and int(given) > most:
+            raise Refusal(400, "InvalidArgument", f"{name} is at most {most}.")
+        return min(int(given), most)
+
+    def unmet(self, etag: str, modified: float) -> int | None:
+        """The status where a condition of the request is not met."""
+        headers = self.asked.headers
+        match = headers.get("if-match")
+        if match is not None and not _names_etag(match, etag):
+            return 412
+        since = headers.get("if-unmodified-since")
+        if since is not None and int(modified) > (_time(since) or modified):
+            return 412
+        none = headers.get("if-none-match")
+        if none is not None:
+            return 304 if _names_etag(none, etag) else None
+        since = headers.get("if-modified-since")
+        if since is not None and int(modified) <= (_time(since) or 0):
+            return 304
+        return None
+
+
+def _names_etag(condition: str, etag: str) -> bool:
+    """Whether a condition is about this one; the official client has its quotes as ``%22``."""
+    return condition.strip() == "*" or etag in re.findall("[0-9a-f]{32}", unquote(condition))
+
+
+def _time(date: str) -> float | None:
+    found = parse_date(date)
+    return None if found is None else found.timestamp()
