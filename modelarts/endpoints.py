@@ -47,7 +47,7 @@ def normalize(service: str, value: object) -> str:
     try:
         parts = urlsplit(url)
         wrong = parts.scheme not in ("http", "https") or not parts.hostname
-        parts.port  # noqa: B018 - raises ValueError where it is no number
+        _port = parts.port  # raises ValueError where it is no number
     except ValueError:
         wrong = True
     if "@" in url.split("://", 1)[1].split("/", 1)[0]:

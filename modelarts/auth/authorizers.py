@@ -1,7 +1,7 @@
 """How a request shows who sends it: signed with AK/SK, or with a token from IAM."""
 
 import copy
-from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar
+from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar, cast
 
 from modelarts.auth import signer
 from modelarts.auth.credentials import AccessKey
@@ -141,5 +141,5 @@ class TokenAuthorizer(Authorizer):
     def renew(self, used: object) -> bool:
         """Have the refused token replaced: its user's password or roles were changed."""
         if self._renewable:
-            self.tokens.forget(used)  # type: ignore[arg-type] # what authorize() answered
+            self.tokens.forget(cast("Token", used))  # what authorize() answered
         return self._renewable
