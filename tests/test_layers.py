@@ -1,6 +1,7 @@
 """Who may import whom: the layers of the package, walked with ``ast``."""
 
 import ast
+import re
 import subprocess
 import sys
 from fnmatch import fnmatchcase
@@ -226,6 +227,12 @@ def test_the_service_imports_only_the_words_and_the_signer(name):
         and layers_of(found) != [0]
     ]
     assert others == []
+
+
+def test_the_table_of_contents_of_the_service_has_each_of_its_modules():
+    told = re.findall(r"^``(\w+)``", ast.get_docstring(TREES["modelarts.local"]), re.M)
+    there = [name.rsplit(".", 1)[1] for name in SOURCES if name.startswith("modelarts.local.")]
+    assert sorted(told) == sorted(there)
 
 
 def test_only_the_session_the_command_and_the_tests_of_users_start_the_service():
