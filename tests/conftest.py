@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 import responses
@@ -22,6 +23,10 @@ _OURS = (
     "HTTPS_PROXY",
     "ALL_PROXY",
 )
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would the commands that tests
+# interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
