@@ -22,6 +22,7 @@ _OURS = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
+    "XDG_CACHE_HOME",
 )
 
 # A shell has what it starts in the background ignore Ctrl-C, and so would the commands that tests
