@@ -1,6 +1,5 @@
 """Visualization jobs: TensorBoard over training logs in OBS."""
 
-import logging
 import os
 from types import TracebackType
 from typing import List, Optional, Type, Union
@@ -12,8 +11,6 @@ from modelarts.jobs.status import JOB_STATE, JobStatus
 from modelarts.session import Session
 
 __all__ = ["JOB_STATE", "JobStatus", "VisualizationJob"]
-
-_LOG = logging.getLogger("modelarts")
 
 
 class VisualizationJob(DocumentedCalls):
@@ -179,7 +176,11 @@ class VisualizationJob(DocumentedCalls):
             if error is None:
                 raise
             # What went wrong in the block is the news; but a job that runs on is billed.
-            _LOG.warning("job %s may run on: %s", self.visualization_id, failure)
+            import logging
+
+            logging.getLogger("modelarts").warning(
+                "job %s may run on: %s", self.visualization_id, failure
+            )
 
     def _repr_html_(self) -> str:
         from modelarts.jobs.cards import card

@@ -175,10 +175,9 @@ class JobVerbs(KnownJob):
         from modelarts.jobs import api
 
         seen = 0.0
-        for raw in api.iterate(session.client, query, per_page):
-            now = session.clock.time()
-            if abs(now - seen) > 1:  # one number for many jobs: lists are long
-                seen = now
+        for number, raw in enumerate(api.iterate(session.client, query, per_page)):
+            if not number % per_page:  # one time for the jobs of a page: lists are long
+                seen = session.clock.time()
             yield cls._of(session, raw, seen)
 
     def _body(
