@@ -65,7 +65,16 @@ def _ask(url, method="GET", target=None, host=None, **headers):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "", "a b", "[::1"]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost@evil.example",
+        "192.0.2.7",
+        "",
+        "a b",
+        "[::1",
+    ],
 )
 def test_a_name_that_was_made_to_lead_here_is_refused_for_every_path(page, host):
     """DNS rebinding: the page of ``evil.example`` has its own name lead to 127.0.0.1."""
