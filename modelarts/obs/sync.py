@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from threading import Event, Thread
+from threading import Event
 from types import TracebackType
 from typing import Callable, Dict, List, Optional, Set, Tuple, Type
 
@@ -14,6 +14,7 @@ from modelarts.obs.paths import ObsPath
 from modelarts.obs.progress import Meter
 from modelarts.obs.results import Transferred
 from modelarts.obs.store import ObjectInfo, Store
+from modelarts.obs.threads import Helper
 from modelarts.obs.trees import Comparison, Send, say_skipped
 from modelarts.obs.walking import LocalFile, files_below
 
@@ -188,7 +189,7 @@ class Watch:
         self._clock = clock
         self._interval = interval
         self._end = Event()
-        self._thread: Optional[Thread] = None
+        self._thread: Optional[Helper] = None
         self._broken: Optional[BaseException] = None
         self.errors: List[Exception] = []
         #: What was sent until now; None before the first pass.
@@ -198,7 +199,7 @@ class Watch:
         """Begin; ``with`` does it."""
         if self._thread is not None:
             raise RuntimeError("it was started already")
-        self._thread = Thread(target=self._run, name="modelarts-watch", daemon=True)
+        self._thread = Helper(self._run, "modelarts-watch")
         self._thread.start()
         return self
 
@@ -210,7 +211,7 @@ class Watch:
         """
         self._end.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.wait()
         if self._broken is not None:
             raise self._broken
         self.result = self._one_pass()

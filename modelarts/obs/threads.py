@@ -3,13 +3,40 @@
 import threading
 from typing import Callable, List, Optional, TypeVar
 
-__all__ = ["Crew", "Stopped"]
+__all__ = ["Crew", "Helper", "Stopped"]
 
 _T = TypeVar("_T")
 
 
 class Stopped(Exception):
     """Another thread has failed, so this one need not go on."""
+
+
+class Helper(threading.Thread):
+    """A daemon thread, to be waited for by :meth:`wait`.
+
+    A ``join`` that Ctrl-C interrupts takes the thread for ended, and so does ``is_alive`` from
+    then on (Python 3.8 to 3.12).
+    """
+
+    def __init__(self, work: Callable[[], object], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._work = work
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Work."""
+        try:
+            self._work()
+        finally:
+            self._over.set()
+
+    def wait(self) -> None:
+        """Wait for its end, if it was started."""
+        if self.ident is not None:
+            # Without a timeout Ctrl-C would not be noticed on Windows.
+            while not self._over.wait(1):
+                pass
 
 
 class Crew:
@@ -60,25 +87,25 @@ class Crew:
             finally:
                 self._helpers.release()
 
-        helpers: List[threading.Thread] = []
+        helpers: List[Helper] = []
         try:
             while len(helpers) < self._each - 1 and self._helpers.acquire(blocking=False):
-                helper = threading.Thread(target=help_out, name="modelarts-part", daemon=True)
+                helper = Helper(help_out, "modelarts-part")
+                helpers.append(helper)
                 try:
                     helper.start()
                 except RuntimeError:
                     # The system gives no more threads; these will do.
                     self._helpers.release()
                     break
-                helpers.append(helper)
             loop()
             for helper in helpers:
-                helper.join()
+                helper.wait()
         except BaseException as error:
             # Ctrl-C in a join, say: the others are told, and waited for.
             failed.append(error)
             for helper in helpers:
-                helper.join()
+                helper.wait()
             raise
         if failed:
             raise failed[0]

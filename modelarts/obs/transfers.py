@@ -7,6 +7,7 @@ import attr
 
 from modelarts.errors import IncompleteTransfer
 from modelarts.obs.store import Progress
+from modelarts.obs.threads import Helper
 
 __all__ = ["THREADS", "Task", "Watcher", "run"]
 
@@ -70,7 +71,7 @@ class _Run:
         self._names: List[str] = []
         self._failed: Dict[int, Exception] = {}
         self._ended: Optional[BaseException] = None
-        self._workers: List[threading.Thread] = []
+        self._workers: List[Helper] = []
 
     def run(self, threads: int) -> List[str]:
         first, second = self._take(), self._take()
@@ -88,13 +89,11 @@ class _Run:
                     break
                 self._start(ready)
             for worker in self._workers:
-                # Without a timeout Ctrl-C would not be noticed on Windows.
-                while worker.is_alive():
-                    worker.join(1)
+                worker.wait()
         except BaseException as error:
             self._ended = self._ended or error
             for worker in self._workers:
-                worker.join()
+                worker.wait()
             raise
         return self._result()
 
@@ -108,10 +107,9 @@ class _Run:
         return self._names
 
     def _start(self, ready: Optional[Tuple[int, Task]]) -> None:
-        worker = threading.Thread(target=self._work, args=(ready,), name="modelarts-transfer")
-        worker.daemon = True
-        worker.start()
+        worker = Helper(lambda: self._work(ready), "modelarts-transfer")
         self._workers.append(worker)
+        worker.start()
 
     def _take(self) -> Optional[Tuple[int, Task]]:
         with self._feeding:
