@@ -184,6 +184,7 @@ def _large(url: str, home: str, rounds: int) -> None:
         "modelarts": lambda: store.upload(path, "b", "large"),
         "ObsClient.uploadFile": upload_file,
         "ObsClient.uploadFile, taskNum=4": lambda: upload_file(partSize=8 * 2**20, taskNum=4),
+        "ObsClient.uploadFile, isAttachCrc64": lambda: upload_file(isAttachCrc64=True),
         "ObsClient.putFile": put_file,
         "ObsClient.putFile with md5=": lambda: put_file(headers=PutObjectHeader(md5=_md5(path))),
         "ObsClient.uploadPart, isAttachMd5, 4 threads": parts,

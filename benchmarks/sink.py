@@ -1,10 +1,11 @@
 """A server that takes objects as OBS does, and forgets them: ``python -m benchmarks.sink``.
 
-It answers what OBS answers (etags included, so each byte is hashed once), verifies no signature,
-waits before each answer if it is told to, and cuts connections while it receives. One thread for
-each connection, in a process of its own. ``GET /-/stats`` tells what it has received; any query
-there sets ``wait`` (seconds), ``cuts`` (a number), ``seed``, ``over`` (bytes among which the cuts
-are drawn) and ``all`` (1: every connection is cut, not just the one that receives).
+It answers what OBS answers (etags included, so each byte is hashed once, and the CRC-64 of those
+that came with one), verifies no signature, waits before each answer if it is told to, and cuts
+connections while it receives. One thread for each connection, in a process of its own. ``GET
+/-/stats`` tells what it has received; any query there sets ``wait`` (seconds), ``cuts`` (a number),
+``seed``, ``over`` (bytes among which the cuts are drawn) and ``all`` (1: every connection is cut,
+not just the one that receives).
 """
 
 import contextlib
@@ -21,16 +22,47 @@ import time
 from typing import Any, Dict, Iterator, List, Set, Tuple
 from urllib.parse import parse_qs, urlsplit
 
+from fastcrc.crc64 import xz
+
 from benchmarks.rounds import ROOT
 
 __all__ = ["running"]
 
+_CRC64 = "x-amz-checksum-crc64ecma"
 _RESET = struct.pack("ii", 1, 0)
 _Answer = Tuple[int, Dict[str, str], bytes]
 
 
 class _Cut(Exception):
     """This connection was cut."""
+
+
+class _Body:
+    """What is known of a body that comes in.
+
+    Args:
+        headers: with a CRC-64 among them it is computed, too, as OBS does then.
+    """
+
+    def __init__(self, headers: Dict[str, str]) -> None:
+        self.length = int(headers.get("content-length", "0"))
+        self._md5 = hashlib.md5()
+        self._crc64 = 0 if _CRC64 in headers else None
+
+    def take(self, block: Any) -> None:
+        self._md5.update(block)
+        if self._crc64 is not None:
+            self._crc64 = xz(block, self._crc64)
+
+    @property
+    def etag(self) -> str:
+        return self._md5.hexdigest()
+
+    def told(self) -> Dict[str, str]:
+        told = {"ETag": '"%s"' % self.etag}
+        if self._crc64 is not None:
+            told[_CRC64] = str(self._crc64)
+        return told
 
 
 class _Sink:
@@ -73,7 +105,7 @@ class _Sink:
                 other.shutdown(socket.SHUT_RDWR)
         raise _Cut
 
-    def answer(self, method: str, target: str, digest: Any, length: int, body: bytes) -> _Answer:
+    def answer(self, method: str, target: str, body: "_Body") -> _Answer:
         parts = urlsplit(target)
         query = parse_qs(parts.query, keep_blank_values=True)
         if parts.path == "/-/stats":
@@ -96,11 +128,10 @@ class _Sink:
             self.parts[upload] = {}
             return 200, {}, _xml("InitiateMultipartUploadResult", UploadId=upload)
         if method == "PUT" and "partNumber" in query:
-            etag = digest.hexdigest()
             with self.lock:
                 sent = self.parts[query["uploadId"][0]]
-                sent[int(query["partNumber"][0])] = (etag, length)
-            return 200, {"ETag": '"%s"' % etag}, b""
+                sent[int(query["partNumber"][0])] = (body.etag, body.length)
+            return 200, body.told(), b""
         if method == "POST" and "uploadId" in query:
             found = sorted(self.parts.pop(query["uploadId"][0]).items())
             whole = hashlib.md5(b"".join(bytes.fromhex(etag) for _, (etag, _) in found))
@@ -109,7 +140,7 @@ class _Sink:
             self.size = sum(size for _, (_, size) in found)
             return 200, {}, _xml("CompleteMultipartUploadResult", ETag='"%s"' % self.etag)
         if method == "PUT":
-            return 200, {"ETag": '"%s"' % digest.hexdigest()}, b""
+            return 200, body.told(), b""
         return 204 if method == "DELETE" else 200, {}, b""
 
 
@@ -134,25 +165,23 @@ def _serve(sink: _Sink, connection: socket.socket) -> None:
             lines = head.decode("latin-1").split("\r\n")
             method, target, _ = lines[0].split(" ")
             headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
-            length = int(headers.get("content-length", "0"))
             if headers.get("expect", "").lower() == "100-continue":
                 connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            digest, left = hashlib.md5(), length
-            body = b""
+            body = _Body(headers)
+            left = body.length
             if rest:
                 first, rest = rest[:left], rest[left:]
-                digest.update(first)
+                body.take(first)
                 left -= len(first)
                 sink.took(connection, len(first))
-                body = first
             while left:
                 count = file.readinto(buffer[: min(left, len(buffer))])
                 if not count:
                     return
-                digest.update(buffer[:count])
+                body.take(buffer[:count])
                 left -= count
                 sink.took(connection, count)
-            status, extra, content = sink.answer(method, target, digest, length, body)
+            status, extra, content = sink.answer(method, target, body)
             told = "".join("%s: %s\r\n" % pair for pair in extra.items())
             answer = "HTTP/1.1 %d OK\r\nServer: OBS\r\n%sContent-Length: %d\r\n\r\n"
             connection.sendall((answer % (status, told, len(content))).encode() + content)

@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from fastcrc.crc64 import xz
 
 SMALLEST_PART = 100 * 1024
 #: What is signed of a query, as far as it is used here.
@@ -44,6 +45,8 @@ class ObsServer:
         during: called with a Call and the bytes of its body so far; may raise Cut.
         arrived: answers what arrives of a Call's body, and so may do damage to it.
         etag: answers a part's etag, its MD5 as a rule.
+        crc64: computes what is verified and answered; None: these headers are not known.
+        refuses: whether it takes nothing that has another CRC-64 than was said.
         after: called with a Call when all is done and nothing is answered; may raise Cut.
         calls: what was asked.
         closing: what is to be closed before it.
@@ -59,6 +62,8 @@ class ObsServer:
         self.received = 0
         self.connections = 0
         self.page = 1000
+        self.crc64 = xz
+        self.refuses = True
         self.before = self.during = self.after = lambda *arguments: None
         self.arrived = lambda call, body: body
         self.etag = lambda part: hashlib.md5(part).hexdigest()
@@ -104,6 +109,8 @@ class Call:
             self.bucket, self.raw_key = host.partition(".")[0], path[1:]
         self.key = unquote(self.raw_key)
         self.host = host
+        self.crc64_header = "x-%s-checksum-crc64ecma" % ("obs" if self.virtual else "amz")
+        self.crc64 = handler.headers.get(self.crc64_header)
 
     def __repr__(self):
         return "%s %s?%s" % (self.method, self.raw_path, self.raw_query)
@@ -133,8 +140,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             given = self.headers.get("Content-MD5")
             if given is not None and base64.b64decode(given) != hashlib.md5(body).digest():
                 raise Refusal(400, "BadDigest", "The Content-MD5 you specified did not match")
+            told = self._crc64(call, body) if call.method == "PUT" else {}
             with server.lock:
                 status, headers, content = self._do(call, body)
+            headers.update(told)
             server.after(call)
         except Refusal as refusal:
             if self._left:
@@ -169,6 +178,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any
+
+    def _crc64(self, call, body):
+        if self.server_.crc64 is None or call.crc64 is None:
+            return {}
+        value = str(self.server_.crc64(body))
+        if value != call.crc64 and self.server_.refuses:
+            raise Refusal(400, "BadDigest", "The CRC-64 you specified did not match")
+        return {call.crc64_header: value}
 
     def _read(self, call):
         body = bytearray()
@@ -242,6 +259,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = content[int(ranged.group(1)) : int(ranged.group(2)) + 1]
         if call.method == "HEAD":
             headers["Content-Length"] = str(len(content))
+        if server.crc64 is not None and not ranged:
+            headers[call.crc64_header] = str(server.crc64(objects[call.key][0]))
         return (206 if ranged else 200), headers, content
 
     def _bucket(self, call, objects, body):
@@ -299,9 +318,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise Refusal(400, "EntityTooSmall")
         digests = b"".join(bytes.fromhex(server.etag(parts[number])) for number in wanted)
         etag = '"%s-%d"' % (hashlib.md5(digests).hexdigest(), len(wanted))
-        objects[call.key] = (b"".join(parts[number] for number in wanted), etag)
+        content = b"".join(parts[number] for number in wanted)
+        told = self._crc64(call, content)
+        objects[call.key] = (content, etag)
         del server.uploads[upload]
-        return _xml("CompleteMultipartUploadResult", "<ETag>%s</ETag>" % escape(etag))
+        answer = _xml("CompleteMultipartUploadResult", "<ETag>%s</ETag>" % escape(etag))
+        answer[1].update(told)
+        return answer
 
     def handle(self):
         try:

@@ -7,6 +7,7 @@ import http.client
 import os
 import resource
 import socket
+import sys
 import threading
 from email.utils import formatdate
 from urllib.parse import quote, urlsplit
@@ -24,11 +25,14 @@ from obs import (
     GetObjectHeader,
     Object,
     ObsClient,
+    PutObjectHeader,
 )
 from tensorboardX import SummaryWriter
 
 from modelarts.errors import ConfigurationError
 from modelarts.estimator import VisualizationJob
+from modelarts.obs.crc64 import crc64
+from modelarts.obs.objects import ObsStore
 from modelarts.session import Session
 from tests.service import SECRETS, Service
 
@@ -607,3 +611,64 @@ def staged(served):
         except FileNotFoundError:
             pass  # closed meanwhile
     return found
+
+
+# Checksums --------------------------------------------------------------------------------
+
+
+def test_the_crc_of_an_object_is_told_and_verified(client, bucket):
+    """As the official client sends it, whole and in parts, and reads it."""
+    value = str(crc64(b"content"))
+    sent = done(
+        client.putContent(bucket, "k", "content", headers=PutObjectHeader(isAttachCrc64=True))
+    )
+    assert sent.crc64 == value
+    assert done(client.getObjectMetadata(bucket, "k")).crc64 == value
+    assert content(client, bucket, "k", isAttachCrc64=True) == b"content"
+    refused = client.putContent(bucket, "k", "else", headers=PutObjectHeader(crc64=value))
+    assert (refused.status, refused.errorCode) == (400, "BadDigest")
+    assert content(client, bucket, "k") == b"content"
+    odd = client.putContent(bucket, "k", "else", headers=PutObjectHeader(crc64="0x1"))
+    assert (odd.status, odd.errorCode) == (400, "InvalidDigest")
+
+
+def test_parts_and_the_whole_are_verified_by_their_crc(client, bucket):
+    upload = done(client.initiateMultipartUpload(bucket, "k")).uploadId
+    blocks = [os.urandom(200_000), os.urandom(1000)]
+    parts = []
+    for number, block in enumerate(blocks, 1):
+        refused = client.uploadPart(bucket, "k", number, upload, block[1:], crc64=crc64(block))
+        assert (refused.status, refused.errorCode) == (400, "BadDigest")
+        answer = client.uploadPart(bucket, "k", number, upload, block, isAttachCrc64=True)
+        assert done(answer).crc64 == str(crc64(block))
+        parts.append(CompletePart(number, answer.body.etag, answer.body.crc64, len(block)))
+    wrong = [parts[0], CompletePart(2, parts[1].etag, "1", 1000)]
+    for attempt, status in ((wrong, 400), (parts, 200)):
+        request = CompleteMultipartUploadRequest(attempt)
+        answer = client.completeMultipartUpload(bucket, "k", upload, request, isAttachCrc64=True)
+        assert answer.status == status
+    assert answer.body.crc64 == str(crc64(b"".join(blocks)))
+    assert content(client, bucket, "k") == b"".join(blocks)
+
+
+@pytest.mark.parametrize("with_crc", [True, False])
+def test_a_session_sends_a_large_file_in_parts(
+    served, url, bucket, tmp_path, monkeypatch, with_crc
+):
+    """Verified by CRCs, or by etags, which are here those of the whole content."""
+    if not with_crc:
+        monkeypatch.setitem(sys.modules, "fastcrc", None)
+    path, back = tmp_path / "file", tmp_path / "back"
+    path.write_bytes(os.urandom(40_000_000))
+    session = served.session(obs_endpoint=url)
+    client = session.get_obs_client(max_retry_count=0)
+    try:
+        store = ObsStore(client, multipart=1_000_000)
+        store.upload(str(path), bucket, "k")
+        assert (served.root / "obs" / bucket / "k").read_bytes() == path.read_bytes()
+        store.download(store.head(bucket, "k"), str(back))
+        assert back.read_bytes() == path.read_bytes()
+        assert client.connections.takes_crc64
+    finally:
+        client.close()
+        session.close()

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import IO, BinaryIO, Sequence, Tuple, cast
+from typing import IO, Any, BinaryIO, NamedTuple, Sequence, Tuple, cast
 
 import attr
 from cachetools import LRUCache
@@ -20,6 +20,7 @@ from cachetools import LRUCache
 from modelarts.clock import Clock
 from modelarts.errors import ApiError
 from modelarts.local.objects_auth import Refusal
+from modelarts.obs.crc64 import crc64, is_available
 from modelarts.obs.folder import FolderStore
 from modelarts.obs.store import ObjectInfo
 
@@ -76,8 +77,8 @@ class Upload:
 
 
 def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
-    """Checksums of the first ``size`` bytes, in hexadecimal digits."""
-    made = [hashlib.new(name) for name in names]
+    """Checksums of the first ``size`` bytes, in hexadecimal digits; of ``crc64`` in decimal."""
+    made: list[Any] = [_Crc64() if name == "crc64" else hashlib.new(name) for name in names]
     file.seek(0)
     while size > 0:
         block = file.read(min(size, _BLOCK))
@@ -90,27 +91,55 @@ def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
     return [each.hexdigest() for each in made]
 
 
+class _Crc64:
+    """A CRC-64, as ``hashlib`` has its checksums."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, block: bytes) -> None:
+        """Take some bytes more."""
+        self._value = crc64(block, self._value)
+
+    def hexdigest(self) -> str:
+        """It, as headers carry it."""
+        return str(self._value)
+
+
+class Sums(NamedTuple):
+    """The checksums of a file.
+
+    Attributes:
+        md5: in hexadecimal digits; the etag.
+        crc64: in decimal; "" where it cannot be computed.
+    """
+
+    md5: str
+    crc64: str = ""
+
+
 class Etags:
-    """MD5s of files, each remembered for as long as its file stays as it is."""
+    """Checksums of files, each remembered for as long as its file stays as it is."""
 
     def __init__(self, clock: Clock, most: int = 100_000) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._known: LRUCache[Tuple[int, ...], str] = LRUCache(most)
+        self._known: LRUCache[Tuple[int, ...], Sums] = LRUCache(most)
 
-    def of(self, file: BinaryIO) -> tuple[str, os.stat_result]:
-        """That of an open file, and the state that the file is in."""
+    def of(self, file: BinaryIO) -> tuple[Sums, os.stat_result]:
+        """Those of an open file, and the state that the file is in."""
         state = os.fstat(file.fileno())
         mark = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
         with self._lock:
-            etag = self._known.get(mark)
-        if etag is None:
-            (etag,) = digests(file, state.st_size, "md5")
+            found = self._known.get(mark)
+        if found is None:
+            names = ["md5", "crc64"] if is_available() else ["md5"]
+            found = Sums(*digests(file, state.st_size, *names))
             # Within a tick of the file system's clock, one that was written to looks the same.
             if self._clock.time() - state.st_mtime > 2:
                 with self._lock:
-                    self._known[mark] = etag
-        return etag, state
+                    self._known[mark] = found
+        return found, state
 
 
 class Objects:
@@ -229,10 +258,10 @@ class Objects:
     def _listed(self, found: ObjectInfo) -> Object:
         try:
             with self.open(found.bucket, found.key) as file:
-                etag, state = self.etags.of(file)
+                sums, state = self.etags.of(file)
         except (Refusal, ApiError, OSError):
             return Object(found.key, found.size, found.modified or 0.0, None)
-        return Object(found.key, state.st_size, state.st_mtime, etag)
+        return Object(found.key, state.st_size, state.st_mtime, sums.md5)
 
     # Uploads in parts ----------------------------------------------------------------------
 
@@ -287,9 +316,21 @@ class Objects:
         return found
 
     def complete(
-        self, bucket: str, key: str, folder: Path, wanted: Sequence[tuple[int, str]]
+        self,
+        bucket: str,
+        key: str,
+        folder: Path,
+        wanted: Sequence[tuple[int, str]],
+        expected: str | None = None,
     ) -> str:
-        """Make an object of these parts (numbers and etags); answers its etag. Raises Refusal."""
+        """Make an object of these parts (numbers and etags); answers its etag.
+
+        Args:
+            expected: the CRC-64 that the object must have; None where any is right.
+
+        Raises:
+            Refusal: there are no such parts, or the object would have another CRC-64.
+        """
         numbers = [number for number, _ in wanted]
         if numbers != sorted(set(numbers)):
             raise Refusal(400, "InvalidPartOrder", "The parts are not in ascending order.")
@@ -307,7 +348,10 @@ class Objects:
                     with open(part.path, "rb") as file:
                         shutil.copyfileobj(file, whole, _BLOCK)
                 whole.flush()
-                (etag,) = digests(whole, os.fstat(whole.fileno()).st_size, "md5")
+                names = ["md5"] if expected is None else ["md5", "crc64"]
+                etag, *other = digests(whole, os.fstat(whole.fileno()).st_size, *names)
+                if other not in ([], [expected]):
+                    raise Refusal(400, "BadDigest", "The object's CRC-64 is not the one given.")
                 self.put(whole, bucket, key)
         except FileNotFoundError:
             raise Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.") from None

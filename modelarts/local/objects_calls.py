@@ -214,14 +214,15 @@ class Call:
         """The object or a part of it; or, for HEAD, what it is."""
         file = self._objects.open(self._bucket, self._key)
         try:
-            etag, state = self._objects.etags.of(file)
+            sums, state = self._objects.etags.of(file)
             headers = {
-                "ETag": f'"{etag}"',
+                "ETag": f'"{sums.md5}"',
+                **self._sent.told(sums.crc64 or None),
                 "Last-Modified": formatdate(state.st_mtime, usegmt=True),
                 "Accept-Ranges": "bytes",
                 "Content-Type": "binary/octet-stream",
             }
-            status = self._sent.unmet(etag, state.st_mtime)
+            status = self._sent.unmet(sums.md5, state.st_mtime)
             if status == 304:
                 file.close()
                 return Response(status=304, headers=headers)
@@ -248,9 +249,10 @@ class Call:
         """The object has this content now."""
         if self._asked.own("copy-source") is not None:
             return self._copy()
-        body, etag = self._sent.body()
+        crc64 = self._sent.given_crc64()
+        body, etag = self._sent.body(crc64)
         self._objects.put(body, self._bucket, self._key)
-        return Response(headers={"ETag": f'"{etag}"'})
+        return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def delete_object(self) -> Response:
         """The object is no more."""
@@ -291,9 +293,10 @@ class Call:
         if self._asked.own("copy-source") is not None:
             raise missing("a part that is copied")
         number = self._sent.number("partNumber", 1, MOST_PARTS)
-        body, etag = self._sent.body()
+        crc64 = self._sent.given_crc64()
+        body, etag = self._sent.body(crc64)
         self._objects.put_part(folder, number, body, etag)
-        return Response(headers={"ETag": f'"{etag}"'})
+        return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def list_parts(self) -> Response:
         """The parts that are there."""
@@ -318,14 +321,16 @@ class Call:
     def complete_upload(self) -> Response:
         """The parts are an object."""
         folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
-        wanted = []
+        wanted, crc64 = [], self._sent.given_crc64()
         for part in self._sent.read_xml("CompleteMultipartUpload").findall("Part"):
             number, etag = part.findtext("PartNumber") or "", part.findtext("ETag") or ""
             if not re.match(r"[0-9]{1,5}\Z", number):
                 raise Refusal(400, "MalformedXML", "A PartNumber is no number.")
             wanted.append((int(number), etag.strip().strip('"')))
-        etag = self._objects.complete(self._bucket, self._key, folder, wanted)
-        return self._of_upload("CompleteMultipartUploadResult", None, f'<ETag>"{etag}"</ETag>')
+        etag = self._objects.complete(self._bucket, self._key, folder, wanted, crc64)
+        answer = self._of_upload("CompleteMultipartUploadResult", None, f'<ETag>"{etag}"</ETag>')
+        answer.headers.update(self._sent.told(crc64))
+        return answer
 
     def abort_upload(self) -> Response:
         """The upload is forgotten."""

@@ -15,13 +15,16 @@ from werkzeug.http import parse_date
 from modelarts.local.objects import digests
 from modelarts.local.objects_auth import Asked, Refusal
 from modelarts.local.objects_xml import missing
+from modelarts.obs.crc64 import is_available
 
-__all__ = ["LARGEST", "MOST_KEYS", "MOST_PARTS", "Sent"]
+__all__ = ["CRC64", "LARGEST", "MOST_KEYS", "MOST_PARTS", "Sent"]
 
 #: Bytes of an object that is sent in one piece, and of a part.
 LARGEST = 5 * 1024**3
 MOST_KEYS = 1000
 MOST_PARTS = 10_000
+#: The name of the header, after what the dialect begins its own names with.
+CRC64 = "checksum-crc64ecma"
 _LARGEST_XML = 1024 * 1024
 
 
@@ -37,8 +40,15 @@ class Sent:
         self.query = {name: value or "" for name, value in asked.query.items()}
         self._stream = stream
 
-    def body(self) -> tuple[BinaryIO, str]:
-        """The whole body as a file, and its MD5 in hexadecimal digits. Raises Refusal."""
+    def body(self, crc64: str | None = None) -> tuple[BinaryIO, str]:
+        """The whole body as a file, and its MD5 in hexadecimal digits.
+
+        Args:
+            crc64: what its CRC-64 must be; None where any is right.
+
+        Raises:
+            Refusal: it is not as the request says.
+        """
         asked = self.asked
         if "content-length" not in asked.headers:
             raise Refusal(411, "MissingContentLength", "Content-Length is missing.")
@@ -48,10 +58,14 @@ class Sent:
             raise Refusal(400, "IncompleteBody", "The body is not as long as was said.")
         if size > LARGEST:
             raise Refusal(400, "EntityTooLarge", "An object or a part may have 5 GB.")
-        md5, *sha256 = digests(body, size, "md5", *(["sha256"] if self.signed_sha256() else []))
-        if sha256 and sha256[0] != self.signed_sha256():
+        signed = self.signed_sha256()
+        names = ["md5", *(["sha256"] if signed else []), *(["crc64"] if crc64 else [])]
+        sums = dict(zip(names, digests(body, size, *names)))
+        if sums.get("sha256") != signed:
             raise Refusal(400, "XAmzContentSHA256Mismatch", "The body is not the signed one.")
-        given = asked.headers.get("content-md5")
+        if sums.get("crc64") != crc64:
+            raise Refusal(400, "BadDigest", "The body's CRC-64 is not the one given.")
+        given, md5 = asked.headers.get("content-md5"), sums["md5"]
         if given is not None:
             try:
                 expected = base64.b64decode(given, validate=True).hex()
@@ -62,6 +76,19 @@ class Sent:
             if expected != md5:
                 raise Refusal(400, "BadDigest", "The body's MD5 is not Content-MD5.")
         return body, md5
+
+    def given_crc64(self) -> str | None:
+        """The CRC-64 that is to be verified; None where that cannot be done. Raises Refusal."""
+        given = self.asked.own(CRC64)
+        if given is None or not is_available():
+            return None
+        if not re.match(r"[0-9]{1,20}\Z", given):
+            raise Refusal(400, "InvalidDigest", f"{CRC64} is no number.")
+        return str(int(given))
+
+    def told(self, crc64: str | None) -> dict[str, str]:
+        """The header of an answer that says a CRC-64; none where that is not known."""
+        return {} if crc64 is None else {self.asked.prefix + CRC64: crc64}
 
     def signed_sha256(self) -> str | None:
         """The checksum of the body that is signed; there with Signature Version 4 only."""

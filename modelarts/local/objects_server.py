@@ -46,7 +46,8 @@ class ObjectsServer:
             # What a slow reader has not taken waits in memory; never more than this is sent ahead.
             outbuf_high_watermark=1024**2,
             outbuf_overflow=16 * 1024**2,
-            ident=None,
+            # As OBS says it: clients look at this.
+            ident="OBS",
             clear_untrusted_proxy_headers=True,
         )
         self._server = cast(BaseWSGIServer, server)

@@ -32,6 +32,7 @@ class Connections:
 
     Attributes:
         is_obs: whether the service has shown to be OBS itself; other servers have other limits.
+        takes_crc64: False when it has shown to verify no CRC-64.
     """
 
     #: So many are kept for each host; it is what a transfer of many files uses.
@@ -52,6 +53,7 @@ class Connections:
         self._pid = os.getpid()
         self._lent = threading.local()
         self.is_obs = False
+        self.takes_crc64 = True
 
     def take(self, scheme: str, host: str, port: int) -> "_Kept":
         """A connection to that host: an idle one that is still good, or a new one."""

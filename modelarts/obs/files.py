@@ -1,12 +1,13 @@
 """Files at this end: read as they were when the transfer began, written so that none is half."""
 
 import os
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import attr
 
 from modelarts.errors import TransferError
 from modelarts.obs.checksums import md5
+from modelarts.obs.crc64 import crc64
 from modelarts.obs.failures import Own
 from modelarts.obs.store import Progress
 
@@ -64,18 +65,31 @@ class Source:
 
     def md5(self, offset: int, size: int, going: Callable[[], object]) -> bytes:
         """The MD5 of some bytes of it; ``going`` may raise to stop that."""
-        digest, left = md5(), size
+        digest = md5()
+        for chunk in self._chunks(offset, size, going):
+            digest.update(chunk)
+        result: bytes = digest.digest()
+        return result
+
+    def crc64(self, offset: int, size: int, going: Callable[[], object]) -> int:
+        """The CRC-64 of some bytes of it; ``going`` may raise to stop that."""
+        value = 0
+        for chunk in self._chunks(offset, size, going):
+            value = crc64(chunk, value)
+        return value
+
+    def _chunks(self, offset: int, size: int, going: Callable[[], object]) -> Iterator[memoryview]:
+        """Some bytes of it, a bufferful at a time, each good until the next."""
+        buffer, left = memoryview(bytearray(min(_CHUNK, size))), size
         with self.open() as file:
             file.seek(offset)
             while left:
                 going()
-                chunk = file.read(min(left, _CHUNK))
-                if not chunk:
+                got = file.readinto(buffer[:left])
+                if not got:
                     raise self.shorter()
-                digest.update(chunk)
-                left -= len(chunk)
-        result: bytes = digest.digest()
-        return result
+                yield buffer[:got]
+                left -= got
 
     def shorter(self) -> TransferError:
         """What is raised where bytes that were there are not any more."""

@@ -1,6 +1,7 @@
 """OBS as a place that keeps objects: on the official client, with typed errors and retries."""
 
 import calendar
+import os
 import threading
 import time
 from email.utils import mktime_tz, parsedate_tz
@@ -10,6 +11,7 @@ from modelarts.clock import Clock
 from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, api_error
 from modelarts.http.retry import Retry
 from modelarts.obs.checksums import is_md5, md5, same, to_header
+from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.failures import Asking
 from modelarts.obs.files import Body, Content, Source
 from modelarts.obs.parts import Upload, abort_stale
@@ -72,6 +74,7 @@ class ObsStore(Store):
             modified=_from_header(body.lastModified),
             etag=_unquoted(body.etag),
             md5=digest if is_md5(digest) else _md5_of(body),
+            crc64=crc64_in(answer),
         )
 
     def has_bucket(self, bucket: str) -> bool:
@@ -188,8 +191,17 @@ class ObsStore(Store):
         Download(self._asking, found, path, progress).run(self._crew)
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
-        """Whether a file has the content of an object, by their checksums."""
-        return same(path, found)
+        """Whether a file has the content of an object, by their checksums.
+
+        By the etag where that can be told; else by the CRC-64, for which OBS is asked.
+        """
+        known = same(path, found)
+        if known or os.path.getsize(path) != found.size or not is_available():
+            return known
+        if found.crc64 is None:
+            head = self.head(found.bucket, found.key)
+            found = head if head is not None and head.etag == found.etag else found
+        return known if found.crc64 is None else crc64_of(path) == found.crc64
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; answers those that could not be, each with the reason."""

@@ -16,6 +16,7 @@ class Stored(NamedTuple):
 
     status: int
     etag: str
+    crc64: Optional[int]
 
 
 class SessionClient(ObsClient):
@@ -69,6 +70,7 @@ class SessionClient(ObsClient):
         send: Callable[[Any], None],
         *,
         md5: Optional[str] = None,
+        crc64: Optional[int] = None,
         query: Optional[Mapping[str, Any]] = None,
     ) -> Any:
         """Store an object or, with ``query``, a part of one.
@@ -80,6 +82,7 @@ class SessionClient(ObsClient):
             size: how many bytes are sent.
             send: sends them, by its argument's ``send``.
             md5: as ``Content-MD5`` carries it; OBS then takes nothing else.
+            crc64: likewise, and OBS answers it.
 
         Returns:
             :class:`Stored`; where OBS refuses, what ``putContent`` answers then.
@@ -87,6 +90,8 @@ class SessionClient(ObsClient):
         headers: Dict[str, str] = {"Content-Length": str(size)}
         if md5 is not None:
             headers["Content-MD5"] = md5
+        if crc64 is not None:
+            headers[self.crc64_header] = str(crc64)
         kind = None if query else const.MIME_TYPES.get(key[key.rfind(".") + 1 :].lower())
         if kind is not None:
             headers["Content-Type"] = kind
@@ -100,10 +105,19 @@ class SessionClient(ObsClient):
             result = self._parse_xml_internal(answer, readable=True)
         else:
             answer.read()
-            result = Stored(answer.status, (answer.getheader("ETag") or "").strip('"'))
+            crc64 = answer.getheader("x-obs-checksum-crc64ecma")
+            if crc64 is None:
+                crc64 = answer.getheader("x-amz-checksum-crc64ecma")
+            etag = (answer.getheader("ETag") or "").strip('"')
+            result = Stored(answer.status, etag, int(crc64) if crc64 else None)
         # Not where anything was raised: the client closes it then.
         self.connections.give_back(connection)
         return result
+
+    @property
+    def crc64_header(self) -> str:
+        """The name by which a CRC-64 goes to OBS, which depends on the signature."""
+        return "x-%s-checksum-crc64ecma" % ("obs" if self.signature == "obs" else "amz")
 
     def renew_keys(self) -> bool:
         """After a refusal in this thread: whether there are other keys to try once more with."""

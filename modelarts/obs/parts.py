@@ -13,10 +13,11 @@ from modelarts.errors import (
     ServerError,
     TransferError,
 )
+from modelarts.obs.arrivals import Arrived, Sender, whole_crc64, whole_etag
 from modelarts.obs.checkpoints import Checkpoint, stale
-from modelarts.obs.checksums import combined, to_header
+from modelarts.obs.crc64 import crc64_in
 from modelarts.obs.failures import Asking
-from modelarts.obs.files import Body, Source
+from modelarts.obs.files import Source
 from modelarts.obs.layout import SMALLEST, SMALLEST_S3, Layout, Part
 from modelarts.obs.store import Progress
 from modelarts.obs.threads import Crew
@@ -49,9 +50,11 @@ class Upload:
         self._operation = "upload obs://%s/%s" % (bucket, key)
         self._lock = threading.Lock()
         self._id = ""
-        self._etags: Dict[int, Tuple[str, str]] = {}
-        # Encrypted with keys of KMS, for one, the etags are none.
-        self._etags_are_md5s = True
+        self._plan = Layout(source.size)
+        self._arrived: Dict[int, Arrived] = {}
+        self._sender = Sender(
+            asking, source, bucket, key, self._operation, self._moved, self._failed
+        )
         client = asking.client
         self._checkpoint = Checkpoint(
             kind="upload",
@@ -68,9 +71,9 @@ class Upload:
             if done is None:
                 done = self._begin()
             smallest = SMALLEST if self._is_obs() else SMALLEST_S3
-            plan = Layout(self._source.size, smallest, done)
+            self._plan = Layout(self._source.size, smallest, done)
             self._moved(sum(part.size for part in done))
-            crew.run(lambda: self._next(plan), lambda part, going: self._send(plan, part, going))
+            crew.run(self._next, self._send)
             self._source.check()
             self._complete()
             self._checkpoint.remove()
@@ -112,11 +115,11 @@ class Upload:
         if there is None:
             return None
         done = []
-        for number, offset, size, digest in lines[1:]:
-            etag, sent = there.get(number, ("", 0))
-            if sent == size and number not in self._etags:
-                self._etags[number] = (etag, digest)
-                done.append(Part(number, offset, size))
+        for number, offset, *arrived in lines[1:]:
+            part = Arrived(*arrived)
+            if there.get(number) == (part.etag, part.size) and number not in self._arrived:
+                self._arrived[number] = part
+                done.append(Part(number, offset, part.size))
         return done
 
     def _there(self) -> Optional[Dict[int, Tuple[str, int]]]:
@@ -128,7 +131,7 @@ class Upload:
             if page is None:
                 return None
             for part in page.parts:
-                found[part.partNumber] = (part.etag, part.size)
+                found[part.partNumber] = ((part.etag or "").strip('"'), part.size)
             after = page.nextPartNumberMarker
             if not page.isTruncated or not page.parts:
                 return found
@@ -144,59 +147,20 @@ class Upload:
 
     # Send ----------------------------------------------------------------------------------
 
-    def _next(self, plan: Layout) -> Optional[Part]:
+    def _next(self) -> Optional[Part]:
         with self._lock:
-            return plan.take()
+            return self._plan.take()
 
-    def _send(self, plan: Layout, part: Part, going: Callable[[], None]) -> None:
-        """Send a part, and see that it arrived as it is: each byte is read and hashed once.
-
-        The etag that is answered tells. Where it is another one the part is sent once more, and
-        OBS told to take nothing else.
-        """
-        digest: Optional[bytes] = None
-        if not self._etags_are_md5s:
-            digest = self._source.md5(part.offset, part.size, going)
-
-        def moved(count: int) -> None:
-            going()
-            self._moved(count)
-
-        body = Body(self._source, part.offset, part.size, moved, hashes=digest is None)
-        etag = self._put(plan, part, body, digest)
-        if digest is None:
-            digest = body.md5
-            if etag != digest.hex():
-                self._moved(-body.count)
-                etag = self._put(plan, part, body, digest)
-                if etag != digest.hex():
-                    self._etags_are_md5s = False
+    def _send(self, part: Part, going: Callable[[], None]) -> None:
+        arrived = self._sender.send(self._id, part, going)
         with self._lock:
-            plan.went_through(part)
-            self._etags[part.number] = (etag, digest.hex())
-            self._checkpoint.add([part.number, part.offset, part.size, digest.hex()])
+            self._plan.went_through(part)
+            self._arrived[part.number] = arrived
+            self._checkpoint.add([part.number, part.offset, *arrived])
 
-    def _put(self, plan: Layout, part: Part, body: Body, digest: Optional[bytes]) -> str:
-        client = self._asking.client
-        query = {"partNumber": part.number, "uploadId": self._id}
-        md5 = None if digest is None else to_header(digest)
-
-        def send() -> Any:
-            return client.put(self._bucket, self._key, part.size, body.send, md5=md5, query=query)
-
-        def again(error: Exception) -> None:
-            with self._lock:
-                plan.failed()
-            self._moved(-body.count)
-
-        try:
-            answer = self._asking.patient().ask(self._operation, send, again=again)
-        except ApiError as error:
-            if error.error_code == "BadDigest":
-                self._source.check()
-            raise
-        etag: str = answer.etag
-        return etag
+    def _failed(self) -> None:
+        with self._lock:
+            self._plan.failed()
 
     def _moved(self, count: int) -> None:
         if self._progress is not None and count:
@@ -209,41 +173,41 @@ class Upload:
         from obs import CompleteMultipartUploadRequest, CompletePart
 
         client = self._asking.client
-        numbers = sorted(self._etags)
-        parts = [CompletePart(number, self._etags[number][0]) for number in numbers]
-        digests = [self._etags[number][1] for number in numbers]
-        expected: Optional[str] = combined(bytes.fromhex(digest) for digest in digests)
-        if any(self._etags[number][0].strip('"') != self._etags[number][1] for number in numbers):
-            # Encrypted with keys of KMS, for one: each part was verified by its Content-MD5.
-            expected = None
+        numbers = sorted(self._arrived)
+        arrived = [self._arrived[number] for number in numbers]
+        parts = [CompletePart(number, self._arrived[number].etag) for number in numbers]
+        expected = (whole_etag(arrived), whole_crc64(arrived))
+        headers = None if expected[1] is None else {client.crc64_header: str(expected[1])}
         lost: List[Exception] = []
         answer = self._asking.ask(
             self._operation,
             lambda: client.completeMultipartUpload(
-                self._bucket, self._key, self._id, CompleteMultipartUploadRequest(parts)
+                self._bucket,
+                self._key,
+                self._id,
+                CompleteMultipartUploadRequest(parts),
+                extensionHeaders=headers,
             ),
             allowed=(404,),
             again=lost.append,
         )
-        etag = None if answer.status == 404 else (answer.body.etag or "").strip('"')
-        if answer.status == 404:
+        gone = answer.status == 404
+        if gone:
             # The first answer was lost, maybe, and the upload is what it was to become.
-            head = self._asking.ask(
+            answer = self._asking.ask(
                 self._operation,
                 lambda: client.getObjectMetadata(self._bucket, self._key),
                 allowed=(404,),
             )
-            there = (head.body.etag or "").strip('"') if head.status < 300 else None
-            if not lost or there is None or (expected is not None and there != expected):
-                raise TransferError(
-                    "%s: the upload is gone before it was complete; send it again" % self._operation
-                )
-            etag = there
-        self._id = ""
-        if not etag or (expected is not None and etag != expected):
+        differs = _differs(answer, expected) if answer.status < 300 else "none"
+        if gone and (differs or not lost):
             raise TransferError(
-                "%s: what arrived has the checksum %s and should have %s; send it again"
-                % (self._operation, etag, expected)
+                "%s: the upload is gone before it was complete; send it again" % self._operation
+            )
+        self._id = ""
+        if differs:
+            raise TransferError(
+                "%s: what arrived has %s; send it again" % (self._operation, differs)
             )
 
     def _abort(self) -> None:
@@ -253,8 +217,22 @@ class Upload:
         self._checkpoint.remove()
 
     def _is_obs(self) -> bool:
-        connections = getattr(self._asking.client, "connections", None)
-        return connections is not None and bool(connections.is_obs)
+        return bool(self._asking.client.connections.is_obs)
+
+
+def _differs(answer: Any, expected: Tuple[Optional[str], Optional[int]]) -> str:
+    """What is wrong with the checksums that are answered, in words; "" where nothing is.
+
+    An etag that is not made of parts, as the local service has them, is not compared: each part
+    was verified.
+    """
+    etag, crc64 = expected
+    there, told = (answer.body.etag or "").strip('"'), crc64_in(answer)
+    if told is not None and crc64 not in (None, told):
+        return "the CRC-64 %s and should have %s" % (told, crc64)
+    if not there or (etag not in (None, there) and "-" in there):
+        return "the etag %r and should have %r" % (there, etag)
+    return ""
 
 
 def abort(asking: Asking, line: Dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Callable, List, Optional, Set
 from modelarts.errors import ApiError, TransferError
 from modelarts.obs.checkpoints import Checkpoint
 from modelarts.obs.checksums import same
+from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.failures import Asking, Own
 from modelarts.obs.store import ObjectInfo, Progress
 from modelarts.obs.threads import Crew
@@ -38,6 +39,7 @@ class Download:
         self._operation = "download obs://%s/%s" % (found.bucket, found.key)
         self._lock = threading.Lock()
         self._encrypted = False
+        self._crc64 = found.crc64
         where = os.path.abspath(path)
         name = "%s/%s %s" % (found.bucket, found.key, where)
         folder, last = os.path.split(where)
@@ -93,6 +95,8 @@ class Download:
                 file.truncate(found.size)
             self._checkpoint.begin(temporary=self.temporary, **state)
         missing = [offset for offset in range(0, found.size, RANGE) if offset not in done]
+        if self._crc64 is None:
+            self._look_up()
         self._moved(found.size - sum(min(RANGE, found.size - offset) for offset in missing))
 
         def take() -> Optional[int]:
@@ -105,6 +109,18 @@ class Download:
                 self._checkpoint.add(offset)
 
         crew.run(take, work)
+
+    def _look_up(self) -> None:
+        """Learn the object's CRC-64, which the answer to a range need not have."""
+        found = self._found
+        answer = self._asking.ask(
+            self._operation,
+            lambda: self._asking.client.getObjectMetadata(found.bucket, found.key),
+            # Who may read an object may not be allowed to look it up.
+            allowed=(403, 404, 405),
+        )
+        if answer.status < 300 and found.etag in (None, (answer.body.etag or "").strip('"')):
+            self._crc64 = crc64_in(answer)
 
     def _range(self, offset: int, size: int, going: Callable[[], None]) -> None:
         """Fetch a range into its place; after a cut only what is missing of it."""
@@ -149,6 +165,8 @@ class Download:
             if other or body.contentLength not in (None, size):
                 body.response.close()
                 raise self._replaced()
+            if size == found.size and self._crc64 is None:
+                self._crc64 = crc64_in(answer)
         return answer
 
     def _write(
@@ -174,7 +192,11 @@ class Download:
     def _verify(self) -> None:
         if os.path.getsize(self.temporary) != self._found.size:
             raise TransferError("%s: it came cut short; fetch it again" % self._operation)
-        if not self._encrypted and same(self.temporary, self._found) is False:
+        if self._crc64 is not None and is_available():
+            fine: Optional[bool] = crc64_of(self.temporary) == self._crc64
+        else:
+            fine = self._encrypted or same(self.temporary, self._found)
+        if fine is False:
             raise TransferError(
                 "%s: what arrived has another checksum than the object; fetch it again"
                 % self._operation

@@ -22,6 +22,7 @@ class ObjectInfo:
         modified: seconds since the epoch; None where the place does not say.
         etag: without quotes; of an object sent in one part the MD5 of its content.
         md5: the hexadecimal MD5 of the whole content, where the place knows it.
+        crc64: its CRC-64, likewise.
     """
 
     bucket: str
@@ -30,6 +31,7 @@ class ObjectInfo:
     modified: Optional[float] = None
     etag: Optional[str] = None
     md5: Optional[str] = None
+    crc64: Optional[int] = None
 
 
 class Store(ABC):
