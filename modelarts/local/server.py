@@ -270,6 +270,9 @@ def _run(
         supervisor.close()
         server.close()
         _LOG.info("ended; %s keeps its jobs", root)
+        # While the interpreter ends no handler of ours is called any more.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _folders(root: Path, settings: Settings) -> Folders:
