@@ -1,6 +1,7 @@
 """Copies of files that are whole or not there."""
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -8,6 +9,7 @@ from typing import Any, BinaryIO, Callable, Optional
 
 from modelarts.errors import TransferError
 from modelarts.obs.store import Progress
+from modelarts.obs.unfinished import Unfinished, remove
 
 __all__ = ["PART", "copy", "folds_case", "is_named_so", "same_content"]
 
@@ -37,22 +39,21 @@ def copy(
     """
     source.seek(0)
     state = os.fstat(source.fileno())
-    part = os.path.join(os.path.dirname(target), ".modelarts-%s.part" % os.urandom(8).hex())
+    if not state.st_mode & _WRITABLE and _link(source, target, state):
+        if progress is not None:
+            progress(state.st_size)
+        return
+    folder, name = os.path.split(target)
+    number = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    part = Unfinished(
+        _part(folder, number), lambda: _part(folder, _random()), 0o600 if private else 0o666
+    )
     try:
-        if not state.st_mode & _WRITABLE and _link(source, part, state):
-            if progress is not None:
-                progress(state.st_size)
-        else:
-            mode = 0o600 if private else 0o666
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            with open(os.open(part, flags, mode), "wb", buffering=0) as sink:
-                _fill(source, sink, state.st_size, progress)
-        os.replace(part, target)
+        with part.open() as sink:
+            _fill(source, sink, state.st_size, progress)
+        part.become(target)
     except BaseException:
-        try:
-            os.unlink(part)
-        except FileNotFoundError:
-            pass
+        part.remove()
         raise
 
 
@@ -90,15 +91,28 @@ def is_named_so(path: str, root: str) -> bool:
     return True
 
 
-def _link(source: BinaryIO, part: str, state: os.stat_result) -> bool:
+def _link(source: BinaryIO, target: str, state: os.stat_result) -> bool:
+    part = _part(os.path.dirname(target), _random())
     try:
         os.link(source.name, part)
-        if os.path.samestat(os.lstat(part), state):
-            return True
-        os.unlink(part)  # something else has that name by now
     except (OSError, NotImplementedError):
-        pass  # another disk, or one without links
-    return False
+        return False  # another disk, or one without links
+    try:
+        if not os.path.samestat(os.lstat(part), state):
+            return False  # something else has that name by now
+        os.replace(part, target)
+        return True
+    finally:
+        # It is still there, too, where both were one file already.
+        remove(part)
+
+
+def _part(folder: str, number: str) -> str:
+    return os.path.join(folder, ".modelarts-%s.part" % number)
+
+
+def _random() -> str:
+    return os.urandom(8).hex()
 
 
 def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) -> None:

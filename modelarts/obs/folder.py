@@ -93,11 +93,28 @@ class FolderStore(Store):
             target = self._path(bucket, key)
         except ValueError as reason:
             _refuse("send", bucket, key, "%s, as the folder that stands for OBS needs" % reason)
+        made: List[str] = []
+        try:
+            self._put(source, target, bucket, key, progress, made)
+        except BaseException:
+            with self._changing_folders:
+                _remove_empty(made)
+            raise
+
+    def _put(
+        self,
+        source: BinaryIO,
+        target: str,
+        bucket: str,
+        key: str,
+        progress: Optional[Progress],
+        made: List[str],
+    ) -> None:
         with _refusals("send", bucket, key):
             for left in reversed(range(_TRIES)):
                 try:
                     with self._changing_folders:
-                        self._make_folders(os.path.dirname(target), bucket, key)
+                        self._make_folders(os.path.dirname(target), bucket, key, made)
                     if os.path.isdir(target) and not os.path.islink(target):
                         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
                     if folds_case(self._root) and not is_named_so(target, self._root):
@@ -165,7 +182,8 @@ class FolderStore(Store):
             return False
         return not folds_case(self._root) or is_named_so(path, self._root)
 
-    def _make_folders(self, folder: str, bucket: str, key: str) -> None:
+    def _make_folders(self, folder: str, bucket: str, key: str, made: List[str]) -> None:
+        """Make those that are missing, down to ``folder``; ``made`` is told of each."""
         missing = []
         while not os.path.lexists(folder) and folder != os.path.dirname(self._root):
             missing.append(folder)
@@ -175,6 +193,7 @@ class FolderStore(Store):
         for each in reversed(missing):
             try:
                 os.mkdir(each, 0o700)
+                made.append(each)
             except FileExistsError:
                 pass  # by another thread
 
@@ -186,6 +205,14 @@ class FolderStore(Store):
             except OSError:
                 return  # it is not empty
             folder = os.path.dirname(folder)
+
+
+def _remove_empty(folders: List[str]) -> None:
+    for folder in reversed(folders):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass  # somebody else has put something there, or removed it
 
 
 def _entries(folder: str, prefix: str, beginning: str) -> "List[Tuple[str, str, os.stat_result]]":
