@@ -287,6 +287,41 @@ def test_threads_that_send_and_delete_in_one_folder_do_not_disturb_each_other(st
     assert _keys(store) == []
 
 
+def test_an_object_that_goes_meanwhile_is_not_there_rather_than_a_failure(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    found = store.head("bucket", "a")
+    store.delete("bucket", ["a"])
+    assert store.same(str(file), found) is False
+    with pytest.raises(NotFound):
+        store.download(found, str(file) + "-back")
+    with pytest.raises(FileNotFoundError):
+        store.same(str(root / "nothing"), found)
+
+
+def test_many_that_delete_and_read_the_same_all_succeed(store, file):
+    failed = []
+
+    def work():
+        try:
+            for _ in range(200):
+                store.upload(str(file), "bucket", "deep/same")
+                found = store.open("bucket", "deep/same")
+                if found is not None:
+                    with found:
+                        assert found.read() == b"content"
+                failed.extend(store.delete("bucket", ["deep/same"]))
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert list(store.list("bucket")) == []
+
+
 @pytest.mark.parametrize("endpoint", ["file://server/share", "file:relative", "file:"])
 def test_an_endpoint_that_names_no_folder_is_refused(endpoint):
     with pytest.raises(ConfigurationError, match="file:///folder"):

@@ -57,17 +57,16 @@ def copy(
         raise
 
 
-def same_content(one: str, other: str) -> bool:
-    """Whether two files hold the same bytes."""
-    with open(one, "rb") as first, open(other, "rb") as second:
-        if os.fstat(first.fileno()).st_size != os.fstat(second.fileno()).st_size:
+def same_content(one: BinaryIO, other: BinaryIO) -> bool:
+    """Whether two open files hold the same bytes."""
+    if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
+        return False
+    while True:
+        block = one.read(_BLOCK)
+        if block != other.read(_BLOCK):
             return False
-        while True:
-            block = first.read(_BLOCK)
-            if block != second.read(_BLOCK):
-                return False
-            if not block:
-                return True
+        if not block:
+            return True
 
 
 def folds_case(folder: str) -> bool:

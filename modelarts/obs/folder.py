@@ -11,7 +11,7 @@ from typing import BinaryIO, Iterator, List, NoReturn, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from modelarts.errors import ApiError, ConfigurationError, api_error
+from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
 from modelarts.locks import ForkSafeLock
 from modelarts.obs.copying import PART, copy, folds_case, is_named_so, same_content
 from modelarts.obs.paths import local_segments
@@ -127,13 +127,15 @@ class FolderStore(Store):
 
     def open(self, bucket: str, key: str) -> Optional[BinaryIO]:
         """The object of that name, to be read; None where there is none."""
-        found = self.head(bucket, key)
-        try:
-            return None if found is None else self._opened(found)
-        except ApiError:
-            if self.head(bucket, key) is None:
-                return None  # gone meanwhile
-            raise
+        for left in reversed(range(_TRIES)):
+            found = self.head(bucket, key)
+            try:
+                return None if found is None else self._opened(found)
+            except NotFound:
+                # Gone since it was looked up; there may be another one by now.
+                if not left:
+                    raise
+        return None
 
     def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Copy an object to ``path``: the file is there whole, or as before."""
@@ -144,8 +146,13 @@ class FolderStore(Store):
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
         """Whether a file has the content of an object: both are read, if they are as long."""
-        with _refusals("read", found.bucket, found.key):
-            return same_content(path, self._path(found.bucket, found.key))
+        # Opened first: that it is gone is no failure of the place.
+        with open(path, "rb") as here:
+            try:
+                with self._opened(found) as there:
+                    return same_content(here, there)
+            except NotFound:
+                return False
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects, and the folders that are empty then."""
@@ -160,7 +167,7 @@ class FolderStore(Store):
                             self._prune(os.path.dirname(path), bucket)
             except ValueError:
                 pass  # nothing can be there
-            except FileNotFoundError:
+            except NotFound:
                 pass  # somebody else did
             except ApiError as error:
                 failed.append((key, error))
@@ -280,6 +287,8 @@ def _refusals(verb: str, bucket: str, key: str) -> Iterator[None]:
                 "a folder on a disk cannot hold an object and, below the same name, others (%s)"
                 % reason,
             )
+        if isinstance(error, FileNotFoundError) and verb != "send":
+            _refuse(verb, bucket, key, "there is no such object", 404, "NoSuchKey")
         if isinstance(error, PermissionError):
             _refuse(verb, bucket, key, reason, 403, "AccessDenied")
         if error.errno == errno.ENAMETOOLONG:
