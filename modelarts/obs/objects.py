@@ -144,6 +144,7 @@ class ObsStore(Store):
             checksum: bytes = digest.digest()
         else:
             checksum = source.md5(0, source.size, lambda: None)
+            source.check()
         self._put(source, content, to_header(checksum), bucket, key, progress)
 
     def _put(
