@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Callable, Optional
 
 from modelarts.errors import TransferError
 from modelarts.obs.store import Progress
-from modelarts.obs.unfinished import Unfinished, remove
+from modelarts.obs.unfinished import Unfinished, naming, remove
 
 __all__ = ["PART", "copy", "folds_case", "is_named_so", "same_content"]
 
@@ -50,7 +50,7 @@ def copy(
     )
     try:
         with part.open() as sink:
-            _fill(source, sink, state.st_size, progress)
+            _fill(source, sink, target, state.st_size, progress)
         part.become(target)
     except BaseException:
         part.remove()
@@ -114,7 +114,9 @@ def _random() -> str:
     return os.urandom(8).hex()
 
 
-def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) -> None:
+def _fill(
+    source: BinaryIO, sink: Any, target: str, size: int, progress: Optional[Progress]
+) -> None:
     done = 0
     # The kernel copies by itself; on some file systems both then share the blocks until one of
     # them is written to.
@@ -123,7 +125,8 @@ def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) 
         moved = 0
         if by_kernel is not None:
             try:
-                moved = by_kernel(source.fileno(), sink.fileno(), min(size - done, _RANGE))
+                with naming(target):
+                    moved = by_kernel(source.fileno(), sink.fileno(), min(size - done, _RANGE))
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                     raise
@@ -133,9 +136,10 @@ def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) 
                 continue
         else:
             block = source.read(min(size - done, _BLOCK))
-            moved = sink.write(block)
-            while moved < len(block):
-                moved += sink.write(block[moved:])
+            with naming(target):
+                moved = sink.write(block)
+                while moved < len(block):
+                    moved += sink.write(block[moved:])
         if not moved:
             raise TransferError("%s became shorter while it was copied" % source.name)
         done += moved

@@ -12,7 +12,7 @@ from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.failures import PASSING, Asking, Own
 from modelarts.obs.store import ObjectInfo, Progress
 from modelarts.obs.threads import Crew
-from modelarts.obs.unfinished import Unfinished
+from modelarts.obs.unfinished import Unfinished, naming
 
 __all__ = ["Download"]
 
@@ -121,7 +121,7 @@ class Download:
         if lines and self._part.size == found.size and state.items() <= lines[0].items():
             return [offset for offset in range(0, found.size, RANGE) if [offset] in lines]
         self._checkpoint.begin(temporary=self._part.path, **state)
-        with self._part.open() as file:
+        with naming(self._path), self._part.open() as file:
             file.truncate(found.size)
         return []
 
@@ -194,7 +194,9 @@ class Download:
                     break
                 try:
                     going()
-                    file.write(chunk)
+                    with naming(self._path):
+                        file.write(chunk)
+                        file.flush()
                     got[0] += len(chunk)
                     self._moved(len(chunk))
                 except Exception as error:

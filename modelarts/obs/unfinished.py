@@ -2,9 +2,10 @@
 
 import os
 import stat
-from typing import Any, Callable, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional
 
-__all__ = ["Unfinished", "is_still", "lock", "remove"]
+__all__ = ["Unfinished", "is_still", "lock", "naming", "remove"]
 
 #: How often the usual name may lead to another file by the time it is locked.
 _TRIES = 20
@@ -87,6 +88,17 @@ def lock(file: int) -> Optional[bool]:
     except OSError:
         return None  # a file system without locks
     return True
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """What the file system refuses names the file, which a full disk, for one, does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = path
+        raise
 
 
 def is_still(file: int, path: str) -> bool:
