@@ -279,6 +279,16 @@ def test_links_sockets_and_fifos_are_skipped_with_one_warning(obs, bucket, home)
     assert urls(obs, bucket) == [bucket + "mixed/a.txt", bucket + "mixed/sub/b.txt"]
 
 
+@pytest.mark.parametrize("call", ["upload_dir", "sync_dir"])
+def test_what_is_skipped_is_told_though_a_file_failed(obs, bucket, home, call):
+    source = tree(
+        home / "mixed", {"a.txt": b"1", "/".join(["d" * 100] * 10) + "/" + "f" * 200: b""}
+    )
+    (source / "link").symlink_to(home)
+    with pytest.warns(UserWarning, match="mixed/link"), pytest.raises(IncompleteTransfer):
+        getattr(obs, call)(source, bucket)
+
+
 def test_a_link_that_was_named_is_followed(obs, bucket, home):
     tree(home, {"a.txt": b"1", "d/b.txt": b"2"})
     (home / "link.txt").symlink_to(home / "a.txt")

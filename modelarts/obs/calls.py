@@ -101,6 +101,9 @@ class Calls:
         memory.save()
         try:
             sending.run(files_below(folder, skipped.append), options.threads, meter)
+        except IncompleteTransfer:
+            say_skipped(skipped)
+            raise
         finally:
             meter.close()
         memory.interrupted = False
