@@ -215,6 +215,16 @@ def test_what_a_killed_program_left_is_used_by_the_next(store, root, file):
     assert (root / "bucket" / "a").read_bytes() == b"short"
 
 
+def test_what_a_killed_program_left_of_what_is_there_already_is_forgotten(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    found = store.head("bucket", "a")
+    command = [sys.executable, "-c", KILLED, root.as_uri(), str(file)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert len(list((root / "bucket").iterdir())) == 2
+    store.forget(str(file), found)
+    assert [path.name for path in (root / "bucket").iterdir()] == ["a"]
+
+
 def test_two_that_send_the_same_at_once_do_not_disturb_each_other(store, root, file, tmp_path):
     other = tmp_path / "other"
     other.write_bytes(b"the other one")

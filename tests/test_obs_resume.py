@@ -11,6 +11,7 @@ import pytest
 
 from modelarts.errors import (
     AuthenticationFailed,
+    IncompleteTransfer,
     RateLimited,
     ServerError,
     TransferError,
@@ -18,8 +19,9 @@ from modelarts.errors import (
 )
 from modelarts.obs.checkpoints import folder as checkpoints_folder
 from modelarts.obs.files import Source
+from modelarts.session import Session
 from tests.obs_server import Cut, Refusal
-from tests.test_obs_objects import a_file, make_store, server, store
+from tests.test_obs_objects import a_file, make_store, server, settings, store
 
 __all__ = ["server", "store"]
 
@@ -188,6 +190,39 @@ def test_a_download_goes_on_after_a_refusal_that_passes(server, tmp_path, refusa
     assert target.read_bytes() == content
     assert len([call for call in server.calls if call.method == "GET"]) <= 4
     assert os.listdir(tmp_path) == ["target"]
+
+
+def test_what_is_there_already_leaves_nothing_of_an_attempt_to_move_it_again(server, tmp_path):
+    """The folders were moved before, the attempt was interrupted, and the next one compares."""
+    obs = Session(**settings(server)).obs
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.mkdir()
+    path = a_file(source, 110_000_000, "large")
+
+    def move():
+        obs.upload_dir(source, "obs://b/")
+        return obs.download_dir("obs://b/source/", back)
+
+    def cut_upload(call):
+        if call.query.get("partNumber") == "9":
+            raise Cut
+
+    def cut_download(call):
+        if (call.headers.get("Range") or "").startswith("bytes=83886080"):
+            raise Cut
+
+    move()
+    for cut in (cut_upload, cut_download):
+        server.before = cut
+        with pytest.raises(IncompleteTransfer):
+            move()
+        assert len(checkpoints()) == 1
+        server.before = lambda call: None
+        assert move().target == str(back / "source")
+        assert (server.uploads, checkpoints()) == ({}, [])
+        assert os.listdir(str(back / "source")) == ["large"]
+    assert (back / "source" / "large").read_bytes() == path.read_bytes()
+    obs.close()
 
 
 # Files that change -------------------------------------------------------------------------

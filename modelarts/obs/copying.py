@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, Callable, Optional
 
 from modelarts.errors import TransferError
 from modelarts.obs.store import Progress
-from modelarts.obs.unfinished import Unfinished, naming, remove
+from modelarts.obs.unfinished import Unfinished, discard, naming, remove
 
-__all__ = ["PART", "copy", "folds_case", "is_named_so", "same_content"]
+__all__ = ["PART", "copy", "discard_part", "folds_case", "is_named_so", "same_content"]
 
 #: Names of copies that are not whole yet. A new one says nothing of the file, so that no program
 #: that looks for certain names finds it; downloads from OBS have the second form.
@@ -43,11 +43,8 @@ def copy(
         if progress is not None:
             progress(state.st_size)
         return
-    folder, name = os.path.split(target)
-    number = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    part = Unfinished(
-        _part(folder, number), lambda: _part(folder, _random()), 0o600 if private else 0o666
-    )
+    folder, mode = os.path.dirname(target), 0o600 if private else 0o666
+    part = Unfinished(_usual_part(target), lambda: _part(folder, _random()), mode)
     try:
         with part.open() as sink:
             _fill(source, sink, target, state.st_size, progress)
@@ -55,6 +52,11 @@ def copy(
     except BaseException:
         part.remove()
         raise
+
+
+def discard_part(target: str) -> None:
+    """Remove what a copy to ``target`` left that was killed."""
+    discard(_usual_part(target))
 
 
 def same_content(one: BinaryIO, other: BinaryIO) -> bool:
@@ -104,6 +106,11 @@ def _link(source: BinaryIO, target: str, state: os.stat_result) -> bool:
     finally:
         # It is still there, too, where both were one file already.
         remove(part)
+
+
+def _usual_part(target: str) -> str:
+    folder, name = os.path.split(target)
+    return _part(folder, hashlib.sha256(os.fsencode(name)).hexdigest()[:16])
 
 
 def _part(folder: str, number: str) -> str:

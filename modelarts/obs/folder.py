@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
 from modelarts.locks import ForkSafeLock
-from modelarts.obs.copying import PART, copy, folds_case, is_named_so, same_content
+from modelarts.obs.copying import PART, copy, discard_part, folds_case, is_named_so, same_content
 from modelarts.obs.paths import local_segments
 from modelarts.obs.store import ObjectInfo, Progress, Store
 
@@ -153,6 +153,11 @@ class FolderStore(Store):
                     return same_content(here, there)
             except NotFound:
                 return False
+
+    def forget(self, path: str, found: ObjectInfo) -> None:
+        """Remove what a copy between the two left that was killed."""
+        discard_part(path)
+        discard_part(self._path(found.bucket, found.key))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects, and the folders that are empty then."""

@@ -84,6 +84,13 @@ class Upload:
                 self._abort()
             self._checkpoint.close()
 
+    def forget(self) -> None:
+        """Have the parts of an interrupted one deleted."""
+        lines = self._checkpoint.open()
+        if lines:
+            abort(self._asking, lines[0])
+        self._checkpoint.remove()
+
     # Begin ---------------------------------------------------------------------------------
 
     def _begin(self) -> List[Part]:

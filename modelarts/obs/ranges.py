@@ -12,7 +12,7 @@ from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.failures import PASSING, Asking, Own
 from modelarts.obs.store import ObjectInfo, Progress
 from modelarts.obs.threads import Crew
-from modelarts.obs.unfinished import Unfinished, naming
+from modelarts.obs.unfinished import Unfinished, discard, naming
 
 __all__ = ["Download"]
 
@@ -83,6 +83,13 @@ class Download:
                 self._part.close()
             else:
                 self._part.remove()
+
+    def forget(self) -> None:
+        """Remove what an interrupted one has fetched."""
+        discard(self._part_named(self._number))
+        if self._found.size > 2 * RANGE:
+            self._checkpoint.open()
+            self._checkpoint.remove()
 
     def _part_named(self, number: str) -> str:
         return os.path.join(self._folder, ".%s.%s.part" % (self._name[:40], number))

@@ -106,6 +106,7 @@ class Sync(Comparison):
             found = (self._there or {}).get(file.relative)
         if found is None or not self._store.same(file.path, found):
             return False
+        self._store.forget(file.path, found)
         self._note(file, found.etag)
         return True
 

@@ -5,7 +5,7 @@ import stat
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
 
-__all__ = ["Unfinished", "is_still", "lock", "naming", "remove"]
+__all__ = ["Unfinished", "discard", "is_still", "lock", "naming", "remove"]
 
 #: How often the usual name may lead to another file by the time it is locked.
 _TRIES = 20
@@ -73,6 +73,17 @@ class Unfinished:
         if os.name == "nt" or (self._file is not None and is_still(self._file, self.path)):
             remove(self.path)
         self.close()
+
+
+def discard(path: str) -> None:
+    """Remove what a killed process left under that name, unless somebody is writing it again."""
+    file = _taken(path, 0o600) if os.path.lexists(path) else None
+    if file is not None:
+        if os.name == "nt":
+            os.close(file)  # no file is removed there while it is open
+            return remove(path)
+        remove(path)
+        os.close(file)
 
 
 def lock(file: int) -> Optional[bool]:
