@@ -11,9 +11,9 @@ from typing import BinaryIO, Iterator, List, NoReturn, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from modelarts.errors import ApiError, ConfigurationError, api_error
+from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
 from modelarts.locks import ForkSafeLock
-from modelarts.obs.copying import PART, copy, folds_case, is_named_so, same_content
+from modelarts.obs.copying import PART, copy, discard_part, folds_case, is_named_so, same_content
 from modelarts.obs.paths import local_segments
 from modelarts.obs.store import ObjectInfo, Progress, Store
 
@@ -93,11 +93,28 @@ class FolderStore(Store):
             target = self._path(bucket, key)
         except ValueError as reason:
             _refuse("send", bucket, key, "%s, as the folder that stands for OBS needs" % reason)
+        made: List[str] = []
+        try:
+            self._put(source, target, bucket, key, progress, made)
+        except BaseException:
+            with self._changing_folders:
+                _remove_empty(made)
+            raise
+
+    def _put(
+        self,
+        source: BinaryIO,
+        target: str,
+        bucket: str,
+        key: str,
+        progress: Optional[Progress],
+        made: List[str],
+    ) -> None:
         with _refusals("send", bucket, key):
             for left in reversed(range(_TRIES)):
                 try:
                     with self._changing_folders:
-                        self._make_folders(os.path.dirname(target), bucket, key)
+                        self._make_folders(os.path.dirname(target), bucket, key, made)
                     if os.path.isdir(target) and not os.path.islink(target):
                         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
                     if folds_case(self._root) and not is_named_so(target, self._root):
@@ -110,13 +127,15 @@ class FolderStore(Store):
 
     def open(self, bucket: str, key: str) -> Optional[BinaryIO]:
         """The object of that name, to be read; None where there is none."""
-        found = self.head(bucket, key)
-        try:
-            return None if found is None else self._opened(found)
-        except ApiError:
-            if self.head(bucket, key) is None:
-                return None  # gone meanwhile
-            raise
+        for left in reversed(range(_TRIES)):
+            found = self.head(bucket, key)
+            try:
+                return None if found is None else self._opened(found)
+            except NotFound:
+                # Gone since it was looked up; there may be another one by now.
+                if not left:
+                    raise
+        return None
 
     def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Copy an object to ``path``: the file is there whole, or as before."""
@@ -127,8 +146,18 @@ class FolderStore(Store):
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
         """Whether a file has the content of an object: both are read, if they are as long."""
-        with _refusals("read", found.bucket, found.key):
-            return same_content(path, self._path(found.bucket, found.key))
+        # Opened first: that it is gone is no failure of the place.
+        with open(path, "rb") as here:
+            try:
+                with self._opened(found) as there:
+                    return same_content(here, there)
+            except NotFound:
+                return False
+
+    def forget(self, path: str, found: ObjectInfo) -> None:
+        """Remove what a copy between the two left that was killed."""
+        discard_part(path)
+        discard_part(self._path(found.bucket, found.key))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects, and the folders that are empty then."""
@@ -143,7 +172,7 @@ class FolderStore(Store):
                             self._prune(os.path.dirname(path), bucket)
             except ValueError:
                 pass  # nothing can be there
-            except FileNotFoundError:
+            except NotFound:
                 pass  # somebody else did
             except ApiError as error:
                 failed.append((key, error))
@@ -165,7 +194,8 @@ class FolderStore(Store):
             return False
         return not folds_case(self._root) or is_named_so(path, self._root)
 
-    def _make_folders(self, folder: str, bucket: str, key: str) -> None:
+    def _make_folders(self, folder: str, bucket: str, key: str, made: List[str]) -> None:
+        """Make those that are missing, down to ``folder``; ``made`` is told of each."""
         missing = []
         while not os.path.lexists(folder) and folder != os.path.dirname(self._root):
             missing.append(folder)
@@ -175,6 +205,7 @@ class FolderStore(Store):
         for each in reversed(missing):
             try:
                 os.mkdir(each, 0o700)
+                made.append(each)
             except FileExistsError:
                 pass  # by another thread
 
@@ -186,6 +217,14 @@ class FolderStore(Store):
             except OSError:
                 return  # it is not empty
             folder = os.path.dirname(folder)
+
+
+def _remove_empty(folders: List[str]) -> None:
+    for folder in reversed(folders):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass  # somebody else has put something there, or removed it
 
 
 def _entries(folder: str, prefix: str, beginning: str) -> "List[Tuple[str, str, os.stat_result]]":
@@ -253,6 +292,8 @@ def _refusals(verb: str, bucket: str, key: str) -> Iterator[None]:
                 "a folder on a disk cannot hold an object and, below the same name, others (%s)"
                 % reason,
             )
+        if isinstance(error, FileNotFoundError) and verb != "send":
+            _refuse(verb, bucket, key, "there is no such object", 404, "NoSuchKey")
         if isinstance(error, PermissionError):
             _refuse(verb, bucket, key, reason, 403, "AccessDenied")
         if error.errno == errno.ENAMETOOLONG:
