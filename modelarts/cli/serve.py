@@ -26,6 +26,11 @@ def add_to(commands: Commands) -> None:
         help="run the service on this machine, in the foreground",
         description="Run the service on this machine until Ctrl-C or SIGTERM. "
         "How to connect is written to ROOT/service.json; '/bucket/path/' is ROOT/obs/bucket/path/.",
+        epilog="""examples:
+  modelarts serve                          then: modelarts jobs list --local
+  modelarts serve --root ./boards --port 8090
+  modelarts serve --root ./boards --obs-endpoint https://obs.cn-north-4.myhuaweicloud.com
+  modelarts serve --stop""",
     )
     parser.add_argument(
         "--root", metavar="DIR", help="the service's folder (default: ~/.modelarts/local)"

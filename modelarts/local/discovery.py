@@ -101,8 +101,8 @@ def connect(
         raise ConfigurationError(
             f"the service of {folder} has users of its own, and none is named 'local': sign in "
             "with access_key, secret_key and region_name as 'modelarts users add' printed them, "
-            f"and '{found.get('modelarts_endpoint')}' as modelarts_endpoint and iam_endpoint. Each is "
-            "an argument of Session(…), or a variable such as MODELARTS_ACCESS_KEY"
+            f"and '{found.get('modelarts_endpoint')}' as modelarts_endpoint and iam_endpoint. Each "
+            "is an argument of Session(…), or a variable such as MODELARTS_ACCESS_KEY"
         )
     return found
 
