@@ -17,3 +17,5 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = "modelarts " + release
 html_show_copyright = False
+# So that the lines of code, which may have 100 characters, need not be scrolled.
+html_theme_options = {"light_css_variables": {"code-font-size": "75%"}}

@@ -1,4 +1,4 @@
-"""Every exception this package raises, in one tree.
+"""Every exception this package raises, in one tree; and the one warning with a class.
 
 ::
 
@@ -41,6 +41,7 @@ __all__ = [
     "JobFailed",
     "JobStateError",
     "ModelArtsError",
+    "NoEventFiles",
     "NotFound",
     "PermissionDenied",
     "QuotaExceeded",
@@ -71,6 +72,13 @@ class ModelArtsError(Exception):
         # The subclasses' constructors take more than the message, which is
         # all that Exception's own pickling would hand them.
         return _restore, (type(self), self.args, self.__dict__)
+
+
+class NoEventFiles(UserWarning):
+    """A job was created over a folder without event files, so its board is empty.
+
+    >>> warnings.simplefilter("ignore", NoEventFiles)                     # doctest: +SKIP
+    """
 
 
 class InvalidArgument(ModelArtsError, ValueError):

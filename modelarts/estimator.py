@@ -27,7 +27,7 @@ class VisualizationJob(DocumentedCalls):
     ``refresh``, ``update``, ``stop``, ``restart``, ``delete``, ``wait``) raise typed errors,
     change the object and answer it. ``ensure``, ``show``, ``open`` and ``with`` are said with
     them. The documented calls (``…_visualization_job…``) answer
-    the documented dict, also when the service refuses.
+    what is documented; those that answer a dict do so also when the service refuses.
 
     As a context manager it stops the job at the end of the block:
 

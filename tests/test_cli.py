@@ -460,6 +460,7 @@ def test_the_page_has_every_command_option_and_exit_code():
     commands = dict(parsers(build()))
     assert {"jobs list", "whoami", "serve", "users add", "completion", "obs sync"} <= set(commands)
     for called, parser in commands.items():
+        assert "examples:\n" in parser.format_help(), called  # as the page says
         group, _, verb = called.partition(" ")
         assert re.search(r"\b%s\b" % (verb or group), page), called
         pages = [(docs / name).read_text(encoding="utf-8") for name in elsewhere.get(group, ())]

@@ -19,6 +19,7 @@ from modelarts.errors import (
     JobFailed,
     JobStateError,
     ModelArtsError,
+    NoEventFiles,
     NotFound,
     PermissionDenied,
     QuotaExceeded,
@@ -128,7 +129,8 @@ def test_what_is_exported_is_the_tree_and_how_a_refusal_is_made():
     def names(tree):
         return {kind.__name__ for kind in tree}.union(*map(names, tree.values()))
 
-    assert set(errors.__all__) == {"ModelArtsError", *names(TREE), "ApiException", "api_error"}
+    besides = {"ApiException", "NoEventFiles", "api_error"}
+    assert set(errors.__all__) == {"ModelArtsError", *names(TREE), *besides}
 
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
@@ -162,6 +164,7 @@ def test_there_is_an_example_of_each_error():
     examples = {type(error) for error in EXAMPLES}
     assert examples == {getattr(errors, name) for name in errors.__all__} - {
         ModelArtsError,
+        NoEventFiles,
         api_error,
     }
 

@@ -10,9 +10,8 @@ import warnings
 import pytest
 from tensorboardX import SummaryWriter
 
-from modelarts.errors import ConfigurationError, InvalidArgument
+from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles
 from modelarts.estimator import VisualizationJob
-from modelarts.obs.first_look import NoEventFiles
 from modelarts.session import Session
 from tests.cloud import Cloud
 from tests.places import ObsPlace

@@ -24,6 +24,7 @@ from modelarts.errors import (
 )
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
+from modelarts.testing import answer_lost, server_error
 from tests.clocks import FakeClock
 from tests.cloud import HOST, Cloud
 
@@ -163,6 +164,22 @@ def test_a_create_that_is_lost_twice_and_not_there_names_the_job_to_look_for(ses
     assert caught.value.job_name == "mine"
     assert isinstance(caught.value.__cause__, RequestTimeout)
     assert service.sent == ["create", "list", "create", "list"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"), [(answer_lost(), TransportError), (server_error(503), ServerError)]
+)
+@pytest.mark.parametrize("before", ["token", "projects"])
+def test_what_fails_before_a_create_leaves_none_in_doubt(fake_modelarts, before, fault, error):
+    if before == "token":
+        session = fake_modelarts.password_session()
+    else:
+        session = Session(project_id=None, project_name="region-1_mine", region_name="region-1")
+    fake_modelarts.fail(before, fault, times=4)
+    with pytest.raises(error) as caught:
+        VisualizationJob.create("/bucket/logs/", session=session)
+    assert not isinstance(caught.value, AmbiguousCreate)
+    assert fake_modelarts.operations == [before] * 4
 
 
 def test_a_create_that_cannot_be_looked_for_names_the_job_to_look_for(session, service):

@@ -254,14 +254,15 @@ def test_without_mindinsight_a_create_says_how_to_get_it(tmp_path):
     assert "pip install 'modelarts[mindinsight]'" in done.stdout, done.stderr
 
 
-def test_a_python_without_mindinsight_fails_the_job_with_a_reason(tmp_path):
+def test_a_python_without_mindinsight_fails_the_job_with_a_reason(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     command = tmp_path / "mindinsight"
     broken = tmp_path / "broken" / "python"
     broken.parent.mkdir()
     broken.write_text('#!/bin/sh\necho "no module named mindinsight" >&2\nexit 1\n')
     broken.chmod(0o755)
     command.write_text("#!%s\n" % broken)
-    service = Service(tmp_path / "root", "--mindinsight", str(command))
+    service = Service(tmp_path / "root", "--mindinsight", command.name)
     try:
         with service.session() as session:
             job = create(session)

@@ -698,7 +698,10 @@ def test_an_endpoint_that_is_none_is_refused_at_once(tmp_path, endpoint, said):
 def test_without_keys_the_service_says_where_it_has_looked(tmp_path):
     done = _serve(tmp_path, "https://obs.example.com")
     assert done.returncode == 1
+    assert "--obs-endpoint needs keys of that OBS" in done.stderr
+    assert "  - MODELARTS_CONFIG: not given\n" in done.stderr
     assert "environment HUAWEICLOUD_SDK_*" in done.stderr
+    assert "--local" not in done.stderr  # which this command has not
 
 
 def _serve(root, endpoint):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -158,9 +159,22 @@ def test_a_list_of_projects_is_of_the_callers_own(connect):
     assert names == {"bob": ["local-1", "local-1_team-a", "local-1_team-b"], "cem": ["local-1"]}
 
 
-def test_session_local_needs_a_user_of_its_own(shared):
-    with pytest.raises(ConfigurationError, match="has users of its own"):
+def test_session_local_needs_a_user_of_its_own_and_says_how_others_sign_in(shared, file):
+    with pytest.raises(ConfigurationError, match="has users of its own") as caught:
         Session.local(shared.root)
+    said = str(caught.value)
+    address = re.search(r"'(http://[^']+)'", said).group(1)
+    key = read(file).by_name["ann"].key
+    named = {
+        "access_key": key.access_key,
+        "secret_key": key.secret_key,
+        "region_name": "local-1",
+        "modelarts_endpoint": address,
+        "iam_endpoint": address,
+    }
+    assert set(re.findall(r"\b\w+_(?:key|name|endpoint)\b", said)) == set(named)
+    with Session(**named) as session:
+        assert VisualizationJob.list(session) == []
 
 
 # The file -----------------------------------------------------------------------------------

@@ -63,6 +63,19 @@ def test_every_fault_and_operation_of_the_page_is_there():
     assert re.findall(r"`(\w+)`", sentence) == list(OPERATIONS)
 
 
+def test_the_line_of_the_page_filters_the_warning_of_a_folder_without_event_files(tmp_path):
+    line = re.search(r"`(ignore::\S+)`", PAGE).group(1)
+    (tmp_path / "test_it.py").write_text(
+        "from modelarts.estimator import VisualizationJob\n"
+        "def test_it(fake_modelarts):\n"
+        "    VisualizationJob.create('/bucket/logs/')\n"
+    )
+    code, printed = run_pytest(tmp_path, "-W", "error")
+    assert (code, "NoEventFiles" in printed) == (1, True), printed
+    code, printed = run_pytest(tmp_path, "-W", "error", "-W", line)
+    assert code == 0, printed
+
+
 # The plugin -------------------------------------------------------------------------------
 
 

@@ -83,6 +83,7 @@ def login(
         "/v3/auth/tokens",
         body=json.dumps(body).encode("utf-8"),
         operation=operation,
+        may_repeat=True,
     )
     response = transport.send(request)
     # When a token ends is told by the service's clock.
@@ -124,6 +125,7 @@ def temporary_keys(
         headers={"X-Auth-Token": token.value},
         body=json.dumps({"auth": {"identity": identity}}).encode("utf-8"),
         operation="obtain temporary keys",
+        may_repeat=True,
     )
     answer = transport.fetch(request, None, read_json)
     try:

@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from modelarts.endpoints import normalize
-from modelarts.errors import ConfigurationError, InvalidArgument, TransportError
+from modelarts.errors import (
+    ConfigurationError,
+    CredentialsNotFound,
+    InvalidArgument,
+    TransportError,
+)
 
 if TYPE_CHECKING:
     from modelarts.local.remote import Source
@@ -32,7 +37,14 @@ def obs_source(endpoint: str) -> "Source":
         ) from None
     from modelarts.session import Session
 
-    session = Session(obs_endpoint=address)
+    try:
+        session = Session(obs_endpoint=address)
+    except CredentialsNotFound as error:
+        # The command has no arguments for keys, as those of Session(…) are.
+        tried = tuple((name.replace("config_file= or ", ""), why) for name, why in error.tried)
+        raise CredentialsNotFound(
+            "--obs-endpoint needs keys of that OBS. Provide one of:", tried
+        ) from None
     try:
         session.keys()
     except TransportError:

@@ -26,6 +26,11 @@ def add_to(commands: Commands) -> None:
         help="run the service on this machine, in the foreground",
         description="Run the service on this machine until Ctrl-C or SIGTERM. "
         "How to connect is written to ROOT/service.json; '/bucket/path/' is ROOT/obs/bucket/path/.",
+        epilog="""examples:
+  modelarts serve                          then: modelarts jobs list --local
+  modelarts serve --root ./boards --port 8090
+  modelarts serve --root ./boards --obs-endpoint https://obs.cn-north-4.myhuaweicloud.com
+  modelarts serve --stop""",
     )
     parser.add_argument(
         "--root", metavar="DIR", help="the service's folder (default: ~/.modelarts/local)"
@@ -56,7 +61,7 @@ def add_to(commands: Commands) -> None:
     )
     _add_network(parser.add_argument_group("network"))
     _add_limits(parser.add_argument_group("limits"))
-    _add_obs(parser.add_argument_group("logs in OBS"))
+    _add_obs(parser.add_argument_group("OBS"))
     _add_tests(parser.add_argument_group("tests"))
     parser.set_defaults(run=_serve, refuse=parser.error)
 
@@ -204,7 +209,7 @@ def _serve(given: argparse.Namespace) -> int:
                 source=None if given.obs_endpoint is None else obs_source(given.obs_endpoint),
                 most_cached=given.obs_cache * gib,
                 obs_api=given.obs_api,
-                mindinsight=given.mindinsight,
+                mindinsight=given.mindinsight and os.path.abspath(given.mindinsight),
             ),
         )
     return 0
@@ -238,7 +243,7 @@ def _network(given: argparse.Namespace) -> "Network":
 
     certificate: Optional[Tuple[str, str]] = None
     if given.tls_cert is not None:
-        certificate = (given.tls_cert, given.tls_key)
+        certificate = (os.path.abspath(given.tls_cert), os.path.abspath(given.tls_key))
     public = None if given.public_url is None else public_url(given.public_url)
     listed = (name.strip() for name in os.environ.get(_ALLOW_HOST, "").split(","))
     return Network(

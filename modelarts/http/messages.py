@@ -14,9 +14,21 @@ _NO_HEADERS: Mapping[str, str] = {}
 
 
 class Request:
-    """One call. ``endpoint`` is ``scheme://host[:port][/prefix]``; ``query`` is encoded."""
+    """One call. ``endpoint`` is ``scheme://host[:port][/prefix]``; ``query`` is encoded.
 
-    __slots__ = ("body", "endpoint", "headers", "method", "operation", "path", "query")
+    ``may_repeat`` says of a POST that twice is as good as once.
+    """
+
+    __slots__ = (
+        "body",
+        "endpoint",
+        "headers",
+        "may_repeat",
+        "method",
+        "operation",
+        "path",
+        "query",
+    )
 
     def __init__(
         self,
@@ -27,6 +39,7 @@ class Request:
         headers: Mapping[str, str] = _NO_HEADERS,
         body: bytes = b"",
         operation: str = "",
+        may_repeat: bool = False,
     ) -> None:
         self.method = method
         self.endpoint = endpoint
@@ -35,6 +48,12 @@ class Request:
         self.headers = headers
         self.body = body
         self.operation = operation
+        self.may_repeat = may_repeat
+
+    @property
+    def retried_as(self) -> str:
+        """The method whose rules say whether it may be sent again."""
+        return "PUT" if self.may_repeat else self.method
 
     @property
     def url(self) -> str:

@@ -136,7 +136,7 @@ class Transport:
             else:
                 result = outcome
             delay = self._retry.delay(
-                request.method, attempt, result, retry_after, clock.random(), self.skew.now()
+                request.retried_as, attempt, result, retry_after, clock.random(), self.skew.now()
             )
             if delay is None or clock.monotonic() + delay >= deadline:
                 if isinstance(outcome, Response):
@@ -153,7 +153,7 @@ class Transport:
             adapter.close()
 
     def _repeats(self, request: Request, attempt: int, status: int) -> bool:
-        return attempt <= self._retry.retries and self._retry.may_repeat(request.method, status)
+        return attempt <= self._retry.retries and self._retry.may_repeat(request.retried_as, status)
 
     def _attempt(
         self, request: Request, headers: Dict[str, str], attempt: int

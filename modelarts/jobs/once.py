@@ -98,6 +98,8 @@ def _act(
 
 def _in_doubt(error: _Lost) -> bool:
     """Whether the request may have had its effect all the same."""
+    if "visualization job" not in error.operation:
+        return False  # it was a login, or the look for the project, that comes before
     if isinstance(error, ApiError):
         return error.status_code >= 500
     return error.sent

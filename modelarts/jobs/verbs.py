@@ -53,7 +53,7 @@ class JobVerbs(KnownJob):
             session: by default one made from the environment.
             obs_path: the folder in OBS that a local folder is to be in; by default one of its own
                 in ``session.obs_path``, and with the local service in the bucket ``uploads``.
-            check: draw a :class:`~modelarts.obs.first_look.NoEventFiles` warning if the folder
+            check: draw a :class:`~modelarts.errors.NoEventFiles` warning if the folder
                 has no event files, as far as that can be told soon.
 
         Raises:

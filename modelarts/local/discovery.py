@@ -99,10 +99,10 @@ def connect(
         raise ConfigurationError(f"{what} cannot be used: {error.strerror}") from None
     if "secret_key" not in found:
         raise ConfigurationError(
-            f"the service of {folder} has users of its own, and none is named 'local': make a "
-            f"Session(access_key=…, secret_key=…, modelarts_endpoint="
-            f"'{found.get('modelarts_endpoint')}', …) with the keys that "
-            "'modelarts users add' gave you"
+            f"the service of {folder} has users of its own, and none is named 'local': sign in "
+            "with access_key, secret_key and region_name as 'modelarts users add' printed them, "
+            f"and '{found.get('modelarts_endpoint')}' as modelarts_endpoint and iam_endpoint. Each "
+            "is an argument of Session(…), or a variable such as MODELARTS_ACCESS_KEY"
         )
     return found
 

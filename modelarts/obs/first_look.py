@@ -8,24 +8,20 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from modelarts.caller import level_of_the_caller
-from modelarts.errors import ConfigurationError, InvalidArgument
+from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles
 
 if TYPE_CHECKING:
     from modelarts.obs.paths import ObsPath
     from modelarts.obs.store import Store
     from modelarts.session import Session
 
-__all__ = ["FirstLook", "NoEventFiles", "send_folder"]
+__all__ = ["FirstLook", "send_folder"]
 
 #: Seconds that a create waits for the look when it is done itself.
 _PATIENCE = 1.0
 #: The first page of a list; a folder with more is not read on.
 _MOST = 1000
 _NAMED = 5
-
-
-class NoEventFiles(UserWarning):
-    """A job was created over a folder without event files, so its board is empty."""
 
 
 def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) -> str:

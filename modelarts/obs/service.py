@@ -29,7 +29,7 @@ class Obs:
 
     Options that several calls have:
 
-    - ``threads``: how many files are moved at once, 1 to 256.
+    - ``threads``: how many files are moved at once, 1 to 256; by default 32.
     - ``progress``: by default a bar if there is a terminal or a notebook, and ``tqdm`` is
       installed; True or False; or a function that is called, about ten times a second and after
       each file, with a :class:`~modelarts.obs.progress.TransferProgress`. If it raises, the
