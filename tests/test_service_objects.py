@@ -672,3 +672,62 @@ def test_a_session_sends_a_large_file_in_parts(
     finally:
         client.close()
         session.close()
+
+
+# On the wire ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["modelarts_endpoint", "obs_http_endpoint"])
+def address(request, served):
+    """Where the service listens: for its own API, and for OBS's."""
+    parts = urlsplit(served.connection[request.param])
+    return parts.hostname, parts.port
+
+
+def answered(address, sent):
+    """The status of the answer to these bytes."""
+    with socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(sent)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 5000,
+        b"GET http://[ HTTP/1.1\r\nHost: localhost",
+        b"GET //[/x HTTP/1.1\r\nHost: localhost",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://[",
+    ],
+)
+def test_a_head_that_makes_no_sense_is_refused_and_not_an_error(served, address, head):
+    assert 400 <= answered(address, head + b"\r\n\r\n") < 500
+    assert not [line for line in served.log if "internal error" in line or "uncaptured" in line]
+
+
+@pytest.mark.parametrize("before", [b"", b"1\r\nx\r\n0\r\n"])
+def test_what_surrounds_the_chunks_of_a_body_has_its_limit(address, before):
+    """It is kept in memory, also of who did not sign."""
+    head = b"PUT /bucket/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert answered(address, head + before + b"1" * 17_000) == 400
+
+
+def test_a_body_in_chunks_is_kept_as_it_was(signing, bucket):
+    body = os.urandom(70_000)
+    path = "/%s/x" % bucket
+    headers = signing.headers("PUT", path, 0, **{"Transfer-Encoding": "chunked"})
+    del headers["Content-Length"]
+    for size in (1, 4093, 70_000):
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        sent = b"".join(b"%x;a=b\r\n%s\r\n" % (len(each), each) for each in pieces)
+        sent += b"0\r\nTrailer: x\r\n\r\n"
+        assert raw(signing.address, "PUT", path, headers, sent)[0] == 200
+        assert signing.ask("GET", path)[2] == body
+
+
+def test_who_waits_to_be_asked_for_an_empty_body_need_not_wait(signing, bucket):
+    path = "/%s/x" % bucket
+    assert signing.ask("PUT", path, b"", Expect="100-continue")[0] == 200
+    assert signing.ask("GET", path)[2] == b""

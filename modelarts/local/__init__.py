@@ -13,6 +13,7 @@ background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX syst
 ``log``             ``service.log``
 ``app``             which path leads where
 ``openapi``         what the service offers, as a document
+``incoming``        how requests are read off the wire
 ``guard``           what no request gets past
 ``reach``           under which names it is reached
 ``authentication``  who sent a request

@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from waitress.server import create_server
+from waitress.server import BaseWSGIServer, create_server
 
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError
@@ -27,6 +27,7 @@ from modelarts.local.authentication import Authentication
 from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
 from modelarts.local.folders import Folders
 from modelarts.local.iam import Iam
+from modelarts.local.incoming import Channel
 from modelarts.local.limits import Rate
 from modelarts.local.log import bound_files, open_log
 from modelarts.local.mindinsight import MindInsight
@@ -241,6 +242,7 @@ def _run(
         Thread(target=supervisor.close, name="close").start()
         sys.exit(0)
 
+    cast(BaseWSGIServer, server).channel_class = Channel
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
     ended = Event()
