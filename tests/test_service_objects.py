@@ -674,6 +674,60 @@ def test_a_session_sends_a_large_file_in_parts(
         session.close()
 
 
+# What was not to be expected --------------------------------------------------------------
+
+
+def test_a_date_of_no_calendar_is_no_condition(signing, bucket):
+    signing.ask("PUT", "/%s/x" % bucket, b"body")
+    date = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    for name in ("If-Modified-Since", "If-Unmodified-Since"):
+        assert signing.ask("GET", "/%s/x" % bucket, **{name: date}) == (200, None, b"body")
+
+
+def test_more_of_the_end_than_there_is_is_all(signing, bucket):
+    signing.ask("PUT", "/%s/x" % bucket, b"body")
+    assert signing.ask("GET", "/%s/x" % bucket, Range="bytes=-9") == (206, None, b"body")
+    signing.ask("PUT", "/%s/x" % bucket, b"")
+    assert signing.ask("GET", "/%s/x" % bucket, Range="bytes=-9")[:2] == (416, "InvalidRange")
+
+
+def test_nothing_is_written_or_removed_on_a_condition(signing, bucket):
+    """A condition that was dropped would do harm."""
+    path = "/%s/x" % bucket
+    upload = ElementTree.fromstring(signing.ask("POST", path + "?uploads")[2]).findtext("UploadId")
+    signing.ask("PUT", path, b"first")
+    for method, target in (
+        ("PUT", path),
+        ("DELETE", path),
+        ("POST", path + "?uploadId=" + upload),
+        ("DELETE", path + "?uploadId=" + upload),
+    ):
+        for name in ("If-Match", "If-None-Match"):
+            refused = signing.ask(method, target, b"second", **{name: "*"})
+            assert refused[:2] == (501, "NotImplemented"), (method, target)
+    assert signing.ask("GET", path)[2] == b"first"
+
+
+def test_a_part_has_a_number(signing, bucket):
+    path = "/%s/x" % bucket
+    upload = ElementTree.fromstring(signing.ask("POST", path + "?uploads")[2]).findtext("UploadId")
+    for number in ("", "0", "-1", "10001"):
+        target = "%s?partNumber=%s&uploadId=%s" % (path, number, upload)
+        assert signing.ask("PUT", target, b"1")[:2] == (400, "InvalidArgument")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-32"])
+def test_xml_says_what_it_means_in_any_encoding(signing, served, bucket, encoding):
+    """The object ``x`` by way of an entity."""
+    signing.ask("PUT", "/%s/x" % bucket, b"1")
+    text = '<?xml version="1.0" encoding="%s"?><!DOCTYPE Delete [<!ENTITY a "x">]>' % encoding
+    body = (text + "<Delete><Object><Key>&a;</Key></Object></Delete>").encode(encoding)
+    given = base64.b64encode(hashlib.md5(body).digest()).decode()
+    refused = signing.ask("POST", "/%s?delete" % bucket, body, Content_MD5=given)
+    assert refused[:2] == (400, "MalformedXML")
+    assert os.listdir(served.root / "obs" / bucket) == ["x"]
+
+
 # On the wire ------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, Iterable, Iterator
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
+from werkzeug.datastructures import Range
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response
 
@@ -24,6 +25,7 @@ __all__ = ["Call"]
 
 _BLOCK = 256 * 1024
 _NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
+_CONDITIONS = {"if-match", "if-none-match"}
 _ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
 _MODES = {
     ("GET", ""): "list_objects",
@@ -87,7 +89,7 @@ class Call:
             rest = name[len(asked.prefix) :] if name.startswith(asked.prefix) else ""
             if rest.startswith(_NOT_KEPT) and asked.method != "GET":
                 raise missing(f"the header {name}")
-        if asked.method == "PUT" and {"if-match", "if-none-match"} & set(asked.headers):
+        if asked.method not in ("GET", "HEAD") and _CONDITIONS & set(asked.headers):
             raise missing("writing on a condition")
         if asked.own("acl") not in _ALLOWED_ACL:
             raise missing("access for others")
@@ -231,10 +233,11 @@ class Call:
             start, stop = 0, state.st_size
             ranged = parse_range_header(self._asked.headers.get("range"))
             if ranged is not None and ranged.units == "bytes" and len(ranged.ranges) == 1:
-                found = ranged.range_for_length(state.st_size)
-                if found is None:
+                found = Range("bytes", [_from_start(*ranged.ranges[0], state.st_size)])
+                span = found.range_for_length(state.st_size)
+                if span is None:
                     raise Refusal(416, "InvalidRange", "The object has no such bytes.")
-                start, stop = found
+                start, stop = span
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{state.st_size}"
             headers["Content-Length"] = str(stop - start)
             status = 206 if "Content-Range" in headers else 200
@@ -352,6 +355,11 @@ class Call:
     def _owner(self) -> str:
         name = escape(self._user.name)
         return f"<Owner><ID>{self._user.user_id}</ID><DisplayName>{name}</DisplayName></Owner>"
+
+
+def _from_start(start: int, stop: int | None, size: int) -> tuple[int, int | None]:
+    """A range, where the last bytes of an object are wished: all, if it has no more."""
+    return (max(0, size + start), None) if start < 0 else (start, stop)
 
 
 def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
