@@ -6,6 +6,7 @@ import hmac
 import http.client
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -691,6 +692,43 @@ def test_more_of_the_end_than_there_is_is_all(signing, bucket):
     assert signing.ask("GET", "/%s/x" % bucket, Range="bytes=-9")[:2] == (416, "InvalidRange")
 
 
+def test_an_object_that_no_list_would_show_is_refused(signing, served, bucket):
+    """So are named the copies that are not whole yet."""
+    inside = served.root / "obs" / bucket
+    for name in (".modelarts-%s.part" % ("0" * 16), ".events.01234567.part"):
+        for key in (name, "folder/%s/x" % name):
+            path = "/%s/%s" % (bucket, key)
+            assert signing.ask("PUT", path, b"1")[:2] == (400, "InvalidObjectName")
+            assert signing.ask("POST", path + "?uploads")[:2] == (400, "InvalidObjectName")
+        (inside / name).write_text("half of someth")
+        assert signing.ask("GET", "/%s/%s" % (bucket, name))[:2] == (404, "NoSuchKey")
+        assert signing.ask("DELETE", "/%s/%s" % (bucket, name))[0] == 204
+        assert (inside / name).exists()
+    assert signing.ask("GET", "/%s?uploads" % bucket)[2].count(b"<Upload>") == 0
+
+
+def test_a_key_may_have_1024_bytes(signing, served, bucket):
+    longest, longer = "d/" * 511 + "xy", "d/" * 512 + "x"
+    for key, expected in ((longest, (200, None)), (longer, (400, "InvalidObjectName"))):
+        path = "/%s/%s" % (bucket, key)
+        assert signing.ask("PUT", path, b"1")[:2] == expected
+        copied = signing.ask("PUT", path, x_obs_copy_source="/%s/%s" % (bucket, longest))
+        assert copied[:2] == expected
+        assert signing.ask("POST", path + "?uploads")[:2] == expected
+        assert signing.ask("DELETE", path)[0] == 204
+        signing.ask("PUT", "/%s/%s" % (bucket, longest), b"1")
+
+
+def test_a_bucket_with_folders_in_folders_can_be_removed(signing, served, bucket):
+    top = served.root / "obs" / bucket
+    below = str(top)
+    for _ in range(1200):
+        below += "/d"
+        os.mkdir(below)
+    assert signing.ask("DELETE", "/" + bucket)[:2] == (204, None)
+    assert not top.exists()
+
+
 def test_nothing_is_written_or_removed_on_a_condition(signing, bucket):
     """A condition that was dropped would do harm."""
     path = "/%s/x" % bucket
@@ -785,3 +823,114 @@ def test_who_waits_to_be_asked_for_an_empty_body_need_not_wait(signing, bucket):
     path = "/%s/x" % bucket
     assert signing.ask("PUT", path, b"", Expect="100-continue")[0] == 200
     assert signing.ask("GET", path)[2] == b""
+
+
+# What a service that was killed left ------------------------------------------------------
+
+
+def test_what_was_left_half_done_is_removed_and_the_rest_kept(tmp_path):
+    service = Service(tmp_path / "root", "--obs-api")
+    bucket, staging = service.root / "obs" / "bucket", service.root / "uploads"
+    try:
+        (bucket / "folder").mkdir(parents=True)
+        signing = Signing(service, service.connection["obs_http_endpoint"])
+        signing.ask("PUT", "/bucket/whole", b"whole")
+        text = signing.ask("POST", "/bucket/x?uploads")[2]
+        upload = ElementTree.fromstring(text).findtext("UploadId")
+        path = "/bucket/x?uploadId=" + upload
+        signing.ask("PUT", "/bucket/x?partNumber=1&uploadId=" + upload, b"part")
+    finally:
+        service.end(signal.SIGKILL)
+    (bucket / "folder" / (".modelarts-%s.part" % ("0" * 16))).write_text("half of a co")
+    (bucket / ".modelarts-mine.part").write_text("no name of ours")
+    (staging / upload / "0123456789abcdef.new").write_text("half of a pa")
+    (staging / ("0" * 32)).mkdir()  # begun, as earlier versions did
+    (staging / ("0" * 32) / "about.json").write_text("")
+    (staging / ("1" * 32 + ".new")).mkdir()
+    (staging / ("2" * 32 + ".gone")).mkdir()
+    (staging / ("2" * 32 + ".gone") / ("00001." + "0" * 32)).write_text("part")
+    (staging / "tmpabc_12").write_text("body")
+    (staging / "README").write_text("no name of ours")
+    # Another version of the part, which came before, and a service was killed before it removed it.
+    older = staging / upload / ("00001." + "0" * 32)
+    older.write_text("older")
+    os.utime(older, (1, 1))
+    service = Service(tmp_path / "root", "--obs-api")
+    try:
+        assert service.said(r"(\d) objects that were never whole").group(1) == "1"
+        assert sorted(os.listdir(staging)) == sorted(["README", upload])
+        assert os.listdir(bucket / "folder") == []
+        signing = Signing(service, service.connection["obs_http_endpoint"])
+        assert signing.ask("GET", "/bucket/whole")[2] == b"whole"
+        etag = hashlib.md5(b"part").hexdigest()
+        listed = ElementTree.fromstring(signing.ask("GET", path)[2])
+        assert [one.text for one in listed.iter("ETag")] == ['"%s"' % etag]
+        body = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>%s</ETag></Part>"
+        body = body % etag.encode() + b"</CompleteMultipartUpload>"
+        assert signing.ask("POST", path, body)[0] == 200
+        assert signing.ask("GET", "/bucket/x")[2] == b"part"
+        assert os.listdir(staging) == ["README"]
+    finally:
+        assert service.end() == 0
+
+
+def test_who_reads_while_others_write_meets_no_error(signing, served, bucket):
+    """Buckets, parts and uploads go while they are being listed."""
+    text = signing.ask("POST", "/%s/x?uploads" % bucket)[2]
+    path = "/%s/x?uploadId=" % bucket + ElementTree.fromstring(text).findtext("UploadId")
+    part = path.replace("?", "?partNumber=1&")
+    passing = "/passing-" + os.urandom(4).hex()
+    ended = threading.Event()
+
+    def write():
+        for number in range(150):
+            signing.ask("PUT", part, b"%d" % number)
+            signing.ask("PUT", passing)
+            signing.ask("DELETE", passing)
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not ended.is_set():
+        for target in (path, "/", "/%s?uploads" % bucket):
+            status, _, text = signing.ask("GET", target)
+            seen.add(status)
+            assert text.count(b"<PartNumber>") <= 1
+    writer.join()
+    assert seen == {200}
+
+
+def test_a_whole_upload_of_parts_is_copied_once(tmp_path):
+    """As the system counts what the service writes."""
+    service = Service(tmp_path / "root", "--obs-api")
+    try:
+        (service.root / "obs" / "bucket").mkdir()
+        signing = Signing(service, service.connection["obs_http_endpoint"])
+        text = signing.ask("POST", "/bucket/x?uploads")[2]
+        path = "/bucket/x?uploadId=" + ElementTree.fromstring(text).findtext("UploadId")
+        block, inside = os.urandom(8 << 20), b""
+        for number in (1, 2, 3):
+            assert (
+                signing.ask("PUT", path.replace("?", "?partNumber=%d&" % number), block)[0] == 200
+            )
+            inside += b"<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>" % (
+                number,
+                hashlib.md5(block).hexdigest().encode(),
+            )
+        body = b"<CompleteMultipartUpload>%s</CompleteMultipartUpload>" % inside
+        before = written(service)
+        assert signing.ask("POST", path, body)[0] == 200
+        assert written(service) - before < 3 * len(block) + 1_000_000
+        there = service.root / "obs" / "bucket" / "x"
+        assert there.read_bytes() == 3 * block
+        assert there.stat().st_mode & 0o777 == 0o600
+        assert os.listdir(there.parent) == ["x"]
+    finally:
+        assert service.end() == 0
+
+
+def written(service):
+    """How many bytes the service has written."""
+    with open("/proc/%d/io" % service.process.pid) as file:
+        return int(dict(line.split(": ") for line in file)["wchar"])

@@ -8,11 +8,12 @@ import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import IO, Any, BinaryIO, NamedTuple, Sequence, Tuple, cast
+from typing import IO, Any, BinaryIO, Iterable, Iterator, NamedTuple, Sequence, Tuple, cast
 
 import attr
 from cachetools import LRUCache
@@ -34,6 +35,11 @@ _BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
 _UPLOAD = re.compile(r"[0-9a-f]{32}\Z")
 _PART = re.compile(r"(\d{5})\.([0-9a-f]{32})\Z")
 _ABOUT = "about.json"
+#: What is in the staging folder besides uploads: some that begin or end, and bodies without a name
+#: where a file has to have one for a moment.
+_PASSING = re.compile(r"[0-9a-f]{32}\.(new|gone)\Z|tmp\w+\Z")
+#: Bytes. Source: *OBS API Reference*, "PUT an Object".
+_LONGEST_KEY = 1024
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -78,16 +84,26 @@ class Upload:
 
 def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
     """Checksums of the first ``size`` bytes, in hexadecimal digits; of ``crc64`` in decimal."""
-    made: list[Any] = [_Crc64() if name == "crc64" else hashlib.new(name) for name in names]
     file.seek(0)
+    made = _digests(_blocks(file, size), names)
+    file.seek(0)
+    return made
+
+
+def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
     while size > 0:
         block = file.read(min(size, _BLOCK))
         if not block:
-            break
+            return
+        size -= len(block)
+        yield block
+
+
+def _digests(blocks: Iterable[bytes], names: Sequence[str]) -> list[str]:
+    made: list[Any] = [_Crc64() if name == "crc64" else hashlib.new(name) for name in names]
+    for block in blocks:
         for each in made:
             each.update(block)
-        size -= len(block)
-    file.seek(0)
     return [each.hexdigest() for each in made]
 
 
@@ -162,12 +178,13 @@ class Objects:
 
     def buckets(self) -> list[tuple[str, float]]:
         """Name and time of each bucket."""
+        found = []
         with os.scandir(self._obs) as entries:
-            return sorted(
-                (entry.name, entry.stat(follow_symlinks=False).st_mtime)
-                for entry in entries
-                if _BUCKET.match(entry.name) and entry.is_dir(follow_symlinks=False)
-            )
+            for entry in entries:
+                if _BUCKET.match(entry.name) and entry.is_dir(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime))
+        return sorted(found)
 
     def check_bucket(self, bucket: str) -> None:
         """Raises Refusal where there is no such bucket."""
@@ -197,7 +214,11 @@ class Objects:
         if next(self._store.list(bucket), None) is not None or self._uploads(bucket):
             raise kept
         # Folders without objects are nothing in OBS.
-        for folder, _, _ in os.walk(self._obs / bucket, topdown=False):
+        folders = [str(self._obs / bucket)]
+        for folder in folders:
+            with suppress(FileNotFoundError), os.scandir(folder) as entries:
+                folders += [each.path for each in entries if each.is_dir(follow_symlinks=False)]
+        for folder in reversed(folders):
             try:
                 os.rmdir(folder)
             except FileNotFoundError:
@@ -239,6 +260,7 @@ class Objects:
 
     def put(self, source: BinaryIO, bucket: str, key: str) -> None:
         """Keep what an open file holds; the object is there whole, or as before."""
+        _check_length(key)
         if isinstance(source, BytesIO):
             with self.scratch() as file:
                 shutil.copyfileobj(source, file)
@@ -267,11 +289,14 @@ class Objects:
 
     def begin(self, bucket: str, key: str) -> str:
         """The id of a new upload."""
+        _check_length(key)
+        self._store.check(bucket, key)
         upload_id = secrets.token_hex(16)
-        folder = self._staging / upload_id
+        folder = self._staging / f"{upload_id}.new"
         folder.mkdir(mode=0o700)
         about = {"bucket": bucket, "key": key, "began": self._clock.time()}
         (folder / _ABOUT).write_text(json.dumps(about))
+        os.rename(folder, self._staging / upload_id)
         return upload_id
 
     def uploads(self, bucket: str, prefix: str) -> list[Upload]:
@@ -295,25 +320,35 @@ class Objects:
                 shutil.copyfileobj(source, sink, _BLOCK)
             with self._uploading:
                 os.replace(temporary, path)
-                for part in self.parts(folder):
-                    if part.number == number and part.path != path:
-                        part.path.unlink()
+                for part in folder.glob(f"{number:05d}.*"):
+                    if part != path:
+                        part.unlink()
         except FileNotFoundError:
-            raise Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.") from None
+            raise _ended() from None
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 
     def parts(self, folder: Path) -> list[Part]:
-        """Those that are there, in order."""
-        found = []
-        for path in sorted(folder.iterdir()):
-            named = _PART.match(path.name)
-            if named is not None:
+        """Those that are there, in order; of several with one number, that which came last.
+
+        Raises:
+            Refusal: the upload was ended.
+        """
+        found: dict[int, Part] = {}
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            raise _ended() from None
+        for named in filter(None, map(_PART.match, sorted(names))):
+            path = folder / named[0]
+            with suppress(FileNotFoundError):  # another one took its place
                 state = path.stat()
                 part = Part(int(named[1]), named[2], state.st_size, state.st_mtime, path)
-                found.append(part)
-        return found
+                other = found.get(part.number)
+                if other is None or other.modified <= part.modified:
+                    found[part.number] = part
+        return list(found.values())
 
     def complete(
         self,
@@ -334,33 +369,50 @@ class Objects:
         numbers = [number for number, _ in wanted]
         if numbers != sorted(set(numbers)):
             raise Refusal(400, "InvalidPartOrder", "The parts are not in ascending order.")
-        try:
-            there = {(part.number, part.etag): part for part in self.parts(folder)}
-            if not wanted or not set(wanted) <= set(there):
-                raise Refusal(400, "InvalidPart", "A part was not uploaded, or is another one.")
-            parts = [there[one] for one in wanted]
-            if any(part.size < SMALLEST_PART for part in parts[:-1]):
-                raise Refusal(
-                    400, "EntityTooSmall", "Each part but the last must have at least 100 KB."
-                )
-            with self.scratch() as whole:
-                for part in parts:
-                    with open(part.path, "rb") as file:
-                        shutil.copyfileobj(file, whole, _BLOCK)
-                whole.flush()
-                names = ["md5"] if expected is None else ["md5", "crc64"]
-                etag, *other = digests(whole, os.fstat(whole.fileno()).st_size, *names)
-                if other not in ([], [expected]):
-                    raise Refusal(400, "BadDigest", "The object's CRC-64 is not the one given.")
-                self.put(whole, bucket, key)
-        except FileNotFoundError:
-            raise Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.") from None
+        there = {(part.number, part.etag): part for part in self.parts(folder)}
+        if not wanted or not set(wanted) <= set(there):
+            raise Refusal(400, "InvalidPart", "A part was not uploaded, or is another one.")
+        parts = [there[one] for one in wanted]
+        if any(part.size < SMALLEST_PART for part in parts[:-1]):
+            raise Refusal(
+                400, "EntityTooSmall", "Each part but the last must have at least 100 KB."
+            )
+        etag = ""
+
+        def fill(sink: BinaryIO) -> None:
+            nonlocal etag
+            names = ["md5"] if expected is None else ["md5", "crc64"]
+            etag, *other = _digests(_joined(parts, sink), names)
+            if other not in ([], [expected]):
+                raise Refusal(400, "BadDigest", "The object's CRC-64 is not the one given.")
+
+        self._store.write(bucket, key, fill)
         self.abort(folder)
         return etag
 
     def abort(self, folder: Path) -> None:
         """Forget an upload."""
-        shutil.rmtree(folder, ignore_errors=True)
+        # At once, so that none is there by half, and nothing is added to it any more.
+        gone = folder.with_suffix(".gone")
+        with suppress(FileNotFoundError):  # somebody else does
+            os.rename(folder, gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+    # What one that was killed left --------------------------------------------------------
+
+    def clear_staging(self) -> None:
+        """Remove what nobody can go on with. To be called before anything else."""
+        for path in self._staging.iterdir():
+            with suppress(OSError):
+                if _UPLOAD.match(path.name) and self._read(path.name) is not None:
+                    for part in path.glob("*.new"):
+                        part.unlink()
+                elif _UPLOAD.match(path.name) or _PASSING.match(path.name):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def clear_copies(self, before: float) -> int:
+        """Remove objects that were never whole, as FolderStore does; answers how many."""
+        return self._store.clear(before)
 
     def _uploads(self, bucket: str) -> list[Upload]:
         names = [name for name in os.listdir(self._staging) if _UPLOAD.match(name)]
@@ -373,3 +425,24 @@ class Objects:
             return Upload(upload_id, about["bucket"], about["key"], about["began"])
         except (FileNotFoundError, ValueError, KeyError):
             return None  # one that begins, or ended
+
+
+def _check_length(key: str) -> None:
+    if len(key.encode()) > _LONGEST_KEY:
+        raise Refusal(400, "InvalidObjectName", f"A key has at most {_LONGEST_KEY} bytes.")
+
+
+def _ended() -> Refusal:
+    return Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.")
+
+
+def _joined(parts: Sequence[Part], sink: BinaryIO) -> Iterator[bytes]:
+    """The content of parts, block by block, each of which is written to a file, too."""
+    for part in parts:
+        try:
+            with open(part.path, "rb") as file:
+                for block in _blocks(file, part.size):
+                    sink.write(block)
+                    yield block
+        except FileNotFoundError:
+            raise _ended() from None

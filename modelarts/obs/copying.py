@@ -4,16 +4,19 @@ import errno
 import os
 import re
 import stat
-from typing import Any, BinaryIO, Callable, Optional
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Callable, Iterator, Optional
 
 from modelarts.errors import TransferError
 from modelarts.obs.store import Progress
 
-__all__ = ["PART", "copy", "folds_case", "is_named_so", "same_content"]
+__all__ = ["COPY", "PART", "copy", "create", "folds_case", "is_named_so", "same_content"]
 
-#: Names of copies that are not whole yet. A new one says nothing of the file, so that no program
-#: that looks for certain names finds it; downloads from OBS have the second form.
-PART = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z|\..+\.[0-9a-f]{8}\.part\Z", re.DOTALL)
+#: Names of copies that are not whole yet. One says nothing of the file, so that no program that
+#: looks for certain names finds it.
+COPY = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z")
+#: Those, and the names of downloads from OBS that are not whole yet.
+PART = re.compile(COPY.pattern + r"|\..+\.[0-9a-f]{8}\.part\Z", re.DOTALL)
 _BLOCK = 1 << 20
 _RANGE = 1 << 26
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -37,23 +40,19 @@ def copy(
     """
     source.seek(0)
     state = os.fstat(source.fileno())
-    part = os.path.join(os.path.dirname(target), ".modelarts-%s.part" % os.urandom(8).hex())
-    try:
+    with _whole(target) as part:
         if not state.st_mode & _WRITABLE and _link(source, part, state):
             if progress is not None:
                 progress(state.st_size)
         else:
-            mode = 0o600 if private else 0o666
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            with open(os.open(part, flags, mode), "wb", buffering=0) as sink:
+            with open(_new(part, private), "wb", buffering=0) as sink:
                 _fill(source, sink, state.st_size, progress)
-        os.replace(part, target)
-    except BaseException:
-        try:
-            os.unlink(part)
-        except FileNotFoundError:
-            pass
-        raise
+
+
+def create(target: str, fill: Callable[[BinaryIO], None], private: bool = False) -> None:
+    """Make ``target`` what ``fill`` writes to a file; as it was before, if that raises."""
+    with _whole(target) as part, open(_new(part, private), "wb") as sink:
+        fill(sink)
 
 
 def same_content(one: str, other: str) -> bool:
@@ -88,6 +87,26 @@ def is_named_so(path: str, root: str) -> bool:
             return False
         path = folder
     return True
+
+
+@contextmanager
+def _whole(target: str) -> Iterator[str]:
+    """The name under which ``target`` is to be made."""
+    part = os.path.join(os.path.dirname(target), ".modelarts-%s.part" % os.urandom(8).hex())
+    try:
+        yield part
+        os.replace(part, target)
+    except BaseException:
+        try:
+            os.unlink(part)
+        except FileNotFoundError:
+            pass
+        raise
+
+
+def _new(path: str, private: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o600 if private else 0o666)
 
 
 def _link(source: BinaryIO, part: str, state: os.stat_result) -> bool:
