@@ -15,9 +15,10 @@ from werkzeug.wrappers import Response
 
 from modelarts.clock import Clock
 from modelarts.errors import ApiError
-from modelarts.local.objects import Objects, digests
+from modelarts.local.objects import Objects
 from modelarts.local.objects_auth import SUBRESOURCES, Refusal
 from modelarts.local.objects_sent import MOST_KEYS, MOST_PARTS, Sent
+from modelarts.local.objects_sums import digests
 from modelarts.local.objects_xml import Names, as_refusal, iso, missing, xml
 from modelarts.local.users import User
 
@@ -179,7 +180,7 @@ class Call:
 
     def list_uploads(self) -> Response:
         """The uploads in parts that are not complete."""
-        uploads = self._objects.uploads(self._bucket, self._sent.query.get("prefix", ""))
+        uploads = self._objects.uploads.list(self._bucket, self._sent.query.get("prefix", ""))
         after = (
             self._sent.query.get("key-marker", ""),
             self._sent.query.get("upload-id-marker", ""),
@@ -287,27 +288,27 @@ class Call:
 
     def begin_upload(self) -> Response:
         """An upload in parts begins."""
-        upload_id = self._objects.begin(self._bucket, self._key)
+        upload_id = self._objects.uploads.begin(self._bucket, self._key)
         return self._of_upload("InitiateMultipartUploadResult", upload_id)
 
     def put_part(self) -> Response:
         """A part is there."""
-        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
         if self._asked.own("copy-source") is not None:
             raise missing("a part that is copied")
         number = self._sent.number("partNumber", 1, MOST_PARTS)
         crc64 = self._sent.given_crc64()
         body, etag = self._sent.body(crc64)
-        self._objects.put_part(folder, number, body, etag)
+        self._objects.uploads.put_part(folder, number, body, etag)
         return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def list_parts(self) -> Response:
         """The parts that are there."""
         upload_id = self._sent.query["uploadId"]
-        folder = self._objects.upload(self._bucket, self._key, upload_id)
+        folder = self._objects.uploads.find(self._bucket, self._key, upload_id)
         after = self._sent.number("part-number-marker", 0, MOST_PARTS, 0)
         most = self._sent.number("max-parts", 1, MOST_KEYS)
-        parts = [part for part in self._objects.parts(folder) if part.number > after]
+        parts = [part for part in self._objects.uploads.parts(folder) if part.number > after]
         shown = parts[:most]
         inside = f"<PartNumberMarker>{after}</PartNumberMarker><MaxParts>{most}</MaxParts>"
         if shown:
@@ -323,22 +324,22 @@ class Call:
 
     def complete_upload(self) -> Response:
         """The parts are an object."""
-        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
         wanted, crc64 = [], self._sent.given_crc64()
         for part in self._sent.read_xml("CompleteMultipartUpload").findall("Part"):
             number, etag = part.findtext("PartNumber") or "", part.findtext("ETag") or ""
             if not re.match(r"[0-9]{1,5}\Z", number):
                 raise Refusal(400, "MalformedXML", "A PartNumber is no number.")
             wanted.append((int(number), etag.strip().strip('"')))
-        etag = self._objects.complete(self._bucket, self._key, folder, wanted, crc64)
+        etag = self._objects.uploads.complete(self._bucket, self._key, folder, wanted, crc64)
         answer = self._of_upload("CompleteMultipartUploadResult", None, f'<ETag>"{etag}"</ETag>')
         answer.headers.update(self._sent.told(crc64))
         return answer
 
     def abort_upload(self) -> Response:
         """The upload is forgotten."""
-        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
-        self._objects.abort(folder)
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
+        self._objects.uploads.abort(folder)
         return Response(status=204)
 
     def _of_upload(self, name: str, upload_id: str | None, inside: str = "") -> Response:

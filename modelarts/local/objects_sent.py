@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from werkzeug.http import parse_date
 
-from modelarts.local.objects import digests
 from modelarts.local.objects_auth import Asked, Refusal
+from modelarts.local.objects_sums import digests
 from modelarts.local.objects_xml import missing
 from modelarts.obs.crc64 import is_available
 

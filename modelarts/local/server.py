@@ -187,14 +187,14 @@ def _objects_api(
     root: Path, authentication: Authentication, reach: Reach, rate: float
 ) -> ObjectsApi:
     objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
-    objects.clear_staging()
+    objects.uploads.clear()
     Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(objects, authentication, reach, Rate(rate, 10 * rate, Clock()), Clock())
 
 
 def _clear_copies(objects: Objects, before: float) -> None:
     """Beside all else, as there may be very many files to look at."""
-    removed = objects.clear_copies(before)
+    removed = objects.clear(before)
     if removed:
         _LOG.info("%d objects that were never whole were removed", removed)
 
