@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import sys
 
 import pytest
@@ -115,6 +116,21 @@ def test_what_is_not_there_is_code_3(run, tmp_path):
         assert err.startswith("modelarts: ")
         assert "absent" in err
     assert run("ls", "obs://bucket/") == (0, "The bucket is empty.\n", "")
+
+
+def test_what_to_do_instead_is_said_as_it_is_done_here(run, runs):
+    run("upload", runs, "obs://bucket/")
+    for arguments, said in (
+        (("download", "obs://bucket/runs", "."), "obs://bucket/runs/ is a folder: give it with"),
+        (("download", "obs://bucket/runs/notes.txt/", "."), "is an object: give it without the"),
+        (("download", "obs://bucket", "."), "a folder, or bucket, ends with a slash"),
+        (("sync", runs / "notes.txt", "obs://bucket/"), "is sent by 'modelarts obs upload'"),
+        (("rm", "obs://bucket/runs/", "--yes"), "--recursive deletes a folder"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code in (2, 3), out) == (True, "")
+        assert said in err
+        assert not re.search("(up|down)load_(file|dir) fetches|by upload_", err)
 
 
 def test_rm_asks_before_it_deletes(run, runs, place, monkeypatch):

@@ -1,8 +1,11 @@
 """What ``session.obs`` promises, on a folder and on OBS."""
 
+import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import warnings
 from datetime import datetime, timezone
@@ -14,6 +17,7 @@ from tests.places import FolderPlace, ObsPlace, ServicePlace
 
 pytestmark = pytest.mark.local
 
+SETTINGS = ("access_key", "secret_key", "project_id", "region_name", "obs_endpoint")
 NAMES = ("a b.txt", "100%.txt", "#1.txt", "训练 日志.txt", "a+b&c=d?.txt", "'q\".txt", "é.txt")
 
 
@@ -275,6 +279,16 @@ def test_links_sockets_and_fifos_are_skipped_with_one_warning(obs, bucket, home)
     assert urls(obs, bucket) == [bucket + "mixed/a.txt", bucket + "mixed/sub/b.txt"]
 
 
+@pytest.mark.parametrize("call", ["upload_dir", "sync_dir"])
+def test_what_is_skipped_is_told_though_a_file_failed(obs, bucket, home, call):
+    source = tree(
+        home / "mixed", {"a.txt": b"1", "/".join(["d" * 100] * 10) + "/" + "f" * 200: b""}
+    )
+    (source / "link").symlink_to(home)
+    with pytest.warns(UserWarning, match="mixed/link"), pytest.raises(IncompleteTransfer):
+        getattr(obs, call)(source, bucket)
+
+
 def test_a_link_that_was_named_is_followed(obs, bucket, home):
     tree(home, {"a.txt": b"1", "d/b.txt": b"2"})
     (home / "link.txt").symlink_to(home / "a.txt")
@@ -347,6 +361,36 @@ def test_nothing_half_done_is_left_by_ctrl_c(obs, bucket, home):
     assert contents(home / "back") in ({}, {"big": b"x" * 3_000_000})
 
 
+FULL = """
+import json, resource, sys
+from modelarts.session import Session
+obs = Session(**json.loads(sys.argv[1])).obs
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    getattr(obs, sys.argv[2])(*sys.argv[3:])
+except OSError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_disk_that_is_full_is_named_and_nothing_is_left_on_it(place, obs, bucket, home):
+    """As it is where no file may be longer."""
+    tree(home, {"big": b"x" * 3_000_000, "back/big": b"old"})
+    obs.upload_file(home / "big", bucket)
+    session = place.session
+    told = {name: getattr(session, name) for name in SETTINGS}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", FULL, json.dumps(told)),
+            *("download_file", bucket + "big", str(home / "back")),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout == "OSError [Errno 27] File too large: %r\n" % str(home / "back" / "big")
+    assert contents(home / "back") == {"big": b"old"}
+
+
 # What is there ----------------------------------------------------------------------------
 
 
@@ -356,7 +400,8 @@ def test_objects_folders_and_buckets_exist_or_not(obs, place, bucket, home):
     assert [obs.is_obs_path_exists(bucket + name) for name in there] == [True] * 6
     missing = ("log", "log/", "logs/run", "logs/run 1/a.txt/", "logs/run 1/a")
     assert [obs.is_obs_path_exists(bucket + name) for name in missing] == [False] * 5
-    assert obs.is_obs_path_exists("obs://no-such-bucket-here/") is False
+    for name in ("", "a.txt", "logs/"):
+        assert obs.is_obs_path_exists("obs://no-such-bucket-here/" + name) is False
     assert obs.is_obs_path_exists("/%s/logs/" % place.bucket) is True
 
 

@@ -77,9 +77,10 @@ def test_each_part_and_the_whole_are_verified_by_their_crc(way, server, request,
     assert sum(moved) == SIZE
 
 
-def test_a_service_without_crc_is_verified_by_its_etags(store, server, tmp_path):
+@pytest.mark.parametrize("crc64", [None, lambda content: "n/a"], ids=["none", "no number"])
+def test_a_service_without_crc_is_verified_by_its_etags(store, server, tmp_path, crc64):
     """What it was told of them at first is read once more here, and sent once only."""
-    server.crc64 = None
+    server.crc64, server.refuses = crc64, False
     path, moved = a_file(tmp_path, 2 * SIZE), []
     store.upload(str(path), "b", "k", moved.append)
     assert server.buckets["b"]["k"][0] == path.read_bytes()

@@ -1,7 +1,10 @@
 """The folder that stands for OBS: what a file system does otherwise."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -165,6 +168,94 @@ def test_a_stop_in_the_middle_leaves_what_was_there(store, root, file):
     assert (root / "bucket" / "a").read_bytes() == b"content"
 
 
+@pytest.mark.parametrize("there", ["", "a", "a/b"])
+def test_a_stop_leaves_no_folder_that_was_not_there(store, root, file, there):
+    (root / "bucket" / there).mkdir(parents=True)
+    before = sorted(root.rglob("*"))
+
+    def stop(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.upload(str(file), "bucket", "a/b/c/d", stop)
+    assert sorted(root.rglob("*")) == before
+    with pytest.raises(KeyboardInterrupt):
+        store.upload(str(file), "other", "a", stop)
+    assert not store.has_bucket("other")
+
+
+def test_a_file_that_nobody_may_write_can_be_sent_and_fetched_again(store, root, file, tmp_path):
+    """Both names are one file by then, and such a rename does nothing."""
+    file.chmod(0o444)
+    for _ in range(2):
+        store.upload(str(file), "bucket", "a")
+    for _ in range(2):
+        store.download(store.head("bucket", "a"), str(tmp_path / "back"))
+    assert [path.name for path in (root / "bucket").iterdir()] == ["a"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "file", "obs"]
+
+
+KILLED = """
+import os, signal, sys
+from modelarts.obs.folder import FolderStore
+store = FolderStore(sys.argv[1])
+store.upload(sys.argv[2], "bucket", "a", lambda count: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_what_a_killed_program_left_is_used_by_the_next(store, root, file):
+    for _ in range(2):
+        command = [sys.executable, "-c", KILLED, root.as_uri(), str(file)]
+        assert subprocess.run(command).returncode == -signal.SIGKILL
+    (part,) = (root / "bucket").iterdir()
+    assert (part.name[-5:], stat.S_IMODE(part.stat().st_mode)) == (".part", 0o600)
+    file.write_bytes(b"short")
+    store.upload(str(file), "bucket", "a")
+    assert [path.name for path in (root / "bucket").iterdir()] == ["a"]
+    assert (root / "bucket" / "a").read_bytes() == b"short"
+
+
+def test_what_a_killed_program_left_of_what_is_there_already_is_forgotten(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    found = store.head("bucket", "a")
+    command = [sys.executable, "-c", KILLED, root.as_uri(), str(file)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert len(list((root / "bucket").iterdir())) == 2
+    store.forget(str(file), found)
+    assert [path.name for path in (root / "bucket").iterdir()] == ["a"]
+
+
+def test_two_that_send_the_same_at_once_do_not_disturb_each_other(store, root, file, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(b"the other one")
+    seen = []
+
+    def meanwhile(count):
+        store.upload(str(other), "bucket", "a")
+        seen.append((root / "bucket" / "a").read_bytes())
+
+    store.upload(str(file), "bucket", "a", meanwhile)
+    assert seen == [b"the other one"]
+    assert (root / "bucket" / "a").read_bytes() == b"content"
+    assert [path.name for path in (root / "bucket").iterdir()] == ["a"]
+
+
+def test_nothing_is_written_through_what_somebody_put_in_the_way(store, root, file, tmp_path):
+    """The name that a copy has first can be known beforehand."""
+    command = [sys.executable, "-c", KILLED, root.as_uri(), str(file)]
+    subprocess.run(command)
+    (part,) = (root / "bucket").iterdir()
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    for put in (os.symlink, os.link):
+        part.unlink()
+        put(str(precious), str(part))
+        store.upload(str(file), "bucket", "a")
+        assert precious.read_bytes() == b"precious"
+        assert not (root / "bucket" / "a").is_symlink()
+        assert not os.path.samefile(root / "bucket" / "a", precious)
+
+
 def test_a_file_that_shrinks_meanwhile_is_not_taken_for_whole(store, root, file, tmp_path):
     file.write_bytes(b"x" * (200 << 20))
 
@@ -204,6 +295,41 @@ def test_threads_that_send_and_delete_in_one_folder_do_not_disturb_each_other(st
         thread.join()
     assert failed == []
     assert _keys(store) == []
+
+
+def test_an_object_that_goes_meanwhile_is_not_there_rather_than_a_failure(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    found = store.head("bucket", "a")
+    store.delete("bucket", ["a"])
+    assert store.same(str(file), found) is False
+    with pytest.raises(NotFound):
+        store.download(found, str(file) + "-back")
+    with pytest.raises(FileNotFoundError):
+        store.same(str(root / "nothing"), found)
+
+
+def test_many_that_delete_and_read_the_same_all_succeed(store, file):
+    failed = []
+
+    def work():
+        try:
+            for _ in range(200):
+                store.upload(str(file), "bucket", "deep/same")
+                found = store.open("bucket", "deep/same")
+                if found is not None:
+                    with found:
+                        assert found.read() == b"content"
+                failed.extend(store.delete("bucket", ["deep/same"]))
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert list(store.list("bucket")) == []
 
 
 @pytest.mark.parametrize("endpoint", ["file://server/share", "file:relative", "file:"])

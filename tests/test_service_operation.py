@@ -84,6 +84,31 @@ def test_a_service_that_does_not_answer_is_told_from_one_that_is_not_there(own_s
         os.kill(own_service.process.pid, signal.SIGCONT)
 
 
+#: Has a second signal arrive while the handler of the first one holds a lock.
+IMPATIENT = """
+import signal, sys, threading
+
+def notify_all(self, known=threading.Condition.notify_all):
+    if sys._getframe(2).f_code.co_name == "expect_end":
+        signal.raise_signal(signal.SIGTERM)
+    known(self)
+
+threading.Condition.notify_all = notify_all
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_that_is_asked_twice_ends_once(tmp_path, number):
+    (tmp_path / "sitecustomize.py").write_text(IMPATIENT)
+    service = Service(tmp_path / "root", environ={"PYTHONPATH": str(tmp_path)})
+    try:
+        assert service.end(number) == 0
+    finally:
+        service.process.kill()
+    assert sum("ended; " in line for line in service.log if line) == 1
+    assert not (service.root / "service.json").exists()
+
+
 def test_stop_returns_when_the_service_has_ended(own_service, capsys):
     code, said = _serve(capsys, own_service.root, "--stop")
     assert (code, "ended process %d" % own_service.process.pid in said) == (0, True)

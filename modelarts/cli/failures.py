@@ -55,6 +55,13 @@ _IN_A_TERMINAL = (
     ("obs_path must be the folder", "--obs-path must be the folder"),
     ("recursive=True", "--recursive"),
     ("empty_bucket=True", "--empty-bucket"),
+    ("a folder: download_dir fetches it", "a folder: give it with the slash to fetch it"),
+    ("an object: download_file fetches it", "an object: give it without the slash to fetch it"),
+    (
+        "an object; download_dir fetches a folder",
+        "an object; a folder, or bucket, ends with a slash",
+    ),
+    ("a file is sent by upload_file", "a file is sent by 'modelarts obs upload'"),
     ("job.restart()", "'modelarts jobs restart'"),
     ("job.wait(JobStatus.KILLED)", "'modelarts jobs wait JOB --until stopped'"),
     ("give project_id=, or the region_name=", "set MODELARTS_PROJECT_ID, or give the region"),

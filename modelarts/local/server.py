@@ -245,7 +245,14 @@ def _run(
         **(behind if settings.network.public is not None else {}),
     )
 
+    is_leaving = False
+
     def leave(number: int, frame: FrameType | None) -> None:
+        # Who asks twice interrupts what the first one does, which may hold locks.
+        nonlocal is_leaving
+        if is_leaving:
+            return
+        is_leaving = True
         supervisor.expect_end()
         # At once: the server waits for its requests, and those may wait for boards that hang.
         Thread(target=supervisor.close, name="close").start()
@@ -267,14 +274,16 @@ def _run(
     except SystemExit:
         pass  # asked to end while it began
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        is_leaving = True
         ended.set()
         file.remove()
         (root / STAY).unlink(missing_ok=True)
         supervisor.close()
         server.close()
         _LOG.info("ended; %s keeps its jobs", root)
+        # While the interpreter ends no handler of ours is called any more.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _folders(root: Path, settings: Settings) -> Folders:

@@ -1,6 +1,6 @@
 """Sends the parts of a large file, and sees that each arrived as it is."""
 
-from typing import Any, Callable, Iterable, List, NamedTuple, Optional
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 from modelarts.errors import ApiError
 from modelarts.obs.checksums import combined, to_header
@@ -9,7 +9,7 @@ from modelarts.obs.failures import Asking
 from modelarts.obs.files import Body, Source
 from modelarts.obs.layout import Part
 
-__all__ = ["Arrived", "Sender", "whole_crc64", "whole_etag"]
+__all__ = ["Arrived", "Sender", "arrived_in", "whole_crc64", "whole_etag"]
 
 
 class Arrived(NamedTuple):
@@ -142,6 +142,18 @@ class Sender:
             if error.status_code == 400:
                 self._source.check()
             raise
+
+
+def arrived_in(line: Any) -> Optional[Tuple[Part, Arrived]]:
+    """A part as it was remembered (number, offset, and an :class:`Arrived`); None: it is none."""
+    if not isinstance(line, list) or len(line) != 6:
+        return None
+    number, offset, size, etag, md5, crc64 = line
+    whole = (number, offset, size, 0 if crc64 is None else crc64)
+    texts = (etag, "" if md5 is None else md5)
+    if not (all(type(one) is int for one in whole) and all(type(one) is str for one in texts)):
+        return None
+    return Part(number, offset, size), Arrived(size, etag, md5, crc64)
 
 
 def whole_etag(parts: Iterable[Arrived]) -> Optional[str]:

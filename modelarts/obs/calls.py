@@ -7,7 +7,7 @@ from typing import Callable, Iterator, List, Optional, Tuple
 import attr
 
 from modelarts.clock import Clock
-from modelarts.errors import IncompleteTransfer, InvalidArgument, api_error
+from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound, api_error
 from modelarts.locks import ForkSafeLock
 from modelarts.obs.memory import Memory
 from modelarts.obs.paths import ObsPath
@@ -101,6 +101,9 @@ class Calls:
         memory.save()
         try:
             sending.run(files_below(folder, skipped.append), options.threads, meter)
+        except IncompleteTransfer:
+            say_skipped(skipped)
+            raise
         finally:
             meter.close()
         memory.interrupted = False
@@ -209,7 +212,10 @@ class Calls:
             return store.has_bucket(path.bucket)
         if not path.is_folder and store.head(path.bucket, path.key) is not None:
             return True
-        return self._is_folder(path)
+        try:
+            return self._is_folder(path)
+        except NotFound:
+            return False  # nor is its bucket
 
     def list(self, path: ObsPath) -> Iterator[ObsObject]:
         """All objects below a folder; or that object."""

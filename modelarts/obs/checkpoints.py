@@ -9,6 +9,9 @@ import json
 import os
 from typing import Any, Dict, Iterator, List
 
+from modelarts.obs.copying import PART
+from modelarts.obs.unfinished import is_still, lock, remove
+
 __all__ = ["Checkpoint", "folder", "stale"]
 
 #: Seconds after which nobody is expected to come back for it.
@@ -32,11 +35,12 @@ class Checkpoint:
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         self.path = os.path.join(folder(), name[:40] + ".jsonl")
         self._file: Any = None
+        self._is_empty = False
 
     @property
     def is_kept(self) -> bool:
         """Whether it is on the disk, for somebody to go on from."""
-        return self._file is not None
+        return self._file is not None and not self._is_empty
 
     def open(self) -> List[Any]:
         """Take it; the lines of an earlier transfer, the first one says what it was.
@@ -45,15 +49,23 @@ class Checkpoint:
         """
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            self._file = os.fdopen(os.open(self.path, flags, 0o600), "a", encoding="utf-8")
         except OSError:
             return []
-        if not _lock(self._file):
-            # Another process transfers the very same thing; this one does so on its own.
-            self.close()
-            return []
+        while self._file is None:
+            try:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+                self._file = os.fdopen(os.open(self.path, flags, 0o600), "a", encoding="utf-8")
+            except OSError:
+                return []
+            if not lock(self._file.fileno()):
+                # Another process transfers the very same thing; this one does so on its own.
+                self._close()
+                return []
+            if not is_still(self._file.fileno(), self.path):
+                # That process has ended, and removed it.
+                self._close()
         lines = _read(self.path)
+        self._is_empty = not lines
         # What was written last may have no end.
         self._write("\n")
         return lines
@@ -61,27 +73,38 @@ class Checkpoint:
     def begin(self, **state: Any) -> None:
         """Forget what is there, and remember what this transfer is."""
         if self._file is not None:
+            self._is_empty = True
             self._file.truncate(0)
             self.add({**self._identity, **state})
+            self._is_empty = False
 
     def add(self, line: Any) -> None:
         """Remember one thing more."""
         self._write(json.dumps(line) + "\n")
 
     def close(self) -> None:
-        """Leave it to whoever goes on."""
+        """Leave it to whoever goes on; where nothing is in it, there is nothing to leave."""
+        if self._is_empty:
+            self.remove()
+        self._close()
+
+    def remove(self) -> None:
+        """The transfer has ended."""
+        if self._file is None:
+            return
+        if os.name == "nt":
+            self._close()  # no file is removed there while it is open
+        # Before that, anywhere else: afterwards it may be another one's.
+        remove(self.path)
+        self._close()
+
+    def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
             try:
                 file.close()
             except OSError:
                 pass
-
-    def remove(self) -> None:
-        """The transfer has ended."""
-        if self._file is not None:
-            self.close()
-            _remove(self.path)
 
     def _write(self, text: str) -> None:
         if self._file is not None:
@@ -90,11 +113,14 @@ class Checkpoint:
                 self._file.flush()
             except OSError:
                 # The disk is full, say; the transfer needs no checkpoint to succeed.
-                self.close()
+                self.remove()
 
 
 def stale(now: float, server: str) -> Iterator[Dict[str, Any]]:
-    """The first lines of those that nobody came back for; each is removed after that."""
+    """The first lines of those that nobody came back for; each is removed after that.
+
+    So is what was fetched of a file.
+    """
     try:
         names = os.listdir(folder())
     except OSError:
@@ -110,37 +136,22 @@ def stale(now: float, server: str) -> Iterator[Dict[str, Any]]:
         if lines and lines[0].get("server") != server:
             continue
         yield from lines[:1]
-        _remove(path)
+        part = lines[0].get("temporary") if lines else None
+        if isinstance(part, str) and PART.match(os.path.basename(part)):
+            remove(part)
+        remove(path)
 
 
 def _read(path: str) -> List[Any]:
+    """Its lines, without those that are damaged; none where the first one is."""
     lines = []
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
                     lines.append(json.loads(line))
-                except ValueError:
+                except (ValueError, RecursionError):
                     pass  # empty, or half written when the process ended
     except OSError:
         pass
-    return lines
-
-
-def _remove(path: str) -> None:
-    try:
-        os.remove(path)
-    except OSError:
-        pass
-
-
-def _lock(file: Any) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    return lines if lines and isinstance(lines[0], dict) else []

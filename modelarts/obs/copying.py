@@ -1,16 +1,27 @@
 """Copies of files that are whole or not there."""
 
 import errno
+import hashlib
 import os
 import re
 import stat
-from contextlib import contextmanager
-from typing import Any, BinaryIO, Callable, Iterator, Optional
+from io import BufferedWriter
+from typing import Any, BinaryIO, Callable, Optional
 
 from modelarts.errors import TransferError
 from modelarts.obs.store import Progress
+from modelarts.obs.unfinished import Unfinished, discard, naming, remove
 
-__all__ = ["COPY", "PART", "copy", "create", "folds_case", "is_named_so", "same_content"]
+__all__ = [
+    "COPY",
+    "PART",
+    "copy",
+    "create",
+    "discard_part",
+    "folds_case",
+    "is_named_so",
+    "same_content",
+]
 
 #: Names of copies that are not whole yet. One says nothing of the file, so that no program that
 #: looks for certain names finds it.
@@ -40,32 +51,38 @@ def copy(
     """
     source.seek(0)
     state = os.fstat(source.fileno())
-    with _whole(target) as part:
-        if not state.st_mode & _WRITABLE and _link(source, part, state):
-            if progress is not None:
-                progress(state.st_size)
-        else:
-            with open(_new(part, private), "wb", buffering=0) as sink:
-                _fill(source, sink, state.st_size, progress)
+    if not state.st_mode & _WRITABLE and _link(source, target, state):
+        if progress is not None:
+            progress(state.st_size)
+        return
+    _make(target, lambda sink: _fill(source, sink, target, state.st_size, progress), private)
 
 
 def create(target: str, fill: Callable[[BinaryIO], None], private: bool = False) -> None:
     """Make ``target`` what ``fill`` writes to a file; as it was before, if that raises."""
-    with _whole(target) as part, open(_new(part, private), "wb") as sink:
-        fill(sink)
+
+    def write(sink: Any) -> None:
+        with naming(target), BufferedWriter(sink) as whole:
+            fill(whole)
+
+    _make(target, write, private)
 
 
-def same_content(one: str, other: str) -> bool:
-    """Whether two files hold the same bytes."""
-    with open(one, "rb") as first, open(other, "rb") as second:
-        if os.fstat(first.fileno()).st_size != os.fstat(second.fileno()).st_size:
+def discard_part(target: str) -> None:
+    """Remove what a copy to ``target`` left that was killed."""
+    discard(_usual_part(target))
+
+
+def same_content(one: BinaryIO, other: BinaryIO) -> bool:
+    """Whether two open files hold the same bytes."""
+    if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
+        return False
+    while True:
+        block = one.read(_BLOCK)
+        if block != other.read(_BLOCK):
             return False
-        while True:
-            block = first.read(_BLOCK)
-            if block != second.read(_BLOCK):
-                return False
-            if not block:
-                return True
+        if not block:
+            return True
 
 
 def folds_case(folder: str) -> bool:
@@ -89,38 +106,50 @@ def is_named_so(path: str, root: str) -> bool:
     return True
 
 
-@contextmanager
-def _whole(target: str) -> Iterator[str]:
-    """The name under which ``target`` is to be made."""
-    part = os.path.join(os.path.dirname(target), ".modelarts-%s.part" % os.urandom(8).hex())
+def _make(target: str, fill: Callable[[Any], None], private: bool) -> None:
+    folder, mode = os.path.dirname(target), 0o600 if private else 0o666
+    part = Unfinished(_usual_part(target), lambda: _part(folder, _random()), mode)
     try:
-        yield part
-        os.replace(part, target)
+        with part.open() as sink:
+            fill(sink)
+        part.become(target)
     except BaseException:
-        try:
-            os.unlink(part)
-        except FileNotFoundError:
-            pass
+        part.remove()
         raise
 
 
-def _new(path: str, private: bool) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.open(path, flags, 0o600 if private else 0o666)
-
-
-def _link(source: BinaryIO, part: str, state: os.stat_result) -> bool:
+def _link(source: BinaryIO, target: str, state: os.stat_result) -> bool:
+    part = _part(os.path.dirname(target), _random())
     try:
         os.link(source.name, part)
-        if os.path.samestat(os.lstat(part), state):
-            return True
-        os.unlink(part)  # something else has that name by now
     except (OSError, NotImplementedError):
-        pass  # another disk, or one without links
-    return False
+        return False  # another disk, or one without links
+    try:
+        if not os.path.samestat(os.lstat(part), state):
+            return False  # something else has that name by now
+        os.replace(part, target)
+        return True
+    finally:
+        # It is still there, too, where both were one file already.
+        remove(part)
 
 
-def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) -> None:
+def _usual_part(target: str) -> str:
+    folder, name = os.path.split(target)
+    return _part(folder, hashlib.sha256(os.fsencode(name)).hexdigest()[:16])
+
+
+def _part(folder: str, number: str) -> str:
+    return os.path.join(folder, ".modelarts-%s.part" % number)
+
+
+def _random() -> str:
+    return os.urandom(8).hex()
+
+
+def _fill(
+    source: BinaryIO, sink: Any, target: str, size: int, progress: Optional[Progress]
+) -> None:
     done = 0
     # The kernel copies by itself; on some file systems both then share the blocks until one of
     # them is written to.
@@ -129,7 +158,8 @@ def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) 
         moved = 0
         if by_kernel is not None:
             try:
-                moved = by_kernel(source.fileno(), sink.fileno(), min(size - done, _RANGE))
+                with naming(target):
+                    moved = by_kernel(source.fileno(), sink.fileno(), min(size - done, _RANGE))
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                     raise
@@ -139,9 +169,10 @@ def _fill(source: BinaryIO, sink: Any, size: int, progress: Optional[Progress]) 
                 continue
         else:
             block = source.read(min(size - done, _BLOCK))
-            moved = sink.write(block)
-            while moved < len(block):
-                moved += sink.write(block[moved:])
+            with naming(target):
+                moved = sink.write(block)
+                while moved < len(block):
+                    moved += sink.write(block[moved:])
         if not moved:
             raise TransferError("%s became shorter while it was copied" % source.name)
         done += moved

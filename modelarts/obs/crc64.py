@@ -7,7 +7,7 @@ Source: *OBS SDK Reference*, "Using CRC64 to Verify File Consistency (SDK for Py
 
 from typing import Any, Iterable, Optional, Tuple
 
-__all__ = ["crc64", "crc64_in", "crc64_of", "is_available", "joined"]
+__all__ = ["crc64", "crc64_in", "crc64_of", "is_available", "joined", "parsed"]
 
 _CHUNK = 256 * 1024
 _POLYNOMIAL = 0xC96C5795D7870F42
@@ -45,8 +45,12 @@ def crc64_of(path: str) -> int:
 
 def crc64_in(answer: Any) -> Optional[int]:
     """The CRC-64 of an object, if the official client's answer tells it."""
-    told = dict(answer.header).get("checksum-crc64ecma", "")
-    return int(told) if told.isdigit() else None
+    return parsed(dict(answer.header).get("checksum-crc64ecma"))
+
+
+def parsed(header: Optional[str]) -> Optional[int]:
+    """A CRC-64 as a header carries it: in decimal; None for anything else."""
+    return int(header) if header is not None and header.isdecimal() else None
 
 
 def joined(parts: Iterable[Tuple[int, int]]) -> int:

@@ -12,13 +12,18 @@ from modelarts.errors import (
     ApiError,
     AuthenticationFailed,
     ModelArtsError,
+    RateLimited,
     RequestTimeout,
+    ServerError,
     TransportError,
     api_error,
 )
 from modelarts.http.retry import Retry
 
-__all__ = ["Asking", "Own"]
+__all__ = ["PASSING", "Asking", "Own"]
+
+#: After these somebody may go on from what has arrived; after other refusals nobody can.
+PASSING = (AuthenticationFailed, RateLimited, ServerError)
 
 #: Refusals of what is on the way rather than of what is asked: the same may work the next time.
 _PASSING = ("BadDigest", "IncompleteBody", "OperationAborted", "RequestTimeout", "SlowDown")

@@ -42,15 +42,25 @@ class Source:
         """Raises TransferError where the bytes that were there at the beginning may be others."""
         now = self.of(self.path)
         if now.inode != self.inode:
-            raise TransferError(
-                "%s was replaced while it was being sent; send it again" % self.path
-            )
+            raise self._replaced()
         if now.size < self.size or (now.size == self.size and now.modified != self.modified):
             raise TransferError("%s changed while it was being sent; send it again" % self.path)
 
     def open(self) -> Any:
-        """It, to be read without a buffer in between."""
-        return open(self.path, "rb", buffering=0)
+        """It, to be read without a buffer in between.
+
+        Raises:
+            TransferError: another file has its name by now.
+        """
+        return open(self.path, "rb", buffering=0, opener=self._opened)
+
+    def _opened(self, path: str, flags: int) -> int:
+        file = os.open(path, flags)
+        # On Windows, where numbers may be told differently, nobody replaces an open file.
+        if os.name != "nt" and os.fstat(file).st_ino != self.inode:
+            os.close(file)
+            raise self._replaced()
+        return file
 
     def read(self) -> bytes:
         """All of it."""
@@ -90,6 +100,9 @@ class Source:
                     raise self.shorter()
                 yield buffer[:got]
                 left -= got
+
+    def _replaced(self) -> TransferError:
+        return TransferError("%s was replaced while it was being sent; send it again" % self.path)
 
     def shorter(self) -> TransferError:
         """What is raised where bytes that were there are not any more."""
@@ -159,7 +172,7 @@ class Body:
         buffer = memoryview(bytearray(min(_CHUNK, self._size)))
         try:
             file = self._source.open()
-        except OSError as error:
+        except (OSError, TransferError) as error:
             raise Own(error) from error
         with file:
             file.seek(self._offset)

@@ -11,19 +11,21 @@ from typing import BinaryIO, Callable, Iterator, List, NoReturn, Optional, Seque
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from modelarts.errors import ApiError, ConfigurationError, api_error
+from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
 from modelarts.locks import ForkSafeLock
 from modelarts.obs.copying import (
     COPY,
     PART,
     copy,
     create,
+    discard_part,
     folds_case,
     is_named_so,
     same_content,
 )
 from modelarts.obs.paths import local_segments
 from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.unfinished import discard
 
 __all__ = ["FolderStore"]
 
@@ -112,11 +114,22 @@ class FolderStore(Store):
 
     def _place(self, bucket: str, key: str, make: Callable[[str], None]) -> None:
         target = self.check(bucket, key)
+        made: List[str] = []
+        try:
+            self._make(target, bucket, key, make, made)
+        except BaseException:
+            with self._changing_folders:
+                _remove_empty(made)
+            raise
+
+    def _make(
+        self, target: str, bucket: str, key: str, make: Callable[[str], None], made: List[str]
+    ) -> None:
         with _refusals("send", bucket, key):
             for left in reversed(range(_TRIES)):
                 try:
                     with self._changing_folders:
-                        self._make_folders(os.path.dirname(target), bucket, key)
+                        self._make_folders(os.path.dirname(target), bucket, key, made)
                     if os.path.isdir(target) and not os.path.islink(target):
                         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
                     if folds_case(self._root) and not is_named_so(target, self._root):
@@ -129,13 +142,15 @@ class FolderStore(Store):
 
     def open(self, bucket: str, key: str) -> Optional[BinaryIO]:
         """The object of that name, to be read; None where there is none."""
-        found = self.head(bucket, key)
-        try:
-            return None if found is None else self._opened(found)
-        except ApiError:
-            if self.head(bucket, key) is None:
-                return None  # gone meanwhile
-            raise
+        for left in reversed(range(_TRIES)):
+            found = self.head(bucket, key)
+            try:
+                return None if found is None else self._opened(found)
+            except NotFound:
+                # Gone since it was looked up; there may be another one by now.
+                if not left:
+                    raise
+        return None
 
     def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Copy an object to ``path``: the file is there whole, or as before."""
@@ -146,8 +161,18 @@ class FolderStore(Store):
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
         """Whether a file has the content of an object: both are read, if they are as long."""
-        with _refusals("read", found.bucket, found.key):
-            return same_content(path, self._path(found.bucket, found.key))
+        # Opened first: that it is gone is no failure of the place.
+        with open(path, "rb") as here:
+            try:
+                with self._opened(found) as there:
+                    return same_content(here, there)
+            except NotFound:
+                return False
+
+    def forget(self, path: str, found: ObjectInfo) -> None:
+        """Remove what a copy between the two left that was killed."""
+        discard_part(path)
+        discard_part(self._path(found.bucket, found.key))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects, and the folders that are empty then."""
@@ -162,7 +187,7 @@ class FolderStore(Store):
                             self._prune(os.path.dirname(path), bucket)
             except ValueError:
                 pass  # nothing can be there
-            except FileNotFoundError:
+            except NotFound:
                 pass  # somebody else did
             except ApiError as error:
                 failed.append((key, error))
@@ -171,7 +196,7 @@ class FolderStore(Store):
     def clear(self, before: float) -> int:
         """Remove copies that were never finished, as who made them was killed; answers how many.
 
-        One that is still being made is begun anew by who makes it.
+        One that is still being made is left or, on a file system without locks, begun anew.
 
         Args:
             before: what was written to since then (seconds since the epoch) is left.
@@ -184,8 +209,8 @@ class FolderStore(Store):
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
                         elif COPY.match(entry.name) and _changed(entry) < before:
-                            os.unlink(entry.path)
-                            removed += 1
+                            discard(entry.path)
+                            removed += not os.path.lexists(entry.path)
             except OSError:
                 pass  # it went meanwhile, or is not ours
         return removed
@@ -210,7 +235,8 @@ class FolderStore(Store):
             return False
         return not folds_case(self._root) or is_named_so(path, self._root)
 
-    def _make_folders(self, folder: str, bucket: str, key: str) -> None:
+    def _make_folders(self, folder: str, bucket: str, key: str, made: List[str]) -> None:
+        """Make those that are missing, down to ``folder``; ``made`` is told of each."""
         missing = []
         while not os.path.lexists(folder) and folder != os.path.dirname(self._root):
             missing.append(folder)
@@ -220,6 +246,7 @@ class FolderStore(Store):
         for each in reversed(missing):
             try:
                 os.mkdir(each, 0o700)
+                made.append(each)
             except FileExistsError:
                 pass  # by another thread
 
@@ -231,6 +258,14 @@ class FolderStore(Store):
             except OSError:
                 return  # it is not empty
             folder = os.path.dirname(folder)
+
+
+def _remove_empty(folders: List[str]) -> None:
+    for folder in reversed(folders):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass  # somebody else has put something there, or removed it
 
 
 def _entries(folder: str, prefix: str, beginning: str) -> "List[Tuple[str, str, os.stat_result]]":
@@ -302,6 +337,8 @@ def _refusals(verb: str, bucket: str, key: str) -> Iterator[None]:
                 "a folder on a disk cannot hold an object and, below the same name, others (%s)"
                 % reason,
             )
+        if isinstance(error, FileNotFoundError) and verb != "send":
+            _refuse(verb, bucket, key, "there is no such object", 404, "NoSuchKey")
         if isinstance(error, PermissionError):
             _refuse(verb, bucket, key, reason, 403, "AccessDenied")
         if error.errno == errno.ENAMETOOLONG:

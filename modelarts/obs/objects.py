@@ -144,6 +144,7 @@ class ObsStore(Store):
             checksum: bytes = digest.digest()
         else:
             checksum = source.md5(0, source.size, lambda: None)
+            source.check()
         self._put(source, content, to_header(checksum), bucket, key, progress)
 
     def _put(
@@ -202,6 +203,12 @@ class ObsStore(Store):
             head = self.head(found.bucket, found.key)
             found = head if head is not None and head.etag == found.etag else found
         return known if found.crc64 is None else crc64_of(path) == found.crc64
+
+    def forget(self, path: str, found: ObjectInfo) -> None:
+        """Remove what an interrupted transfer between the two left, at both ends."""
+        if found.size > self._multipart:
+            Upload(self._asking, Source.of(path), found.bucket, found.key).forget()
+        Download(self._asking, found, path).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; answers those that could not be, each with the reason."""

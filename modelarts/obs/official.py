@@ -7,6 +7,7 @@ from obs import ObsClient, const
 
 from modelarts.auth.credentials import AccessKey
 from modelarts.obs.connections import Connections
+from modelarts.obs.crc64 import parsed
 
 __all__ = ["SessionClient", "Stored"]
 
@@ -105,11 +106,9 @@ class SessionClient(ObsClient):
             result = self._parse_xml_internal(answer, readable=True)
         else:
             answer.read()
-            crc64 = answer.getheader("x-obs-checksum-crc64ecma")
-            if crc64 is None:
-                crc64 = answer.getheader("x-amz-checksum-crc64ecma")
             etag = (answer.getheader("ETag") or "").strip('"')
-            result = Stored(answer.status, etag, int(crc64) if crc64 else None)
+            crc64 = parsed(answer.getheader(self.crc64_header))
+            result = Stored(answer.status, etag, crc64)
         # Not where anything was raised: the client closes it then.
         self.connections.give_back(connection)
         return result

@@ -6,26 +6,21 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from modelarts.errors import (
     ApiError,
-    AuthenticationFailed,
     ModelArtsError,
-    NotFound,
-    RateLimited,
-    ServerError,
+    PermissionDenied,
     TransferError,
 )
-from modelarts.obs.arrivals import Arrived, Sender, whole_crc64, whole_etag
+from modelarts.obs.arrivals import Arrived, Sender, arrived_in, whole_crc64, whole_etag
 from modelarts.obs.checkpoints import Checkpoint, stale
-from modelarts.obs.crc64 import crc64_in
-from modelarts.obs.failures import Asking
+from modelarts.obs.checksums import combined, is_md5
+from modelarts.obs.crc64 import crc64_in, is_available
+from modelarts.obs.failures import PASSING, Asking
 from modelarts.obs.files import Source
 from modelarts.obs.layout import SMALLEST, SMALLEST_S3, Layout, Part
 from modelarts.obs.store import Progress
 from modelarts.obs.threads import Crew
 
 __all__ = ["Upload", "abort_stale"]
-
-#: After these somebody may go on from what has arrived; after other refusals nobody can.
-_PASSING = (AuthenticationFailed, RateLimited, ServerError)
 
 
 class Upload:
@@ -77,17 +72,24 @@ class Upload:
             self._source.check()
             self._complete()
             self._checkpoint.remove()
-        except (TransferError, NotFound):
+        except (TransferError, FileNotFoundError):
             self._abort()
             raise
         except ApiError as error:
-            if not isinstance(error, _PASSING):
+            if not isinstance(error, PASSING):
                 self._abort()
             raise
         finally:
             if self._id and not self._checkpoint.is_kept:
                 self._abort()
             self._checkpoint.close()
+
+    def forget(self) -> None:
+        """Have the parts of an interrupted one deleted."""
+        lines = self._checkpoint.open()
+        if lines:
+            abort(self._asking, lines[0])
+        self._checkpoint.remove()
 
     # Begin ---------------------------------------------------------------------------------
 
@@ -97,9 +99,13 @@ class Upload:
             self._operation, lambda: client.initiateMultipartUpload(self._bucket, self._key)
         )
         self._id = answer.body.uploadId
-        size, modified = self._source.size, self._source.modified
-        self._checkpoint.begin(upload=self._id, size=size, modified=modified)
+        self._checkpoint.begin(upload=self._id, **self._state())
         return []
+
+    def _state(self) -> Dict[str, int]:
+        """What the file is told from another one by."""
+        source = self._source
+        return {"size": source.size, "modified": source.modified, "inode": source.inode}
 
     def _resume(self) -> Optional[List[Part]]:
         """What has arrived of this file as it is now."""
@@ -107,19 +113,24 @@ class Upload:
         if not lines:
             return None
         first = lines[0]
-        if (first.get("size"), first.get("modified")) != (self._source.size, self._source.modified):
+        if not (self._state().items() <= first.items() and isinstance(first.get("upload"), str)):
             abort(self._asking, first)
             return None
         self._id = first["upload"]
-        there = self._there()
+        try:
+            there = self._there()
+        except PermissionDenied:
+            # Who may send need not be allowed to see what has arrived.
+            abort(self._asking, first)
+            there = None
         if there is None:
             return None
         done = []
-        for number, offset, *arrived in lines[1:]:
-            part = Arrived(*arrived)
-            if there.get(number) == (part.etag, part.size) and number not in self._arrived:
-                self._arrived[number] = part
-                done.append(Part(number, offset, part.size))
+        for part, arrived in filter(None, map(arrived_in, lines[1:])):
+            is_there = there.get(part.number) == (arrived.etag, part.size)
+            if is_there and part.number not in self._arrived:
+                self._arrived[part.number] = arrived
+                done.append(part)
         return done
 
     def _there(self) -> Optional[Dict[int, Tuple[str, int]]]:
@@ -178,7 +189,6 @@ class Upload:
         parts = [CompletePart(number, self._arrived[number].etag) for number in numbers]
         expected = (whole_etag(arrived), whole_crc64(arrived))
         headers = None if expected[1] is None else {client.crc64_header: str(expected[1])}
-        lost: List[Exception] = []
         answer = self._asking.ask(
             self._operation,
             lambda: client.completeMultipartUpload(
@@ -189,18 +199,11 @@ class Upload:
                 extensionHeaders=headers,
             ),
             allowed=(404,),
-            again=lost.append,
         )
-        gone = answer.status == 404
-        if gone:
-            # The first answer was lost, maybe, and the upload is what it was to become.
-            answer = self._asking.ask(
-                self._operation,
-                lambda: client.getObjectMetadata(self._bucket, self._key),
-                allowed=(404,),
-            )
-        differs = _differs(answer, expected) if answer.status < 300 else "none"
-        if gone and (differs or not lost):
+        differs = ""
+        if answer.status < 300:
+            differs = _differs(answer, expected)
+        elif not self._is_there(arrived):
             raise TransferError(
                 "%s: the upload is gone before it was complete; send it again" % self._operation
             )
@@ -209,6 +212,24 @@ class Upload:
             raise TransferError(
                 "%s: what arrived has %s; send it again" % (self._operation, differs)
             )
+
+    def _is_there(self, arrived: List[Arrived]) -> bool:
+        """Whether the object is what the upload was to become: a first answer was lost, maybe."""
+        client, source = self._asking.client, self._source
+        answer = self._asking.ask(
+            self._operation,
+            lambda: client.getObjectMetadata(self._bucket, self._key),
+            allowed=(404,),
+        )
+        if answer.status == 404 or answer.body.contentLength != source.size:
+            return False
+        etag, told = (answer.body.etag or "").strip('"'), crc64_in(answer)
+        if told is not None and is_available():
+            return told == source.crc64(0, source.size, lambda: None)
+        if is_md5(etag):
+            return etag == source.md5(0, source.size, lambda: None).hex()
+        etags = [part.etag for part in arrived]
+        return all(map(is_md5, etags)) and etag == combined(map(bytes.fromhex, etags))
 
     def _abort(self) -> None:
         if self._id:

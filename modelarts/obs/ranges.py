@@ -3,15 +3,16 @@
 import hashlib
 import os
 import threading
-from typing import Any, Callable, List, Optional, Set
+from typing import Any, Callable, List, Optional
 
 from modelarts.errors import ApiError, TransferError
 from modelarts.obs.checkpoints import Checkpoint
 from modelarts.obs.checksums import same
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
-from modelarts.obs.failures import Asking, Own
+from modelarts.obs.failures import PASSING, Asking, Own
 from modelarts.obs.store import ObjectInfo, Progress
 from modelarts.obs.threads import Crew
+from modelarts.obs.unfinished import Unfinished, discard, naming
 
 __all__ = ["Download"]
 
@@ -42,10 +43,9 @@ class Download:
         self._crc64 = found.crc64
         where = os.path.abspath(path)
         name = "%s/%s %s" % (found.bucket, found.key, where)
-        folder, last = os.path.split(where)
-        # Names may have 255 bytes; the part that tells them apart is always there.
-        suffix = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        self.temporary = os.path.join(folder, ".%s.%s.part" % (last[:40], suffix))
+        self._folder, self._name = os.path.split(where)
+        # What tells them apart is always there; names may have 255 bytes.
+        self._number = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         client = asking.client
         self._checkpoint = Checkpoint(
             kind="download",
@@ -57,44 +57,53 @@ class Download:
 
     def run(self, crew: Crew) -> None:
         """Fetch it. Afterwards the file is there whole and verified, or as it was before."""
-        large = self._found.size > 2 * RANGE
+        self._part = Unfinished(
+            self._part_named(self._number), lambda: self._part_named(os.urandom(4).hex())
+        )
         kept = False
         try:
-            if large:
+            if self._found.size > 2 * RANGE:
                 self._fetch_ranges(crew)
             else:
                 self._fetch()
             self._verify()
-            os.replace(self.temporary, self._path)
+            self._part.become(self._path)
             self._checkpoint.remove()
-        except (TransferError, ApiError):
+        except TransferError:
             self._checkpoint.remove()
             raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ApiError) and not isinstance(error, PASSING):
+                self._checkpoint.remove()
             kept = self._checkpoint.is_kept
             raise
         finally:
             self._checkpoint.close()
-            if not kept:
-                _remove(self.temporary)
+            if kept:
+                self._part.close()
+            else:
+                self._part.remove()
+
+    def forget(self) -> None:
+        """Remove what an interrupted one has fetched."""
+        discard(self._part_named(self._number))
+        if self._found.size > 2 * RANGE:
+            self._checkpoint.open()
+            self._checkpoint.remove()
+
+    def _part_named(self, number: str) -> str:
+        return os.path.join(self._folder, ".%s.%s.part" % (self._name[:40], number))
 
     def _fetch(self) -> None:
-        open(self.temporary, "wb").close()
+        self._part.open().close()
         if self._found.size:
             self._range(0, self._found.size, lambda: None)
 
     def _fetch_ranges(self, crew: Crew) -> None:
         found = self._found
-        state = {"size": found.size, "etag": found.etag, "modified": found.modified}
-        lines = self._checkpoint.open()
-        done: Set[int] = set()
-        if lines and os.path.exists(self.temporary) and state.items() <= lines[0].items():
-            done = {int(offset) for offset in lines[1:]}
-        else:
-            with open(self.temporary, "wb") as file:
-                file.truncate(found.size)
-            self._checkpoint.begin(temporary=self.temporary, **state)
-        missing = [offset for offset in range(0, found.size, RANGE) if offset not in done]
+        missing = list(range(0, found.size, RANGE))
+        for offset in self._done():
+            missing.remove(offset)
         if self._crc64 is None:
             self._look_up()
         self._moved(found.size - sum(min(RANGE, found.size - offset) for offset in missing))
@@ -106,9 +115,22 @@ class Download:
         def work(offset: int, going: Callable[[], None]) -> None:
             self._range(offset, min(RANGE, found.size - offset), going)
             with self._lock:
-                self._checkpoint.add(offset)
+                self._checkpoint.add([offset])
 
         crew.run(take, work)
+
+    def _done(self) -> List[int]:
+        """Where the ranges begin that are there from an earlier attempt; else makes room."""
+        found = self._found
+        state = {"size": found.size, "etag": found.etag, "modified": found.modified}
+        # A part under another name nobody would find.
+        lines = self._checkpoint.open() if self._part.is_usual else []
+        if lines and self._part.size == found.size and state.items() <= lines[0].items():
+            return [offset for offset in range(0, found.size, RANGE) if [offset] in lines]
+        self._checkpoint.begin(temporary=self._part.path, **state)
+        with naming(self._path), self._part.open() as file:
+            file.truncate(found.size)
+        return []
 
     def _look_up(self) -> None:
         """Learn the object's CRC-64, which the answer to a range need not have."""
@@ -126,7 +148,7 @@ class Download:
         """Fetch a range into its place; after a cut only what is missing of it."""
         got = [0]
         try:
-            with open(self.temporary, "r+b") as file:
+            with open(self._part.path, "r+b") as file:
                 file.seek(offset)
 
                 def send() -> Any:
@@ -179,7 +201,9 @@ class Download:
                     break
                 try:
                     going()
-                    file.write(chunk)
+                    with naming(self._path):
+                        file.write(chunk)
+                        file.flush()
                     got[0] += len(chunk)
                     self._moved(len(chunk))
                 except Exception as error:
@@ -190,12 +214,12 @@ class Download:
             raise ConnectionError("the answer ended after %d of %d bytes" % (got[0], size))
 
     def _verify(self) -> None:
-        if os.path.getsize(self.temporary) != self._found.size:
+        if os.path.getsize(self._part.path) != self._found.size:
             raise TransferError("%s: it came cut short; fetch it again" % self._operation)
         if self._crc64 is not None and is_available():
-            fine: Optional[bool] = crc64_of(self.temporary) == self._crc64
+            fine: Optional[bool] = crc64_of(self._part.path) == self._crc64
         else:
-            fine = self._encrypted or same(self.temporary, self._found)
+            fine = self._encrypted or same(self._part.path, self._found)
         if fine is False:
             raise TransferError(
                 "%s: what arrived has another checksum than the object; fetch it again"
@@ -206,10 +230,3 @@ class Download:
         if self._progress is not None and count:
             with self._lock:
                 self._progress(count)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.remove(path)
-    except OSError:
-        pass

@@ -66,6 +66,10 @@ class Store(ABC):
         return None
 
     @abstractmethod
+    def forget(self, path: str, found: ObjectInfo) -> None:
+        """Remove what an interrupted transfer between the two left; they are the same already."""
+
+    @abstractmethod
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; answers those that could not be, each with the reason."""
 

@@ -59,9 +59,12 @@ class Sync(Comparison):
             self._there = {found.key[len(self._target.key) :]: found for found in listed}
         sending = Send(self._store, self._target, self)
         skipped: List[str] = []
+        failed: Optional[IncompleteTransfer] = None
         try:
             sending.run(files_below(self._folder, skipped.append), threads, meter)
             self._memory.interrupted = False
+        except IncompleteTransfer as error:
+            failed = error
         finally:
             self._memory.save()
             new = [path for path in skipped if path not in self._warned]
@@ -76,6 +79,8 @@ class Sync(Comparison):
                 skipped=(*before.skipped, *new, *sending.gone),
             )
         say_skipped(new)
+        if failed is not None:
+            raise failed
         return self.result
 
     def quick(self, file: LocalFile) -> Optional[bool]:
@@ -101,6 +106,7 @@ class Sync(Comparison):
             found = (self._there or {}).get(file.relative)
         if found is None or not self._store.same(file.path, found):
             return False
+        self._store.forget(file.path, found)
         self._note(file, found.etag)
         return True
 

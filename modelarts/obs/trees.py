@@ -151,6 +151,7 @@ class Fetch:
                     "an object's name", relative, "told from %r by more than its case" % other
                 )
         if self._compare and os.path.isfile(path) and self._store.same(path, found):
+            self._store.forget(path, found)
             self.same.append(found)
             return
         os.makedirs(os.path.dirname(path), exist_ok=True)
