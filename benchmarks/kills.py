@@ -4,6 +4,8 @@ Clients create, stop, restart and delete jobs, each waiting for its answer. At a
 service is killed with SIGKILL, and then started again. After each return every job must be what
 its client was told, the one call that was not answered may or may not have been made, no process
 of the killed service may be left, and what was running must run, with one board each.
+
+``--objects`` does so with clients of the OBS API; see :mod:`benchmarks.killed_objects`.
 """
 
 import argparse
@@ -15,8 +17,9 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional
 
+from benchmarks.killed_objects import ObjectClient, look_at_objects
 from benchmarks.served import Served, descendants, fetch
 from modelarts.errors import ApiError, TransportError
 from modelarts.estimator import VisualizationJob
@@ -40,8 +43,8 @@ class Seen(NamedTuple):
     Attributes:
         acknowledged: how many calls were answered.
         unanswered: how many were not, as the service was killed.
-        wrong: one sentence for each job that was lost, doubled or did not run again, and for each
-            process that was left.
+        wrong: one sentence for each job that was lost, doubled or did not run again, for each
+            object and upload that is not what was told, and for each process that was left.
     """
 
     kills: int
@@ -108,19 +111,26 @@ class _Client:
             self.may_be[name] = next(groups, _GONE)
 
 
-def kill_repeatedly(root: Path, kills: int, seed: int) -> Seen:
-    """Kill the service of ``root`` so often; the seed is for the clients and the moments."""
+def kill_repeatedly(root: Path, kills: int, seed: int, objects: bool = False) -> Seen:
+    """Kill the service of ``root`` so often; the seed is for the clients and the moments.
+
+    Args:
+        objects: whether its clients use the OBS API.
+    """
     chance = random.Random(seed)
-    clients = [
-        _Client("c%d" % number, random.Random(chance.random())) for number in range(_CLIENTS)
-    ]
+    kind: Callable[[str, random.Random], Any] = ObjectClient if objects else _Client
+    clients = [kind("c%d" % number, random.Random(chance.random())) for number in range(_CLIENTS)]
     wrong: List[str] = []
     for number in range(kills + 1):
-        served = Served(root)
+        served = Served(root, *(["--obs-api"] if objects else []))
+        settings = {"obs_endpoint": served.connection["obs_http_endpoint"]} if objects else {}
         try:
-            with served.session(timeout=30, retries=0) as session:
-                told = ["kill %d: %s" % (number, what) for what in _look(served, session, clients)]
-                wrong += told
+            with served.session(timeout=30, retries=0, **settings) as session:
+                if objects:
+                    found = look_at_objects(root, session, clients)
+                else:
+                    found = _look(served, session, clients)
+                wrong += ["kill %d: %s" % (number, what) for what in found]
                 if number < kills:
                     left = _use_and_kill(served, session, clients, chance.uniform(0.0, 0.5))
                     wrong += ["kill %d: process %d was left" % (number + 1, pid) for pid in left]
@@ -131,9 +141,7 @@ def kill_repeatedly(root: Path, kills: int, seed: int) -> Seen:
     return Seen(kills, acknowledged, unanswered, wrong)
 
 
-def _use_and_kill(
-    served: Served, session: Any, clients: List[_Client], seconds: float
-) -> List[int]:
+def _use_and_kill(served: Served, session: Any, clients: List[Any], seconds: float) -> List[int]:
     threads = [threading.Thread(target=client.use, args=(session,)) for client in clients]
     for thread in threads:
         thread.start()
@@ -193,9 +201,12 @@ def _main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.kills", description=__doc__)
     parser.add_argument("kills", type=int, nargs="?", default=200, help="how often (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (%(default)s)")
+    parser.add_argument(
+        "--objects", action="store_true", help="kill it under the OBS API's clients"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
-        seen = kill_repeatedly(Path(root), given.kills, given.seed)
+        seen = kill_repeatedly(Path(root), given.kills, given.seed, given.objects)
     print("\n".join(seen.wrong))
     print(
         "%d kills, %d calls acknowledged, %d not answered; %d wrong"

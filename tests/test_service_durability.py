@@ -100,6 +100,14 @@ def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path, se
     assert seen.acknowledged > 12
 
 
+@pytest.mark.parametrize("seed", [1])
+def test_kills_at_random_moments_leave_every_object_whole(tmp_path, seed):
+    """``python -m benchmarks.kills 200 --objects`` does it 200 times."""
+    seen = kill_repeatedly(tmp_path, 8, seed, objects=True)
+    assert seen.wrong == []
+    assert seen.acknowledged > 8
+
+
 # Versions ---------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import hmac
 import http.client
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -672,3 +673,267 @@ def test_a_session_sends_a_large_file_in_parts(
     finally:
         client.close()
         session.close()
+
+
+# What was not to be expected --------------------------------------------------------------
+
+
+def test_a_date_of_no_calendar_is_no_condition(signing, bucket):
+    signing.ask("PUT", "/%s/x" % bucket, b"body")
+    date = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    for name in ("If-Modified-Since", "If-Unmodified-Since"):
+        assert signing.ask("GET", "/%s/x" % bucket, **{name: date}) == (200, None, b"body")
+
+
+def test_more_of_the_end_than_there_is_is_all(signing, bucket):
+    signing.ask("PUT", "/%s/x" % bucket, b"body")
+    assert signing.ask("GET", "/%s/x" % bucket, Range="bytes=-9") == (206, None, b"body")
+    signing.ask("PUT", "/%s/x" % bucket, b"")
+    assert signing.ask("GET", "/%s/x" % bucket, Range="bytes=-9")[:2] == (416, "InvalidRange")
+
+
+def test_an_object_that_no_list_would_show_is_refused(signing, served, bucket):
+    """So are named the copies that are not whole yet."""
+    inside = served.root / "obs" / bucket
+    for name in (".modelarts-%s.part" % ("0" * 16), ".events.01234567.part"):
+        for key in (name, "folder/%s/x" % name):
+            path = "/%s/%s" % (bucket, key)
+            assert signing.ask("PUT", path, b"1")[:2] == (400, "InvalidObjectName")
+            assert signing.ask("POST", path + "?uploads")[:2] == (400, "InvalidObjectName")
+        (inside / name).write_text("half of someth")
+        assert signing.ask("GET", "/%s/%s" % (bucket, name))[:2] == (404, "NoSuchKey")
+        assert signing.ask("DELETE", "/%s/%s" % (bucket, name))[0] == 204
+        assert (inside / name).exists()
+    assert signing.ask("GET", "/%s?uploads" % bucket)[2].count(b"<Upload>") == 0
+
+
+def test_a_key_may_have_1024_bytes(signing, served, bucket):
+    longest, longer = "d/" * 511 + "xy", "d/" * 512 + "x"
+    for key, expected in ((longest, (200, None)), (longer, (400, "InvalidObjectName"))):
+        path = "/%s/%s" % (bucket, key)
+        assert signing.ask("PUT", path, b"1")[:2] == expected
+        copied = signing.ask("PUT", path, x_obs_copy_source="/%s/%s" % (bucket, longest))
+        assert copied[:2] == expected
+        assert signing.ask("POST", path + "?uploads")[:2] == expected
+        assert signing.ask("DELETE", path)[0] == 204
+        signing.ask("PUT", "/%s/%s" % (bucket, longest), b"1")
+
+
+def test_a_bucket_with_folders_in_folders_can_be_removed(signing, served, bucket):
+    top = served.root / "obs" / bucket
+    folders = [os.path.join(top, *["d"] * depth) for depth in range(1, 1201)]
+    for folder in folders:
+        os.mkdir(folder)
+    try:
+        assert signing.ask("DELETE", "/" + bucket)[:2] == (204, None)
+        assert not top.exists()
+    finally:
+        for folder in filter(os.path.isdir, reversed(folders)):
+            os.rmdir(folder)  # what pytest would run out of stack with
+
+
+def test_nothing_is_written_or_removed_on_a_condition(signing, bucket):
+    """A condition that was dropped would do harm."""
+    path = "/%s/x" % bucket
+    upload = ElementTree.fromstring(signing.ask("POST", path + "?uploads")[2]).findtext("UploadId")
+    signing.ask("PUT", path, b"first")
+    for method, target in (
+        ("PUT", path),
+        ("DELETE", path),
+        ("POST", path + "?uploadId=" + upload),
+        ("DELETE", path + "?uploadId=" + upload),
+    ):
+        for name in ("If-Match", "If-None-Match"):
+            refused = signing.ask(method, target, b"second", **{name: "*"})
+            assert refused[:2] == (501, "NotImplemented"), (method, target)
+    assert signing.ask("GET", path)[2] == b"first"
+
+
+def test_a_part_has_a_number(signing, bucket):
+    path = "/%s/x" % bucket
+    upload = ElementTree.fromstring(signing.ask("POST", path + "?uploads")[2]).findtext("UploadId")
+    for number in ("", "0", "-1", "10001"):
+        target = "%s?partNumber=%s&uploadId=%s" % (path, number, upload)
+        assert signing.ask("PUT", target, b"1")[:2] == (400, "InvalidArgument")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-32"])
+def test_xml_says_what_it_means_in_any_encoding(signing, served, bucket, encoding):
+    """The object ``x`` by way of an entity."""
+    signing.ask("PUT", "/%s/x" % bucket, b"1")
+    text = '<?xml version="1.0" encoding="%s"?><!DOCTYPE Delete [<!ENTITY a "x">]>' % encoding
+    body = (text + "<Delete><Object><Key>&a;</Key></Object></Delete>").encode(encoding)
+    given = base64.b64encode(hashlib.md5(body).digest()).decode()
+    refused = signing.ask("POST", "/%s?delete" % bucket, body, Content_MD5=given)
+    assert refused[:2] == (400, "MalformedXML")
+    assert os.listdir(served.root / "obs" / bucket) == ["x"]
+
+
+# On the wire ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["modelarts_endpoint", "obs_http_endpoint"])
+def address(request, served):
+    """Where the service listens: for its own API, and for OBS's."""
+    parts = urlsplit(served.connection[request.param])
+    return parts.hostname, parts.port
+
+
+def answered(address, sent):
+    """The status of the answer to these bytes."""
+    with socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(sent)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 5000,
+        b"GET http://[ HTTP/1.1\r\nHost: localhost",
+        b"GET //[/x HTTP/1.1\r\nHost: localhost",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://[",
+    ],
+)
+def test_a_head_that_makes_no_sense_is_refused_and_not_an_error(served, address, head):
+    assert 400 <= answered(address, head + b"\r\n\r\n") < 500
+    assert not [line for line in served.log if "internal error" in line or "uncaptured" in line]
+
+
+@pytest.mark.parametrize("before", [b"", b"1\r\nx\r\n0\r\n"])
+def test_what_surrounds_the_chunks_of_a_body_has_its_limit(address, before):
+    """It is kept in memory, also of who did not sign."""
+    head = b"PUT /bucket/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert answered(address, head + before + b"1" * 17_000) == 400
+
+
+def test_a_body_in_chunks_is_kept_as_it_was(signing, bucket):
+    body = os.urandom(70_000)
+    path = "/%s/x" % bucket
+    headers = signing.headers("PUT", path, 0, **{"Transfer-Encoding": "chunked"})
+    del headers["Content-Length"]
+    for size in (1, 4093, 70_000):
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        sent = b"".join(b"%x;a=b\r\n%s\r\n" % (len(each), each) for each in pieces)
+        sent += b"0\r\nTrailer: x\r\n\r\n"
+        assert raw(signing.address, "PUT", path, headers, sent)[0] == 200
+        assert signing.ask("GET", path)[2] == body
+
+
+def test_who_waits_to_be_asked_for_an_empty_body_need_not_wait(signing, bucket):
+    path = "/%s/x" % bucket
+    assert signing.ask("PUT", path, b"", Expect="100-continue")[0] == 200
+    assert signing.ask("GET", path)[2] == b""
+
+
+# What a service that was killed left ------------------------------------------------------
+
+
+def test_what_was_left_half_done_is_removed_and_the_rest_kept(tmp_path):
+    service = Service(tmp_path / "root", "--obs-api")
+    bucket, staging = service.root / "obs" / "bucket", service.root / "uploads"
+    try:
+        (bucket / "folder").mkdir(parents=True)
+        signing = Signing(service, service.connection["obs_http_endpoint"])
+        signing.ask("PUT", "/bucket/whole", b"whole")
+        text = signing.ask("POST", "/bucket/x?uploads")[2]
+        upload = ElementTree.fromstring(text).findtext("UploadId")
+        path = "/bucket/x?uploadId=" + upload
+        signing.ask("PUT", "/bucket/x?partNumber=1&uploadId=" + upload, b"part")
+    finally:
+        service.end(signal.SIGKILL)
+    (bucket / "folder" / (".modelarts-%s.part" % ("0" * 16))).write_text("half of a co")
+    (bucket / ".modelarts-mine.part").write_text("no name of ours")
+    (staging / upload / "0123456789abcdef.new").write_text("half of a pa")
+    (staging / ("0" * 32)).mkdir()  # begun, as earlier versions did
+    (staging / ("0" * 32) / "about.json").write_text("")
+    (staging / ("1" * 32 + ".new")).mkdir()
+    (staging / ("2" * 32 + ".gone")).mkdir()
+    (staging / ("2" * 32 + ".gone") / ("00001." + "0" * 32)).write_text("part")
+    (staging / "tmpabc_12").write_text("body")
+    (staging / "README").write_text("no name of ours")
+    # Another version of the part, which came before, and a service was killed before it removed it.
+    older = staging / upload / ("00001." + "0" * 32)
+    older.write_text("older")
+    os.utime(older, (1, 1))
+    service = Service(tmp_path / "root", "--obs-api")
+    try:
+        assert service.said(r"(\d) objects that were never whole").group(1) == "1"
+        assert sorted(os.listdir(staging)) == sorted(["README", upload])
+        assert os.listdir(bucket / "folder") == []
+        signing = Signing(service, service.connection["obs_http_endpoint"])
+        assert signing.ask("GET", "/bucket/whole")[2] == b"whole"
+        etag = hashlib.md5(b"part").hexdigest()
+        listed = ElementTree.fromstring(signing.ask("GET", path)[2])
+        assert [one.text for one in listed.iter("ETag")] == ['"%s"' % etag]
+        body = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>%s</ETag></Part>"
+        body = body % etag.encode() + b"</CompleteMultipartUpload>"
+        assert signing.ask("POST", path, body)[0] == 200
+        assert signing.ask("GET", "/bucket/x")[2] == b"part"
+        assert os.listdir(staging) == ["README"]
+    finally:
+        assert service.end() == 0
+
+
+def test_who_reads_while_others_write_meets_no_error(signing, served, bucket):
+    """Buckets, parts and uploads go while they are being listed."""
+    text = signing.ask("POST", "/%s/x?uploads" % bucket)[2]
+    path = "/%s/x?uploadId=" % bucket + ElementTree.fromstring(text).findtext("UploadId")
+    part = path.replace("?", "?partNumber=1&")
+    passing = "/passing-" + os.urandom(4).hex()
+    ended = threading.Event()
+
+    def write():
+        for number in range(150):
+            signing.ask("PUT", part, b"%d" % number)
+            signing.ask("PUT", passing)
+            signing.ask("DELETE", passing)
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not ended.is_set():
+        for target in (path, "/", "/%s?uploads" % bucket):
+            status, _, text = signing.ask("GET", target)
+            seen.add(status)
+            assert text.count(b"<PartNumber>") <= 1
+    writer.join()
+    assert seen == {200}
+
+
+def test_a_whole_upload_of_parts_is_copied_once(tmp_path):
+    """As the system counts what the service writes."""
+    service = Service(tmp_path / "root", "--obs-api")
+    try:
+        (service.root / "obs" / "bucket").mkdir()
+        signing = Signing(service, service.connection["obs_http_endpoint"])
+        text = signing.ask("POST", "/bucket/x?uploads")[2]
+        path = "/bucket/x?uploadId=" + ElementTree.fromstring(text).findtext("UploadId")
+        block, inside = os.urandom(8 << 20), b""
+        for number in (1, 2, 3):
+            assert (
+                signing.ask("PUT", path.replace("?", "?partNumber=%d&" % number), block)[0] == 200
+            )
+            inside += b"<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>" % (
+                number,
+                hashlib.md5(block).hexdigest().encode(),
+            )
+        body = b"<CompleteMultipartUpload>%s</CompleteMultipartUpload>" % inside
+        before = written(service)
+        assert signing.ask("POST", path, body)[0] == 200
+        assert written(service) - before < 3 * len(block) + 1_000_000
+        there = service.root / "obs" / "bucket" / "x"
+        assert there.read_bytes() == 3 * block
+        assert there.stat().st_mode & 0o777 == 0o600
+        assert os.listdir(there.parent) == ["x"]
+    finally:
+        assert service.end() == 0
+
+
+def written(service):
+    """How many bytes the service has written."""
+    with open("/proc/%d/io" % service.process.pid) as file:
+        return int(dict(line.split(": ") for line in file)["wchar"])

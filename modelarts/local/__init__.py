@@ -13,6 +13,7 @@ background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX syst
 ``log``             ``service.log``
 ``app``             which path leads where
 ``openapi``         what the service offers, as a document
+``incoming``        how requests are read off the wire
 ``guard``           what no request gets past
 ``reach``           under which names it is reached
 ``authentication``  who sent a request
@@ -46,6 +47,8 @@ background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX syst
 ``pages``           the boards' pages under ``service_url``
 ``headers``         what passes between a board and its visitors
 ``objects``         buckets and objects, for OBS's API
+``objects_uploads`` uploads in parts
+``objects_sums``    checksums of all of them
 ``objects_server``  the server of that API
 ``objects_api``     its WSGI application
 ``objects_auth``    who sent it a request, and what is asked

@@ -56,7 +56,7 @@ def _check_origin(request: Request) -> None:
     """Whoever has a board's address may open it, in a window or in a frame of a notebook; no
     page of another origin may read it. Source: *Fetch Metadata Request Headers* (W3C)."""
     origin = request.headers.get("Origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
+    foreign = origin is not None and _place(origin) != request.headers.get("Host")
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         opened = (
             request.method == "GET"
@@ -66,3 +66,10 @@ def _check_origin(request: Request) -> None:
         foreign = foreign or not opened
     if foreign:
         raise GatewayFailure(403, "APIG.0101", "This is asked for by a page of another origin.")
+
+
+def _place(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

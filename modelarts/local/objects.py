@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
-import secrets
 import shutil
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
-from threading import Lock
-from typing import IO, Any, BinaryIO, NamedTuple, Sequence, Tuple, cast
+from typing import BinaryIO, Sequence, cast
 
 import attr
-from cachetools import LRUCache
 
 from modelarts.clock import Clock
 from modelarts.errors import ApiError
 from modelarts.local.objects_auth import Refusal
-from modelarts.obs.crc64 import crc64, is_available
+from modelarts.local.objects_sums import Etags
+from modelarts.local.objects_uploads import Uploads, check_length
 from modelarts.obs.folder import FolderStore
 from modelarts.obs.store import ObjectInfo
 
-__all__ = ["SMALLEST_PART", "Etags", "Object", "Objects", "Page", "Part", "Upload", "digests"]
+__all__ = ["Object", "Objects", "Page"]
 
-SMALLEST_PART = 100 * 1024
-_BLOCK = 1 << 20
 #: A name for a new bucket, and for any folder that may be one.
 _NEW_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
-_UPLOAD = re.compile(r"[0-9a-f]{32}\Z")
-_PART = re.compile(r"(\d{5})\.([0-9a-f]{32})\Z")
-_ABOUT = "about.json"
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -55,119 +47,36 @@ class Page:
     next: str | None
 
 
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Part:
-    """A part of an upload."""
-
-    number: int
-    etag: str
-    size: int
-    modified: float
-    path: Path
-
-
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Upload:
-    """An upload in parts that is not complete."""
-
-    upload_id: str
-    bucket: str
-    key: str
-    began: float
-
-
-def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
-    """Checksums of the first ``size`` bytes, in hexadecimal digits; of ``crc64`` in decimal."""
-    made: list[Any] = [_Crc64() if name == "crc64" else hashlib.new(name) for name in names]
-    file.seek(0)
-    while size > 0:
-        block = file.read(min(size, _BLOCK))
-        if not block:
-            break
-        for each in made:
-            each.update(block)
-        size -= len(block)
-    file.seek(0)
-    return [each.hexdigest() for each in made]
-
-
-class _Crc64:
-    """A CRC-64, as ``hashlib`` has its checksums."""
-
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, block: bytes) -> None:
-        """Take some bytes more."""
-        self._value = crc64(block, self._value)
-
-    def hexdigest(self) -> str:
-        """It, as headers carry it."""
-        return str(self._value)
-
-
-class Sums(NamedTuple):
-    """The checksums of a file.
-
-    Attributes:
-        md5: in hexadecimal digits; the etag.
-        crc64: in decimal; "" where it cannot be computed.
-    """
-
-    md5: str
-    crc64: str = ""
-
-
-class Etags:
-    """Checksums of files, each remembered for as long as its file stays as it is."""
-
-    def __init__(self, clock: Clock, most: int = 100_000) -> None:
-        self._clock = clock
-        self._lock = Lock()
-        self._known: LRUCache[Tuple[int, ...], Sums] = LRUCache(most)
-
-    def of(self, file: BinaryIO) -> tuple[Sums, os.stat_result]:
-        """Those of an open file, and the state that the file is in."""
-        state = os.fstat(file.fileno())
-        mark = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
-        with self._lock:
-            found = self._known.get(mark)
-        if found is None:
-            names = ["md5", "crc64"] if is_available() else ["md5"]
-            found = Sums(*digests(file, state.st_size, *names))
-            # Within a tick of the file system's clock, one that was written to looks the same.
-            if self._clock.time() - state.st_mtime > 2:
-                with self._lock:
-                    self._known[mark] = found
-        return found, state
-
-
 class Objects:
     """Buckets, objects and uploads.
 
     Args:
         obs: the folder with the buckets.
         staging: where parts and unfinished bodies are kept.
+
+    Attributes:
+        etags: the checksums of objects.
+        uploads: those in parts.
     """
 
     def __init__(self, obs: Path, staging: Path, clock: Clock) -> None:
         self._obs = obs
         self._staging = staging
-        self._clock = clock
         self._store = FolderStore(obs.as_uri())
-        self._uploading = Lock()
         self.etags = Etags(clock)
+        self.uploads = Uploads(staging, self._store, clock)
 
     # Buckets -------------------------------------------------------------------------------
 
     def buckets(self) -> list[tuple[str, float]]:
         """Name and time of each bucket."""
+        found = []
         with os.scandir(self._obs) as entries:
-            return sorted(
-                (entry.name, entry.stat(follow_symlinks=False).st_mtime)
-                for entry in entries
-                if _BUCKET.match(entry.name) and entry.is_dir(follow_symlinks=False)
-            )
+            for entry in entries:
+                if _BUCKET.match(entry.name) and entry.is_dir(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime))
+        return sorted(found)
 
     def check_bucket(self, bucket: str) -> None:
         """Raises Refusal where there is no such bucket."""
@@ -194,10 +103,14 @@ class Objects:
         """Remove an empty bucket. Raises Refusal."""
         self.check_bucket(bucket)
         kept = Refusal(409, "BucketNotEmpty", "The bucket is not empty.")
-        if next(self._store.list(bucket), None) is not None or self._uploads(bucket):
+        if next(self._store.list(bucket), None) is not None or self.uploads.list(bucket):
             raise kept
         # Folders without objects are nothing in OBS.
-        for folder, _, _ in os.walk(self._obs / bucket, topdown=False):
+        folders = [str(self._obs / bucket)]
+        for folder in folders:
+            with suppress(OSError), os.scandir(folder) as entries:
+                folders += [each.path for each in entries if each.is_dir(follow_symlinks=False)]
+        for folder in reversed(folders):
             try:
                 os.rmdir(folder)
             except FileNotFoundError:
@@ -239,6 +152,7 @@ class Objects:
 
     def put(self, source: BinaryIO, bucket: str, key: str) -> None:
         """Keep what an open file holds; the object is there whole, or as before."""
+        check_length(key)
         if isinstance(source, BytesIO):
             with self.scratch() as file:
                 shutil.copyfileobj(source, file)
@@ -251,6 +165,10 @@ class Objects:
         """Delete objects; answers those that could not be, with the reasons."""
         return self._store.delete(bucket, keys)
 
+    def clear(self, before: float) -> int:
+        """Remove those that were never whole, as FolderStore does; answers how many."""
+        return self._store.clear(before)
+
     def scratch(self) -> BinaryIO:
         """A file without a name, on the disk where objects are."""
         return cast(BinaryIO, TemporaryFile("w+b", dir=self._staging))
@@ -262,114 +180,3 @@ class Objects:
         except (Refusal, ApiError, OSError):
             return Object(found.key, found.size, found.modified or 0.0, None)
         return Object(found.key, state.st_size, state.st_mtime, sums.md5)
-
-    # Uploads in parts ----------------------------------------------------------------------
-
-    def begin(self, bucket: str, key: str) -> str:
-        """The id of a new upload."""
-        upload_id = secrets.token_hex(16)
-        folder = self._staging / upload_id
-        folder.mkdir(mode=0o700)
-        about = {"bucket": bucket, "key": key, "began": self._clock.time()}
-        (folder / _ABOUT).write_text(json.dumps(about))
-        return upload_id
-
-    def uploads(self, bucket: str, prefix: str) -> list[Upload]:
-        """Those to that bucket, in order."""
-        found = [one for one in self._uploads(bucket) if one.key.startswith(prefix)]
-        return sorted(found, key=lambda one: (one.key.encode(), one.upload_id))
-
-    def upload(self, bucket: str, key: str, upload_id: str) -> Path:
-        """The folder of an upload. Raises Refusal where there is none."""
-        found = self._read(upload_id) if _UPLOAD.match(upload_id) else None
-        if found is None or (found.bucket, found.key) != (bucket, key):
-            raise Refusal(404, "NoSuchUpload", "There is no such upload.")
-        return self._staging / upload_id
-
-    def put_part(self, folder: Path, number: int, source: BinaryIO, etag: str) -> None:
-        """Keep a part, in place of one of the same number."""
-        path = folder / f"{number:05d}.{etag}"
-        temporary = folder / f"{secrets.token_hex(8)}.new"
-        try:
-            with open(temporary, "xb") as sink:
-                shutil.copyfileobj(source, sink, _BLOCK)
-            with self._uploading:
-                os.replace(temporary, path)
-                for part in self.parts(folder):
-                    if part.number == number and part.path != path:
-                        part.path.unlink()
-        except FileNotFoundError:
-            raise Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.") from None
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-    def parts(self, folder: Path) -> list[Part]:
-        """Those that are there, in order."""
-        found = []
-        for path in sorted(folder.iterdir()):
-            named = _PART.match(path.name)
-            if named is not None:
-                state = path.stat()
-                part = Part(int(named[1]), named[2], state.st_size, state.st_mtime, path)
-                found.append(part)
-        return found
-
-    def complete(
-        self,
-        bucket: str,
-        key: str,
-        folder: Path,
-        wanted: Sequence[tuple[int, str]],
-        expected: str | None = None,
-    ) -> str:
-        """Make an object of these parts (numbers and etags); answers its etag.
-
-        Args:
-            expected: the CRC-64 that the object must have; None where any is right.
-
-        Raises:
-            Refusal: there are no such parts, or the object would have another CRC-64.
-        """
-        numbers = [number for number, _ in wanted]
-        if numbers != sorted(set(numbers)):
-            raise Refusal(400, "InvalidPartOrder", "The parts are not in ascending order.")
-        try:
-            there = {(part.number, part.etag): part for part in self.parts(folder)}
-            if not wanted or not set(wanted) <= set(there):
-                raise Refusal(400, "InvalidPart", "A part was not uploaded, or is another one.")
-            parts = [there[one] for one in wanted]
-            if any(part.size < SMALLEST_PART for part in parts[:-1]):
-                raise Refusal(
-                    400, "EntityTooSmall", "Each part but the last must have at least 100 KB."
-                )
-            with self.scratch() as whole:
-                for part in parts:
-                    with open(part.path, "rb") as file:
-                        shutil.copyfileobj(file, whole, _BLOCK)
-                whole.flush()
-                names = ["md5"] if expected is None else ["md5", "crc64"]
-                etag, *other = digests(whole, os.fstat(whole.fileno()).st_size, *names)
-                if other not in ([], [expected]):
-                    raise Refusal(400, "BadDigest", "The object's CRC-64 is not the one given.")
-                self.put(whole, bucket, key)
-        except FileNotFoundError:
-            raise Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.") from None
-        self.abort(folder)
-        return etag
-
-    def abort(self, folder: Path) -> None:
-        """Forget an upload."""
-        shutil.rmtree(folder, ignore_errors=True)
-
-    def _uploads(self, bucket: str) -> list[Upload]:
-        names = [name for name in os.listdir(self._staging) if _UPLOAD.match(name)]
-        found = [self._read(name) for name in names]
-        return [one for one in found if one is not None and one.bucket == bucket]
-
-    def _read(self, upload_id: str) -> Upload | None:
-        try:
-            about = json.loads((self._staging / upload_id / _ABOUT).read_text())
-            return Upload(upload_id, about["bucket"], about["key"], about["began"])
-        except (FileNotFoundError, ValueError, KeyError):
-            return None  # one that begins, or ended

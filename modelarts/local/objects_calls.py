@@ -9,14 +9,16 @@ from typing import BinaryIO, Iterable, Iterator
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
+from werkzeug.datastructures import Range
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response
 
 from modelarts.clock import Clock
 from modelarts.errors import ApiError
-from modelarts.local.objects import Objects, digests
+from modelarts.local.objects import Objects
 from modelarts.local.objects_auth import SUBRESOURCES, Refusal
 from modelarts.local.objects_sent import MOST_KEYS, MOST_PARTS, Sent
+from modelarts.local.objects_sums import digests
 from modelarts.local.objects_xml import Names, as_refusal, iso, missing, xml
 from modelarts.local.users import User
 
@@ -24,6 +26,7 @@ __all__ = ["Call"]
 
 _BLOCK = 256 * 1024
 _NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
+_CONDITIONS = {"if-match", "if-none-match"}
 _ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
 _MODES = {
     ("GET", ""): "list_objects",
@@ -87,7 +90,7 @@ class Call:
             rest = name[len(asked.prefix) :] if name.startswith(asked.prefix) else ""
             if rest.startswith(_NOT_KEPT) and asked.method != "GET":
                 raise missing(f"the header {name}")
-        if asked.method == "PUT" and {"if-match", "if-none-match"} & set(asked.headers):
+        if asked.method not in ("GET", "HEAD") and _CONDITIONS & set(asked.headers):
             raise missing("writing on a condition")
         if asked.own("acl") not in _ALLOWED_ACL:
             raise missing("access for others")
@@ -177,7 +180,7 @@ class Call:
 
     def list_uploads(self) -> Response:
         """The uploads in parts that are not complete."""
-        uploads = self._objects.uploads(self._bucket, self._sent.query.get("prefix", ""))
+        uploads = self._objects.uploads.list(self._bucket, self._sent.query.get("prefix", ""))
         after = (
             self._sent.query.get("key-marker", ""),
             self._sent.query.get("upload-id-marker", ""),
@@ -231,10 +234,11 @@ class Call:
             start, stop = 0, state.st_size
             ranged = parse_range_header(self._asked.headers.get("range"))
             if ranged is not None and ranged.units == "bytes" and len(ranged.ranges) == 1:
-                found = ranged.range_for_length(state.st_size)
-                if found is None:
+                found = Range("bytes", [_from_start(*ranged.ranges[0], state.st_size)])
+                span = found.range_for_length(state.st_size)
+                if span is None:
                     raise Refusal(416, "InvalidRange", "The object has no such bytes.")
-                start, stop = found
+                start, stop = span
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{state.st_size}"
             headers["Content-Length"] = str(stop - start)
             status = 206 if "Content-Range" in headers else 200
@@ -284,27 +288,27 @@ class Call:
 
     def begin_upload(self) -> Response:
         """An upload in parts begins."""
-        upload_id = self._objects.begin(self._bucket, self._key)
+        upload_id = self._objects.uploads.begin(self._bucket, self._key)
         return self._of_upload("InitiateMultipartUploadResult", upload_id)
 
     def put_part(self) -> Response:
         """A part is there."""
-        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
         if self._asked.own("copy-source") is not None:
             raise missing("a part that is copied")
         number = self._sent.number("partNumber", 1, MOST_PARTS)
         crc64 = self._sent.given_crc64()
         body, etag = self._sent.body(crc64)
-        self._objects.put_part(folder, number, body, etag)
+        self._objects.uploads.put_part(folder, number, body, etag)
         return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def list_parts(self) -> Response:
         """The parts that are there."""
         upload_id = self._sent.query["uploadId"]
-        folder = self._objects.upload(self._bucket, self._key, upload_id)
+        folder = self._objects.uploads.find(self._bucket, self._key, upload_id)
         after = self._sent.number("part-number-marker", 0, MOST_PARTS, 0)
         most = self._sent.number("max-parts", 1, MOST_KEYS)
-        parts = [part for part in self._objects.parts(folder) if part.number > after]
+        parts = [part for part in self._objects.uploads.parts(folder) if part.number > after]
         shown = parts[:most]
         inside = f"<PartNumberMarker>{after}</PartNumberMarker><MaxParts>{most}</MaxParts>"
         if shown:
@@ -320,22 +324,22 @@ class Call:
 
     def complete_upload(self) -> Response:
         """The parts are an object."""
-        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
         wanted, crc64 = [], self._sent.given_crc64()
         for part in self._sent.read_xml("CompleteMultipartUpload").findall("Part"):
             number, etag = part.findtext("PartNumber") or "", part.findtext("ETag") or ""
             if not re.match(r"[0-9]{1,5}\Z", number):
                 raise Refusal(400, "MalformedXML", "A PartNumber is no number.")
             wanted.append((int(number), etag.strip().strip('"')))
-        etag = self._objects.complete(self._bucket, self._key, folder, wanted, crc64)
+        etag = self._objects.uploads.complete(self._bucket, self._key, folder, wanted, crc64)
         answer = self._of_upload("CompleteMultipartUploadResult", None, f'<ETag>"{etag}"</ETag>')
         answer.headers.update(self._sent.told(crc64))
         return answer
 
     def abort_upload(self) -> Response:
         """The upload is forgotten."""
-        folder = self._objects.upload(self._bucket, self._key, self._sent.query["uploadId"])
-        self._objects.abort(folder)
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
+        self._objects.uploads.abort(folder)
         return Response(status=204)
 
     def _of_upload(self, name: str, upload_id: str | None, inside: str = "") -> Response:
@@ -352,6 +356,11 @@ class Call:
     def _owner(self) -> str:
         name = escape(self._user.name)
         return f"<Owner><ID>{self._user.user_id}</ID><DisplayName>{name}</DisplayName></Owner>"
+
+
+def _from_start(start: int, stop: int | None, size: int) -> tuple[int, int | None]:
+    """A range, where the last bytes of an object are wished: all, if it has no more."""
+    return (max(0, size + start), None) if start < 0 else (start, stop)
 
 
 def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from werkzeug.http import parse_date
 
-from modelarts.local.objects import digests
 from modelarts.local.objects_auth import Asked, Refusal
+from modelarts.local.objects_sums import digests
 from modelarts.local.objects_xml import missing
 from modelarts.obs.crc64 import is_available
 
@@ -106,8 +106,8 @@ class Sent:
         body, _ = self.body()
         text = body.read()
         try:
-            if b"<!" in text:
-                raise ValueError  # no entities, no other documents
+            if b"<!" in text or b"\0" in text:
+                raise ValueError  # no entities, no other documents; nor any in UTF-16
             tree = ElementTree.fromstring(text)
         except (ElementTree.ParseError, ValueError, LookupError):
             raise Refusal(400, "MalformedXML", "The body is not the XML expected here.") from None
@@ -119,7 +119,7 @@ class Sent:
 
     def number(self, name: str, least: int, most: int, default: int = MOST_KEYS) -> int:
         """A number in the query; one that is too large counts as the most. Raises Refusal."""
-        given = self.query.get(name) or str(default)
+        given = self.query.get(name) or ("" if name == "partNumber" else str(default))
         if not re.match(r"[0-9]{1,9}\Z", given) or int(given) < least:
             raise Refusal(400, "InvalidArgument", f"{name} is no number from {least} on.")
         if name == "partNumber" and int(given) > most:
@@ -150,5 +150,8 @@ def _names_etag(condition: str, etag: str) -> bool:
 
 
 def _time(date: str) -> float | None:
-    found = parse_date(date)
+    try:
+        found = parse_date(date)
+    except (OverflowError, IndexError):
+        return None
     return None if found is None else found.timestamp()

@@ -12,9 +12,9 @@ from typing import Any, cast
 from waitress import wasyncore
 from waitress.buffers import BytesIOBasedBuffer, TempfileBasedBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer, create_server
 
+from modelarts.local.incoming import Channel, Parser
 from modelarts.local.objects_api import ObjectsApi
 from modelarts.local.objects_sent import LARGEST
 
@@ -68,7 +68,7 @@ class ObjectsServer:
 
 
 def _channel(api: ObjectsApi, staging: Path) -> type[HTTPChannel]:
-    class Parser(HTTPRequestParser):
+    class Staging(Parser):
         """Keeps a body on disk, if its request is signed well; else nowhere."""
 
         def parse_header(self, header_plus: bytes) -> None:
@@ -81,10 +81,10 @@ def _channel(api: ObjectsApi, staging: Path) -> type[HTTPChannel]:
             body: Any = self.body_rcv
             body.buf = _Staged(staging) if is_kept else _Dropped()
 
-    class Channel(HTTPChannel):
-        parser_class = Parser
+    class Staged(Channel):
+        parser_class = Staging
 
-    return Channel
+    return Staged
 
 
 class _Staged(TempfileBasedBuffer):

@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from waitress.server import create_server
+from waitress.server import BaseWSGIServer, create_server
 
 from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError
@@ -27,6 +27,7 @@ from modelarts.local.authentication import Authentication
 from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
 from modelarts.local.folders import Folders
 from modelarts.local.iam import Iam
+from modelarts.local.incoming import Channel
 from modelarts.local.limits import Rate
 from modelarts.local.log import bound_files, open_log
 from modelarts.local.mindinsight import MindInsight
@@ -186,7 +187,16 @@ def _objects_api(
     root: Path, authentication: Authentication, reach: Reach, rate: float
 ) -> ObjectsApi:
     objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
+    objects.uploads.clear()
+    Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(objects, authentication, reach, Rate(rate, 10 * rate, Clock()), Clock())
+
+
+def _clear_copies(objects: Objects, before: float) -> None:
+    """Beside all else, as there may be very many files to look at."""
+    removed = objects.clear(before)
+    if removed:
+        _LOG.info("%d objects that were never whole were removed", removed)
 
 
 def _plain_host(network: Network) -> str:
@@ -248,6 +258,7 @@ def _run(
         Thread(target=supervisor.close, name="close").start()
         sys.exit(0)
 
+    cast(BaseWSGIServer, server).channel_class = Channel
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
     ended = Event()

@@ -5,17 +5,29 @@ import hashlib
 import os
 import re
 import stat
+from io import BufferedWriter
 from typing import Any, BinaryIO, Callable, Optional
 
 from modelarts.errors import TransferError
 from modelarts.obs.store import Progress
 from modelarts.obs.unfinished import Unfinished, discard, naming, remove
 
-__all__ = ["PART", "copy", "discard_part", "folds_case", "is_named_so", "same_content"]
+__all__ = [
+    "COPY",
+    "PART",
+    "copy",
+    "create",
+    "discard_part",
+    "folds_case",
+    "is_named_so",
+    "same_content",
+]
 
-#: Names of copies that are not whole yet. A new one says nothing of the file, so that no program
-#: that looks for certain names finds it; downloads from OBS have the second form.
-PART = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z|\..+\.[0-9a-f]{8}\.part\Z", re.DOTALL)
+#: Names of copies that are not whole yet. One says nothing of the file, so that no program that
+#: looks for certain names finds it.
+COPY = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z")
+#: Those, and the names of downloads from OBS that are not whole yet.
+PART = re.compile(COPY.pattern + r"|\..+\.[0-9a-f]{8}\.part\Z", re.DOTALL)
 _BLOCK = 1 << 20
 _RANGE = 1 << 26
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -43,15 +55,17 @@ def copy(
         if progress is not None:
             progress(state.st_size)
         return
-    folder, mode = os.path.dirname(target), 0o600 if private else 0o666
-    part = Unfinished(_usual_part(target), lambda: _part(folder, _random()), mode)
-    try:
-        with part.open() as sink:
-            _fill(source, sink, target, state.st_size, progress)
-        part.become(target)
-    except BaseException:
-        part.remove()
-        raise
+    _make(target, lambda sink: _fill(source, sink, target, state.st_size, progress), private)
+
+
+def create(target: str, fill: Callable[[BinaryIO], None], private: bool = False) -> None:
+    """Make ``target`` what ``fill`` writes to a file; as it was before, if that raises."""
+
+    def write(sink: Any) -> None:
+        with naming(target), BufferedWriter(sink) as whole:
+            fill(whole)
+
+    _make(target, write, private)
 
 
 def discard_part(target: str) -> None:
@@ -90,6 +104,18 @@ def is_named_so(path: str, root: str) -> bool:
             return False
         path = folder
     return True
+
+
+def _make(target: str, fill: Callable[[Any], None], private: bool) -> None:
+    folder, mode = os.path.dirname(target), 0o600 if private else 0o666
+    part = Unfinished(_usual_part(target), lambda: _part(folder, _random()), mode)
+    try:
+        with part.open() as sink:
+            fill(sink)
+        part.become(target)
+    except BaseException:
+        part.remove()
+        raise
 
 
 def _link(source: BinaryIO, target: str, state: os.stat_result) -> bool:

@@ -7,15 +7,25 @@ import errno
 import os
 import stat
 from contextlib import contextmanager
-from typing import BinaryIO, Iterator, List, NoReturn, Optional, Sequence, Tuple
+from typing import BinaryIO, Callable, Iterator, List, NoReturn, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
 from modelarts.locks import ForkSafeLock
-from modelarts.obs.copying import PART, copy, discard_part, folds_case, is_named_so, same_content
+from modelarts.obs.copying import (
+    COPY,
+    PART,
+    copy,
+    create,
+    discard_part,
+    folds_case,
+    is_named_so,
+    same_content,
+)
 from modelarts.obs.paths import local_segments
 from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.unfinished import discard
 
 __all__ = ["FolderStore"]
 
@@ -89,26 +99,31 @@ class FolderStore(Store):
         self, source: BinaryIO, bucket: str, key: str, progress: Optional[Progress] = None
     ) -> None:
         """Copy an open file to the bucket, likewise."""
+        self._place(bucket, key, lambda target: copy(source, target, progress, private=True))
+
+    def write(self, bucket: str, key: str, fill: Callable[[BinaryIO], None]) -> None:
+        """Make an object of what ``fill`` writes to a file, likewise; it may be called again."""
+        self._place(bucket, key, lambda target: create(target, fill, private=True))
+
+    def check(self, bucket: str, key: str) -> str:
+        """The path of the file for an object. Raises ApiError where none can have that name."""
         try:
-            target = self._path(bucket, key)
+            return self._path(bucket, key)
         except ValueError as reason:
             _refuse("send", bucket, key, "%s, as the folder that stands for OBS needs" % reason)
+
+    def _place(self, bucket: str, key: str, make: Callable[[str], None]) -> None:
+        target = self.check(bucket, key)
         made: List[str] = []
         try:
-            self._put(source, target, bucket, key, progress, made)
+            self._make(target, bucket, key, make, made)
         except BaseException:
             with self._changing_folders:
                 _remove_empty(made)
             raise
 
-    def _put(
-        self,
-        source: BinaryIO,
-        target: str,
-        bucket: str,
-        key: str,
-        progress: Optional[Progress],
-        made: List[str],
+    def _make(
+        self, target: str, bucket: str, key: str, make: Callable[[str], None], made: List[str]
     ) -> None:
         with _refusals("send", bucket, key):
             for left in reversed(range(_TRIES)):
@@ -119,7 +134,7 @@ class FolderStore(Store):
                         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
                     if folds_case(self._root) and not is_named_so(target, self._root):
                         _refuse("send", bucket, key, "another object differs in its case only")
-                    return copy(source, target, progress, private=True)
+                    return make(target)
                 except FileNotFoundError:
                     # Its folder went, with the last object in it, since it was made.
                     if not left:
@@ -178,6 +193,28 @@ class FolderStore(Store):
                 failed.append((key, error))
         return failed
 
+    def clear(self, before: float) -> int:
+        """Remove copies that were never finished, as who made them was killed; answers how many.
+
+        One that is still being made is left or, on a file system without locks, begun anew.
+
+        Args:
+            before: what was written to since then (seconds since the epoch) is left.
+        """
+        removed, waiting = 0, [self._root]
+        while waiting:
+            try:
+                with os.scandir(waiting.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+                        elif COPY.match(entry.name) and _changed(entry) < before:
+                            discard(entry.path)
+                            removed += not os.path.lexists(entry.path)
+            except OSError:
+                pass  # it went meanwhile, or is not ours
+        return removed
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -186,7 +223,11 @@ class FolderStore(Store):
             return open(self._path(found.bucket, found.key), "rb")
 
     def _path(self, bucket: str, key: str) -> str:
-        return os.path.join(self._root, bucket, *local_segments(key))
+        segments = local_segments(key)
+        for segment in segments:
+            if PART.match(segment):
+                raise ValueError("%r is the name of a copy that is not whole yet" % segment)
+        return os.path.join(self._root, bucket, *segments)
 
     def _is_inside(self, path: str) -> bool:
         """Whether it is reached by no link, and named so."""
@@ -248,6 +289,10 @@ def _entries(folder: str, prefix: str, beginning: str) -> "List[Tuple[str, str, 
         return []
     found.sort(reverse=True)
     return [(key, path, state) for _, key, path, state in found]
+
+
+def _changed(entry: "os.DirEntry[str]") -> float:
+    return entry.stat(follow_symlinks=False).st_ctime
 
 
 def _info(bucket: str, key: str, state: os.stat_result) -> Optional[ObjectInfo]:

@@ -1,0 +1,95 @@
+"""Checksums of what the OBS API keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from threading import Lock
+from typing import IO, Any, BinaryIO, Iterable, Iterator, NamedTuple, Sequence, Tuple
+
+from cachetools import LRUCache
+
+from modelarts.clock import Clock
+from modelarts.obs.crc64 import crc64, is_available
+
+__all__ = ["Etags", "Sums", "blocks", "digests", "digests_of"]
+
+_BLOCK = 1 << 20
+
+
+def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
+    """Checksums of the first ``size`` bytes, in hexadecimal digits; of ``crc64`` in decimal."""
+    file.seek(0)
+    made = digests_of(blocks(file, size), names)
+    file.seek(0)
+    return made
+
+
+def blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """The next ``size`` bytes of a file, or as many as there are, in pieces."""
+    while size > 0:
+        block = file.read(min(size, _BLOCK))
+        if not block:
+            return
+        size -= len(block)
+        yield block
+
+
+def digests_of(pieces: Iterable[bytes], names: Sequence[str]) -> list[str]:
+    """Checksums, written likewise, of what comes in pieces."""
+    made: list[Any] = [_Crc64() if name == "crc64" else hashlib.new(name) for name in names]
+    for piece in pieces:
+        for each in made:
+            each.update(piece)
+    return [each.hexdigest() for each in made]
+
+
+class _Crc64:
+    """A CRC-64, as ``hashlib`` has its checksums."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, block: bytes) -> None:
+        """Take some bytes more."""
+        self._value = crc64(block, self._value)
+
+    def hexdigest(self) -> str:
+        """It, as headers carry it."""
+        return str(self._value)
+
+
+class Sums(NamedTuple):
+    """The checksums of a file.
+
+    Attributes:
+        md5: in hexadecimal digits; the etag.
+        crc64: in decimal; "" where it cannot be computed.
+    """
+
+    md5: str
+    crc64: str = ""
+
+
+class Etags:
+    """Checksums of files, each remembered for as long as its file stays as it is."""
+
+    def __init__(self, clock: Clock, most: int = 100_000) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._known: LRUCache[Tuple[int, ...], Sums] = LRUCache(most)
+
+    def of(self, file: BinaryIO) -> tuple[Sums, os.stat_result]:
+        """Those of an open file, and the state that the file is in."""
+        state = os.fstat(file.fileno())
+        mark = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+        with self._lock:
+            found = self._known.get(mark)
+        if found is None:
+            names = ["md5", "crc64"] if is_available() else ["md5"]
+            found = Sums(*digests(file, state.st_size, *names))
+            # Within a tick of the file system's clock, one that was written to looks the same.
+            if self._clock.time() - state.st_mtime > 2:
+                with self._lock:
+                    self._known[mark] = found
+        return found, state
