@@ -6,7 +6,8 @@ background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX syst
 ==================  ==========================================================
 ``discovery``       finds or starts the service of a folder
 ``control``         says how it is, and ends it
-``server``          its life: lock, port, ``service.json``, signals
+``server``          its life: port, ``service.json``, signals
+``held``            whose a folder is, and how long
 ``settings``        what its owner can choose
 ``network``         where it listens, and whether that is safe
 ``tls``             the same with TLS
@@ -53,6 +54,7 @@ background. It needs the extra ``modelarts[local]``, Python 3.9 and a POSIX syst
 ``objects_api``     its WSGI application
 ``objects_auth``    who sent it a request, and what is asked
 ``objects_calls``   what its calls do
+``objects_parts``   those of them about uploads in parts
 ``objects_sent``    bodies, numbers and conditions of a request
 ``objects_xml``     its answers
 ``failures``        a refusal, in the form that the service gives it

@@ -1,8 +1,7 @@
-"""The life of a service: its lock, its port, ``service.json``, and its end."""
+"""The life of a service: its port, ``service.json``, and its end."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import resource
@@ -24,8 +23,9 @@ from modelarts.local.accounts import Accounts, prepare
 from modelarts.local.api import Api
 from modelarts.local.app import App
 from modelarts.local.authentication import Authentication
-from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
+from modelarts.local.discovery import STAY, ServiceFile
 from modelarts.local.folders import Folders
+from modelarts.local.held import end_when_unused, take
 from modelarts.local.iam import Iam
 from modelarts.local.incoming import Channel
 from modelarts.local.limits import Rate
@@ -82,7 +82,7 @@ def serve(root: Path, settings: Settings) -> None:
         except OSError as error:
             raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from None
     file = ServiceFile(root)
-    lock = _lock(root, file)
+    lock = take(root, file)
     try:
         movable = None if settings.test_clock is None else MovableClock(settings.test_clock)
         clock = movable or ServiceClock()
@@ -266,7 +266,7 @@ def _run(
         supervisor.open()
         file.write(connection)
         if settings.while_used:
-            Thread(target=_end_when_unused, args=(root,), daemon=True).start()
+            Thread(target=end_when_unused, args=(root,), daemon=True).start()
         bound_files(root / "logs", ended)
         address = connection["modelarts_endpoint"]
         _LOG.info("serving %s at %s (process %d)", root, address, os.getpid())
@@ -314,50 +314,3 @@ def _connection(users: Users, address: str, obs_endpoint: str) -> dict[str, Any]
         "modelarts_endpoint": address,
         "obs_endpoint": obs_endpoint,
     }
-
-
-def _lock(root: Path, file: ServiceFile) -> int:
-    """Held as long as this process lives; the system frees it however that ends."""
-    try:
-        descriptor = os.open(root / SERVICE_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise ConfigurationError(f"{error.filename} cannot be used: {error.strerror}") from None
-    if not _is_locked(descriptor):
-        holder = os.read(descriptor, 20).decode() or "unknown"
-        os.close(descriptor)
-        found = file.read() or {}
-        raise ConfigurationError(
-            f"{root} is being served already, by process {holder} at "
-            f"{found.get('modelarts_endpoint', 'an address not yet known')}"
-        )
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-    except OSError as error:
-        os.close(descriptor)
-        raise ConfigurationError(f"{root} cannot be served: {error.strerror}") from None
-    return descriptor
-
-
-def _is_locked(descriptor: int) -> bool:
-    """Lock it, if no other service has. Who looks whether one has holds it for a moment too."""
-    for pause in (0.05, 0.05, 0.0):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            Clock().sleep(pause)
-    return False
-
-
-def _end_when_unused(root: Path) -> None:
-    """Each program that uses the service holds a shared lock; the exclusive one comes after
-    the last of them has ended, in whatever way."""
-    descriptor = os.open(root / PROGRAMS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    if (root / STAY).exists():
-        os.close(descriptor)
-        return
-    # Kept until the end: a program that comes now waits, and then starts a new service.
-    _LOG.info("no program uses this service any more")
-    os.kill(os.getpid(), signal.SIGTERM)
