@@ -25,7 +25,7 @@ def local_service() -> Iterator[None]:
             raise ConfigurationError(
                 "the local service needs Python 3.9 or newer; this is %d.%d" % sys.version_info[:2]
             ) from None
-        if error.name == "fcntl":
+        if error.name in ("fcntl", "resource"):
             raise ConfigurationError(
                 "the local service needs a POSIX system (Linux, macOS, or WSL on Windows)"
             ) from None
