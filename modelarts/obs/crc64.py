@@ -5,7 +5,7 @@ It is the one of ECMA-182 with reflected bits and ones before and after, also ca
 Source: *OBS SDK Reference*, "Using CRC64 to Verify File Consistency (SDK for Python)".
 """
 
-from typing import Any, Iterable, Optional, Tuple
+from typing import Any, Callable, Iterable, Optional, Tuple
 
 __all__ = ["crc64", "crc64_in", "crc64_of", "is_available", "joined", "parsed"]
 
@@ -18,7 +18,7 @@ _X8 = 1 << 55
 def is_available() -> bool:
     """Whether ``fastcrc`` is installed, which computes it; not on Python before 3.9."""
     try:
-        import fastcrc  # noqa: F401
+        _computing()
     except ImportError:
         return False
     return True
@@ -26,10 +26,7 @@ def is_available() -> bool:
 
 def crc64(data: Any, before: int = 0) -> int:
     """The CRC-64 of some bytes; ``before`` is that of what comes before them."""
-    from fastcrc.crc64 import xz
-
-    value: int = xz(data, before)
-    return value
+    return _computing()(data, before)
 
 
 def crc64_of(path: str) -> int:
@@ -61,6 +58,12 @@ def joined(parts: Iterable[Tuple[int, int]]) -> int:
             size_of, factor = size, _power(size)
         whole = _product(factor, whole) ^ value
     return whole
+
+
+def _computing() -> Callable[[Any, int], int]:
+    from fastcrc.crc64 import xz
+
+    return xz
 
 
 def _power(size: int) -> int:
