@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import io
 import random
 import select
 import socket
@@ -90,8 +91,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = content[:place] + b"\x00{" + content[place + 2 :]
             return self._answer(status, headers, content)
         self.close_connection = False
-        self._answer(status, headers, content)
-        return self._answer(status, headers, content)  # twice
+        # In one piece: a second answer that comes when the next question is on its way could be
+        # the answer to that, where both have the same words.
+        connection, self.wfile = self.wfile, io.BytesIO()
+        for _ in range(2):
+            self._answer(status, headers, content)
+        answers, self.wfile = self.wfile, connection
+        self.wfile.write(answers.getvalue())
 
     do_GET = do_POST = do_PUT = do_DELETE = _any
 
