@@ -13,16 +13,20 @@ import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from threading import Thread
-from typing import TYPE_CHECKING, Iterable
+from typing import TYPE_CHECKING, Any, Iterable
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.middleware import AsyncioWSGIMiddleware
 from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["TlsServer"]
+
+#: Of a body that is too long, so many times the allowed bytes are still read before the answer.
+_MOST_DROPPED = 64
 
 
 class TlsServer:
@@ -43,13 +47,14 @@ class TlsServer:
         most_body: int,
     ) -> None:
         self._app = app
+        self._most_body = most_body
+        self._wrapped: Any = AsyncioWSGIMiddleware(self._answer, most_body)
         self._threads = threads
         self._config = Config()
         # It closes what it is given.
         self._config.bind = [f"fd://{os.dup(listening.fileno())}"]
         self._config.certfile, self._config.keyfile = certificate
         self._config.alpn_protocols = ["http/1.1"]
-        self._config.wsgi_max_body_size = most_body
         self._config.h11_max_incomplete_size = 32 * 1024
         self._config.keep_alive_timeout = 60.0
         self._config.ssl_handshake_timeout = 10.0
@@ -78,13 +83,50 @@ class TlsServer:
             self._loop.set_default_executor(pool)
             try:
                 self._loop.run_until_complete(
-                    serve(self._answer, self._config, shutdown_trigger=self._ended, mode="wsgi")
+                    serve(self._bounded, self._config, shutdown_trigger=self._ended, mode="asgi")
                 )
             finally:
                 self._loop.close()
 
     async def _ended(self) -> None:
         await asyncio.wrap_future(self._end)
+
+    async def _bounded(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request; one whose body is too long is refused, and not kept."""
+        if scope["type"] != "http":
+            await self._wrapped(scope, receive, send)
+            return
+        body = await self._body(receive)
+        if body is None:
+            headers = [(b"connection", b"close"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 413, "headers": headers})
+            await send({"type": "http.response.body"})
+            return
+
+        async def received() -> Any:
+            return {"type": "http.request", "body": body}
+
+        await self._wrapped(scope, received, send)
+
+    async def _body(self, receive: Any) -> bytes | None:
+        """A request's body; None where it is too long or did not come whole.
+
+        Who is still sending when the connection ends does not see the answer, so the rest is read.
+        """
+        parts: list[bytes] = []
+        length = 0
+        while length <= _MOST_DROPPED * self._most_body:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            length += len(message["body"])
+            if length <= self._most_body:
+                parts.append(message["body"])
+            else:
+                parts.clear()
+            if not message["more_body"]:
+                return b"".join(parts) if length <= self._most_body else None
+        return None
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         parts = self._app(environ, start_response)
