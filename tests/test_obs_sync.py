@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import threading
 import time
 import urllib.error
@@ -16,8 +17,10 @@ from modelarts.errors import ApiError, IncompleteTransfer, InvalidArgument
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.clocks import FakeClock
+from tests.obs_server import ObsServer, Refusal
 from tests.places import FolderPlace, ObsPlace
 from tests.test_obs import contents, tree, urls
+from tests.test_obs_objects import AK, SK, settings
 
 pytestmark = pytest.mark.local
 
@@ -60,6 +63,48 @@ def runs(tmp_path):
     return tree(tmp_path / "runs", {"a": b"1", "sub/b": b"22", "sub/c": b"333"})
 
 
+# Who may send and nothing else ------------------------------------------------------------
+
+
+@pytest.fixture
+def server():
+    server = ObsServer({AK: (SK, None)})
+    yield server
+    server.close()
+
+
+def test_who_may_not_list_can_call_again_to_go_on(server, runs):
+    def refuse(call):
+        if call.method != "PUT" or "sub/b" in call.key:
+            raise Refusal(403, "AccessDenied")
+
+    server.before = refuse
+    with Session(**settings(server)) as session:
+        with pytest.raises(IncompleteTransfer, match="1 of 3 files"):
+            session.obs.upload_dir(runs, "obs://b/")
+        server.before = lambda call: call.method == "PUT" or refuse(call)
+        assert session.obs.upload_dir(runs, "obs://b/").files == 3
+    assert len(server.buckets["b"]) == 3
+
+
+def test_who_may_list_and_not_look_can_follow_a_folder(server, runs):
+    """A file that was just written is looked at once more, in case it has changed since."""
+
+    def refuse(call):
+        if call.method == "HEAD":
+            raise Refusal(403, "AccessDenied")
+
+    server.before = refuse
+    clock = FakeClock(time.time())
+    with Session(**settings(server, clock=clock)) as session:
+        told = iter([False, False, True])
+        stop = lambda: next(told, True)  # noqa: E731
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            session.obs.sync_dir(runs, "obs://b/", watch=True, stop=stop)
+    assert len(server.buckets["b"]) == 3
+
+
 # One pass ---------------------------------------------------------------------------------
 
 
@@ -99,12 +144,46 @@ def test_what_somebody_else_changed_in_obs_is_put_right(obs, bucket, runs, tmp_p
 def test_what_was_compared_once_is_not_read_again(obs, bucket, runs):
     obs.sync_dir(runs, bucket)
     obs.sync_dir(runs, bucket)
+    opened, looking = [], [True]
+    # There is no way to take it away again.
+    sys.addaudithook(lambda event, given: looking and event == "open" and opened.append(given[0]))
+    assert obs.sync_dir(runs, bucket).unchanged == 3
+    looking.clear()
+    assert opened
+    assert not {str(path) for path in runs.rglob("*")} & set(map(str, opened))
+
+
+@pytest.mark.parametrize("way", ["calls", "watch"])
+def test_a_change_that_keeps_size_and_time_is_found_after_it_was_compared(obs, bucket, runs, way):
     path = runs / "sub" / "c"
     times = path.stat()
-    # Not readable as it was: an equal size and time is all that is looked at.
-    with open(path, "r+b") as file:
-        file.write(b"444")
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def change(content):
+        with open(path, "r+b") as file:
+            file.write(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    if way == "calls":
+        obs.sync_dir(runs, bucket)
+        assert obs.sync_dir(runs, bucket).unchanged == 3
+        change(b"444")
+        assert obs.sync_dir(runs, bucket).files == 1
+    else:
+        told = iter([False, False, True])
+
+        def stop():
+            change(b"444")
+            return next(told, True)
+
+        obs.sync_dir(runs, bucket, watch=True, stop=stop)
+    obs.download_dir(bucket + "runs/", runs.parent / "back")
+    assert (runs.parent / "back" / "runs" / "sub" / "c").read_bytes() == b"444"
+
+
+def test_a_file_that_has_another_mode_is_compared_and_not_sent_again(obs, bucket, runs):
+    obs.sync_dir(runs, bucket)
+    assert obs.sync_dir(runs, bucket).unchanged == 3
+    (runs / "a").chmod(0o600)
     assert obs.sync_dir(runs, bucket).unchanged == 3
 
 

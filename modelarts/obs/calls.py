@@ -7,7 +7,13 @@ from typing import Callable, Iterator, List, Optional, Tuple
 import attr
 
 from modelarts.clock import Clock
-from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound, api_error
+from modelarts.errors import (
+    IncompleteTransfer,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    api_error,
+)
 from modelarts.locks import ForkSafeLock
 from modelarts.obs.memory import Memory
 from modelarts.obs.paths import ObsPath
@@ -93,6 +99,8 @@ class Calls:
             sync = Sync(self.store, folder, goal, memory, self._clock)
             try:
                 return sync.run(options.threads, meter)
+            except PermissionDenied:
+                pass  # who may send need not be allowed to list, and sends all of it again
             finally:
                 meter.close()
         sending = Send(self.store, goal, Comparison())

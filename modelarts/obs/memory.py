@@ -14,7 +14,7 @@ class Memory:
     """Which files of a folder are known to be in OBS as they are here.
 
     Kept in ``$XDG_CACHE_HOME/modelarts/transfers`` (``~/.cache/…``), one file for each pair of a
-    source and a target. A file is known by its size, its time and its number in the file system,
+    source and a target. A file is known by its size, its times and its number in the file system,
     the object by its ETag.
 
     Args:
@@ -72,4 +72,4 @@ class Memory:
 
 
 def _entry(file: LocalFile, etag: str) -> List[Any]:
-    return [file.size, file.modified, file.number, etag]
+    return [file.size, file.modified, file.number, file.changed, etag]

@@ -6,9 +6,11 @@ from threading import Event
 from types import TracebackType
 from typing import Callable, Dict, List, Optional, Set, Tuple, Type
 
+import attr
+
 from modelarts.caller import level_of_the_caller
 from modelarts.clock import Clock
-from modelarts.errors import IncompleteTransfer, ModelArtsError
+from modelarts.errors import IncompleteTransfer, ModelArtsError, PermissionDenied
 from modelarts.obs.memory import Memory
 from modelarts.obs.paths import ObsPath
 from modelarts.obs.progress import Meter
@@ -88,7 +90,8 @@ class Sync(Comparison):
         if file.relative in self._done:
             before, is_settled = self._done[file.relative]
             if before != file:
-                return False
+                # Size and time can be as they were in a file that is not.
+                return None if before == attr.evolve(file, changed=before.changed) else False
             return True if is_settled else None
         found = (self._there or {}).get(file.relative)
         if found is None or found.size != file.size:
@@ -100,12 +103,15 @@ class Sync(Comparison):
 
     def look(self, file: LocalFile) -> bool:
         """By what is in them."""
-        if file.relative in self._done:
-            found = self._store.head(self._target.bucket, self._target.key + file.relative)
-        else:
-            found = (self._there or {}).get(file.relative)
-        if found is None or not self._store.same(file.path, found):
-            return False
+        try:
+            if file.relative in self._done:
+                found = self._store.head(self._target.bucket, self._target.key + file.relative)
+            else:
+                found = (self._there or {}).get(file.relative)
+            if found is None or not self._store.same(file.path, found):
+                return False
+        except PermissionDenied:
+            return False  # who may send need not be allowed to look
         self._store.forget(file.path, found)
         self._note(file, found.etag)
         return True

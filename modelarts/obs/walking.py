@@ -21,6 +21,7 @@ class LocalFile:
         size: in bytes.
         modified: nanoseconds since the epoch.
         number: what the file system calls it by.
+        changed: nanoseconds since the epoch; unlike ``modified``, nobody can set it back.
         error: why it cannot be read.
     """
 
@@ -29,12 +30,15 @@ class LocalFile:
     size: int = 0
     modified: int = 0
     number: int = 0
+    changed: int = 0
     error: Optional[OSError] = None
 
     @classmethod
     def of(cls, path: str, relative: str, state: os.stat_result) -> "LocalFile":
         """The file as it is now."""
-        return cls(path, relative, state.st_size, state.st_mtime_ns, state.st_ino)
+        return cls(
+            path, relative, state.st_size, state.st_mtime_ns, state.st_ino, state.st_ctime_ns
+        )
 
 
 def files_below(folder: str, skipped: Callable[[str], None]) -> Iterator[LocalFile]:
