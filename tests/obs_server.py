@@ -9,6 +9,7 @@ import hmac
 import http.server
 import re
 import socket
+import ssl
 import struct
 import threading
 from email.utils import parsedate_to_datetime
@@ -27,11 +28,15 @@ SUBRESOURCES = ("delete", "partNumber", "uploadId", "uploads")
 
 
 class Refusal(Exception):
-    """An answer that is an error."""
+    """An answer that is an error, or not what was asked for.
 
-    def __init__(self, status, code, message="refused"):
+    Its body is ``content``, if that is given, and else says the code and the message.
+    """
+
+    def __init__(self, status, code, message="refused", headers=(), content=None):
         super().__init__(code)
         self.status, self.code, self.message = status, code, message
+        self.headers, self.content = dict(headers), content
 
 
 class ObsServer:
@@ -47,9 +52,11 @@ class ObsServer:
         etag: answers a part's etag, its MD5 as a rule.
         crc64: computes what is verified and answered; None: these headers are not known.
         refuses: whether it takes nothing that has another CRC-64 than was said.
+        ranges: whether it answers a part of an object where that is asked for.
         after: called with a Call when all is done and nothing is answered; may raise Cut.
         calls: what was asked.
         closing: what is to be closed before it.
+        tls: who asks it as a proxy for TLS gets to it by that.
     """
 
     def __init__(self, keys, is_obs=True):
@@ -59,11 +66,12 @@ class ObsServer:
         self.uploads = {}
         self.calls = []
         self.closing = []
+        self.tls = None
         self.received = 0
         self.connections = 0
         self.page = 1000
         self.crc64 = xz
-        self.refuses = True
+        self.refuses = self.ranges = True
         self.before = self.during = self.after = lambda *arguments: None
         self.arrived = lambda call, body: body
         self.etag = lambda part: hashlib.md5(part).hexdigest()
@@ -106,7 +114,7 @@ class Call:
             self.raw_key = rest[0] if rest else ""
         else:
             self.virtual = True
-            self.bucket, self.raw_key = host.partition(".")[0], path[1:]
+            self.bucket, self.raw_key = host.partition(".obs.")[0], path[1:]
         self.key = unquote(self.raw_key)
         self.host = host
         self.crc64_header = "x-%s-checksum-crc64ecma" % ("obs" if self.virtual else "amz")
@@ -153,7 +161,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 "<StringToSign>%s</StringToSign></Error>"
                 % (refusal.code, refusal.message, server.keys)
             ).encode()
-            status, headers = refusal.status, {}
+            status, headers = refusal.status, dict(refusal.headers)
+            content = content if refusal.content is None else refusal.content
         except Cut:
             self.close_connection = True
             linger = struct.pack("ii", 1, 0)
@@ -178,6 +187,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any
+
+    def do_CONNECT(self):
+        self.send_response(200)
+        self.end_headers()
+        self.connection = self.server_.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+        self.close_connection = False
 
     def _crc64(self, call, body):
         if self.server_.crc64 is None or call.crc64 is None:
@@ -254,7 +270,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {"ETag": etag, "Last-Modified": "Sat, 21 Nov 2026 01:02:03 GMT"}
         if self.headers.get("If-Match") not in (None, etag.strip('"')):
             raise Refusal(412, "PreconditionFailed")
-        ranged = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+        ranged = server.ranges and re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
         if ranged:
             content = content[int(ranged.group(1)) : int(ranged.group(2)) + 1]
         if call.method == "HEAD":
@@ -337,6 +353,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             super().finish()
         except (OSError, ValueError):
             pass
+        if isinstance(self.connection, ssl.SSLSocket):
+            self.connection.close()
 
     def log_message(self, *arguments):
         pass

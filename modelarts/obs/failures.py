@@ -70,6 +70,7 @@ class Asking:
         send: Callable[[], Any],
         allowed: Tuple[int, ...] = (),
         again: Callable[[Exception], object] = lambda error: None,
+        wanted: Tuple[str, ...] = (),
     ) -> Any:
         """Send, as often as that helps, and answer the client's ``GetResult``.
 
@@ -79,6 +80,8 @@ class Asking:
                 :class:`Own`, or is a :class:`~modelarts.errors.ModelArtsError`.
             allowed: statuses that are an answer, too.
             again: told before each further attempt why it is made.
+            wanted: what the body of a good answer has. S3 may answer 200 before it has done what
+                is asked, and say in the body that it failed; others answer 200 to anything.
 
         Raises:
             ApiError: OBS refused.
@@ -87,7 +90,7 @@ class Asking:
         attempt, renewed = 0, False
         while True:
             attempt += 1
-            error = self._attempt(operation, send, allowed)
+            error = self._attempt(operation, send, allowed, wanted)
             if not isinstance(error, (ApiError, TransportError)):
                 return error
             if isinstance(error, AuthenticationFailed) and not renewed:
@@ -103,7 +106,13 @@ class Asking:
             again(error)
             self.clock.sleep(wait)
 
-    def _attempt(self, operation: str, send: Callable[[], Any], allowed: Tuple[int, ...]) -> Any:
+    def _attempt(
+        self,
+        operation: str,
+        send: Callable[[], Any],
+        allowed: Tuple[int, ...],
+        wanted: Tuple[str, ...],
+    ) -> Any:
         try:
             answer = send()
         except Own as own:
@@ -118,6 +127,9 @@ class Asking:
         except BaseException:
             self._drop()
             raise
+        if answer.status < 300 and any(getattr(answer.body, one, None) is None for one in wanted):
+            said = ConnectionError("it answered %d, and not what was asked for" % answer.status)
+            return _no_answer(said, operation, self._address())
         if answer.status < 300 or answer.status in allowed:
             return answer
         return _refusal(answer, operation)
@@ -147,16 +159,20 @@ def _refusal(answer: Any, operation: str) -> ApiError:
     headers: Dict[str, str] = dict(answer.header or ())
     code = answer.errorCode
     reason = str(answer.reason or "")
+    said = answer.errorMessage or reason
+    hint = _HINTS.get(code or ("PermanentRedirect" if answer.status == 301 else ""))
+    if 300 <= answer.status < 400 and headers.get("location"):
+        said += "; it leads to %s, which is not followed" % headers["location"].partition("?")[0]
     # The body is left out: with a wrong signature it holds the one that would have been right.
     return api_error(
-        answer.errorMessage or reason,
+        said,
         status_code=answer.status,
         error_code=code,
         request_id=answer.requestId,
         operation=operation,
         reason=reason,
         headers={name.lower(): str(value) for name, value in headers.items()},
-        hint=_HINTS.get(code or ""),
+        hint=hint,
     )
 
 

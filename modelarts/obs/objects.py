@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from email.utils import mktime_tz, parsedate_tz
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from modelarts.clock import Clock
 from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, api_error
@@ -58,10 +58,14 @@ class ObsStore(Store):
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
         """The object of that name; None where there is none."""
         _check_key(key)
+        client = self._client
         answer = self._asking.ask(
             "look up obs://%s/%s" % (bucket, key),
-            lambda: self._client.getObjectMetadata(bucket, key),
+            lambda: _explained(
+                client.getObjectMetadata(bucket, key), lambda: client.getObject(bucket, key)
+            ),
             allowed=(404,),
+            wanted=("etag", "contentLength"),
         )
         if answer.status == 404:
             return None
@@ -70,7 +74,7 @@ class ObsStore(Store):
         return ObjectInfo(
             bucket=bucket,
             key=key,
-            size=body.contentLength or 0,
+            size=body.contentLength,
             modified=_from_header(body.lastModified),
             etag=_unquoted(body.etag),
             md5=digest if is_md5(digest) else _md5_of(body),
@@ -83,9 +87,12 @@ class ObsStore(Store):
         Raises:
             PermissionDenied: there is, and this user may not see it.
         """
+        client = self._client
         answer = self._asking.ask(
             "look up bucket %s" % bucket,
-            lambda: self._client.headBucket(bucket),
+            lambda: _explained(
+                client.headBucket(bucket), lambda: client.listObjects(bucket, max_keys=1)
+            ),
             allowed=(404,),
         )
         return bool(answer.status != 404)
@@ -113,6 +120,7 @@ class ObsStore(Store):
             lambda: self._client.listObjects(
                 bucket, prefix=prefix or None, marker=marker, encoding_type="url"
             ),
+            wanted=("contents",),
         )
         return answer.body
 
@@ -238,8 +246,10 @@ class ObsStore(Store):
 
         wanted = DeleteObjectsRequest(quiet=True, objects=[Object(key) for key in keys])
         operation = "delete from obs://%s/" % bucket
-        answer = self._asking.ask(operation, lambda: self._client.deleteObjects(bucket, wanted))
-        for one in answer.body.error or ():
+        answer = self._asking.ask(
+            operation, lambda: self._client.deleteObjects(bucket, wanted), wanted=("error",)
+        )
+        for one in answer.body.error:
             if one.code != "NoSuchKey":
                 yield (
                     one.key,
@@ -271,6 +281,17 @@ def _check_key(key: str) -> None:
     if not 0 < length <= _LONGEST_KEY:
         allowed = "a name of 1 to %d bytes in UTF-8 (it has %d)" % (_LONGEST_KEY, length)
         raise InvalidArgument("key", key, allowed)
+
+
+def _explained(answer: Any, other: Callable[[], Any]) -> Any:
+    """The answer to a HEAD; a refusal has no body to say why, so that of another request."""
+    if answer.status != 403 or answer.errorCode:
+        return answer
+    told = other()
+    stream = getattr(told.body, "response", None)
+    if stream is not None:
+        stream.close()
+    return told if told.status == 403 else answer
 
 
 def _unquoted(etag: Optional[str]) -> Optional[str]:

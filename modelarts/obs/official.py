@@ -107,6 +107,9 @@ class SessionClient(ObsClient):
         else:
             answer.read()
             etag = (answer.getheader("ETag") or "").strip('"')
+            if not etag:
+                # A proxy's page for signing in, say, or another web server: it has kept nothing.
+                raise ConnectionError("it answered %d, and nothing of OBS" % answer.status)
             crc64 = parsed(answer.getheader(self.crc64_header))
             result = Stored(answer.status, etag, crc64)
         # Not where anything was raised: the client closes it then.
@@ -128,6 +131,11 @@ class SessionClient(ObsClient):
     def close(self) -> None:
         """Close the connections that are kept; the next call opens a new one."""
         self.connections.close()
+
+    @staticmethod
+    def _is_redirect_exception(status: int, headers: Mapping[str, str]) -> bool:
+        """Whether to follow: never, since who is there would get a request signed for OBS."""
+        return False
 
     def _get_server_connection(
         self,

@@ -96,7 +96,9 @@ class Upload:
     def _begin(self) -> List[Part]:
         client = self._asking.client
         answer = self._asking.ask(
-            self._operation, lambda: client.initiateMultipartUpload(self._bucket, self._key)
+            self._operation,
+            lambda: client.initiateMultipartUpload(self._bucket, self._key),
+            wanted=("uploadId",),
         )
         self._id = answer.body.uploadId
         self._checkpoint.begin(upload=self._id, **self._state())
@@ -153,6 +155,7 @@ class Upload:
             self._operation,
             lambda: client.listParts(self._bucket, self._key, self._id, partNumberMarker=after),
             allowed=(404,),
+            wanted=("parts",),
         )
         return answer.body if answer.status < 300 else None
 
@@ -199,6 +202,7 @@ class Upload:
                 extensionHeaders=headers,
             ),
             allowed=(404,),
+            wanted=("etag",),
         )
         differs = ""
         if answer.status < 300:
@@ -220,6 +224,7 @@ class Upload:
             self._operation,
             lambda: client.getObjectMetadata(self._bucket, self._key),
             allowed=(404,),
+            wanted=("contentLength",),
         )
         if answer.status == 404 or answer.body.contentLength != source.size:
             return False
@@ -251,7 +256,7 @@ def _differs(answer: Any, expected: Tuple[Optional[str], Optional[int]]) -> str:
     there, told = (answer.body.etag or "").strip('"'), crc64_in(answer)
     if told is not None and crc64 not in (None, told):
         return "the CRC-64 %s and should have %s" % (told, crc64)
-    if not there or (etag not in (None, there) and "-" in there):
+    if etag not in (None, there) and "-" in there:
         return "the etag %r and should have %r" % (there, etag)
     return ""
 

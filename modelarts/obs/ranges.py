@@ -101,9 +101,8 @@ class Download:
 
     def _fetch_ranges(self, crew: Crew) -> None:
         found = self._found
-        missing = list(range(0, found.size, RANGE))
-        for offset in self._done():
-            missing.remove(offset)
+        done = set(self._done())
+        missing = [offset for offset in range(0, found.size, RANGE) if offset not in done]
         if self._crc64 is None:
             self._look_up()
         self._moved(found.size - sum(min(RANGE, found.size - offset) for offset in missing))
@@ -126,7 +125,8 @@ class Download:
         # A part under another name nobody would find.
         lines = self._checkpoint.open() if self._part.is_usual else []
         if lines and self._part.size == found.size and state.items() <= lines[0].items():
-            return [offset for offset in range(0, found.size, RANGE) if [offset] in lines]
+            known = {str(line) for line in lines}
+            return [offset for offset in range(0, found.size, RANGE) if str([offset]) in known]
         self._checkpoint.begin(temporary=self._part.path, **state)
         with naming(self._path), self._part.open() as file:
             file.truncate(found.size)
@@ -186,6 +186,11 @@ class Download:
             other = found.etag is not None and (body.etag or "").strip('"') != found.etag
             if other or body.contentLength not in (None, size):
                 body.response.close()
+                if not other and size != found.size and answer.status != 206:
+                    raise TransferError(
+                        "%s: all of it came where a part was asked for; something on the way, or "
+                        "the server, does not know ranges" % self._operation
+                    )
                 raise self._replaced()
             if size == found.size and self._crc64 is None:
                 self._crc64 = crc64_in(answer)

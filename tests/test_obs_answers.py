@@ -1,0 +1,196 @@
+"""Answers that are not what was asked for: none is taken for it, and no request goes elsewhere."""
+
+import os
+
+import pytest
+
+from modelarts.errors import (
+    ApiError,
+    AuthenticationFailed,
+    PermissionDenied,
+    TransferError,
+    TransportError,
+)
+from modelarts.obs.ranges import RANGE
+from modelarts.session import Session
+from tests.obs_server import Cut, ObsServer, Refusal
+from tests.test_obs_objects import a_file, make_store, server, settings, store
+from tests.test_obs_resume import an_object, checkpoints
+
+__all__ = ["server", "store"]
+
+pytestmark = pytest.mark.local
+
+PAGE = b"<html><body>Sign in first<br></body></html>"
+
+
+@pytest.fixture
+def obs(server):
+    session = Session(**settings(server))
+    yield session.obs
+    session.close()
+
+
+# Of something else --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [PAGE, b""], ids=["page", "nothing"])
+def test_a_server_that_answers_200_to_anything_is_not_taken_for_obs(
+    obs, store, server, tmp_path, content
+):
+    def answer(call):
+        raise Refusal(200, "", content=content)
+
+    server.before = answer
+    path, large = str(a_file(tmp_path, 100)), str(a_file(tmp_path, 3_000_000, "large"))
+    for call in (
+        lambda: obs.upload_file(path, "obs://b/x/"),
+        lambda: store.upload(large, "b", "large"),
+        lambda: obs.is_obs_path_exists("obs://b/x"),
+        lambda: obs.is_obs_path_exists("obs://b/x/"),
+        lambda: list(obs.list("obs://b/x/")),
+        lambda: obs.delete("obs://b/x"),
+        lambda: obs.delete("obs://b/x/", recursive=True),
+        lambda: obs.download_file("obs://b/x", str(tmp_path) + "/"),
+        lambda: obs.download_dir("obs://b/x/", str(tmp_path) + "/"),
+        lambda: obs.sync_dir(tmp_path, "obs://b/x/"),
+    ):
+        with pytest.raises(TransportError, match="answered 200, and n"):
+            call()
+    assert sorted(os.listdir(str(tmp_path))) == ["file", "large"]
+
+
+def test_deletions_that_something_else_answers_are_not_taken_for_done(store, server):
+    def answer(call):
+        raise Refusal(200, "", content=PAGE)
+
+    server.before = answer
+    ((key, error),) = store.delete("b", ["k"])
+    assert (key, type(error)) == ("k", TransportError)
+
+
+def test_an_error_in_an_answer_that_began_well_is_an_error_and_is_tried_again(
+    store, server, tmp_path
+):
+    """S3 begins to answer 200 before it has put the parts together."""
+    path, refusals = a_file(tmp_path, 3_000_000), [1, 2]
+
+    def fail(call):
+        if call.method == "POST" and "uploadId" in call.query and refusals:
+            refusals.pop()
+            raise Refusal(200, "InternalError")
+
+    server.before = fail
+    store.upload(str(path), "b", "k")
+    assert refusals == []
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+
+
+def test_where_that_error_stays_the_parts_do_too_and_the_next_call_sends_none_again(
+    server, tmp_path
+):
+    path = a_file(tmp_path, 30_000_000)
+
+    def fail(call):
+        if call.method == "POST" and "uploadId" in call.query:
+            raise Refusal(200, "InternalError")
+
+    server.before = fail
+    with pytest.raises(TransportError):
+        make_store(server).upload(str(path), "b", "k")
+    assert len(checkpoints()) == len(server.uploads) == 1
+    server.before, before = lambda call: None, server.received
+    make_store(server).upload(str(path), "b", "k")
+    assert server.received - before < 10_000
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
+    assert checkpoints() == []
+
+
+@pytest.mark.parametrize("size", [3_000_000, 40_000_000])
+def test_all_of_an_object_is_not_taken_for_a_part_of_it(store, server, tmp_path, size):
+    """The first answer to a small one is cut, so that its rest is asked for."""
+    content, target, cuts = an_object(server, size), tmp_path / "target", []
+
+    def cut(call, left):
+        if call.method == "GET" and not cuts and len(left) < 1_000_000 < size < RANGE:
+            cuts.append(call)
+            raise Cut
+
+    server.during, server.ranges = cut, False
+    with pytest.raises(TransferError, match="does not know ranges"):
+        store.download(store.head("b", "k"), str(target))
+    assert os.listdir(str(tmp_path)) == []
+    server.ranges = True
+    store.download(store.head("b", "k"), str(target))
+    assert target.read_bytes() == content
+
+
+# From elsewhere -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_no_redirect_is_followed_and_no_request_signed_for_elsewhere(
+    obs, store, server, tmp_path, status
+):
+    other = ObsServer(server.keys)
+    try:
+
+        def redirect(call):
+            where = other.url + call.raw_path
+            raise Refusal(status, "", headers={"Location": where + "?" + call.raw_query})
+
+        server.before = redirect
+        path, large = str(a_file(tmp_path, 100)), str(a_file(tmp_path, 3_000_000, "large"))
+        for call in (
+            lambda: obs.upload_file(path, "obs://b/x/"),
+            lambda: store.upload(large, "b", "large"),
+            lambda: obs.is_obs_path_exists("obs://b/x"),
+            lambda: obs.is_obs_path_exists("obs://b/"),
+            lambda: list(obs.list("obs://b/x/")),
+            lambda: obs.delete("obs://b/x"),
+            lambda: obs.download_file("obs://b/x", str(tmp_path) + "/"),
+        ):
+            with pytest.raises(ApiError, match="leads to %s/b" % other.url) as caught:
+                call()
+            assert caught.value.status_code == status
+        client = Session(**settings(server)).get_obs_client()
+        assert client.getObject("b", "x").status == status
+        assert client.listObjects("b").status == status
+        client.close()
+        assert other.calls == []
+    finally:
+        other.close()
+
+
+def test_a_bucket_of_another_region_is_told_with_what_to_do(obs, server):
+    def redirect(call):
+        raise Refusal(301, "PermanentRedirect", headers={"Location": "https://other.example/"})
+
+    server.before = redirect
+    for call in (lambda: list(obs.list("obs://b/")), lambda: obs.is_obs_path_exists("obs://b/x")):
+        with pytest.raises(ApiError, match="in another region: give that one's obs_endpoint="):
+            call()
+
+
+# Without a word -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["obs://b/x", "obs://b/"])
+def test_why_a_look_is_refused_is_told_though_its_answer_has_no_body(server, url):
+    session = Session(**settings(server, secret_key="not-that-one"))
+    with pytest.raises(AuthenticationFailed, match="check the secret key") as caught:
+        session.obs.is_obs_path_exists(url)
+    session.close()
+    assert caught.value.error_code == "SignatureDoesNotMatch"
+
+
+def test_who_may_read_an_object_and_not_look_it_up_is_told_so(store, server):
+    an_object(server, 1_000_000)
+
+    def refuse(call):
+        if call.method == "HEAD":
+            raise Refusal(403, "AccessDenied")
+
+    server.before = refuse
+    with pytest.raises(PermissionDenied, match="look up obs://b/k: HTTP 403"):
+        store.head("b", "k")
