@@ -1,5 +1,6 @@
 """The official client as a session hands it out: keys, connections, TLS, proxies, other servers."""
 
+import base64
 import contextlib
 import io
 import logging
@@ -62,6 +63,104 @@ def test_its_own_settings_win(server):
     assert (client.max_retry_count, client.signature, client.timeout) == (7, "v2", 5)
 
 
+def test_its_own_keys_win(server):
+    server.keys = {"OTHER": ("other-secret", "token")}
+    own = {"access_key_id": "OTHER", "secret_access_key": "other-secret", "security_token": "token"}
+    client = Session(**settings(server)).get_obs_client(**own)
+    assert client.headBucket("b").status == 200
+    client.close()
+
+
+@pytest.mark.parametrize("login", [(None, None), ("ann", "p@ss:word/1")])
+def test_its_own_proxy_leads_there(server, login):
+    session = Session(**settings(server, obs_endpoint="http://obs.test.example"))
+    host, port = server.url[len("http://") :].split(":")
+    own = {"proxy_host": host, "proxy_port": port}
+    if login[0]:
+        own.update(proxy_username=login[0], proxy_password=login[1])
+    client = session.get_obs_client(max_retry_count=0, **own)
+    assert client.headBucket("b").status == client.headBucket("b").status == 200
+    (first, _) = server.calls
+    assert first.by_proxy
+    pair = first.headers.get("Proxy-Authorization", "Basic ")[len("Basic ") :]
+    assert base64.b64decode(pair).decode() == ":".join(filter(None, login))
+    client.close()
+
+
+def test_a_bucket_with_dots_in_its_name_is_at_a_place_that_is_certified(server, tmp_path):
+    """As OBS has it: ``*`` in a certificate stands for a name without dots."""
+    bundle, server.tls = a_certificate(tmp_path, "*.obs.test.example", "obs.test.example")
+    server.buckets["my.logs"] = {}
+    proxies, url = {"https": server.url}, "https://obs.test.example"
+    path, back = a_file(tmp_path, 1000), tmp_path / "back"
+    with Session(**settings(server, obs_endpoint=url, proxies=proxies, verify=bundle)) as session:
+        for bucket in ("b", "my.logs"):
+            session.obs.upload_file(path, "obs://%s/x/" % bucket)
+            session.obs.download_file("obs://%s/x/file" % bucket, str(back) + "/")
+            assert (back / "file").read_bytes() == path.read_bytes()
+    assert {call.host for call in server.calls} == {
+        "b.obs.test.example",
+        "my.logs.obs.test.example",
+    }
+
+
+@pytest.mark.parametrize("names", [["*.other.example"], ["*.obs.test.example"]])
+def test_no_bucket_is_at_a_place_that_another_name_is_certified_for(server, tmp_path, names):
+    bundle, server.tls = a_certificate(tmp_path, *names)
+    other = {"obs_endpoint": "https://obs.test.example", "proxies": {"https": server.url}}
+    session = Session(**settings(server, verify=bundle, **other))
+    with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
+        session.obs.is_obs_path_exists("obs://my.logs/x")
+    session.close()
+    assert server.calls == []
+
+
+def test_its_own_certificates_win(server, tmp_path):
+    bundle, server.tls = a_certificate(tmp_path, "*.obs.test.example")
+    other = {"obs_endpoint": "https://obs.test.example", "proxies": {"https": server.url}}
+    session = Session(**settings(server, **other))
+    client = session.get_obs_client(max_retry_count=0, ssl_verify=bundle)
+    assert client.headBucket("b").status == 200
+    client.close()
+    client = session.get_obs_client(max_retry_count=0)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client.headBucket("b")
+    client.close()
+
+
+def a_certificate(folder, *names):
+    """A file that it is verified by, and what a server shows it by."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(encoding))
+    (folder / "both.pem").write_bytes(made.public_bytes(encoding) + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(folder / "both.pem"))
+    return str(folder / "cert.pem"), context
+
+
 @pytest.mark.parametrize(
     ("endpoint", "signature", "path_style"),
     [
@@ -71,6 +170,7 @@ def test_its_own_settings_win(server):
         ("http://127.0.0.1:9000", "v4", True),
         ("http://localhost:9000", "v4", True),
         ("https://minio.example.com", "v4", True),
+        ("https://minio.obs.example.com", "v4", True),
     ],
 )
 def test_how_a_server_is_addressed_and_signed_for(endpoint, signature, path_style):
@@ -88,6 +188,8 @@ def test_how_a_server_is_addressed_and_signed_for(endpoint, signature, path_styl
         ("file:///data/obs", "no OBS client for a folder"),
         ("https://example.com/obs", "without a path"),
         ("http://[::1]:9000", "IPv6"),
+        ("https://b.obs.cn-north-4.myhuaweicloud.com", "bucket: 'https://obs.cn-north-4.myhuaw"),
+        ("https://my.logs.obs.eu-de.otc.t-systems.com:443", "without a bucket"),
     ],
 )
 def test_an_endpoint_that_it_cannot_use_is_said(endpoint, words):

@@ -2,8 +2,8 @@
 
 import ipaddress
 import re
-from typing import Any, Callable, Mapping, Tuple, Union
-from urllib.parse import urlsplit
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
+from urllib.parse import quote, urlsplit
 
 from modelarts.auth.credentials import AccessKey
 from modelarts.errors import ConfigurationError
@@ -13,6 +13,8 @@ __all__ = ["make_client"]
 
 # OBS answers at obs.<region>.…, private clouds of the same make at obsv3.<region>.… and the like.
 _OBS_HOST = r"obs[a-z0-9-]*\."
+# What is shown for a bucket, where requests would find another one, or objects in a folder.
+_WITH_BUCKET = r".+\.obs\.[a-z0-9.-]+\.(myhuaweicloud\.(com|eu)|otc\.t-systems\.com)\Z"
 #: Bytes that are read from a file or a connection at once.
 _CHUNK = 256 * 1024
 
@@ -53,6 +55,11 @@ def make_client(
         raise ConfigurationError(
             "obs_endpoint must be a server's address without a path; it is %r" % endpoint
         )
+    if re.match(_WITH_BUCKET, host):
+        raise ConfigurationError(
+            "obs_endpoint must be without a bucket: 'https://%s'; it is %r"
+            % (host[host.index(".obs") + 1 :], endpoint)
+        )
     if ":" in host:
         raise ConfigurationError(
             "the OBS client cannot use an IPv6 address: give obs_endpoint as a name; it is %r"
@@ -79,8 +86,24 @@ def make_client(
         "is_signature_negotiation": False,
         **settings,
     }
-    connections = Connections(timeout, lambda: make_context(verify, cert), proxies)
+    proxy = _proxy_in(used)
+    connections = Connections(
+        timeout,
+        lambda: make_context(used["ssl_verify"], cert),
+        proxies if proxy is None else lambda address: {"all": proxy},
+    )
     return SessionClient(keys, renew, connections, **used)
+
+
+def _proxy_in(settings: Dict[str, Any]) -> Optional[str]:
+    """The proxy that the client's own settings name. They go: connections are made elsewhere."""
+    names = ("proxy_host", "proxy_port", "proxy_username", "proxy_password")
+    host, port, user, password = (settings.pop(name, None) for name in names)
+    if host is None or port is None:
+        return None
+    known = user is not None and password is not None
+    login = "%s:%s@" % (quote(user, safe=""), quote(password, safe="")) if known else ""
+    return "http://%s%s:%s" % (login, host, port)
 
 
 def _is_address(host: str) -> bool:

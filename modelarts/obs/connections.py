@@ -55,8 +55,12 @@ class Connections:
         self.is_obs = False
         self.takes_crc64 = True
 
-    def take(self, scheme: str, host: str, port: int) -> "_Kept":
-        """A connection to that host: an idle one that is still good, or a new one."""
+    def take(self, scheme: str, host: str, port: int, certified: str = "") -> "_Kept":
+        """A connection to that host: an idle one that is still good, or a new one.
+
+        Args:
+            certified: the name that its certificate is to have, if not the host's.
+        """
         place = (scheme, host, port)
         if self._pid != os.getpid():
             # Another process owns those. Closing them here closes nothing there.
@@ -66,7 +70,7 @@ class Connections:
                 idle = self._idle.get(place)
                 found = idle.pop() if idle else None
             if found is None:
-                found = self._connect(place)
+                found = self._connect(place, certified or host)
             elif found.is_stale():
                 found.close()
                 continue
@@ -109,7 +113,7 @@ class Connections:
         self.close()
         return True
 
-    def _connect(self, place: _Place) -> "_Kept":
+    def _connect(self, place: _Place, certified: str) -> "_Kept":
         scheme, host, port = place
         address = "%s://%s:%d" % place
         proxies = self._proxies(address)
@@ -123,7 +127,7 @@ class Connections:
                 self._context = self._make_context()
             kind, settings["context"] = _Secure, self._context
         made: _Kept = kind(to[0], to[1], **settings)
-        made.place, made.owner = place, self
+        made.place, made.owner, made.certified = place, self, certified
         if by is not None:
             known = {} if by.username is None else _authorization(by.username, by.password)
             if scheme == "https":
@@ -138,6 +142,7 @@ class _Kept(http.client.HTTPConnection):
 
     place: _Place
     owner: Connections
+    certified: str
     since = 0.0
     prefix = ""
     proxy_headers: Mapping[str, str] = {}
@@ -207,6 +212,12 @@ class _Plain(_Kept):
 
 class _Secure(_Kept, http.client.HTTPSConnection):
     """Over TLS."""
+
+    def connect(self) -> None:
+        """Connect, through a proxy if there is one, and have the certificate shown."""
+        http.client.HTTPConnection.connect(self)
+        context: ssl.SSLContext = self._context  # type: ignore[attr-defined] # not in typeshed
+        self.sock = context.wrap_socket(self.sock, server_hostname=self.certified)
 
 
 def _authorization(user: str, password: Optional[str]) -> Dict[str, str]:

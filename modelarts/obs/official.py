@@ -59,8 +59,8 @@ class SessionClient(ObsClient):
 
     @securityProvider.setter
     def securityProvider(self, given: Any) -> None:
-        # The constructor sets one of empty keys; refresh() sets one that somebody wants.
-        if self._made:
+        # The constructor sets one, of empty keys as a rule; refresh() sets one that somebody wants.
+        if self._made or given.access_key_id:
             self._refreshed = given
 
     def put(
@@ -148,7 +148,15 @@ class SessionClient(ObsClient):
     ) -> Any:
         secure = self.is_secure if scheme is None else scheme == "https"
         default = 443 if secure else 80
-        return self.connections.take("https" if secure else "http", server, port or default)
+        # A * in a certificate stands for a bucket without dots in its name. Any other one is at
+        # the same place, which then has to be certified itself.
+        bucket = server[: -len(self.server) - 1] if server.endswith("." + self.server) else ""
+        return self.connections.take(
+            "https" if secure else "http",
+            server,
+            port or default,
+            self.server if "." in bucket else server,
+        )
 
 
 class _Signing(NamedTuple):
