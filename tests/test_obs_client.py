@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import random
+import socket
 import ssl
 import subprocess
 import sys
@@ -113,6 +114,48 @@ def test_no_bucket_is_at_a_place_that_another_name_is_certified_for(server, tmp_
         session.obs.is_obs_path_exists("obs://my.logs/x")
     session.close()
     assert server.calls == []
+
+
+@pytest.mark.parametrize("endpoint", ["http://obs.test.example", "https://obs.test.example"])
+@pytest.mark.parametrize("scheme", ["https", "socks5"])
+def test_a_proxy_that_would_get_the_password_unencrypted_gets_nothing(
+    server, tmp_path, endpoint, scheme
+):
+    proxy = server.url.replace("http://", scheme + "://ann:the-password@")
+    others = {"obs_endpoint": endpoint, "proxies": {endpoint.partition(":")[0]: proxy}}
+    session = Session(**settings(server, **others))
+    with pytest.raises(ConfigurationError, match="it is %s://127.0.0.1" % scheme) as caught:
+        session.obs.upload_file(a_file(tmp_path, 10), "obs://b/x/")
+    assert "the-password" not in str(caught.value)
+    assert server.connections == 0
+    session.close()
+
+
+@pytest.mark.parametrize("endpoint", ["http://obs.test.example", "https://obs.test.example"])
+def test_a_proxy_that_is_not_there_is_what_is_named(server, endpoint):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        proxy = "127.0.0.1:%d" % free.getsockname()[1]
+        others = {"obs_endpoint": endpoint, "proxies": {"all": "http://ann:secret@" + proxy}}
+        session = Session(**settings(server, **others))
+        with pytest.raises(TransportError, match="the proxy %s: .*refused" % proxy) as caught:
+            session.obs.is_obs_path_exists("obs://b/x")
+        assert "secret" not in str(caught.value)
+        session.close()
+
+
+@pytest.mark.parametrize("name", ["verify", "cert"])
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_file_that_holds_no_certificate_is_named(server, tmp_path, name, content):
+    path = tmp_path / "bundle.pem"
+    if content is not None:
+        path.write_bytes(content)
+    others = {"obs_endpoint": server.url.replace("http:", "https:"), name: str(path)}
+    session = Session(**settings(server, **others))
+    with pytest.raises(ConfigurationError, match=r"bundle\.pem' .*cannot be used"):
+        session.obs.is_obs_path_exists("obs://b/x")
+    assert server.calls == []
+    session.close()
 
 
 def test_its_own_certificates_win(server, tmp_path):

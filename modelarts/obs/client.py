@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 from urllib.parse import quote, urlsplit
 
@@ -92,7 +93,12 @@ def make_client(
         lambda: make_context(used["ssl_verify"], cert),
         proxies if proxy is None else lambda address: {"all": proxy},
     )
-    return SessionClient(keys, renew, connections, **used)
+    try:
+        return SessionClient(keys, renew, connections, **used)
+    except ssl.SSLError as error:  # it reads what it is given, too
+        raise ConfigurationError(
+            "verify=%r cannot be used: %s" % (used["ssl_verify"], error)
+        ) from error
 
 
 def _proxy_in(settings: Dict[str, Any]) -> Optional[str]:

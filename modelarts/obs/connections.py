@@ -9,11 +9,14 @@ import base64
 import http.client
 import os
 import select
+import socket
 import ssl
 import threading
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 from urllib.parse import unquote, urlsplit
+
+from modelarts.errors import ConfigurationError
 
 __all__ = ["Connections", "make_context"]
 
@@ -119,6 +122,12 @@ class Connections:
         proxies = self._proxies(address)
         proxy = proxies.get("%s://%s" % (scheme, host)) or proxies.get(scheme) or proxies.get("all")
         by = urlsplit(proxy if "://" in proxy else "http://" + proxy) if proxy else None
+        if by is not None and by.scheme != "http":
+            # Spoken to as if it were one it would fail, and get the password unencrypted.
+            raise ConfigurationError(
+                "a proxy to OBS must be one of http://; see proxies= and the environment: it is "
+                "%s://%s" % (by.scheme, by.hostname)
+            )
         to = (host, port) if by is None else (by.hostname or "", by.port or 3128)
         settings: Dict[str, Any] = {"timeout": self._timeout}
         kind: Any = _Plain
@@ -129,6 +138,7 @@ class Connections:
         made: _Kept = kind(to[0], to[1], **settings)
         made.place, made.owner, made.certified = place, self, certified
         if by is not None:
+            made.by_proxy = True
             known = {} if by.username is None else _authorization(by.username, by.password)
             if scheme == "https":
                 made.set_tunnel(host, port, known)
@@ -144,11 +154,23 @@ class _Kept(http.client.HTTPConnection):
     owner: Connections
     certified: str
     since = 0.0
+    by_proxy = False
     prefix = ""
     proxy_headers: Mapping[str, str] = {}
     _answer: Optional[http.client.HTTPResponse] = None
     _holds = _refused = False
     _head = b""
+
+    def connect(self) -> None:
+        """Connect; where that fails, it is told apart whether it is the proxy that fails."""
+        try:
+            http.client.HTTPConnection.connect(self)
+        except OSError as error:
+            if not self.by_proxy or isinstance(error, socket.timeout):
+                raise
+            raise ConnectionError(
+                "the proxy %s:%d: %s; see proxies=" % (self.host, self.port, error)
+            ) from None
 
     def putrequest(self, method: str, url: str, *arguments: Any, **settings: Any) -> None:
         """Begin a request; a proxy for plain HTTP wants the whole URL."""
@@ -214,8 +236,8 @@ class _Secure(_Kept, http.client.HTTPSConnection):
     """Over TLS."""
 
     def connect(self) -> None:
-        """Connect, through a proxy if there is one, and have the certificate shown."""
-        http.client.HTTPConnection.connect(self)
+        """Connect, and have the certificate shown."""
+        super().connect()
         context: ssl.SSLContext = self._context  # type: ignore[attr-defined] # not in typeshed
         self.sock = context.wrap_socket(self.sock, server_hostname=self.certified)
 
@@ -228,7 +250,20 @@ def _authorization(user: str, password: Optional[str]) -> Dict[str, str]:
 def make_context(
     verify: Union[bool, str], cert: Union[None, str, Tuple[str, str]]
 ) -> ssl.SSLContext:
-    """TLS settings as ``Session(verify=, cert=)`` says; certificates must name the host."""
+    """TLS settings as ``Session(verify=, cert=)`` says; certificates must name the host.
+
+    Raises:
+        ConfigurationError: a file that is named is not there, or holds something else.
+    """
+    try:
+        return _context(verify, cert)
+    except OSError as error:  # those of ssl, too
+        raise ConfigurationError(
+            "verify=%r or cert=%r cannot be used: %s" % (verify, cert, error)
+        ) from error
+
+
+def _context(verify: Union[bool, str], cert: Union[None, str, Tuple[str, str]]) -> ssl.SSLContext:
     if verify is False:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
