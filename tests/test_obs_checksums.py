@@ -13,6 +13,7 @@ from obs import CompletePart, util
 from modelarts.errors import TransferError, TransportError
 from modelarts.obs.crc64 import crc64, crc64_of, joined
 from tests.obs_server import Cut, Refusal
+from tests.places import ObsPlace
 from tests.test_obs_objects import a_file, by_host, make_store, server, store
 
 __all__ = ["by_host", "server", "store"]
@@ -248,3 +249,14 @@ def test_another_object_by_now_is_not_compared(store, server, tmp_path):
     (found,) = store.list("b")
     server.buckets["b"]["k"] = (path.read_bytes(), '"%s-3"' % ("1" * 32))
     assert store.same(str(path), found) is None
+
+
+def test_what_somebody_noted_as_the_md5_does_not_count_against_the_etag(request, tmp_path):
+    place = ObsPlace(request, tmp_path)
+    client = place.session.get_obs_client()
+    noted = {"md5": hashlib.md5(b"as it was before").hexdigest()}
+    assert client.putContent(place.bucket, "k", b"content", metadata=noted).status == 200
+    client.close()
+    place.session.obs.download_file("obs://%s/k" % place.bucket, str(tmp_path) + "/")
+    assert (tmp_path / "k").read_bytes() == b"content"
+    place.close()

@@ -77,7 +77,8 @@ class ObsStore(Store):
             size=body.contentLength,
             modified=_from_header(body.lastModified),
             etag=_unquoted(body.etag),
-            md5=digest if is_md5(digest) else _md5_of(body),
+            # The first is what the service has found out, the other what somebody said of it.
+            md5=_md5_of(body) or (digest if is_md5(digest) else None),
             crc64=crc64_in(answer),
         )
 
