@@ -15,7 +15,7 @@ from modelarts.obs.ranges import RANGE
 from modelarts.session import Session
 from tests.obs_server import Cut, ObsServer, Refusal
 from tests.test_obs_objects import a_file, make_store, server, settings, store
-from tests.test_obs_resume import an_object, checkpoints
+from tests.test_obs_resume import SIZE, an_object, checkpoints, interrupt_upload
 
 __all__ = ["server", "store"]
 
@@ -123,6 +123,39 @@ def test_all_of_an_object_is_not_taken_for_a_part_of_it(store, server, tmp_path,
     server.ranges = True
     store.download(store.head("b", "k"), str(target))
     assert target.read_bytes() == content
+
+
+def test_a_list_that_begins_again_and_again_ends(obs, server):
+    """As from a server that does not know where a page is to begin."""
+    page = (
+        b"<ListBucketResult><IsTruncated>true</IsTruncated>"
+        b"<Contents><Key>x/1</Key><Size>0</Size></Contents></ListBucketResult>"
+    )
+
+    def answer(call):
+        raise Refusal(200, "", content=page)
+
+    server.before = answer
+    with pytest.raises(TransferError, match="again and again after 'x/1'"):
+        list(obs.list("obs://b/x/"))
+    assert len(server.calls) == 2
+
+
+def test_a_list_of_parts_that_begins_again_and_again_ends(server, tmp_path):
+    path = a_file(tmp_path, SIZE)
+    interrupt_upload(server, path)
+    page = (
+        b"<ListPartsResult><IsTruncated>true</IsTruncated>"
+        b"<Part><PartNumber>1</PartNumber><Size>1</Size><ETag>x</ETag></Part></ListPartsResult>"
+    )
+
+    def answer(call):
+        if call.method == "GET":
+            raise Refusal(200, "", content=page)
+
+    server.before = answer
+    make_store(server).upload(str(path), "b", "k")
+    assert server.buckets["b"]["k"][0] == path.read_bytes()
 
 
 # From elsewhere -----------------------------------------------------------------------------

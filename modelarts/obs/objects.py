@@ -8,7 +8,7 @@ from email.utils import mktime_tz, parsedate_tz
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from modelarts.clock import Clock
-from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, api_error
+from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, TransferError, api_error
 from modelarts.http.retry import Retry
 from modelarts.obs.checksums import is_md5, md5, same, to_header
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
@@ -113,7 +113,12 @@ class ObsStore(Store):
                 )
             if not page.is_truncated or not page.contents:
                 return
-            marker = page.next_marker or page.contents[-1].key
+            before, marker = marker, page.next_marker or page.contents[-1].key
+            if marker == before:
+                raise TransferError(
+                    "list obs://%s/%s: it begins again and again after %r"
+                    % (bucket, prefix, marker)
+                )
 
     def _page(self, bucket: str, prefix: str, marker: Optional[str]) -> Any:
         answer = self._asking.ask(

@@ -145,8 +145,8 @@ class Upload:
                 return None
             for part in page.parts:
                 found[part.partNumber] = ((part.etag or "").strip('"'), part.size)
-            after = page.nextPartNumberMarker
-            if not page.isTruncated or not page.parts:
+            before, after = after, page.nextPartNumberMarker
+            if not page.isTruncated or not page.parts or after == before:
                 return found
 
     def _page(self, after: Optional[int]) -> Any:
