@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import tempfile
 
 import pytest
 
@@ -472,6 +473,20 @@ def test_one_that_cannot_be_deleted_is_named(store, server):
     ((key, error),) = store.delete("b", ["one", "two\x01"])
     assert key == "two\x01"
     assert error.error_code == "AccessDenied"
+
+
+def test_a_file_that_no_object_can_be_as_large_as_is_refused_at_once(store, server, tmp_path):
+    places = [str(tmp_path), "/dev/shm"]  # not each file system takes a file with such a hole
+    for place in filter(os.path.isdir, places):
+        with tempfile.NamedTemporaryFile(dir=place) as huge:
+            try:
+                huge.truncate(10_000 * 5 * 2**30 + 1)
+            except OSError:
+                continue
+            with pytest.raises(InvalidArgument, match=r"48\.8 TiB"):
+                store.upload(huge.name, "b", "k")
+            break
+    assert server.calls == []
 
 
 # Keys that end ----------------------------------------------------------------------------

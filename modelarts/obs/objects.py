@@ -14,6 +14,7 @@ from modelarts.obs.checksums import is_md5, md5, same, to_header
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.failures import Asking
 from modelarts.obs.files import Body, Content, Source
+from modelarts.obs.layout import MOST
 from modelarts.obs.parts import Upload, abort_stale
 from modelarts.obs.ranges import Download
 from modelarts.obs.store import ObjectInfo, Progress, Store
@@ -26,6 +27,8 @@ MULTIPART = 100 * 1000 * 1000
 #: Bytes up to which a file is read into memory, so that it is hashed and sent from there.
 _SMALL = 1024 * 1024
 _LONGEST_KEY = 1024
+#: Bytes of an object: so many parts of 5 GiB.
+_LARGEST = MOST * 5 * 1024**3
 _DELETED_AT_ONCE = 1000
 
 
@@ -143,10 +146,13 @@ class ObsStore(Store):
 
         Raises:
             OSError: the file cannot be read.
+            InvalidArgument: no object can be as large.
             TransferError: it changed while it was being sent.
         """
         _check_key(key)
         source = Source.of(path)
+        if source.size > _LARGEST:
+            raise InvalidArgument("a file", path, "one of at most 48.8 TiB, as an object is")
         if source.size > self._multipart:
             self._abort_stale()
             return Upload(self._asking, source, bucket, key, progress).run(self._crew)
