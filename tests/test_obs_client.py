@@ -23,7 +23,7 @@ from modelarts.obs.store import ObjectInfo
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.obs_server import ObsServer
-from tests.test_obs_objects import AK, SK, a_file, settings
+from tests.test_obs_objects import AK, SK, a_file, settings, store_of
 
 pytestmark = pytest.mark.local
 
@@ -267,6 +267,21 @@ def test_a_connection_that_the_server_has_closed_is_not_used(server, tmp_path):
     assert client.headBucket("b").status == 200
     assert server.connections == 2
     client.close()
+
+
+def test_a_connection_that_was_given_back_is_not_closed_by_whoever_had_it(server, tmp_path):
+    """It is another thread's by then, maybe."""
+    store = store_of(server, Session(**settings(server)), 1_000_000)
+    store.upload(str(a_file(tmp_path, 1000)), "b", "k")
+    found = store.head("b", "k")
+
+    def fail(count):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.download(found, str(tmp_path / "back"), fail)
+    assert store.head("b", "k") == found
+    assert server.connections == 1
 
 
 def test_a_forked_child_has_connections_of_its_own(server):

@@ -85,6 +85,9 @@ class Connections:
         if not connection.is_free():
             return connection.close()
         connection.since = time.monotonic()
+        if getattr(self._lent, "connection", None) is connection:
+            # Another thread may use it from now on, so drop() must not close it.
+            self._lent.connection = None
         with self._lock:
             idle = self._idle.setdefault(connection.place, [])
             if len(idle) < self.kept:
