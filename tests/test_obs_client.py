@@ -116,6 +116,14 @@ def test_no_bucket_is_at_a_place_that_another_name_is_certified_for(server, tmp_
     assert server.calls == []
 
 
+def test_a_bucket_is_addressed_by_a_name_of_its_own_where_that_is_asked_for():
+    url = "https://b.obs.eu-de.otc.t-systems.com"
+    session = Session(
+        access_key=AK, secret_key=SK, project_id="p", region_name="eu-de", obs_endpoint=url
+    )
+    assert session.get_obs_client(is_cname=True).is_cname
+
+
 @pytest.mark.parametrize("endpoint", ["http://obs.test.example", "https://obs.test.example"])
 @pytest.mark.parametrize("scheme", ["https", "socks5"])
 def test_a_proxy_that_would_get_the_password_unencrypted_gets_nothing(

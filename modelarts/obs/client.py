@@ -56,7 +56,7 @@ def make_client(
         raise ConfigurationError(
             "obs_endpoint must be a server's address without a path; it is %r" % endpoint
         )
-    if re.match(_WITH_BUCKET, host):
+    if re.match(_WITH_BUCKET, host) and not settings.get("is_cname"):
         raise ConfigurationError(
             "obs_endpoint must be without a bucket: 'https://%s'; it is %r"
             % (host[host.index(".obs") + 1 :], endpoint)

@@ -23,7 +23,7 @@ class Stored(NamedTuple):
 class SessionClient(ObsClient):
     """An ``obs.ObsClient`` that signs each request with the keys that are good at that moment.
 
-    ``refresh(…)`` gives it other keys, which it keeps from then on.
+    ``refresh(…)`` gives it other keys, which it keeps from then on. It follows no redirects.
 
     Args:
         keys: answers the keys that are good now.
