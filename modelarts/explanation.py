@@ -10,7 +10,8 @@ from modelarts.errors import ApiError, ModelArtsError, TransportError
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token
-    from modelarts.session import Session, _Parts
+    from modelarts.session import Session
+    from modelarts.wiring import Parts
 
 __all__ = ["Explanation", "Service", "explain", "last_four"]
 
@@ -96,7 +97,7 @@ def explain(session: "Session") -> Explanation:
 
     Each service is tried once, and not waited for any longer than a few seconds.
     """
-    parts = session._parts_in_a_hurry(_PATIENCE)
+    parts = session._wiring.parts_in_a_hurry(_PATIENCE)
     try:
         services = {name: _try(session, parts, name) for name in ("modelarts", "iam", "obs")}
     finally:
@@ -146,7 +147,7 @@ def _date(ends: Optional[float]) -> Optional[str]:
     return datetime.fromtimestamp(ends, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _try(session: "Session", parts: "_Parts", service: str) -> Service:
+def _try(session: "Session", parts: "Parts", service: str) -> Service:
     try:
         endpoint = parts.identity.endpoint(service)
     except ModelArtsError as error:
@@ -174,7 +175,7 @@ def _without_advice(error: Exception) -> str:
     return str(error).replace(hint, kept) if hint else str(error)
 
 
-def _list_jobs(parts: "_Parts") -> str:
+def _list_jobs(parts: "Parts") -> str:
     from modelarts.jobs import api
 
     count = api.documented_page(parts.client, {"per_page": "1"})["job_total_count"]
@@ -194,7 +195,7 @@ def _folder(endpoint: str) -> str:
     return "a folder on this machine"
 
 
-def _knock(parts: "_Parts", endpoint: str, path: str) -> str:
+def _knock(parts: "Parts", endpoint: str, path: str) -> str:
     from modelarts.http.messages import Request
 
     request = Request("GET", endpoint, path, operation="reach " + endpoint)

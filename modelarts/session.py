@@ -1,4 +1,4 @@
-"""Who you are and where the services are: the one place where the parts are put together."""
+"""Who you are and where the services are."""
 
 import os
 from types import TracebackType
@@ -9,7 +9,6 @@ from typing import (
     ClassVar,
     Dict,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -21,18 +20,14 @@ from modelarts.auth.credentials import AccessKey, GivenToken, Password
 from modelarts.auth.resolve import ARGUMENTS, Arguments, resolve, text
 from modelarts.clock import Clock
 from modelarts.endpoints import normalize
-from modelarts.errors import InvalidArgument
-from modelarts.locks import ForkSafeLock
+from modelarts.wiring import Wiring, check_network
 
 if TYPE_CHECKING:
-    from modelarts.auth.identity import Identity
     from modelarts.explanation import Explanation
     from modelarts.http.client import ServiceClient
     from modelarts.http.messages import Exchange
-    from modelarts.http.transport import Transport
     from modelarts.obs.results import Transferred
     from modelarts.obs.service import Obs
-    from modelarts.obs.store import Store
 
 __all__ = ["Session"]
 
@@ -120,10 +115,7 @@ class Session:
         on_response: Optional[Callable[["Exchange"], object]] = None,
         clock: Optional[Clock] = None,
     ) -> None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
-            raise InvalidArgument("timeout", timeout, "a number of seconds above 0")
-        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-            raise InvalidArgument("retries", retries, "a whole number from 0 on")
+        check_network(timeout, retries)
         if obs_path is not None:
             from modelarts.obs.paths import parse
 
@@ -151,21 +143,16 @@ class Session:
             shared=self._shared,
         )
         self._resolved = resolve(given, environ, self.clock)
-        bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
-        self._settings: Dict[str, Any] = {
+        settings = {
             "timeout": timeout,
             "retries": retries,
             "proxies": proxies,
-            "verify": bundle if verify is True and bundle else verify,
+            "verify": verify,
             "cert": cert,
             "on_response": on_response,
         }
-        self._proxy_environ = {k: v for k, v in environ.items() if k.lower().endswith("_proxy")}
-        self._lock = ForkSafeLock()
-        self._parts: Optional[_Parts] = None
-        self._obs: Optional[Obs] = None
+        self._wiring = Wiring(self._resolved, settings, environ, self.clock)
         self._local_root: Optional[str] = None
-        self._local_obs: Optional[str] = None
 
     @classmethod
     def set_endpoint(
@@ -226,7 +213,7 @@ class Session:
             proxies={},
         )
         session._local_root = found["root"]
-        session._local_obs = found.get("obs_http_endpoint")
+        session._wiring.local_obs = found.get("obs_http_endpoint")
         sources = session._resolved.sources
         # Only the variable can have said it.
         said = set(sources) - {"obs_path"}
@@ -250,7 +237,7 @@ class Session:
             ApiError: IAM refused.
             ConfigurationError: the place that the keys are from has no fresh ones any more.
         """
-        return self._get_parts().identity.keys()
+        return self._wiring.parts.identity.keys()
 
     @property
     def access_key(self) -> Optional[str]:
@@ -275,7 +262,7 @@ class Session:
     @property
     def user_id(self) -> Optional[str]:
         """The user's id as IAM tells it with a token; None in a session with AK/SK."""
-        token = self._get_parts().identity.token()
+        token = self._wiring.parts.identity.token()
         return token.user_id if token is not None else None
 
     @property
@@ -291,7 +278,7 @@ class Session:
             ConfigurationError: there is no such project, or no name to look it up by.
         """
         known = self._resolved.project_id
-        return known if known is not None else self._get_parts().identity.project_id()
+        return known if known is not None else self._wiring.parts.identity.project_id()
 
     # Where ---------------------------------------------------------------------------------
 
@@ -302,17 +289,17 @@ class Session:
         Raises:
             ConfigurationError: nothing says where it is. So do the other two.
         """
-        return self._get_parts().identity.endpoint("modelarts")
+        return self._wiring.parts.identity.endpoint("modelarts")
 
     @property
     def iam_endpoint(self) -> str:
         """The address of IAM."""
-        return self._get_parts().identity.endpoint("iam")
+        return self._wiring.parts.identity.endpoint("iam")
 
     @property
     def obs_endpoint(self) -> str:
         """The address of OBS; with the local service a ``file:`` URL."""
-        return self._get_parts().identity.endpoint("obs")
+        return self._wiring.parts.identity.endpoint("obs")
 
     @property
     def obs_path(self) -> Optional[str]:
@@ -327,7 +314,7 @@ class Session:
     @property
     def client(self) -> "ServiceClient":
         """What calls ModelArts for this session."""
-        return self._get_parts().client
+        return self._wiring.parts.client
 
     def request(
         self,
@@ -374,20 +361,7 @@ class Session:
 
         Source: *ModelArts SDK Reference*, "Session Authentication"; *OBS Python SDK*, "ObsClient".
         """
-        from modelarts.http.proxies import Proxies
-        from modelarts.obs.client import make_client
-
-        identity = self._get_parts().identity
-        return make_client(
-            self._local_obs or self.obs_endpoint,
-            identity.keys,
-            identity.renew_keys,
-            timeout=settings.pop("timeout", self._settings["timeout"]),
-            verify=self._settings["verify"],
-            cert=self._settings["cert"],
-            proxies=Proxies(self._settings["proxies"], self._proxy_environ).of,
-            **{"region": self.region_name or "region", **settings},
-        )
+        return self._wiring.obs_client(**settings)
 
     @property
     def obs(self) -> "Obs":
@@ -395,13 +369,7 @@ class Session:
 
         >>> session.obs.upload_dir("runs", "obs://bucket/logs/")          # doctest: +SKIP
         """
-        if self._obs is None:
-            with self._lock:
-                if self._obs is None:
-                    from modelarts.obs.service import Obs
-
-                    self._obs = Obs(self._open_store, lambda: self.obs_endpoint, self.clock)
-        return self._obs
+        return self._wiring.obs
 
     def upload_data(self, bucket_path: str, path: Union[_Path, Sequence[_Path]]) -> "Transferred":
         """Send a file, several, or a folder; the older form of ``session.obs.upload_…``.
@@ -451,11 +419,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connections. A call made later opens new ones."""
-        with self._lock:
-            if self._obs is not None:
-                self._obs.close()
-            if self._parts is not None:
-                self._parts.transport.close()
+        self._wiring.close()
 
     def __enter__(self) -> "Session":
         return self
@@ -486,7 +450,7 @@ class Session:
                 "this session's %s was given as an argument, and secrets are not pickled. Let the "
                 "worker make its own: Session() finds credentials in the environment" % self.mode
             )
-        settings = dict(self._settings)
+        settings = dict(self._wiring.settings)
         if any("@" in proxy for proxy in (settings["proxies"] or {}).values()):
             raise TypeError("this session's proxies= holds a password, and secrets are not pickled")
         settings.update(
@@ -506,74 +470,6 @@ class Session:
         """How the session shows who you are: ``"AK/SK"``, ``"password"`` or ``"token"``."""
         kind = type(self._resolved.found.credentials)
         return {AccessKey: "AK/SK", Password: "password", GivenToken: "token"}[kind]
-
-    def _open_store(self) -> "Store":
-        endpoint = self.obs_endpoint
-        if endpoint.startswith("file:"):
-            from modelarts.obs.folder import FolderStore
-
-            return FolderStore(endpoint)
-        from modelarts.obs.objects import ObsStore
-
-        return ObsStore(self.get_obs_client(max_retry_count=0), self.clock)
-
-    def _get_parts(self) -> "_Parts":
-        if self._parts is None:
-            with self._lock:
-                if self._parts is None:
-                    self._parts = self._put_together()
-        return self._parts
-
-    def _put_together(self) -> "_Parts":
-        from modelarts.auth.identity import Identity
-
-        transport = self._make_transport()
-        return self._connect(transport, Identity(self._resolved, transport))
-
-    def _parts_in_a_hurry(self, timeout: float) -> "_Parts":
-        """The same identity with connections of its own, which try once and give up soon.
-
-        Close its transport after use.
-        """
-        parts = self._get_parts()
-        timeout = min(timeout, self._settings["timeout"])
-        transport = self._make_transport(timeout=timeout, retries=0)
-        transport.skew = parts.transport.skew
-        return self._connect(transport, parts.identity.over(transport))
-
-    def _make_transport(self, **changes: Any) -> "Transport":
-        from modelarts import __version__
-        from modelarts.http.proxies import Proxies
-        from modelarts.http.retry import Retry
-        from modelarts.http.transport import Transport
-
-        settings = {**self._settings, **changes}
-        return Transport(
-            retry=Retry(settings.pop("retries")),
-            proxies=Proxies(settings.pop("proxies"), self._proxy_environ),
-            clock=self.clock,
-            user_agent="modelarts-python/" + __version__,
-            **settings,
-        )
-
-    def _connect(self, transport: "Transport", identity: "Identity") -> "_Parts":
-        from modelarts.http.client import ServiceClient
-
-        client = ServiceClient(
-            transport,
-            identity.authorizer,
-            lambda: identity.endpoint("modelarts"),
-            identity.project_id,
-        )
-        return _Parts(transport, identity, client)
-
-
-class _Parts(NamedTuple):
-    """What talks; made at the first call, so that making a session imports none of it."""
-
-    transport: "Transport"
-    identity: "Identity"
-    client: "ServiceClient"
 
 
 def _again(settings: Dict[str, Any]) -> Session:

@@ -20,7 +20,13 @@ from xml.sax.saxutils import escape
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from fastcrc.crc64 import xz
+
+try:
+    from fastcrc.crc64 import xz
+except ImportError:  # before Python 3.9; the official client's, which is slower
+    from crcmod import mkCrcFun
+
+    xz = mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, rev=True, xorOut=2**64 - 1)
 
 SMALLEST_PART = 100 * 1024
 #: What is signed of a query, as far as it is used here.

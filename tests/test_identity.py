@@ -382,7 +382,7 @@ def test_a_session_goes_on_in_a_forked_process(service):
 
 def test_a_lock_that_was_held_at_a_fork_does_not_hold_the_child_up(service):
     with service.password_session() as session:
-        tokens = session._get_parts().identity.authorizer.tokens
+        tokens = session._wiring.parts.identity.authorizer.tokens
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe()
         held, done = threading.Event(), threading.Event()

@@ -52,7 +52,7 @@ LAYERS = (
         "modelarts.obs",
         "modelarts.obs.*",
     ),
-    ("modelarts.session",),
+    ("modelarts.session", "modelarts.wiring"),
     (
         "modelarts.estimator",
         "modelarts.jobs.documented",

@@ -12,6 +12,7 @@ from obs import CompletePart, util
 
 from modelarts.errors import TransferError, TransportError
 from modelarts.obs.crc64 import crc64, crc64_of, joined
+from tests.content import noise
 from tests.obs_server import Cut, Refusal
 from tests.places import ObsPlace
 from tests.test_obs_objects import a_file, by_host, make_store, server, store
@@ -34,7 +35,7 @@ def sent_parts(server):
 
 
 def test_it_is_the_crc_that_the_official_client_sends(tmp_path):
-    content = random.Random(5).randbytes(300_000)
+    content = noise(5, 300_000)
     (tmp_path / "file").write_bytes(content)
     assert crc64(b"123456789") == 0x995DC9BBDF1939FA  # of the catalogue of CRCs, CRC-64/XZ
     assert crc64(content) == int(util.calculate_content_crc64(content))
@@ -203,7 +204,7 @@ def test_with_keys_of_kms_nothing_goes_twice(store, server, tmp_path):
 @pytest.mark.parametrize("size", [1000, 40_000_000])
 def test_an_object_whose_etag_tells_nothing_is_verified_by_its_crc(store, server, tmp_path, size):
     """In one go, and in ranges, whose answers need not have it."""
-    content, target = random.Random(size).randbytes(size), tmp_path / "target"
+    content, target = noise(size, size), tmp_path / "target"
     server.buckets["b"]["k"] = (content, '"%s-3"' % ("0" * 32))
     (found,) = store.list("b")
     store.download(found, str(target))

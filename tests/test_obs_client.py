@@ -21,11 +21,12 @@ from modelarts.obs.layout import MOST, SMALLEST, SMALLEST_S3, Layout, Part, layo
 from modelarts.obs.objects import ObsStore
 from modelarts.obs.store import ObjectInfo
 from modelarts.session import Session
+from tests.buckets import Buckets
 from tests.clocks import FakeClock
 from tests.obs_server import ObsServer
 from tests.test_obs_objects import AK, SK, a_file, settings, store_of
 
-pytestmark = pytest.mark.local
+pytestmark = pytest.mark.obs
 
 
 @pytest.fixture
@@ -330,15 +331,11 @@ except ConfigurationError as error:
 # Other servers ----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def moto():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield "http://%s:%d" % (host, port)
-    server.stop()
+    buckets = Buckets()
+    yield buckets.endpoint
+    buckets.stop()
 
 
 def test_a_server_that_speaks_s3_does_as_well(moto, tmp_path):

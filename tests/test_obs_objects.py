@@ -23,9 +23,10 @@ from modelarts.obs.store import ObjectInfo
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.cloud import Cloud
+from tests.content import noise
 from tests.obs_server import Cut, ObsServer, Refusal
 
-pytestmark = pytest.mark.local
+pytestmark = pytest.mark.obs
 
 AK, SK = "ACCESSKEY", Cloud.secret_key
 NAMES = [
@@ -89,7 +90,7 @@ def by_host(server):
 
 def a_file(tmp_path, size, name="file", seed=1):
     path = tmp_path / name
-    path.write_bytes(random.Random(seed).randbytes(size))
+    path.write_bytes(noise(seed, size))
     return path
 
 
@@ -430,7 +431,7 @@ def test_a_changed_file_is_sent_anew_and_the_old_parts_are_deleted(server, tmp_p
 
 
 def test_an_interrupted_download_goes_on(server, tmp_path):
-    content = random.Random(3).randbytes(100_000_000)
+    content = noise(3, 100_000_000)
     server.buckets["b"]["k"] = (content, '"%s"' % hashlib.md5(content).hexdigest())
     store, target = make_store(server), tmp_path / "target"
     found = store.head("b", "k")

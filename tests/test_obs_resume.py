@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import random
 import threading
 from pathlib import Path
 
@@ -20,12 +19,13 @@ from modelarts.errors import (
 from modelarts.obs.checkpoints import folder as checkpoints_folder
 from modelarts.obs.files import Source
 from modelarts.session import Session
+from tests.content import noise
 from tests.obs_server import Cut, Refusal
 from tests.test_obs_objects import a_file, make_store, server, settings, store
 
 __all__ = ["server", "store"]
 
-pytestmark = pytest.mark.local
+pytestmark = pytest.mark.obs
 
 SIZE = 60_000_000
 DAMAGES = {
@@ -71,7 +71,7 @@ def interrupt_upload(server, path):
 
 
 def an_object(server, size=100_000_000):
-    content = random.Random(3).randbytes(size)
+    content = noise(3, size)
     server.buckets["b"]["k"] = (content, '"%s"' % hashlib.md5(content).hexdigest())
     return content
 

@@ -24,7 +24,7 @@ def secrets(service):
     """The local service's own, and those that IAM gives for them."""
     found = service.connection
     with service.password_session() as session:
-        token = session._get_parts().identity.token().value
+        token = session._wiring.parts.identity.token().value
         return [
             found["secret_key"],
             found["password"],

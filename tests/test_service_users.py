@@ -431,7 +431,7 @@ def test_a_new_password_ends_the_tokens_of_the_old_one(tmp_path):
     try:
         with service.password_session() as session:
             VisualizationJob.list(session)
-            token = session._get_parts().identity.token().value
+            token = session._wiring.parts.identity.token().value
             keys = session.keys()
         edit(tmp_path / "users.json", lambda users: users.with_password("local", "y" * 9))
         with requests.Session() as plain:

@@ -1,0 +1,171 @@
+"""Puts a session's parts together when they are first needed.
+
+So that making a session imports no ``requests``, opens no connection and asks nobody.
+"""
+
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
+
+from modelarts.auth.resolve import Resolved
+from modelarts.clock import Clock
+from modelarts.errors import InvalidArgument
+from modelarts.locks import ForkSafeLock
+
+if TYPE_CHECKING:
+    from modelarts.auth.identity import Identity
+    from modelarts.http.client import ServiceClient
+    from modelarts.http.transport import Transport
+    from modelarts.obs.service import Obs
+    from modelarts.obs.store import Store
+
+__all__ = ["Parts", "Wiring", "check_network"]
+
+
+class Parts(NamedTuple):
+    """What talks."""
+
+    transport: "Transport"
+    identity: "Identity"
+    client: "ServiceClient"
+
+
+def check_network(timeout: Any, retries: Any) -> None:
+    """Raises InvalidArgument for what is no time or no number of retries."""
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise InvalidArgument("timeout", timeout, "a number of seconds above 0")
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise InvalidArgument("retries", retries, "a whole number from 0 on")
+
+
+class Wiring:
+    """The parts of one session.
+
+    Args:
+        resolved: who and where.
+        settings: the session's ``timeout``, ``retries``, ``proxies``, ``verify``, ``cert`` and
+            ``on_response``.
+        environ: the environment as it was when the session was made.
+        clock: what tells the time and waits.
+
+    Attributes:
+        local_obs: where a local service offers its folder by OBS's API; None elsewhere.
+    """
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        settings: Mapping[str, Any],
+        environ: Mapping[str, str],
+        clock: Clock,
+    ) -> None:
+        self.resolved = resolved
+        self.local_obs: Optional[str] = None
+        self._clock = clock
+        self._proxy_environ = {k: v for k, v in environ.items() if k.lower().endswith("_proxy")}
+        bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
+        self.settings: Dict[str, Any] = dict(settings)
+        if settings["verify"] is True and bundle:
+            self.settings["verify"] = bundle
+        self._lock = ForkSafeLock()
+        self._parts: Optional[Parts] = None
+        self._obs: Optional[Obs] = None
+
+    @property
+    def parts(self) -> Parts:
+        """What talks; the first read makes it."""
+        if self._parts is None:
+            with self._lock:
+                if self._parts is None:
+                    self._parts = self._put_together()
+        return self._parts
+
+    @property
+    def obs(self) -> "Obs":
+        """``session.obs``, likewise."""
+        if self._obs is None:
+            with self._lock:
+                if self._obs is None:
+                    from modelarts.obs.service import Obs
+
+                    self._obs = Obs(self._open_store, self._obs_endpoint, self._clock)
+        return self._obs
+
+    def parts_in_a_hurry(self, timeout: float) -> Parts:
+        """The same identity with connections of its own, which try once and give up soon.
+
+        Close its transport after use.
+        """
+        parts = self.parts
+        timeout = min(timeout, self.settings["timeout"])
+        transport = self._make_transport(timeout=timeout, retries=0)
+        transport.skew = parts.transport.skew
+        return self._connect(transport, parts.identity.over(transport))
+
+    def obs_client(self, **settings: Any) -> Any:
+        """The official client of OBS; ``settings`` win over the session's."""
+        from modelarts.http.proxies import Proxies
+        from modelarts.obs.client import make_client
+
+        identity = self.parts.identity
+        return make_client(
+            self.local_obs or self._obs_endpoint(),
+            identity.keys,
+            identity.renew_keys,
+            timeout=settings.pop("timeout", self.settings["timeout"]),
+            verify=self.settings["verify"],
+            cert=self.settings["cert"],
+            proxies=Proxies(self.settings["proxies"], self._proxy_environ).of,
+            **{"region": self.resolved.region_name or "region", **settings},
+        )
+
+    def close(self) -> None:
+        """Close the connections. A call made later opens new ones."""
+        with self._lock:
+            if self._obs is not None:
+                self._obs.close()
+            if self._parts is not None:
+                self._parts.transport.close()
+
+    def _obs_endpoint(self) -> str:
+        return self.parts.identity.endpoint("obs")
+
+    def _open_store(self) -> "Store":
+        endpoint = self._obs_endpoint()
+        if endpoint.startswith("file:"):
+            from modelarts.obs.folder import FolderStore
+
+            return FolderStore(endpoint)
+        from modelarts.obs.objects import ObsStore
+
+        return ObsStore(self.obs_client(max_retry_count=0), self._clock)
+
+    def _put_together(self) -> Parts:
+        from modelarts.auth.identity import Identity
+
+        transport = self._make_transport()
+        return self._connect(transport, Identity(self.resolved, transport))
+
+    def _make_transport(self, **changes: Any) -> "Transport":
+        from modelarts import __version__
+        from modelarts.http.proxies import Proxies
+        from modelarts.http.retry import Retry
+        from modelarts.http.transport import Transport
+
+        settings = {**self.settings, **changes}
+        return Transport(
+            retry=Retry(settings.pop("retries")),
+            proxies=Proxies(settings.pop("proxies"), self._proxy_environ),
+            clock=self._clock,
+            user_agent="modelarts-python/" + __version__,
+            **settings,
+        )
+
+    def _connect(self, transport: "Transport", identity: "Identity") -> Parts:
+        from modelarts.http.client import ServiceClient
+
+        client = ServiceClient(
+            transport,
+            identity.authorizer,
+            lambda: identity.endpoint("modelarts"),
+            identity.project_id,
+        )
+        return Parts(transport, identity, client)
