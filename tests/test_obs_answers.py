@@ -19,7 +19,7 @@ from tests.test_obs_resume import SIZE, an_object, checkpoints, interrupt_upload
 
 __all__ = ["server", "store"]
 
-pytestmark = pytest.mark.local
+pytestmark = pytest.mark.obs
 
 PAGE = b"<html><body>Sign in first<br></body></html>"
 
