@@ -16,7 +16,7 @@ from modelarts.obs.results import Transferred
 from modelarts.obs.store import ObjectInfo, Store
 from modelarts.obs.threads import Helper
 from modelarts.obs.trees import Comparison, Send, say_skipped
-from modelarts.obs.walking import LocalFile, files_below
+from modelarts.obs.walking import LocalFile
 
 __all__ = ["Sync", "Watch", "keep_following"]
 
@@ -61,7 +61,7 @@ class Sync(Comparison):
         skipped: List[str] = []
         failed: Optional[IncompleteTransfer] = None
         try:
-            sending.run(files_below(self._folder, skipped.append), threads, meter)
+            sending.run_folder(self._folder, skipped.append, threads, meter)
             self._memory.interrupted = False
         except IncompleteTransfer as error:
             failed = error
