@@ -128,6 +128,13 @@ def test_a_folder_of_a_bucket_is_sent_to_below_itself_without_what_is_sent(tmp_p
     assert [found.url for found in obs.list("obs://b/")] == ["obs://b/x/a", "obs://b/x/b/x/a"]
 
 
+@pytest.mark.parametrize("call", ["upload_file", "upload_dir", "sync_dir", "watch"])
+def test_a_text_that_no_path_can_be_is_told_at_once(tmp_path, call):
+    obs = Obs(lambda: FolderStore(tmp_path.as_uri()), tmp_path.as_uri, Clock())
+    with pytest.raises(InvalidArgument, match="which has no such names"):
+        getattr(obs, call)("\ud800", "obs://b/")
+
+
 def test_a_folder_is_not_fetched_into_itself(tmp_path):
     obs = Obs(lambda: FolderStore(tmp_path.as_uri()), tmp_path.as_uri, Clock())
     (tmp_path / "b" / "x").mkdir(parents=True)

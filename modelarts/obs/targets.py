@@ -34,6 +34,10 @@ def text_of(argument: str, value: object) -> str:
         raise InvalidArgument(argument, value, allowed)
     if path.startswith("obs:/"):
         raise InvalidArgument(argument, value, allowed + ", not one in OBS")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise InvalidArgument(argument, value, allowed + ", which has no such names") from None
     return os.path.expanduser(path)
 
 
