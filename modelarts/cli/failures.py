@@ -162,9 +162,13 @@ def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
         _trace(debug)
         say("modelarts: interrupted")
         return INTERRUPTED
-    except OSError:  # it could not be printed
+    except OSError as error:
         _trace(debug)
-        raise
+        if error.filename is None:  # it could not be printed
+            raise
+        reason = "%s: %s" % (error.filename, error.strerror or error)
+        tell(Refused(reason, FAILED, type(error).__name__), as_json)
+        return FAILED
     except Exception as error:
         _trace(debug)
         say(
