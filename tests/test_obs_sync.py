@@ -231,6 +231,21 @@ def test_a_failing_block_is_sent_too_and_its_error_is_the_one_raised(obs, bucket
     assert obs.is_obs_path_exists(bucket + "runs/crash.log")
 
 
+def test_a_warning_that_is_an_error_keeps_nothing_from_being_sent(obs, bucket, runs):
+    """It ends the following, so the end of the block is all the more to send what is left."""
+    (runs / "link").symlink_to(runs / "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch = obs.watch(runs, bucket).start()
+        for thread in threading.enumerate():
+            if thread.name == "modelarts-watch":
+                thread.join(60)
+        (runs / "later").write_bytes(b"1")
+        with pytest.raises(UserWarning, match="runs/link"):
+            watch.stop()
+    assert obs.is_obs_path_exists(bucket + "runs/later")
+
+
 def test_what_the_last_pass_cannot_send_is_raised(obs, bucket, runs):
     long = runs / ("ü" * 100) / ("d" * 200) / ("d" * 200) / ("d" * 200) / ("d" * 200)
     with warnings.catch_warnings():

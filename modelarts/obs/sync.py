@@ -225,10 +225,10 @@ class Watch:
         self._end.set()
         if self._thread is not None:
             self._thread.wait()
-        if self._broken is not None:
-            raise self._broken
         self.result = self._one_pass()
         _say_if_missing(self._folder, self.result)
+        if self._broken is not None:  # since when nothing was followed, but all is there now
+            raise self._broken
         return self.result
 
     def _run(self) -> None:
