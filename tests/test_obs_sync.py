@@ -126,6 +126,16 @@ def test_without_a_place_to_remember_it_works(obs, bucket, runs, monkeypatch):
     assert obs.sync_dir(runs, bucket).unchanged == 3
 
 
+def test_what_cannot_be_remembered_leaves_nothing_behind(obs, bucket, runs):
+    obs.sync_dir(runs, bucket)
+    obs.sync_dir(runs, bucket)
+    (memory,) = Path(os.environ["HOME"], ".cache/modelarts/transfers").iterdir()
+    memory.unlink()
+    memory.mkdir()  # so that no file can take its place
+    obs.sync_dir(runs, bucket)
+    assert list(memory.parent.iterdir()) == [memory]
+
+
 def test_nothing_is_deleted_in_obs(obs, bucket, runs):
     obs.sync_dir(runs, bucket)
     (runs / "a").unlink()
