@@ -167,6 +167,16 @@ def test_create_answers_the_documented_dict(cloud, run):
     assert said["service_url"].startswith("https://" + HOST)
 
 
+def test_who_shows_a_folder_of_this_machine_is_told_how_to_send_it_from_here(
+    cloud, run, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("MODELARTS_OBS_ENDPOINT", (tmp_path / "obs").as_uri())
+    (tmp_path / "runs").mkdir()
+    code, _, err = run("create", str(tmp_path / "runs"))
+    assert code == 0
+    assert err.endswith("runs/: to send that, give it by a relative path, such as ./runs\n")
+
+
 def test_a_job_that_was_created_is_printed_although_it_was_not_waited_for_long_enough(cloud, run):
     code, out, err = run("create", "/bucket/logs/", "--wait", "--timeout", "0", "-o", "json")
     assert (code, json.loads(out)["job_id"]) == (4, max(cloud.jobs))

@@ -1,10 +1,12 @@
 """``modelarts obs …`` on a folder, as with the local service."""
 
+import errno
 import io
 import json
 import os
 import pty
 import re
+import subprocess
 import sys
 
 import pytest
@@ -171,6 +173,47 @@ def test_wrong_usage_is_code_2(run, arguments, said):
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
+
+
+def test_a_home_that_no_shell_put_in_is_found(run, runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # as Windows names it
+    code, out, err = run("upload", "~/runs", "obs://bucket/")
+    assert (code, out, err) == (0, "obs://bucket/runs/: 2 files, 8 B\n", "")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_this_machine_refuses_names_the_file(run, runs, as_json):
+    run("upload", runs, "obs://bucket/")
+    target = str(runs / "notes.txt" / "x") + "/"
+    options = ["--output", "json"] if as_json else []
+    code, out, err = run("download", "obs://bucket/runs/a/events", target, *options)
+    assert (code, out) == (1, "")
+    said = "%s: %s" % (target.rstrip("/"), os.strerror(errno.ENOTDIR))
+    if as_json:
+        failure = json.loads(err)
+        assert failure == {"is_success": False, "error": said, "type": "NotADirectoryError"}
+    else:
+        assert err == "modelarts: %s\n" % said
+
+
+def test_who_follows_what_is_not_there_is_told_so_at_once(tmp_path):
+    command = [sys.executable, "-m", "modelarts", "obs", "sync", "--watch"]
+    command += [str(tmp_path / "rnus"), "obs://bucket/"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as following:
+        said = following.stderr.readline()
+        following.kill()
+    assert "rnus, which is not there yet; Ctrl-C" in said
+
+
+def test_names_are_shown_without_what_a_terminal_would_obey(run, runs):
+    folder = runs / "a\nb"
+    folder.mkdir()
+    (folder / "\x1b[31m红\u3000色").write_text("1")
+    code, out, _ = run("upload", folder, "obs://bucket/")
+    assert (code, out) == (0, "obs://bucket/a?b/: 1 file, 1 B\n")
+    code, out, _ = run("ls", "obs://bucket/")
+    assert (code, out.split("  ")[-1]) == (0, "obs://bucket/a?b/?[31m红\u3000色\n")
 
 
 @pytest.mark.parametrize("command", ["upload", "download", "sync", "ls", "rm"])

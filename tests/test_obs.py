@@ -306,6 +306,20 @@ def test_a_fifo_that_was_named_is_refused_at_once(obs, bucket, home):
         obs.upload_file(home / "fifo", bucket)
 
 
+def test_no_file_takes_the_place_of_a_fifo_or_a_device(place, obs, bucket, home):
+    obs.upload_file(tree(home, {"a.txt": b"1"}) / "a.txt", bucket)
+    for path in (home / "there" / "a.txt", home / "other"):
+        path.parent.mkdir(exist_ok=True)
+        os.mkfifo(path)
+    for target in (home / "there", home / "there" / "a.txt"):
+        with pytest.raises(InvalidArgument, match="regular file"):
+            obs.download_file(bucket + "a.txt", target)
+    with pytest.raises(InvalidArgument, match="path must be a regular file"):
+        place.session.download_data(bucket + "a.txt", home / "other")
+    assert (home / "there" / "a.txt").is_fifo()
+    assert (home / "other").is_fifo()
+
+
 # Partial success --------------------------------------------------------------------------
 
 

@@ -83,6 +83,18 @@ def test_without_a_place_each_folder_has_one_of_its_own(create, local, runs, tmp
     local.obs.delete("obs:/" + first.train_url, recursive=True)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\\b"])
+def test_a_folder_that_no_job_could_name_is_refused_before_it_is_sent(
+    create, local, bucket, name, tmp_path, monkeypatch
+):
+    tree(tmp_path / name, {"events.out.tfevents.1.x": b""})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidArgument, match="no control characters or backslashes") as caught:
+        create("./" + name, obs_path=bucket)
+    assert caught.value.given == repr("./" + name)
+    assert not local.obs.is_obs_path_exists(bucket)
+
+
 def test_a_session_has_a_place_for_all_its_jobs(service, bucket, runs):
     with service.session(
         obs_path=bucket + "boards", obs_endpoint=service.connection["obs_endpoint"]

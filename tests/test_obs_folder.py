@@ -9,14 +9,17 @@ import threading
 
 import pytest
 
+from modelarts.clock import Clock
 from modelarts.errors import (
     ApiError,
     BadRequest,
     ConfigurationError,
+    InvalidArgument,
     NotFound,
     TransferError,
 )
 from modelarts.obs.folder import FolderStore
+from modelarts.obs.service import Obs
 from modelarts.obs.store import ObjectInfo
 
 
@@ -75,6 +78,71 @@ def test_a_file_that_nobody_may_write_is_linked(store, root, file):
     file.unlink()
     file.write_bytes(b"another")
     assert (root / "bucket" / "a").read_bytes() == b"content"
+
+
+def test_what_is_there_under_that_very_name_is_left_to_whoever_writes_to_it(store, root, file):
+    """Event files may be written where the service reads them, and then be sent there."""
+    store.upload(str(file), "bucket", "logs/a")
+    there, moved = root / "bucket" / "logs" / "a", []
+    with open(there, "ab") as growing:
+        store.upload(str(there), "bucket", "logs/a", moved.append)
+        store.download(store.head("bucket", "logs/a"), str(there), moved.append)
+        growing.write(b" and more")
+    assert there.read_bytes() == b"content and more"
+    assert moved == [7, 7]
+
+
+def test_a_name_that_shares_a_file_with_the_object_is_parted_from_it(store, root, file):
+    store.upload(str(file), "bucket", "a")
+    file.unlink()
+    os.link(root / "bucket" / "a", file)
+    store.upload(str(file), "bucket", "a")
+    file.write_bytes(b"another")
+    assert (root / "bucket" / "a").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("call", ["upload_dir", "sync_dir"])
+def test_a_folder_with_the_service_in_it_is_sent_without_the_buckets(tmp_path, call):
+    """As a home is, in which the service has its folder by default."""
+    home, place = tmp_path / "ma-user", tmp_path / "ma-user" / ".modelarts" / "obs"
+    for name in (".a", ".modelarts/a", ".modelarts/obs/other/a", "z"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(name)
+    obs = Obs(lambda: FolderStore(place.as_uri()), place.as_uri, Clock())
+    for options in ({"threads": 1}, {}):
+        with pytest.warns(UserWarning, match="nor the folder that stands for OBS.*obs$"):
+            sent = getattr(obs, call)(home, "obs://bucket/dir1/", **options)
+        assert sent.skipped == (str(place),)
+        assert [found.url for found in obs.list("obs://bucket/")] == [
+            "obs://bucket/dir1/ma-user/" + name for name in (".a", ".modelarts/a", "z")
+        ]
+
+
+def test_a_folder_of_a_bucket_is_sent_to_below_itself_without_what_is_sent(tmp_path):
+    obs = Obs(lambda: FolderStore(tmp_path.as_uri()), tmp_path.as_uri, Clock())
+    (tmp_path / "b" / "x").mkdir(parents=True)
+    (tmp_path / "b" / "x" / "a").write_text("1")
+    obs.upload_dir(tmp_path / "b", "obs://b/x/")
+    with pytest.warns(UserWarning, match="b/x/b$"):
+        obs.sync_dir(tmp_path / "b", "obs://b/x/")
+    assert [found.url for found in obs.list("obs://b/")] == ["obs://b/x/a", "obs://b/x/b/x/a"]
+
+
+@pytest.mark.parametrize("call", ["upload_file", "upload_dir", "sync_dir", "watch"])
+def test_a_text_that_no_path_can_be_is_told_at_once(tmp_path, call):
+    obs = Obs(lambda: FolderStore(tmp_path.as_uri()), tmp_path.as_uri, Clock())
+    with pytest.raises(InvalidArgument, match="which has no such names"):
+        getattr(obs, call)("\ud800", "obs://b/")
+
+
+def test_a_folder_is_not_fetched_into_itself(tmp_path):
+    obs = Obs(lambda: FolderStore(tmp_path.as_uri()), tmp_path.as_uri, Clock())
+    (tmp_path / "b" / "x").mkdir(parents=True)
+    (tmp_path / "b" / "x" / "a").write_text("1")
+    with pytest.raises(InvalidArgument, match="not in obs://b/ itself"):
+        obs.download_dir("obs://b/", tmp_path / "b" / "x")
+    obs.download_dir("obs://b/x/", tmp_path / "b")  # which is where it is
+    assert [found.url for found in obs.list("obs://b/")] == ["obs://b/x/a"]
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b")])
@@ -198,6 +266,7 @@ def test_a_file_that_nobody_may_write_can_be_sent_and_fetched_again(store, root,
 KILLED = """
 import os, signal, sys
 from modelarts.obs.folder import FolderStore
+from modelarts.obs.service import Obs
 store = FolderStore(sys.argv[1])
 store.upload(sys.argv[2], "bucket", "a", lambda count: os.kill(os.getpid(), signal.SIGKILL))
 """

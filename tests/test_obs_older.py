@@ -1,5 +1,7 @@
 """``upload_data`` and ``download_data``, as scripts call them."""
 
+import io
+
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
@@ -72,6 +74,17 @@ def test_a_folder_is_fetched_with_a_line_for_each_file_slash_or_not(
             LINE % ("%s/logs/%s" % (bucket, name), goal / "logs" / name)
             for name in ("a.txt", "b/c.txt")
         ]
+
+
+def test_a_name_that_the_terminal_cannot_show_is_fetched_all_the_same(
+    session, bucket, tmp_path, monkeypatch
+):
+    session.upload_data(bucket, tree(tmp_path / "logs", {"日志.txt": b"1"}))
+    printed = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, "ascii", write_through=True))
+    session.download_data(bucket + "/logs/", tmp_path / "back")
+    assert contents(tmp_path / "back" / "logs") == {"日志.txt": b"1"}
+    assert rb"/logs/\u65e5\u5fd7.txt from OBS to local" in printed.getvalue()
 
 
 def test_what_is_wrong_is_told_and_nothing_is_printed(session, bucket, tmp_path, capsys):

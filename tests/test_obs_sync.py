@@ -1,7 +1,9 @@
 """Folders that are kept in OBS as they are here, while they grow."""
 
 import json
+import multiprocessing
 import os
+import shutil
 import sys
 import threading
 import time
@@ -203,6 +205,16 @@ def test_without_a_place_to_remember_it_works(obs, bucket, runs, monkeypatch):
     assert obs.sync_dir(runs, bucket).unchanged == 3
 
 
+def test_what_cannot_be_remembered_leaves_nothing_behind(obs, bucket, runs):
+    obs.sync_dir(runs, bucket)
+    obs.sync_dir(runs, bucket)
+    (memory,) = Path(os.environ["HOME"], ".cache/modelarts/transfers").iterdir()
+    memory.unlink()
+    memory.mkdir()  # so that no file can take its place
+    obs.sync_dir(runs, bucket)
+    assert list(memory.parent.iterdir()) == [memory]
+
+
 def test_nothing_is_deleted_in_obs(obs, bucket, runs):
     obs.sync_dir(runs, bucket)
     (runs / "a").unlink()
@@ -271,11 +283,18 @@ def test_a_file_that_cannot_be_sent_is_tried_again_and_in_the_end_raised(place, 
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("interval", 0.5), ("interval", "10"), ("interval", float("nan")), ("stop", 5)],
+    [
+        ("interval", 0.5),
+        ("interval", "10"),
+        ("interval", float("nan")),
+        pytest.param("interval", 10**400, id="interval-huge"),
+        ("stop", 5),
+    ],
 )
 def test_a_wrong_argument_of_watching_is_told_at_once(obs, bucket, runs, argument, value):
-    with pytest.raises(InvalidArgument, match=argument):
-        obs.sync_dir(runs, bucket, watch=True, **{argument: value})
+    for watch in (True, False):
+        with pytest.raises(InvalidArgument, match=argument):
+            obs.sync_dir(runs, bucket, watch=watch, **{argument: value})
     assert urls(obs, bucket) == []
 
 
@@ -301,6 +320,21 @@ def test_a_failing_block_is_sent_too_and_its_error_is_the_one_raised(obs, bucket
     assert obs.is_obs_path_exists(bucket + "runs/crash.log")
 
 
+def test_a_warning_that_is_an_error_keeps_nothing_from_being_sent(obs, bucket, runs):
+    """It ends the following, so the end of the block is all the more to send what is left."""
+    (runs / "link").symlink_to(runs / "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch = obs.watch(runs, bucket).start()
+        for thread in threading.enumerate():
+            if thread.name == "modelarts-watch":
+                thread.join(60)
+        (runs / "later").write_bytes(b"1")
+        with pytest.raises(UserWarning, match="runs/link"):
+            watch.stop()
+    assert obs.is_obs_path_exists(bucket + "runs/later")
+
+
 def test_what_the_last_pass_cannot_send_is_raised(obs, bucket, runs):
     long = runs / ("ü" * 100) / ("d" * 200) / ("d" * 200) / ("d" * 200) / ("d" * 200)
     with warnings.catch_warnings():
@@ -312,6 +346,36 @@ def test_what_the_last_pass_cannot_send_is_raised(obs, bucket, runs):
 def test_a_folder_that_never_came_draws_a_warning(obs, bucket, tmp_path):
     with pytest.warns(UserWarning, match="no folder"), obs.watch(tmp_path / "rnus", bucket):
         pass
+
+
+def test_following_what_never_came_draws_that_warning_too(obs, bucket, tmp_path):
+    with pytest.warns(UserWarning, match="no folder") as caught:
+        obs.sync_dir(tmp_path / "rnus", bucket, watch=True, stop=lambda: True)
+    assert [each.filename for each in caught] == [__file__]
+
+
+def test_a_folder_that_went_when_it_was_sent_draws_none(obs, bucket, runs, recwarn):
+    watch = obs.watch(runs, bucket).start()
+    watch.stop()
+    shutil.rmtree(runs)
+    assert (watch.stop().files, len(recwarn)) == (3, 0)
+
+
+def test_a_process_forked_off_in_the_block_may_leave_it(obs, bucket, runs):
+    with obs.watch(runs, bucket) as watch:
+        fork = multiprocessing.get_context("fork").Process
+        child = fork(target=_leave, args=(watch,), daemon=True)
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+        (runs / "later").write_bytes(b"1")
+    assert obs.is_obs_path_exists(bucket + "runs/later")
+
+
+def _leave(watch):
+    watch.__exit__(None, None, None)
+    with pytest.raises(RuntimeError, match="another process"):
+        watch.stop()
 
 
 def test_a_bucket_that_is_missing_ends_the_watching_at_once(request, tmp_path, runs):

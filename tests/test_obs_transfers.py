@@ -54,6 +54,22 @@ def test_all_are_moved_and_named_in_their_order(threads):
     assert len(recorder.told) == 1000
 
 
+@pytest.mark.parametrize("given", [0, 1, 3])
+def test_as_many_threads_as_the_system_gives_will_do(given, monkeypatch):
+    left, start = iter(range(given)), threading.Thread.start
+
+    def start_while_some_are_left(thread):
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_while_some_are_left)
+    moved = []
+    done = run(tasks_of(100, lambda number, progress: moved.append(number)), 8)
+    assert done == [str(number) for number in range(100)]
+    assert sorted(moved) == list(range(100))
+
+
 def test_nothing_to_do_is_nothing_done():
     assert run([]) == []
 

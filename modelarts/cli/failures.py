@@ -62,6 +62,7 @@ _IN_A_TERMINAL = (
         "an object; a folder, or bucket, ends with a slash",
     ),
     ("a file is sent by upload_file", "a file is sent by 'modelarts obs upload'"),
+    ("give it as a pathlib.Path", "give it by a relative path, such as ./runs"),
     ("job.restart()", "'modelarts jobs restart'"),
     ("job.wait(JobStatus.KILLED)", "'modelarts jobs wait JOB --until stopped'"),
     ("give project_id=, or the region_name=", "set MODELARTS_PROJECT_ID, or give the region"),
@@ -121,10 +122,7 @@ def tell(error: ModelArtsError, as_json: bool) -> None:
     if as_json:
         write_json(as_dict(error), sys.stderr, indent=None)
     else:
-        said = str(error)
-        for code, command in _IN_A_TERMINAL:
-            said = said.replace(code, command)
-        say("modelarts: " + said)
+        say("modelarts: " + _in_a_terminal(str(error)))
 
 
 def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool = False) -> int:
@@ -162,9 +160,13 @@ def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
         _trace(debug)
         say("modelarts: interrupted")
         return INTERRUPTED
-    except OSError:  # it could not be printed
+    except OSError as error:
         _trace(debug)
-        raise
+        if error.filename is None:  # it could not be printed
+            raise
+        reason = "%s: %s" % (error.filename, error.strerror or error)
+        tell(Refused(reason, FAILED, type(error).__name__), as_json)
+        return FAILED
     except Exception as error:
         _trace(debug)
         say(
@@ -176,7 +178,13 @@ def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
 
 
 def _warn(message: object, *_: object, **__: object) -> None:
-    say("modelarts: warning: %s" % message)
+    say("modelarts: warning: %s" % _in_a_terminal(str(message)))
+
+
+def _in_a_terminal(said: str) -> str:
+    for code, command in _IN_A_TERMINAL:
+        said = said.replace(code, command)
+    return said
 
 
 def _trace(debug: bool) -> None:

@@ -9,7 +9,7 @@ import attr
 from modelarts.cli.asking import ask
 from modelarts.cli.failures import NOT_FOUND, Refused
 from modelarts.cli.options import add_command, add_commands, add_common, session_of
-from modelarts.cli.output import say, show, show_json
+from modelarts.cli.output import on_one_line, say, show, show_json
 from modelarts.cli.values import Commands, positive
 
 __all__ = ["add_to"]
@@ -111,7 +111,8 @@ Ctrl-C, and then sends the rest.""",
 def _upload(given: argparse.Namespace) -> None:
     with session_of(given) as session:
         obs = session.obs
-        send = obs.upload_dir if os.path.isdir(given.source) else obs.upload_file
+        is_folder = os.path.isdir(os.path.expanduser(given.source))
+        send = obs.upload_dir if is_folder else obs.upload_file
         _show(send(given.source, given.url, progress=given.progress), given)
 
 
@@ -125,7 +126,11 @@ def _download(given: argparse.Namespace) -> None:
 def _sync(given: argparse.Namespace) -> None:
     with session_of(given) as session:
         if given.watch:
-            say("following %s; Ctrl-C sends the rest and ends" % given.source)
+            is_there = os.path.exists(os.path.expanduser(given.source))
+            say(
+                "following %s%s; Ctrl-C sends the rest and ends"
+                % (given.source, "" if is_there else ", which is not there yet")
+            )
         sent = session.obs.sync_dir(
             given.source,
             given.url,
@@ -158,7 +163,7 @@ def _list(given: argparse.Namespace) -> None:
         return
     for one in found:
         when = one.modified.astimezone().strftime("%Y-%m-%d %H:%M") if one.modified else ""
-        show("%10s  %-16s  %s" % (bytes_for_people(one.size), when, one.url))
+        show("%10s  %-16s  %s" % (bytes_for_people(one.size), when, on_one_line(one.url)))
     if not found:
         show("The bucket is empty.")
 
@@ -192,7 +197,7 @@ def _show(moved: Any, given: argparse.Namespace) -> None:
     )
     for count, word in ((moved.unchanged, "unchanged"), (len(moved.skipped), "skipped")):
         said += "; %d %s" % (count, word) if count else ""
-    show("%s: %s" % (moved.target, said))
+    show("%s: %s" % (on_one_line(moved.target), said))
 
 
 def _add(

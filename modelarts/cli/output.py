@@ -1,12 +1,13 @@
 """What the commands print: answers to stdout, all else to stderr."""
 
 import os
+import re
 import sys
 from typing import Any, Optional, TextIO
 
 from modelarts.jobs.table import writable
 
-__all__ = ["discard", "flush", "say", "show", "show_json", "write_json"]
+__all__ = ["discard", "flush", "on_one_line", "say", "show", "show_json", "write_json"]
 
 
 def show_json(content: Any) -> None:
@@ -31,6 +32,11 @@ def say(text: str, end: str = "\n") -> None:
     # Parts of it may be from elsewhere.
     text = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
     _write(text, sys.stderr, end)
+
+
+def on_one_line(name: str) -> str:
+    """A name of somebody's, without what a terminal would obey."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "?", name)
 
 
 def flush() -> None:

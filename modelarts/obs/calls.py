@@ -24,7 +24,7 @@ from modelarts.obs.sync import Sync
 from modelarts.obs.targets import object_target
 from modelarts.obs.transfers import Task
 from modelarts.obs.trees import Comparison, Fetch, Send, say_skipped
-from modelarts.obs.walking import LocalFile, files_below
+from modelarts.obs.walking import LocalFile, folders_in
 
 __all__ = ["Calls", "Options"]
 
@@ -108,7 +108,7 @@ class Calls:
         memory.interrupted = True
         memory.save()
         try:
-            sending.run(files_below(folder, skipped.append), options.threads, meter)
+            sending.run_folder(folder, skipped.append, options.threads, meter)
         except IncompleteTransfer:
             say_skipped(skipped)
             raise
@@ -190,6 +190,11 @@ class Calls:
         path = os.path.join(folder, source.name)
         meter = Meter(options.progress, "download " + source.name, self._clock)
         store = self.store
+        for own in store.own_folders(source.bucket, source.key)[-1:]:
+            if folders_in(own, [path]):  # it would never end
+                raise InvalidArgument(
+                    "the target", folder, "a folder that is not in %s itself" % source.url
+                )
         objects = store.list(source.bucket, source.key)
         first = list(islice(objects, 1))
         if not first and (source.key or not store.has_bucket(source.bucket)):

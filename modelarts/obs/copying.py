@@ -40,7 +40,8 @@ def copy(
 
     It is copied under another name beside the target and renamed. A file that nobody may write
     is linked instead: neither name can then change what is under the other. Any other file has to
-    be copied, or what is written to it later would show in the copy.
+    be copied, or what is written to it later would show in the copy. One that is at ``target``
+    already is left as it is.
 
     Args:
         private: whether only this user may read the copy.
@@ -51,6 +52,11 @@ def copy(
     """
     source.seek(0)
     state = os.fstat(source.fileno())
+    if _is_at(source, target, state):
+        # Another file in its place would take it from whoever is writing to it.
+        if progress is not None:
+            progress(state.st_size)
+        return
     if not state.st_mode & _WRITABLE and _link(source, target, state):
         if progress is not None:
             progress(state.st_size)
@@ -116,6 +122,16 @@ def _make(target: str, fill: Callable[[Any], None], private: bool) -> None:
     except BaseException:
         part.remove()
         raise
+
+
+def _is_at(source: BinaryIO, target: str, state: os.stat_result) -> bool:
+    """Whether that is the file's own path, and not just another name of it."""
+    try:
+        if not os.path.samestat(os.lstat(target), state):
+            return False
+    except OSError:
+        return False  # nothing is there
+    return os.path.realpath(source.name) == os.path.realpath(target)
 
 
 def _link(source: BinaryIO, target: str, state: os.stat_result) -> bool:

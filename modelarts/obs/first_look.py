@@ -37,6 +37,7 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
         ConfigurationError: what says it is no folder in OBS.
         IncompleteTransfer: some files could not be sent.
     """
+    from modelarts.jobs import arguments
     from modelarts.obs import targets
     from modelarts.obs.calls import Options
     from modelarts.obs.paths import parse
@@ -50,8 +51,18 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
         target = parse("obs_path", obs_path)
     else:
         target = _place_of_its_own(session, folder)
-    result = session.obs.calls.passes(folder, target, Options())()
-    return "/" + result.target[len("obs://") :]
+    goal = target / (os.path.basename(folder) + "/")
+    try:
+        there = arguments.train_url(goal.url)
+    except InvalidArgument:
+        raise InvalidArgument(
+            "train_url",
+            train_url,
+            "%s, whose path there has no control characters or backslashes and at most 1024 bytes "
+            "(it would be %r)" % (allowed, goal.url),
+        ) from None
+    session.obs.calls.passes(folder, target, Options())()
+    return there
 
 
 def _place_of_its_own(session: "Session", folder: str) -> "ObsPath":

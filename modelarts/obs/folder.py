@@ -215,6 +215,10 @@ class FolderStore(Store):
                 pass  # it went meanwhile, or is not ours
         return removed
 
+    def own_folders(self, bucket: str, prefix: str) -> Sequence[str]:
+        """The folder that stands for OBS, and the one of that prefix."""
+        return self._root, os.path.join(self._root, bucket, *filter(None, prefix.split("/")))
+
     def close(self) -> None:
         """Nothing is held."""
 

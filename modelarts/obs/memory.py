@@ -5,6 +5,7 @@ import json
 import os
 from typing import Any, Dict, List, Mapping, Optional
 
+from modelarts.obs.unfinished import remove
 from modelarts.obs.walking import LocalFile
 
 __all__ = ["Memory"]
@@ -58,7 +59,7 @@ class Memory:
                 json.dump(content, file)
             os.replace(part, self._path)
         except OSError:
-            pass  # without it, the next transfer compares more
+            remove(part)  # without it, the next transfer compares more
         finally:
             self._is_new, self._was_interrupted = False, self.interrupted
 

@@ -1,10 +1,12 @@
 """``session.upload_data`` and ``session.download_data``: the calls before ``session.obs``."""
 
 import os
+import sys
 from functools import partial
 from typing import Any
 
 from modelarts.errors import InvalidArgument
+from modelarts.jobs.table import writable
 from modelarts.obs import targets
 from modelarts.obs.calls import Calls, Options
 from modelarts.obs.paths import parse
@@ -45,4 +47,6 @@ def download_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
 
 
 def _say(found: ObjectInfo, path: str) -> None:
-    print("Successfully download file %s/%s from OBS to local %s" % (found.bucket, found.key, path))
+    said = "Successfully download file %s/%s from OBS to local %s"
+    # Or a terminal that cannot show a name would keep the file from being fetched.
+    print(writable(said % (found.bucket, found.key, path), sys.stdout))

@@ -1,5 +1,6 @@
 """``session.obs``: files and folders, to OBS and back."""
 
+import sys
 from threading import Event
 from typing import Any, Callable, Iterator, Optional, Union
 
@@ -119,12 +120,13 @@ class Obs:
         """
         target = parse("dst_obs_dir", dst_obs_dir)
         options = Options(threads, progress)
+        is_over, pause = _stopper(stop), _seconds(interval)
         if not watch:
             folder = targets.local_dir("src_local_dir", src_local_dir)
             return self.calls.passes(folder, target, options)()
         folder = targets.growing_dir("src_local_dir", src_local_dir)
         one_pass = self.calls.passes(folder, target, options)
-        return keep_following(one_pass, folder, _stopper(stop), self._clock, _seconds(interval))
+        return keep_following(one_pass, folder, is_over, self._clock, pause)
 
     def watch(
         self,
@@ -258,6 +260,6 @@ def _stopper(stop: Any) -> Callable[[], bool]:
 
 def _seconds(interval: Any) -> float:
     is_number = isinstance(interval, (int, float)) and not isinstance(interval, bool)
-    if not is_number or not 1 <= interval < float("inf"):
+    if not is_number or not 1 <= interval <= sys.float_info.max:
         raise InvalidArgument("interval", interval, "a number of seconds from 1 on")
     return float(interval)

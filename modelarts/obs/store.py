@@ -73,6 +73,10 @@ class Store(ABC):
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; answers those that could not be, each with the reason."""
 
+    def own_folders(self, bucket: str, prefix: str) -> Sequence[str]:
+        """Where on this machine it keeps everything, and what is below a prefix; if it does."""
+        return ()
+
     @abstractmethod
     def close(self) -> None:
         """Give back connections and threads."""

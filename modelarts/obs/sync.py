@@ -18,7 +18,7 @@ from modelarts.obs.results import Transferred
 from modelarts.obs.store import ObjectInfo, Store
 from modelarts.obs.threads import Helper
 from modelarts.obs.trees import Comparison, Send, say_skipped
-from modelarts.obs.walking import LocalFile, files_below
+from modelarts.obs.walking import LocalFile
 
 __all__ = ["Sync", "Watch", "keep_following"]
 
@@ -63,7 +63,7 @@ class Sync(Comparison):
         skipped: List[str] = []
         failed: Optional[IncompleteTransfer] = None
         try:
-            sending.run(files_below(self._folder, skipped.append), threads, meter)
+            sending.run_folder(self._folder, skipped.append, threads, meter)
             self._memory.interrupted = False
         except IncompleteTransfer as error:
             failed = error
@@ -176,7 +176,9 @@ def keep_following(
         _follow(one_pass, is_over, lambda error: _say_failed(error, folder), clock, interval)
     except KeyboardInterrupt:
         pass
-    return one_pass()
+    result = one_pass()
+    _say_if_missing(folder, result)
+    return result
 
 
 class Watch:
@@ -202,6 +204,7 @@ class Watch:
         self._interval = interval
         self._end = Event()
         self._thread: Optional[Helper] = None
+        self._pid = os.getpid()
         self._broken: Optional[BaseException] = None
         self.errors: List[Exception] = []
         #: What was sent until now; None before the first pass.
@@ -211,6 +214,7 @@ class Watch:
         """Begin; ``with`` does it."""
         if self._thread is not None:
             raise RuntimeError("it was started already")
+        self._pid = os.getpid()
         self._thread = Helper(self._run, "modelarts-watch")
         self._thread.start()
         return self
@@ -221,18 +225,16 @@ class Watch:
         Raises:
             IncompleteTransfer: some files could not be sent.
         """
+        if self._pid != os.getpid():
+            # Its thread is not here, and would be waited for without end.
+            raise RuntimeError("it was made in another process")
         self._end.set()
         if self._thread is not None:
             self._thread.wait()
-        if self._broken is not None:
-            raise self._broken
         self.result = self._one_pass()
-        if not os.path.isdir(self._folder):
-            warnings.warn(
-                "there is no folder %s, so nothing was sent" % self._folder,
-                UserWarning,
-                stacklevel=level_of_the_caller(),
-            )
+        _say_if_missing(self._folder, self.result)
+        if self._broken is not None:  # since when nothing was followed, but all is there now
+            raise self._broken
         return self.result
 
     def _run(self) -> None:
@@ -257,6 +259,8 @@ class Watch:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
+        if self._pid != os.getpid():
+            return  # a process that was forked off in the block; the first one goes on
         if error is None:
             self.stop()
             return
@@ -268,6 +272,16 @@ class Watch:
 
     def __repr__(self) -> str:
         return "Watch(%r: %s)" % (self._folder, self.result or "no pass yet")
+
+
+def _say_if_missing(folder: str, result: Transferred) -> None:
+    """Warn of a folder that never came: its name may be wrong."""
+    if not result.files and not os.path.isdir(folder):
+        warnings.warn(
+            "there is no folder %s, so nothing was sent" % folder,
+            UserWarning,
+            stacklevel=level_of_the_caller(),
+        )
 
 
 def _say_failed(error: Exception, folder: str) -> None:

@@ -34,6 +34,10 @@ def text_of(argument: str, value: object) -> str:
         raise InvalidArgument(argument, value, allowed)
     if path.startswith("obs:/"):
         raise InvalidArgument(argument, value, allowed + ", not one in OBS")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise InvalidArgument(argument, value, allowed + ", which has no such names") from None
     return os.path.expanduser(path)
 
 
@@ -114,6 +118,14 @@ def local_target(argument: str, value: object, name: str, is_path: bool = False)
     Raises:
         InvalidArgument: a folder is meant where a file is.
     """
+    path = _local_target(argument, value, name, is_path)
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        # A file would take its place: /dev/null, say, would be one from then on.
+        raise InvalidArgument(argument, value, "a regular file, not a socket, FIFO or device")
+    return path
+
+
+def _local_target(argument: str, value: object, name: str, is_path: bool) -> str:
     path = text_of(argument, value)
     separators = tuple(filter(None, (os.sep, os.altsep)))
     if os.path.isdir(path):

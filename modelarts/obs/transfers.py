@@ -109,7 +109,10 @@ class _Run:
     def _start(self, ready: Optional[Tuple[int, Task]]) -> None:
         worker = Helper(lambda: self._work(ready), "modelarts-transfer")
         self._workers.append(worker)
-        worker.start()
+        try:
+            worker.start()
+        except RuntimeError:
+            self._work(ready)  # the system gives no more threads; those that are will do
 
     def _take(self) -> Optional[Tuple[int, Task]]:
         with self._feeding:

@@ -12,7 +12,7 @@ from modelarts.obs.paths import ObsPath, local_segments
 from modelarts.obs.progress import Meter
 from modelarts.obs.store import ObjectInfo, Progress, Store
 from modelarts.obs.transfers import Task, run
-from modelarts.obs.walking import LocalFile
+from modelarts.obs.walking import LocalFile, files_below, folders_in
 
 __all__ = ["Comparison", "Fetch", "Send", "say_skipped"]
 
@@ -48,6 +48,24 @@ class Send:
         self.sent: List[LocalFile] = []
         self.same: List[LocalFile] = []
         self.gone: List[str] = []
+
+    def run_folder(
+        self,
+        folder: str,
+        skipped: Callable[[str], None],
+        threads: Optional[int],
+        meter: Meter,
+    ) -> None:
+        """Send all that is in a folder, but for what stands for OBS: it would never end.
+
+        Args:
+            skipped: told of what is not sent.
+
+        Raises:
+            IncompleteTransfer: some could not be sent; all others were.
+        """
+        own = self._store.own_folders(self._target.bucket, self._target.key)
+        self.run(files_below(folder, skipped, folders_in(folder, own)), threads, meter)
 
     def run(self, files: Iterable[LocalFile], threads: Optional[int], meter: Meter) -> None:
         """Send them.
@@ -164,12 +182,17 @@ def say_skipped(paths: List[str]) -> None:
     """Warn of what was not sent because it is no file."""
     if paths:
         named = ", ".join(paths[:5])
+        own = "; nor the folder that stands for OBS" if any(map(_is_folder, paths)) else ""
         warnings.warn(
-            "not sent, since only files are (no links, sockets, FIFOs, devices): %s%s"
-            % (named, " and %d more" % (len(paths) - 5) if len(paths) > 5 else ""),
+            "not sent, since only files are (no links, sockets, FIFOs, devices%s): %s%s"
+            % (own, named, " and %d more" % (len(paths) - 5) if len(paths) > 5 else ""),
             UserWarning,
             stacklevel=level_of_the_caller(),
         )
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _check_key(key: str) -> None:

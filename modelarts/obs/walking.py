@@ -2,13 +2,13 @@
 
 import os
 import stat
-from typing import Callable, Iterator, List, Optional
+from typing import Callable, Collection, Iterable, Iterator, List, Optional, Set
 
 import attr
 
 from modelarts.obs.copying import PART
 
-__all__ = ["LocalFile", "files_below"]
+__all__ = ["LocalFile", "files_below", "folders_in"]
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -41,16 +41,30 @@ class LocalFile:
         )
 
 
-def files_below(folder: str, skipped: Callable[[str], None]) -> Iterator[LocalFile]:
+def folders_in(folder: str, others: Iterable[str]) -> Set[str]:
+    """Those of other folders that are somewhere in one, as :func:`files_below` has them apart."""
+    top = os.path.join(os.path.realpath(folder), "")
+    paths = [os.path.realpath(other) for other in others]
+    return {path[len(top) :].replace(os.sep, "/") + "/" for path in paths if path.startswith(top)}
+
+
+def files_below(
+    folder: str, skipped: Callable[[str], None], apart: Collection[str] = ()
+) -> Iterator[LocalFile]:
     """All regular files below a folder, in order of their paths.
 
     Links are not followed. ``skipped`` is told of each, and of sockets, FIFOs and devices.
+
+    Args:
+        apart: folders that are skipped too: their paths from ``folder`` on, with a final ``/``.
     """
     waiting: List[Iterator[LocalFile]] = [_entries(folder, "", skipped)]
     while waiting:
         entry = next(waiting[-1], None)
         if entry is None:
             waiting.pop()
+        elif entry.relative in apart:
+            skipped(entry.path)
         elif entry.relative.endswith("/") and entry.error is None:
             waiting.append(_entries(entry.path, entry.relative, skipped))
         else:
