@@ -245,6 +245,21 @@ def test_a_list_of_none_says_so_and_is_no_failure(run):
     assert run("list", "--output", "json") == (0, "[]\n", "")
 
 
+def test_a_folder_from_the_root_on_is_taken_for_obs_and_what_to_type_instead_is_said(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MODELARTS_OBS_ENDPOINT", tmp_path.as_uri())
+    code, _, err = run("create", str(tmp_path))
+    assert code == 0
+    assert "This machine has a folder %s/: to send that, give its path from here" % tmp_path in err
+
+
+@pytest.mark.parametrize("chosen", [["--running"], ["--status", "failed"], ["--search", "day"]])
+def test_where_none_was_chosen_it_is_not_said_that_there_are_none(cloud, run, chosen):
+    cloud.add(job_name="night", status=12)
+    assert run("list", *chosen) == (0, "No visualization jobs match.\n", "")
+
+
 def test_the_documented_list_prints_the_same_table(cloud, run, capsys):
     cloud.add(job_name="nightly", status=8)
     cloud.add(job_desc="a description")

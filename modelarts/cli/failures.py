@@ -62,6 +62,8 @@ _IN_A_TERMINAL = (
         "an object; a folder, or bucket, ends with a slash",
     ),
     ("a file is sent by upload_file", "a file is sent by 'modelarts obs upload'"),
+    ("give it as a pathlib.Path", "give its path from here, such as ../runs/"),
+    ("call again to resume", "run the command again to go on"),
     ("job.restart()", "'modelarts jobs restart'"),
     ("job.wait(JobStatus.KILLED)", "'modelarts jobs wait JOB --until stopped'"),
     ("give project_id=, or the region_name=", "set MODELARTS_PROJECT_ID, or give the region"),
@@ -121,10 +123,13 @@ def tell(error: ModelArtsError, as_json: bool) -> None:
     if as_json:
         write_json(as_dict(error), sys.stderr, indent=None)
     else:
-        said = str(error)
-        for code, command in _IN_A_TERMINAL:
-            said = said.replace(code, command)
-        say("modelarts: " + said)
+        say("modelarts: " + _in_a_terminal(str(error)))
+
+
+def _in_a_terminal(said: str) -> str:
+    for code, command in _IN_A_TERMINAL:
+        said = said.replace(code, command)
+    return said
 
 
 def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool = False) -> int:
@@ -176,7 +181,7 @@ def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
 
 
 def _warn(message: object, *_: object, **__: object) -> None:
-    say("modelarts: warning: %s" % message)
+    say("modelarts: warning: %s" % _in_a_terminal(str(message)))
 
 
 def _trace(debug: bool) -> None:
