@@ -167,16 +167,6 @@ def test_create_answers_the_documented_dict(cloud, run):
     assert said["service_url"].startswith("https://" + HOST)
 
 
-def test_who_shows_a_folder_of_this_machine_is_told_how_to_send_it_from_here(
-    cloud, run, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("MODELARTS_OBS_ENDPOINT", (tmp_path / "obs").as_uri())
-    (tmp_path / "runs").mkdir()
-    code, _, err = run("create", str(tmp_path / "runs"))
-    assert code == 0
-    assert err.endswith("runs/: to send that, give it by a relative path, such as ./runs\n")
-
-
 def test_a_job_that_was_created_is_printed_although_it_was_not_waited_for_long_enough(cloud, run):
     code, out, err = run("create", "/bucket/logs/", "--wait", "--timeout", "0", "-o", "json")
     assert (code, json.loads(out)["job_id"]) == (4, max(cloud.jobs))
@@ -253,6 +243,21 @@ def test_a_list_may_be_searched_and_sorted(cloud, run):
 def test_a_list_of_none_says_so_and_is_no_failure(run):
     assert run("list") == (0, "No visualization jobs.\n", "")
     assert run("list", "--output", "json") == (0, "[]\n", "")
+
+
+def test_a_folder_from_the_root_on_is_taken_for_obs_and_what_to_type_instead_is_said(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MODELARTS_OBS_ENDPOINT", tmp_path.as_uri())
+    code, _, err = run("create", str(tmp_path))
+    assert code == 0
+    assert "This machine has a folder %s/: to send that, give its path from here" % tmp_path in err
+
+
+@pytest.mark.parametrize("chosen", [["--running"], ["--status", "failed"], ["--search", "day"]])
+def test_where_none_was_chosen_it_is_not_said_that_there_are_none(cloud, run, chosen):
+    cloud.add(job_name="night", status=12)
+    assert run("list", *chosen) == (0, "No visualization jobs match.\n", "")
 
 
 def test_the_documented_list_prints_the_same_table(cloud, run, capsys):

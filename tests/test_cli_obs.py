@@ -90,6 +90,29 @@ def test_sync_sends_what_has_changed(run, runs, place):
     )
 
 
+def test_what_a_script_ends_by_kill_has_sent_the_rest(runs, place):
+    command = [sys.executable, "-m", "modelarts", "obs", "sync", str(runs), "obs://bucket/logs/"]
+    with subprocess.Popen(
+        [*command, "--watch", "--interval", "3600"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr.readline().startswith("following ")
+        (runs / "notes.txt").write_text("the last words")
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert (place / "bucket/logs/runs/notes.txt").read_text() == "the last words"
+
+
+def test_where_files_are_missing_the_command_is_to_be_run_again(run, runs, place):
+    (place / "bucket" / "logs").write_text("no folder")
+    code, _, err = run("upload", runs, "obs://bucket/logs/")
+    assert code == 1
+    assert "2 of 2 files are missing; run the command again to go on" in err
+
+
 def test_ls_lists_all_objects(run, runs):
     run("upload", runs, "obs://bucket/logs/")
     code, out, _ = run("ls", "obs://bucket/logs/")

@@ -159,6 +159,14 @@ def test_a_list_is_a_list_and_prints_as_a_table(session, cloud):
     assert jobs[1:] == [jobs[1]]
 
 
+def test_columns_are_as_wide_as_their_cells_and_dates_are_not_broken_in_two(session, cloud):
+    cloud.add()
+    html = VisualizationJob.list(session)._repr_html_()
+    assert "table-layout: auto" in html  # JupyterLab has 'fixed', for all tables
+    (cell,) = re.findall(r'<td style="([^"]*)">20\d\d-', html)
+    assert "white-space: nowrap" in cell
+
+
 def test_an_empty_list_prints_and_shows_as_one(session, cloud):
     jobs = VisualizationJob.list(session)
     assert repr(jobs) == "[]"

@@ -65,6 +65,21 @@ def test_the_script_and_its_port_do_the_same(name, modelarts_service):
     assert job.wait(until=list(STOPPED)).job_desc == "loss of the first run"
 
 
+def test_the_unchanged_script_runs_without_a_cloud_as_the_page_says(modelarts_service, monkeypatch):
+    for name in modelarts_service.environ:
+        if name.startswith("MODELARTS_"):
+            monkeypatch.delenv(name, raising=False)
+    page = (SAMPLES.parent / "docs" / "porting.md").read_text(encoding="utf-8")
+    (file,) = re.findall(r"^MODELARTS_CONFIG=(\S+) python your_script.py$", page, re.M)
+    file = file.replace("~/.modelarts/local", str(modelarts_service.root))
+    modelarts_service.write_scalars(URL, loss=[0.7, 0.5])
+    address, line = run("original_script.py", environ={"MODELARTS_CONFIG": file, **DIRECT}).split(
+        "\n"
+    )[:2]
+    (job,) = VisualizationJob.list(modelarts_service.session)
+    assert (address, line) == (job.service_url, "%s my_board" % job.job_id)
+
+
 # The nightly clean-up ---------------------------------------------------------------------
 
 

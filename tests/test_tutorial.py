@@ -106,12 +106,17 @@ def test_the_readme_leads_to_a_board_of_ones_own_logs_in_ten_lines(tmp_path):
     (_, command), (_, program) = BLOCK.findall(section)
     assert len(command.splitlines()) == 1
     assert len(program.splitlines()) <= 10
-    cell = BLOCK.findall(notebook)[0][1]
-    (tmp_path / "program.py").write_text(program + cell, encoding="utf-8")
+    (_, cell), (_, watching) = BLOCK.findall(notebook)
+    train = 'def train():\n    open("runs/events.out.tfevents.2", "wb").close()\n\n\n'
+    (tmp_path / "program.py").write_text(program + cell + train + watching, encoding="utf-8")
     try:
-        opened, shown = sh("python program.py", tmp_path).strip().split("\n")
+        opened, shown, watched = sh("python program.py", tmp_path).strip().split("\n")
         # ensure() takes the job that is there.
         assert shown == "board: " + opened
+        assert watched.startswith("board: http")
+        assert watched != shown
+        sent = Path.home() / ".modelarts/local/obs/bucket/logs/runs"
+        assert sorted(path.name[-1] for path in sent.iterdir()) == ["1", "2"]
         # It is still there.
         sh("modelarts serve --status && modelarts serve --stop", tmp_path)
         printed = sh(command, tmp_path)

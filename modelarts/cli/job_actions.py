@@ -86,7 +86,11 @@ def list_jobs(given: argparse.Namespace) -> None:
         if given.output == "json":
             show_json([_documented(job) for job in chosen])
         else:
-            show_text(table.table(chosen, *table.look(sys.stdout)))
+            chosen_some = (given.running, given.status, given.search, given.workspace_id)
+            if not chosen and any(chosen_some):
+                show_text("No visualization jobs match.")  # there may be others
+            else:
+                show_text(table.table(chosen, *table.look(sys.stdout)))
 
 
 def show(given: argparse.Namespace) -> None:

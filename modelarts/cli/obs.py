@@ -2,7 +2,9 @@
 
 import argparse
 import os
-from typing import Any, Callable, Dict, Optional
+import signal
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import attr
 
@@ -63,12 +65,12 @@ def add_to(commands: Commands) -> None:
   modelarts obs sync runs obs://bucket/logs/ --watch --interval 30
 
 Files go to where 'obs upload' sends them. Nothing is deleted in OBS. --watch goes on until
-Ctrl-C, and then sends the rest.""",
+Ctrl-C or SIGTERM, which is what 'kill' sends, and then sends the rest.""",
         "FOLDER URL",
     )
     parser.add_argument("source", metavar="FOLDER", help="a folder here")
     parser.add_argument("url", metavar="URL", help="the folder in OBS")
-    parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C or SIGTERM")
     parser.add_argument(
         "--interval",
         type=positive,
@@ -123,22 +125,45 @@ def _download(given: argparse.Namespace) -> None:
         _show(fetch(given.url, given.target, progress=given.progress), given)
 
 
+@contextmanager
+def _until_sigterm() -> Iterator[Callable[[], bool]]:
+    """Answers whether SIGTERM has come: a script has no Ctrl-C to end what it runs beside.
+
+    A second one ends the program, as ever.
+    """
+    came = []
+
+    def come(*_: object) -> None:
+        came.append(True)
+        signal.signal(signal.SIGTERM, before)
+
+    before = signal.signal(signal.SIGTERM, come)
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _sync(given: argparse.Namespace) -> None:
     with session_of(given) as session:
+        sync = session.obs.sync_dir
         if given.watch:
             is_there = os.path.exists(os.path.expanduser(given.source))
             say(
                 "following %s%s; Ctrl-C sends the rest and ends"
                 % (given.source, "" if is_there else ", which is not there yet")
             )
-        sent = session.obs.sync_dir(
-            given.source,
-            given.url,
-            watch=given.watch,
-            interval=float(given.interval),
-            # A bar would stand still for most of the time.
-            progress=False if given.watch else given.progress,
-        )
+            with _until_sigterm() as is_over:
+                sent = sync(
+                    given.source,
+                    given.url,
+                    watch=True,
+                    stop=is_over,
+                    interval=float(given.interval),
+                    progress=False,  # a bar would stand still for most of the time
+                )
+        else:
+            sent = sync(given.source, given.url, progress=given.progress)
         _show(sent, given)
 
 

@@ -29,6 +29,7 @@ _BOX = (
     "border-radius: 6px; line-height: 1.6"
 )
 _CELL = "text-align: left; vertical-align: top; padding: 2px 14px 2px 0"
+_SHORT = _CELL + "; white-space: nowrap"
 _FAINT = "opacity: 0.75"
 
 
@@ -61,7 +62,11 @@ def table(jobs: Sequence["KnownJob"]) -> str:
     note = "%d job%s" % (len(jobs), "" if len(jobs) == 1 else "s")
     if more > 0:
         note += ", of which the first %d are shown; to_dataframe() has all" % _MOST_ROWS
-    body = '<table style="margin: 0"><thead><tr>%s</tr></thead><tbody>%s</tbody></table>'
+    # JupyterLab makes all columns equally wide, and breaks dates in two, unless told otherwise.
+    body = (
+        '<table style="margin: 0; table-layout: auto"><thead><tr>%s</tr></thead>'
+        "<tbody>%s</tbody></table>"
+    )
     return '<div>%s<div style="%s">%s</div></div>' % (
         body % (head, rows) if jobs else "",
         _FAINT,
@@ -152,13 +157,16 @@ def _stops_in(info: JobInfo) -> str:
 def _cells(info: JobInfo) -> str:
     link = _link(info)
     name = escape(info.job_name or "")
-    cells = (
+    short = (
         "" if info.job_id is None else str(info.job_id),
         name + (" &nbsp; " + link if link else ""),
         status_word(info.status),
         clock_time(info.created),
         escape(_stops_in(info)),
-        escape(info.train_url or ""),
-        escape(info.job_desc or ""),
     )
-    return "".join('<td style="%s">%s</td>' % (_CELL, cell) for cell in cells)
+    long = (escape(info.train_url or ""), escape(info.job_desc or ""))
+    return "".join(
+        '<td style="%s">%s</td>' % (style, cell)
+        for style, cells in ((_SHORT, short), (_CELL, long))
+        for cell in cells
+    )
