@@ -1,5 +1,6 @@
 """An S3 server on loopback that keeps account of what is asked of it, and can refuse."""
 
+import socket
 import threading
 from collections import namedtuple
 
@@ -32,7 +33,11 @@ class Buckets:
         self.asked = []
         self.refuse = lambda request: None
         self._app = create_backend_app("s3")
-        self._start(0)
+        # Nobody else is given the port while this is stopped.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self._start(self._held.getsockname()[1])
 
     def _start(self, port):
         self._server = make_server(
@@ -50,6 +55,11 @@ class Buckets:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def close(self):
+        """No answers any more, and anybody may have the port."""
+        self.stop()
+        self._held.close()
 
     def start_again(self):
         """Answers again, at the same address."""

@@ -9,7 +9,10 @@ __all__ = ["ROOT", "Built", "build"]
 
 ROOT = Path(__file__).parent.parent
 #: What a checkout may hold that belongs to nobody else.
-_OWN = (".git", ".venv", "*.egg-info", "build", "dist", "_build", "__pycache__", ".*_cache")
+_OWN = (
+    *(".git", ".venv", "*.egg-info", "build", "dist", "_build", "__pycache__", ".*_cache"),
+    ".hypothesis",  # written by other tests at the same time
+)
 
 
 class Built:

@@ -39,8 +39,10 @@ class FaultProxy:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"proxy": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        # One connection after the other, as a session opens them: a request that its client has
+        # given up is delivered before the next one comes, so that none overtakes it, and the last
+        # one before the proxy is closed.
+        self._server = http.server.HTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         self.url = "http://127.0.0.1:%d" % self._server.server_port

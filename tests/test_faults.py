@@ -128,7 +128,8 @@ def test_every_call_ends_in_a_right_answer_or_a_typed_error(documented):
     # With half of all attempts failing, four attempts fail together once in sixteen times.
     assert right > 960, (SEED, proxy.met)
     # A lookup of all pages is two calls; each ends within timeout * (retries + 2).
-    assert max(slowest) < 2 * TIMEOUT * (RETRIES + 2) + 2
+    # Were it not for that, an answer that is late would take half a minute.
+    assert max(slowest) < 2 * TIMEOUT * (RETRIES + 2) + 10
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -203,7 +204,7 @@ def test_the_running_service_behind_a_faulty_network(service):
                 )
                 if job is not None:
                     made.append(job.job_id)
-                    _timed(lambda job=job: job.wait(timeout=20), slowest)
+                    _timed(job.wait, slowest)
                     _timed(job.stop, slowest)
                     _timed(job.refresh, slowest)
                 elif isinstance(error, AmbiguousCreate):

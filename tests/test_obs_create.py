@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import socket
+import time
 import urllib.request
 import warnings
 
@@ -67,8 +68,11 @@ def test_a_local_folder_is_sent_and_shown(create, local, bucket, runs, monkeypat
     monkeypatch.chdir(runs.parent)
     job = create("runs/", obs_path=bucket + "logs").wait()
     assert job.train_url == "/" + bucket[len("obs://") :] + "logs/runs/"
-    with _direct.open(job.service_url + "data/runs", timeout=30) as answer:
-        assert b"first" in answer.read()
+    shown, deadline = b"", time.monotonic() + 60
+    while b"first" not in shown:  # TensorBoard reads in the background
+        assert time.monotonic() < deadline, shown
+        with _direct.open(job.service_url + "data/runs", timeout=30) as answer:
+            shown = answer.read()
     assert said() == []
 
 

@@ -264,7 +264,7 @@ def test_two_versions_of_an_object_are_not_mixed(store, server, tmp_path):
 
     def replace(call):
         ranges.append(call.headers.get("Range"))
-        if len(ranges) == 2:
+        if len(ranges) >= 2:  # two may come at the same moment
             server.buckets["b"]["k"] = (b"1" * size, '"two"')
 
     server.before = replace

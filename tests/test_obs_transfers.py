@@ -136,10 +136,14 @@ def test_an_error_where_files_come_from_ends_it_all(where, threads):
         yield from tasks_of(51, lambda number, progress: None)
         yield from tasks_of(10**9, lambda number, progress: None)
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(KeyError, match="broken"):
         run(tasks(), threads, Failing())
-    assert threading.active_count() == before
+    # Their work is over; to be gone they need a moment more.
+    started = set(threading.enumerate()) - before
+    for thread in started:
+        thread.join(timeout=30)
+    assert not any(thread.is_alive() for thread in started)
 
 
 def test_calling_again_brings_the_rest(tmp_path):

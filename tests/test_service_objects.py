@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from email.utils import formatdate
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
@@ -287,9 +288,12 @@ def test_a_board_shows_what_the_official_client_sent(client, served, bucket, tmp
         try:
             plain = requests.Session()
             plain.trust_env = False
-            found = plain.get(
-                job.service_url + "data/plugin/scalars/scalars?run=.&tag=loss", timeout=60
-            )
+            address = job.service_url + "data/plugin/scalars/scalars?run=.&tag=loss"
+            deadline = time.monotonic() + 60
+            found = plain.get(address, timeout=60)
+            while found.status_code == 404 and time.monotonic() < deadline:
+                # TensorBoard reads in the background.
+                found = plain.get(address, timeout=60)
             assert [point[1:] for point in found.json()] == [[7, 0.25]]
         finally:
             job.delete()

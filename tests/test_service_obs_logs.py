@@ -45,7 +45,7 @@ def buckets():
     buckets.make(bucket)
     buckets.name = bucket
     yield buckets
-    buckets.stop()
+    buckets.close()
 
 
 @pytest.fixture

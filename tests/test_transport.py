@@ -857,6 +857,34 @@ def test_connections_are_used_again_and_a_closed_session_opens_new_ones(server, 
     assert clients[0] == clients[1] == clients[2] != clients[3]
 
 
+def test_a_closed_session_has_no_connection_left_though_its_error_is_kept(session):
+    """With the error its frames are kept, and all that they know."""
+    good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            for said in (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", good):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(said)
+                    if said is good:
+                        connection.recv(65536)  # until its end
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        made = session(
+            modelarts_endpoint="http://127.0.0.1:%d" % listening.getsockname()[1], retries=0
+        )
+        with pytest.raises(TransportError) as caught:
+            made.request("GET", PATH)
+        made.request("GET", PATH)
+        made.close()
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+    assert caught.value.__traceback__ is not None
+
+
 # Secrets ----------------------------------------------------------------------------------
 
 TOKEN = "MIIEnQYJKo-the-token"

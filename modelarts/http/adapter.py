@@ -4,6 +4,7 @@ Which pool of connections an address has is looked up once, and no cookies are k
 itself is requests' own: the ``responses`` library replaces it, so mocks keep working.
 """
 
+from queue import Empty
 from typing import Any, Dict, Mapping, Optional
 
 import requests
@@ -20,6 +21,25 @@ class Adapter(HTTPAdapter):
     def __init__(self) -> None:
         super().__init__(pool_connections=4, pool_maxsize=32, max_retries=0)
         self._pools: Dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Close the connections that nobody uses, now.
+
+        urllib3 leaves that to the garbage collector from 2.0 on, which does not come as long as
+        somebody keeps an error, and with it the frames that it passed. A pool itself stays open,
+        for threads that are in the middle of a call.
+        """
+        super().close()
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            idle = pool.pool
+            while idle is not None and not idle.empty():
+                try:
+                    connection = idle.get(block=False)
+                except Empty:  # another thread took it
+                    break
+                if connection is not None:
+                    connection.close()
 
     def get_connection_with_tls_context(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import secrets
+import signal
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -29,6 +30,8 @@ __all__ = ["BoardProcess", "Processes", "board_of", "visited"]
 _START_SECONDS = 120
 #: How long one request to a board may take.
 _PAGE_SECONDS = 120
+#: What multiprocessing says of a process whose parent cannot say how it ended.
+_PARENT_GONE = 255
 
 
 class BoardProcess:
@@ -92,6 +95,12 @@ class BoardProcess:
             "headers": {board.KEY_HEADER: self._key},
         }
         self.page = ProxyMiddleware(NotFound(), {prefix: target}, timeout=_PAGE_SECONDS)
+
+    def was_told_to_end(self) -> bool:
+        """Whether one that has ended was sent SIGTERM, it or the parent of all boards."""
+        with self._lock:
+            self._process.join()
+            return self._process.exitcode in (-signal.SIGTERM, _PARENT_GONE)
 
     def how_it_ended(self) -> str:
         """Of a process that has ended by itself."""

@@ -16,8 +16,9 @@ __all__ = ["Watcher"]
 
 _LOG = logging.getLogger("modelarts.local")
 #: A signal to all processes of the service reaches the boards as well; so long may the service
-#: take to notice its own.
+#: take to notice its own, which on a busy machine takes a while.
 _NOTICE_SECONDS = 0.5
+_LONG_NOTICE_SECONDS = 10.0
 
 
 class Watcher:
@@ -67,17 +68,23 @@ class Watcher:
                 return
             running = {one.sentinel: one for one in boards}
             ready = wait([self._woken, *running], longest)
-            if set(ready) - {self._woken} and self._ending.wait(_NOTICE_SECONDS):
+            ended = [running[cast(int, one)] for one in ready if one != self._woken]
+            if ended and self._ending.wait(_notice(ended)):
                 return
             longest = AGAIN_SECONDS
             try:
-                for one in ready:
-                    if one == self._woken:
-                        os.read(self._woken, 65536)
-                    else:
-                        self._ended(running[cast(int, one)])
+                if self._woken in ready:
+                    os.read(self._woken, 65536)
+                for each in ended:
+                    self._ended(each)
                 longest = self._look()
             except StoreFailure as failure:
                 _LOG.error("%s", failure)
             except Exception:
                 _LOG.exception("internal error")
+
+
+def _notice(ended: Iterable[BoardProcess]) -> float:
+    """How long the service may take to notice its own end, if that is what these ended with."""
+    likely = any(one.was_told_to_end() for one in ended)
+    return _LONG_NOTICE_SECONDS if likely else _NOTICE_SECONDS
