@@ -120,7 +120,7 @@ class Session:
             from modelarts.obs.paths import parse
 
             parse("obs_path", obs_path)
-        self.clock = clock or Clock()
+        clock = clock or Clock()
         environ = dict(os.environ)
         region_name = text("region_name", region_name) or text("region", region)
         given = Arguments(
@@ -142,7 +142,7 @@ class Session:
             obs_path=obs_path,
             shared=self._shared,
         )
-        self._resolved = resolve(given, environ, self.clock)
+        self._resolved = resolve(given, environ, clock)
         settings = {
             "timeout": timeout,
             "retries": retries,
@@ -151,7 +151,7 @@ class Session:
             "cert": cert,
             "on_response": on_response,
         }
-        self._wiring = Wiring(self._resolved, settings, environ, self.clock)
+        self._wiring = Wiring(self._resolved, settings, environ, clock)
         self._local_root: Optional[str] = None
 
     @classmethod
@@ -264,6 +264,15 @@ class Session:
         """The user's id as IAM tells it with a token; None in a session with AK/SK."""
         token = self._wiring.parts.identity.token()
         return token.user_id if token is not None else None
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time and waits; a test may set another one before the first call."""
+        return self._wiring.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._wiring.clock = clock
 
     @property
     def region_name(self) -> Optional[str]:

@@ -47,6 +47,7 @@ class Wiring:
         clock: what tells the time and waits.
 
     Attributes:
+        clock: likewise; what is put together later goes by what it is then.
         local_obs: where a local service offers its folder by OBS's API; None elsewhere.
     """
 
@@ -59,7 +60,7 @@ class Wiring:
     ) -> None:
         self.resolved = resolved
         self.local_obs: Optional[str] = None
-        self._clock = clock
+        self.clock = clock
         self._proxy_environ = {k: v for k, v in environ.items() if k.lower().endswith("_proxy")}
         bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
         self.settings: Dict[str, Any] = dict(settings)
@@ -86,7 +87,7 @@ class Wiring:
                 if self._obs is None:
                     from modelarts.obs.service import Obs
 
-                    self._obs = Obs(self._open_store, self._obs_endpoint, self._clock)
+                    self._obs = Obs(self._open_store, self._obs_endpoint, self.clock)
         return self._obs
 
     def parts_in_a_hurry(self, timeout: float) -> Parts:
@@ -136,7 +137,7 @@ class Wiring:
             return FolderStore(endpoint)
         from modelarts.obs.objects import ObsStore
 
-        return ObsStore(self.obs_client(max_retry_count=0), self._clock)
+        return ObsStore(self.obs_client(max_retry_count=0), self.clock)
 
     def _put_together(self) -> Parts:
         from modelarts.auth.identity import Identity
@@ -154,7 +155,7 @@ class Wiring:
         return Transport(
             retry=Retry(settings.pop("retries")),
             proxies=Proxies(settings.pop("proxies"), self._proxy_environ),
-            clock=self._clock,
+            clock=self.clock,
             user_agent="modelarts-python/" + __version__,
             **settings,
         )
