@@ -7,6 +7,8 @@ import pytest
 from modelarts.errors import (
     ApiError,
     AuthenticationFailed,
+    IncompleteTransfer,
+    NotFound,
     PermissionDenied,
     TransferError,
     TransportError,
@@ -29,6 +31,39 @@ def obs(server):
     session = Session(**settings(server))
     yield session.obs
     session.close()
+
+
+# Of all alike -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["upload_dir", "sync_dir"])
+def test_what_is_refused_to_all_is_raised_at_once(obs, server, tmp_path, call):
+    """Not tried with each of many files, nor told once for each."""
+    for number in range(300):
+        (tmp_path / str(number)).write_bytes(b"x")
+    with pytest.raises(NotFound, match=r"NoSuchBucket.*create the bucket"):
+        getattr(obs, call)(tmp_path, "obs://nothing/x/", threads=4)
+    assert len(server.calls) <= 8
+    server.keys.clear()
+    with pytest.raises(AuthenticationFailed):
+        getattr(obs, call)(tmp_path, "obs://b/x/", threads=4)
+    assert len(server.calls) <= 24
+
+
+def test_what_is_refused_after_some_were_sent_is_told_of_those_that_are_missing(
+    obs, server, tmp_path
+):
+    def forget_the_keys(call):
+        if call.key.endswith("/3"):
+            server.keys.clear()
+
+    for number in range(6):
+        (tmp_path / str(number)).write_bytes(b"x")
+    server.before = forget_the_keys
+    with pytest.raises(IncompleteTransfer) as caught:
+        obs.upload_dir(tmp_path, "obs://b/x/", threads=1)
+    assert [os.path.basename(name) for name, _ in caught.value.failed] == ["3", "4", "5"]
+    assert len(caught.value.done) == 3
 
 
 # Of something else --------------------------------------------------------------------------

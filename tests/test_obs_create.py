@@ -172,6 +172,14 @@ def test_nothing_there_is_said_once_at_the_line_that_created(create, bucket):
     assert caught[0].filename == __file__
 
 
+def test_a_bucket_that_is_not_there_is_said(service, s3):
+    """As buckets of the local service need not be made, this takes an S3 server."""
+    with service.session(obs_endpoint=s3) as session:
+        with pytest.warns(NoEventFiles, match="there is no bucket nothing-there, so"):
+            job = VisualizationJob.create("/nothing-there/logs/", session=session)
+        job.delete()
+
+
 def test_what_is_there_instead_is_named(create, local, bucket, tmp_path, said):
     names = ["model%d.bin" % number for number in range(7)]
     local.obs.upload_dir(tree(tmp_path / "logs", dict.fromkeys(names, b"")), bucket)

@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from modelarts.caller import level_of_the_caller
-from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles
+from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles, NotFound
 
 if TYPE_CHECKING:
     from modelarts.obs.paths import ObsPath
@@ -133,7 +133,10 @@ class FirstLook:
 
 def _what_is_there(store: "Store", path: "ObsPath") -> Optional[str]:
     """In words, if those are no event files."""
-    keys = _keys(store, path)
+    try:
+        keys = _keys(store, path)
+    except NotFound:
+        return "there is no bucket %s, so the board of %s will be empty" % (path.bucket, path.url)
     if any(map(_is_event_file, keys)) or len(keys) == _MOST:
         return None
     said = "%s has no event files (events.out.tfevents…), so the board will be empty" % path.url

@@ -40,7 +40,8 @@ class Obs:
     anything is sent, an :class:`~modelarts.errors.ApiError` with ``error_code`` and ``error_msg``
     where OBS refuses, and :class:`~modelarts.errors.TransportError` where it does not answer.
     Those that move several files raise :class:`~modelarts.errors.IncompleteTransfer` if some of
-    them could not be moved, after all others were. The same call then goes on where it ended.
+    them could not be moved, after all others were. The same call then goes on where it ended. A
+    refusal that all would meet with, as of a bucket that is not there, is raised at once.
 
     Source: *ModelArts SDK Reference*, "OBS Management".
     """

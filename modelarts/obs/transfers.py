@@ -5,7 +5,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import attr
 
-from modelarts.errors import IncompleteTransfer
+from modelarts.errors import AuthenticationFailed, IncompleteTransfer
 from modelarts.obs.store import Progress
 from modelarts.obs.threads import Helper
 
@@ -54,10 +54,12 @@ def run(
 
     They are taken from ``tasks`` one by one, when there is a thread for each, so there may be
     any number of them. One that fails keeps none of the others. An error in ``tasks`` or in the
-    watcher, and Ctrl-C, stop everything: what was under way is given up, what was done stays.
+    watcher, and Ctrl-C, stop everything: what was under way is given up, what was done stays. So
+    does a refusal that all would meet with, if none was moved yet.
 
     Raises:
         IncompleteTransfer: some failed; the others are there.
+        ApiError: there is no such bucket, or it is not known who asks.
     """
     return _Run(iter(tasks), watcher or Watcher()).run(threads or THREADS)
 
@@ -70,6 +72,7 @@ class _Run:
         self._telling = threading.Lock()
         self._names: List[str] = []
         self._failed: Dict[int, Exception] = {}
+        self._any_done = False
         self._ended: Optional[BaseException] = None
         self._workers: List[Helper] = []
 
@@ -77,8 +80,7 @@ class _Run:
         first, second = self._take(), self._take()
         if second is None or threads == 1:
             # Nothing to do at the same time, so no thread is needed for it.
-            self._work(first)
-            self._work(second)
+            self._work(first, second)
             return self._result()
         try:
             for ready in (first, second):
@@ -124,11 +126,15 @@ class _Run:
             self._names.append(task.name)
             return len(self._names) - 1, task
 
-    def _work(self, ready: Optional[Tuple[int, Task]]) -> None:
+    def _work(self, *ready: Optional[Tuple[int, Task]]) -> None:
+        """Move those, then whatever comes next."""
+        waiting = list(ready)
         try:
-            while ready is not None and self._ended is None:
-                self._move(*ready)
-                ready = self._take()
+            while self._ended is None:
+                one = waiting.pop(0) if waiting else self._take()
+                if one is None:
+                    return
+                self._move(*one)
         except BaseException as error:
             self._ended = self._ended or error
 
@@ -145,7 +151,12 @@ class _Run:
         except Exception as reason:
             if self._ended is not None:
                 return
+            if not self._any_done and _concerns_all(reason):
+                self._ended = reason
+                return
             error = self._failed[place] = reason
+        else:
+            self._any_done = True
         self._tell(lambda: self._watcher.ended(task, error))
 
     def _tell(self, say: Callable[[], None]) -> None:
@@ -157,3 +168,9 @@ class _Run:
             except BaseException as error:
                 self._ended = error
                 raise _Cancelled from None
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether whatever else is asked there would be refused, too."""
+    code = getattr(error, "error_code", None)
+    return isinstance(error, AuthenticationFailed) or code == "NoSuchBucket"
