@@ -860,7 +860,9 @@ def test_connections_are_used_again_and_a_closed_session_opens_new_ones(server, 
 def test_a_closed_session_has_no_connection_left_though_its_error_is_kept(session):
     """With the error its frames are kept, and all that they know."""
     good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
 
         def serve():
             for said in (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", good):
