@@ -149,11 +149,11 @@ def _sync(given: argparse.Namespace) -> None:
         sync = session.obs.sync_dir
         if given.watch:
             is_there = os.path.exists(os.path.expanduser(given.source))
-            say(
-                "following %s%s; Ctrl-C sends the rest and ends"
-                % (given.source, "" if is_there else ", which is not there yet")
-            )
             with _until_sigterm() as is_over:
+                say(
+                    "following %s%s; Ctrl-C sends the rest and ends"
+                    % (given.source, "" if is_there else ", which is not there yet")
+                )
                 sent = sync(
                     given.source,
                     given.url,
