@@ -308,6 +308,28 @@ def test_no_answer_is_tried_again_and_then_told(server, tmp_path):
     assert len(clock.sleeps) == 3
 
 
+def test_a_connection_whose_answer_was_cut_off_is_not_used_again(server, tmp_path):
+    """So each cut costs one attempt, however many there are."""
+    clock = FakeClock()
+    store = make_store(server, clock=clock)
+    store.upload(str(a_file(tmp_path, 3_000_000)), "b", "k")
+    cuts = []
+
+    def cut(call, content):
+        if (
+            call.method == "GET"
+            and len(cuts) < 5
+            and len(content) < 3_000_000 - 400_000 * len(cuts)
+        ):
+            cuts.append(len(content))
+            raise Cut
+
+    server.during = cut
+    store.download(store.head("b", "k"), str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "file").read_bytes()
+    assert len(cuts) == len(clock.sleeps) == 5
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_cuts_at_any_moment_do_not_matter(server, tmp_path, seed):
     """Sent in parts and fetched in ranges, over connections that are cut at random."""

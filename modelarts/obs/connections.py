@@ -216,7 +216,8 @@ class _Kept(http.client.HTTPConnection):
         """Whether the next request can be sent over it."""
         if self.sock is None or self._answer is None or self._refused:
             return False
-        return self._answer.isclosed()
+        # One that was cut off counts as closed, too; so many bytes were still to come.
+        return self._answer.isclosed() and not self._answer.length
 
     def is_stale(self) -> bool:
         """Whether the other side has closed it, or says something that nobody asked for."""
