@@ -1,13 +1,13 @@
 """Who a session is, as it turns out when services are asked: token, keys, project, addresses.
 
-Each is asked for when it is first needed, by one thread, and kept for as long as it is good.
+Each is asked for when it is first needed, by one thread, and kept for as long as it is good. So is
+what asks IAM imported then: with AK/SK and a project nobody asks it.
 """
 
 import copy
 from typing import TYPE_CHECKING, Optional, Union
 
 from modelarts import endpoints
-from modelarts.auth import iam
 from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
 from modelarts.auth.credentials import AccessKey, GivenToken, NotHere
 from modelarts.auth.resolve import Resolved
@@ -112,6 +112,8 @@ class Identity:
         return found
 
     def _from_catalog(self, service: str) -> Optional[str]:
+        from modelarts.auth import iam
+
         token = self.token() if service != "iam" else None
         if token is None:
             return None
@@ -120,6 +122,8 @@ class Identity:
         return endpoints.normalize(service, url) if url else None
 
     def _find_project(self) -> str:
+        from modelarts.auth import iam
+
         token = self.token()
         if token is not None and token.project_id is not None:
             if isinstance(self._resolved.found.credentials, GivenToken):
@@ -131,6 +135,8 @@ class Identity:
         return iam.find_project(self._transport, self.endpoint("iam"), self.authorizer, name)
 
     def _login(self) -> "Token":
+        from modelarts.auth import iam
+
         known = self._resolved
         credentials = known.found.credentials
         endpoint = self.endpoint("iam")
@@ -146,6 +152,8 @@ class Identity:
         return iam.login(self._transport, endpoint, credentials, scope)
 
     def _exchange(self) -> AccessKey:
+        from modelarts.auth import iam
+
         token = self.token()
         assert token is not None
         return iam.temporary_keys(self._transport, self.endpoint("iam"), token)
