@@ -22,6 +22,7 @@ from modelarts.obs.objects import ObsStore
 from modelarts.obs.store import ObjectInfo
 from modelarts.session import Session
 from tests.buckets import Buckets
+from tests.certificates import a_certificate
 from tests.clocks import FakeClock
 from tests.obs_server import ObsServer
 from tests.test_obs_objects import AK, SK, a_file, settings, store_of
@@ -91,7 +92,7 @@ def test_its_own_proxy_leads_there(server, login):
 
 def test_a_bucket_with_dots_in_its_name_is_at_a_place_that_is_certified(server, tmp_path):
     """As OBS has it: ``*`` in a certificate stands for a name without dots."""
-    bundle, server.tls = a_certificate(tmp_path, "*.obs.test.example", "obs.test.example")
+    bundle, server.tls = tls_for(tmp_path, "*.obs.test.example", "obs.test.example")
     server.buckets["my.logs"] = {}
     proxies, url = {"https": server.url}, "https://obs.test.example"
     path, back = a_file(tmp_path, 1000), tmp_path / "back"
@@ -108,7 +109,7 @@ def test_a_bucket_with_dots_in_its_name_is_at_a_place_that_is_certified(server, 
 
 @pytest.mark.parametrize("names", [["*.other.example"], ["*.obs.test.example"]])
 def test_no_bucket_is_at_a_place_that_another_name_is_certified_for(server, tmp_path, names):
-    bundle, server.tls = a_certificate(tmp_path, *names)
+    bundle, server.tls = tls_for(tmp_path, *names)
     other = {"obs_endpoint": "https://obs.test.example", "proxies": {"https": server.url}}
     session = Session(**settings(server, verify=bundle, **other))
     with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -168,7 +169,7 @@ def test_a_file_that_holds_no_certificate_is_named(server, tmp_path, name, conte
 
 
 def test_its_own_certificates_win(server, tmp_path):
-    bundle, server.tls = a_certificate(tmp_path, "*.obs.test.example")
+    bundle, server.tls = tls_for(tmp_path, "*.obs.test.example")
     other = {"obs_endpoint": "https://obs.test.example", "proxies": {"https": server.url}}
     session = Session(**settings(server, **other))
     client = session.get_obs_client(max_retry_count=0, ssl_verify=bundle)
@@ -180,37 +181,12 @@ def test_its_own_certificates_win(server, tmp_path):
     client.close()
 
 
-def a_certificate(folder, *names):
-    """A file that it is verified by, and what a server shows it by."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), False)
-        .sign(key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    private = key.private_bytes(
-        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(encoding))
-    (folder / "both.pem").write_bytes(made.public_bytes(encoding) + private)
+def tls_for(folder, *names):
+    """The bundle that a server of these names is verified by, and its own settings."""
+    certificate, key = a_certificate(folder, *names)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(str(folder / "both.pem"))
-    return str(folder / "cert.pem"), context
+    context.load_cert_chain(certificate, key)
+    return certificate, context
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,9 @@ def test_who_may_list_and_not_look_can_follow_a_folder(server, runs):
     clock = FakeClock(time.time())
     with Session(**settings(server, clock=clock)) as session:
         told = iter([False, False, True])
-        stop = lambda: next(told, True)  # noqa: E731
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            session.obs.sync_dir(runs, "obs://b/", watch=True, stop=stop)
+            session.obs.sync_dir(runs, "obs://b/", watch=True, stop=lambda: next(told, True))
     assert len(server.buckets["b"]) == 3
 
 

@@ -23,6 +23,7 @@ from modelarts.local.limits import Replays
 from modelarts.local.network import Network
 from modelarts.local.openapi import document
 from modelarts.local.reach import PAGES, Reach, public_url
+from tests.certificates import a_certificate
 from tests.clocks import FakeClock
 from tests.service import Service
 
@@ -247,36 +248,7 @@ def test_behind_a_proxy_boards_have_its_address_and_local_programs_keep_theirs(t
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return str(folder / "cert.pem"), str(folder / "key.pem")
+    return a_certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
 def test_with_a_certificate_the_network_has_tls_and_this_machine_both(
