@@ -23,7 +23,7 @@ from benchmarks.killed_objects import ObjectClient, look_at_objects
 from benchmarks.served import Served, descendants, fetch
 from modelarts.errors import ApiError, TransportError
 from modelarts.estimator import VisualizationJob
-from modelarts.jobs.models import JobStatus
+from modelarts.models import JobStatus
 
 __all__ = ["Seen", "kill_repeatedly"]
 

@@ -4,10 +4,10 @@ import os
 from types import TracebackType
 from typing import List, Optional, Type, Union
 
+from modelarts._status import JOB_STATE, JobStatus
 from modelarts.errors import InvalidArgument, JobStateError, ModelArtsError, NotFound
 from modelarts.jobs.documented import DocumentedCalls
 from modelarts.jobs.known import RESTARTED
-from modelarts.jobs.status import JOB_STATE, JobStatus
 from modelarts.session import Session
 
 __all__ = ["JOB_STATE", "JobStatus", "VisualizationJob"]

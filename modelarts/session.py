@@ -16,18 +16,18 @@ from typing import (
     Union,
 )
 
+from modelarts._clients import Wiring, check_network
+from modelarts._internal.clock import Clock
 from modelarts.auth.credentials import AccessKey, GivenToken, Password
+from modelarts.auth.endpoints import normalize
 from modelarts.auth.resolve import ARGUMENTS, Arguments, resolve, text
-from modelarts.clock import Clock
-from modelarts.endpoints import normalize
-from modelarts.wiring import Wiring, check_network
 
 if TYPE_CHECKING:
-    from modelarts.explanation import Explanation
     from modelarts.http.client import ServiceClient
     from modelarts.http.messages import Exchange
     from modelarts.obs.results import Transferred
     from modelarts.obs.service import Obs
+    from modelarts.whoami import Explanation
 
 __all__ = ["Session"]
 
@@ -422,7 +422,7 @@ class Session:
 
         Print it, or see ``modelarts whoami``. Secrets are shown as their last four characters.
         """
-        from modelarts.explanation import explain
+        from modelarts.whoami import explain
 
         return explain(self)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelarts.errors import ApiError, ModelArtsError
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.jobs.models import JobInfo, Schedule
+from modelarts.models import JobInfo, Schedule
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.cloud import HOST, Cloud

@@ -2,9 +2,9 @@
 
 import pytest
 
+from modelarts import validation as arguments
 from modelarts.errors import InvalidArgument
-from modelarts.jobs import arguments
-from modelarts.jobs.models import JobStatus, Schedule
+from modelarts.models import JobStatus, Schedule
 
 
 class Index:

@@ -14,7 +14,7 @@ from modelarts.errors import (
     PermissionDenied,
 )
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.jobs.models import STOPPED
+from modelarts.models import STOPPED
 from modelarts.session import Session
 
 pytestmark = pytest.mark.local

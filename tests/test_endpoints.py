@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelarts import endpoints
+from modelarts.auth import endpoints
 from modelarts.errors import ConfigurationError, InvalidArgument
 
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import AmbiguousCreate, ApiError, TransportError
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.session import Session

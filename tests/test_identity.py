@@ -533,7 +533,7 @@ def test_explain_counts_the_jobs(cloud, jobs, says):
 
 @pytest.mark.parametrize("make", [_keys, _password])
 def test_explain_does_not_wait_long_for_hosts_that_say_nothing(make, monkeypatch):
-    monkeypatch.setattr("modelarts.explanation._PATIENCE", 0.2)
+    monkeypatch.setattr("modelarts.whoami._PATIENCE", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import attr
 import pytest
 
-from modelarts.jobs.models import (
+from modelarts.models import (
     FAILED,
     JOB_STATE,
     STOPPED,

@@ -17,7 +17,7 @@ import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 from nbclient import NotebookClient
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.local.control import stop
 from tests.service import SECRETS
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import (
     ApiError,
     BadRequest,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelarts.errors import InvalidArgument
-from modelarts.jobs.arguments import is_local
 from modelarts.obs.paths import ObsPath, local_segments, parse
+from modelarts.validation import is_local
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from nbclient import NotebookClient
 
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.jobs.models import STOPPED
 from modelarts.local.accounts import edit
+from modelarts.models import STOPPED
 from modelarts.testing import FakeModelArts, refused
 from tests.service import SECRETS, Service
 

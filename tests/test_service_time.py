@@ -8,9 +8,9 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.jobs.models import JobStatus as Status
 from modelarts.local.store import Store
 from modelarts.local.timeline import ServiceClock, Timeline
+from modelarts.models import JobStatus as Status
 from tests.service import Service
 
 pytestmark = pytest.mark.local

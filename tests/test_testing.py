@@ -8,7 +8,7 @@ import pytest
 import requests
 import responses
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import (
     AmbiguousCreate,
     ApiError,
@@ -22,7 +22,7 @@ from modelarts.errors import (
     TransportError,
 )
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.jobs.models import JobInfo, JobPage
+from modelarts.models import JobInfo, JobPage
 from modelarts.session import Session
 from modelarts.testing import (
     FakeClock,

@@ -3,9 +3,9 @@
 import copy
 from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar, cast
 
+from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth import signer
 from modelarts.auth.credentials import AccessKey
-from modelarts.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token

@@ -6,7 +6,7 @@ SDKs, OpenStack clients and Elastic Cloud Server.
 
 from typing import List, Optional, Tuple
 
-from modelarts import endpoints
+from modelarts.auth import endpoints
 from modelarts.auth.credentials import Found
 from modelarts.auth.environment import (
     HuaweiCloudVariables,

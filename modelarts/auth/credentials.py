@@ -6,8 +6,8 @@ A credential is checked when it is made; its repr shows no secret, and it cannot
 import re
 from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
+from modelarts._internal.values import Value
 from modelarts.errors import InvalidArgument
-from modelarts.value import Value
 
 __all__ = [
     "AccessKey",

@@ -2,7 +2,7 @@
 
 from typing import Dict, Mapping, Optional, Tuple
 
-from modelarts import endpoints
+from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, GivenToken, Password
 from modelarts.auth.providers import NotHere, Provider, Surroundings, both_or_neither
 from modelarts.auth.variables import said

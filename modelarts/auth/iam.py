@@ -6,6 +6,7 @@ Source: *Identity and Access Management — API Reference*.
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from modelarts._internal.values import Value
 from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.credentials import AccessKey, Password, to_seconds
 from modelarts.auth.signer import canonical_query
@@ -13,7 +14,6 @@ from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.answers import read_json
 from modelarts.http.messages import Request
 from modelarts.http.transport import Transport
-from modelarts.value import Value
 
 __all__ = ["Token", "catalog_endpoint", "find_project", "inspect", "login", "temporary_keys"]
 

@@ -7,12 +7,12 @@ what asks IAM imported then: with AK/SK and a project nobody asks it.
 import copy
 from typing import TYPE_CHECKING, Optional, Union
 
-from modelarts import endpoints
+from modelarts._internal.locks import ForkSafeLock
+from modelarts.auth import endpoints
 from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
 from modelarts.auth.credentials import AccessKey, GivenToken, NotHere
 from modelarts.auth.resolve import Resolved
 from modelarts.errors import ConfigurationError
-from modelarts.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token

@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 from typing import Any, Dict
 
+from modelarts._internal.clock import Clock
 from modelarts.auth.credentials import AccessKey, Found, to_seconds
 from modelarts.auth.providers import NotHere, Provider, Surroundings
-from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, TransportError
 
 __all__ = ["EcsMetadata"]

@@ -11,8 +11,8 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 
 import attr
 
+from modelarts._internal.clock import Clock
 from modelarts.auth.credentials import Found, NotHere
-from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError
 
 __all__ = ["NotHere", "Provider", "Surroundings", "both_or_neither"]

@@ -5,10 +5,10 @@ All of it is decided when the session is made, and nothing is asked of any servi
 
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from modelarts import endpoints
+from modelarts._internal.clock import Clock
+from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, Found, Password
 from modelarts.auth.variables import ambient, said
-from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
 __all__ = ["ARGUMENTS", "Arguments", "Resolved", "resolve", "text"]

@@ -2,7 +2,7 @@
 
 from typing import Mapping, Optional, Tuple
 
-from modelarts import endpoints
+from modelarts.auth import endpoints
 
 __all__ = ["ambient", "said"]
 

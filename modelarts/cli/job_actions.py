@@ -6,6 +6,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
+from modelarts._fields import documented_job
+from modelarts._status import FAILED, STOPPED, JobStatus
 from modelarts.cli.asking import ask
 from modelarts.cli.failures import DONE, as_dict, code_of, tell
 from modelarts.cli.named import named, one_named
@@ -15,8 +17,6 @@ from modelarts.cli.output import show_json
 from modelarts.errors import ModelArtsError
 from modelarts.jobs import table
 from modelarts.jobs.display import last_known, title
-from modelarts.jobs.fields import documented_job
-from modelarts.jobs.status import FAILED, STOPPED, JobStatus
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob

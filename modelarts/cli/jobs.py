@@ -3,12 +3,12 @@
 import argparse
 from typing import Callable, List, Optional
 
+from modelarts import validation as arguments
+from modelarts._status import FAILED, STOPPED, JobStatus
 from modelarts.cli import job_actions
 from modelarts.cli.completion import complete_jobs
 from modelarts.cli.options import add_command, add_commands, add_common, checked
 from modelarts.cli.values import Commands, at_least_0, hours, positive
-from modelarts.jobs import arguments
-from modelarts.jobs.status import FAILED, STOPPED, JobStatus
 
 __all__ = ["add_to"]
 

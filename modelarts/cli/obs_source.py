@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from modelarts.endpoints import normalize
+from modelarts.auth.endpoints import normalize
 from modelarts.errors import (
     ConfigurationError,
     CredentialsNotFound,

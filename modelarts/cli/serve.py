@@ -185,7 +185,7 @@ def _serve(given: argparse.Namespace) -> int:
             show(said)
             return code
         if given.stop:
-            from modelarts.clock import Clock
+            from modelarts._internal.clock import Clock
             from modelarts.local.control import stop
 
             show(stop(root, Clock()))

@@ -38,7 +38,7 @@ def hint(status: int, code: Optional[str], message: str) -> Optional[str]:
 
 
 def _of_state(verb: str, number: int) -> str:
-    from modelarts.jobs.status import JobStatus
+    from modelarts._status import JobStatus
 
     status = JobStatus(number)
     now = "it is %s (%d)" % (status.name, number)

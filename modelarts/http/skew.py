@@ -4,8 +4,8 @@ import logging
 from email.utils import mktime_tz, parsedate_tz
 from typing import Mapping, Optional, Tuple
 
-from modelarts.clock import Clock
-from modelarts.locks import ForkSafeLock
+from modelarts._internal.clock import Clock
+from modelarts._internal.locks import ForkSafeLock
 
 __all__ = ["Skew"]
 

@@ -13,8 +13,9 @@ from typing import Any, Callable, Dict, Optional, Tuple, TypeVar, Union
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from modelarts._internal.clock import Clock
+from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth.authorizers import Authorizer
-from modelarts.clock import Clock
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.adapter import Adapter
 from modelarts.http.messages import Exchange, Request, Response
@@ -22,7 +23,6 @@ from modelarts.http.proxies import Proxies
 from modelarts.http.reading import read_body
 from modelarts.http.retry import Retry
 from modelarts.http.skew import Skew
-from modelarts.locks import ForkSafeLock
 
 __all__ = ["Transport"]
 

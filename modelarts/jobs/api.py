@@ -6,13 +6,13 @@ what comes back is read here as far as every caller needs it.
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, Optional
 
+from modelarts._fields import documented_job
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
-from modelarts.jobs.fields import documented_job
 from modelarts.jobs.seen import Seen
 
 if TYPE_CHECKING:
-    from modelarts.jobs.models import JobPage
+    from modelarts.models import JobPage
 
 __all__ = [
     "create",
@@ -167,7 +167,7 @@ def _readable(client: ServiceClient, job: Mapping[str, Any]) -> Body:
 
 
 def _job_page(client: ServiceClient, answer: Body) -> "JobPage":
-    from modelarts.jobs.models import JobPage
+    from modelarts.models import JobPage
 
     try:
         return JobPage.from_wire(answer)

@@ -8,10 +8,10 @@ that both are readable on a light and on a dark page.
 from html import escape
 from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
 
+from modelarts._status import JobStatus
 from modelarts.jobs.display import clock_time, last_known, span, title
 from modelarts.jobs.frames import board_address, is_web_address
-from modelarts.jobs.models import JobInfo
-from modelarts.jobs.status import JobStatus
+from modelarts.models import JobInfo
 
 if TYPE_CHECKING:
     from modelarts.jobs.known import KnownJob

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, List, Optional
 import attr
 
 from modelarts.errors import ModelArtsError
-from modelarts.jobs.models import JobInfo
+from modelarts.models import JobInfo
 
 if TYPE_CHECKING:
     from modelarts.jobs.known import KnownJob

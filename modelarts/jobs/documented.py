@@ -3,9 +3,9 @@
 import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
 
+from modelarts import validation as arguments
+from modelarts._fields import documented_job
 from modelarts.errors import ApiError, InvalidArgument
-from modelarts.jobs import arguments
-from modelarts.jobs.fields import documented_job
 from modelarts.jobs.verbs import JobVerbs, or_default
 from modelarts.session import Session
 

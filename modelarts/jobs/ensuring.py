@@ -5,8 +5,8 @@ Others may do the same at the same time, stop the job that was found, or delete 
 
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
 
+from modelarts._status import FAILED, STOPPED, JobStatus
 from modelarts.errors import JobStateError, NotFound
-from modelarts.jobs.status import FAILED, STOPPED, JobStatus
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob

@@ -3,17 +3,17 @@
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, TypeVar, Union
 
+from modelarts import validation as arguments
+from modelarts._fields import to_int
+from modelarts._status import JobStatus
 from modelarts.errors import InvalidArgument
-from modelarts.jobs import arguments
-from modelarts.jobs.fields import to_int
-from modelarts.jobs.status import JobStatus
 from modelarts.session import Session
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from modelarts.http.client import ServiceClient
-    from modelarts.jobs.models import JobInfo, Schedule
+    from modelarts.models import JobInfo, Schedule
 
 __all__ = ["COMPLETE", "RESTARTED", "KnownJob", "one_session"]
 
@@ -136,7 +136,7 @@ class KnownJob:
     @property
     def schedule(self) -> "Optional[Schedule]":
         """When the job stops by itself; None if it does not, or the service does not say."""
-        from modelarts.jobs.models import Schedule
+        from modelarts.models import Schedule
 
         self._need("schedule")
         return self._readable(lambda raw: Schedule.from_wire(raw.get("schedule")))
@@ -144,7 +144,7 @@ class KnownJob:
     @property
     def info(self) -> "JobInfo":
         """All that is known, with types; fetched if nothing is."""
-        from modelarts.jobs.models import JobInfo
+        from modelarts.models import JobInfo
 
         self._need("status")
         return self._readable(JobInfo.from_wire)

@@ -6,6 +6,8 @@ about is looked for first.
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Union
 
+from modelarts._fields import to_int
+from modelarts._status import STOPPED, JobStatus
 from modelarts.errors import (
     AmbiguousCreate,
     ApiError,
@@ -16,8 +18,6 @@ from modelarts.errors import (
 )
 from modelarts.http.client import ServiceClient
 from modelarts.jobs import api
-from modelarts.jobs.fields import to_int
-from modelarts.jobs.status import STOPPED, JobStatus
 
 __all__ = ["create", "restart", "stop"]
 

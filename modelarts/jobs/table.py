@@ -5,12 +5,12 @@ import sys
 import unicodedata
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, TextIO, Tuple
 
+from modelarts._status import JobStatus
 from modelarts.jobs.display import clock_time, last_known, one_line, span
-from modelarts.jobs.status import JobStatus
 
 if TYPE_CHECKING:
     from modelarts.jobs.known import KnownJob
-    from modelarts.jobs.models import JobInfo
+    from modelarts.models import JobInfo
 
 __all__ = ["facts", "fitting", "look", "show", "table", "writable"]
 

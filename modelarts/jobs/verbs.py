@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Union
 
-from modelarts.jobs import arguments
+from modelarts import validation as arguments
 from modelarts.jobs.known import COMPLETE, RESTARTED, KnownJob, one_session
 from modelarts.session import Session
 

@@ -4,11 +4,11 @@ from math import ceil
 from types import TracebackType
 from typing import TYPE_CHECKING, FrozenSet, Iterable, Optional, Type, Union
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
+from modelarts._status import STOPPED, JobStatus
 from modelarts.errors import InvalidArgument, JobFailed, WaitTimeout
 from modelarts.jobs.display import last_known, span, title
 from modelarts.jobs.screen import Line
-from modelarts.jobs.status import STOPPED, JobStatus
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob

@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, quote
 import attr
 from werkzeug.wrappers import Request
 
+from modelarts._internal.clock import Clock
 from modelarts.auth import signer
-from modelarts.clock import Clock
 from modelarts.local.accounts import Accounts
 from modelarts.local.failures import GatewayFailure, Throttled
 from modelarts.local.limits import Rate, Replays

@@ -7,10 +7,10 @@ import signal
 import sqlite3
 from pathlib import Path
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError
-from modelarts.jobs.models import JobStatus
 from modelarts.local.discovery import SERVICE_LOCK, is_served, running
+from modelarts.models import JobStatus
 
 __all__ = ["NOT_RUNNING", "status", "stop"]
 

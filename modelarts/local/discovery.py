@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any, Sequence
 from urllib.parse import urlsplit
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.local.private import write_private
 

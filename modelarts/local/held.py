@@ -8,7 +8,7 @@ import os
 import signal
 from pathlib import Path
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError
 from modelarts.local.discovery import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.local.authentication import TOKEN_SECONDS, Authentication
 from modelarts.local.failures import IamFailure, json_of, json_response
 from modelarts.local.logins import Logins

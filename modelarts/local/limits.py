@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 
 __all__ = ["Rate", "Replays"]
 

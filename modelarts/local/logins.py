@@ -6,7 +6,7 @@ from threading import BoundedSemaphore
 
 from werkzeug.security import check_password_hash
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.local.failures import Throttled
 from modelarts.local.limits import Rate
 from modelarts.local.users import User

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wsgi import get_input_stream
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.local import guardian
 from modelarts.local.board import KEY_HEADER, guarded
 from modelarts.local.confined import confine, open_output

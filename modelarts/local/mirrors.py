@@ -12,7 +12,7 @@ from typing import Callable, Iterable
 
 import attr
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.local.folders import Folders
 from modelarts.local.mirror import Budget, Mirror
 from modelarts.local.remote import Bucket, Passing, Refused, Source

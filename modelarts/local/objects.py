@@ -13,7 +13,7 @@ from typing import BinaryIO, Sequence, cast
 
 import attr
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ApiError
 from modelarts.local.objects_auth import Refusal
 from modelarts.local.objects_sums import Etags

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Iterable, Mapping
 
 from werkzeug.wrappers import Request, Response
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ApiError
 from modelarts.local.authentication import Authentication
 from modelarts.local.failures import GatewayFailure

@@ -12,7 +12,7 @@ from werkzeug.datastructures import Range
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ApiError
 from modelarts.local.objects_auth import SUBRESOURCES, Refusal
 from modelarts.local.objects_parts import UploadCalls

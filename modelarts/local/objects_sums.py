@@ -9,7 +9,7 @@ from typing import IO, Any, BinaryIO, Iterable, Iterator, NamedTuple, Sequence, 
 
 from cachetools import LRUCache
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.obs.crc64 import crc64, is_available
 
 __all__ = ["Etags", "Sums", "blocks", "digests", "digests_of"]

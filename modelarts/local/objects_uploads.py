@@ -14,7 +14,7 @@ from typing import BinaryIO, Iterator, List, Sequence
 
 import attr
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.local.objects_auth import Refusal
 from modelarts.local.objects_sums import blocks, digests_of
 from modelarts.obs.folder import FolderStore

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from modelarts import __version__
-from modelarts.jobs.arguments import JOB_TYPES
-from modelarts.jobs.models import JobStatus
+from modelarts.models import JobStatus
+from modelarts.validation import JOB_TYPES
 
 __all__ = ["document"]
 

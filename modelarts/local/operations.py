@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping
 
+from modelarts import validation as arguments
 from modelarts.errors import InvalidArgument
-from modelarts.jobs import arguments
-from modelarts.jobs.models import FAILED, STOPPED, JobStatus, Schedule
 from modelarts.local.failures import Failure
 from modelarts.local.folders import Folders
 from modelarts.local.mindinsight import MindInsight
 from modelarts.local.store import ACTIVE, Job, Store
 from modelarts.local.supervisor import Supervisor
+from modelarts.models import FAILED, STOPPED, JobStatus, Schedule
 
 __all__ = ["Operations"]
 

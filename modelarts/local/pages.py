@@ -16,7 +16,6 @@ from werkzeug.exceptions import BadGateway, BadRequest, MethodNotAllowed
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import ClosingIterator
 
-from modelarts.jobs.models import JobStatus
 from modelarts.local.board import KEY_HEADER
 from modelarts.local.failures import Throttled
 from modelarts.local.headers import for_board, for_visitor
@@ -24,6 +23,7 @@ from modelarts.local.limits import Rate
 from modelarts.local.operations import Operations
 from modelarts.local.store import Job
 from modelarts.local.supervisor import Supervisor
+from modelarts.models import JobStatus
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from waitress.server import BaseWSGIServer, create_server
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError
 from modelarts.local.accounts import Accounts, prepare
 from modelarts.local.api import Api

@@ -12,10 +12,10 @@ from typing import Any, ContextManager, Iterable, Iterator, Sequence
 
 import attr
 
-from modelarts.jobs.models import JobStatus
 from modelarts.local.failures import Failure
 from modelarts.local.reach import PAGES
 from modelarts.local.schema import open_database
+from modelarts.models import JobStatus
 
 __all__ = ["ACTIVE", "Job", "Store", "StoreFailure"]
 

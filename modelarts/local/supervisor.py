@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Callable
 
-from modelarts.jobs.models import JobStatus
 from modelarts.local import board
 from modelarts.local.folders import Folders
 from modelarts.local.mindinsight import MindInsight
@@ -22,6 +21,7 @@ from modelarts.local.store import ACTIVE, Job, Store, StoreFailure
 from modelarts.local.timeline import Timeline
 from modelarts.local.watcher import Watcher
 from modelarts.local.work import AGAIN_SECONDS, Work
+from modelarts.models import JobStatus
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

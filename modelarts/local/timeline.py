@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.local.store import Store
 
 __all__ = ["MovableClock", "ServiceClock", "Timeline"]

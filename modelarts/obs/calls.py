@@ -6,7 +6,8 @@ from typing import Callable, Iterator, List, Optional, Tuple
 
 import attr
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
+from modelarts._internal.locks import ForkSafeLock
 from modelarts.errors import (
     IncompleteTransfer,
     InvalidArgument,
@@ -14,7 +15,6 @@ from modelarts.errors import (
     PermissionDenied,
     api_error,
 )
-from modelarts.locks import ForkSafeLock
 from modelarts.obs.memory import Memory
 from modelarts.obs.paths import ObsPath
 from modelarts.obs.progress import Meter, ProgressOption

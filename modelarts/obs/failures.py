@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 import attr
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import (
     ApiError,
     AuthenticationFailed,

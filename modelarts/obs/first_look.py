@@ -7,7 +7,7 @@ from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
-from modelarts.caller import level_of_the_caller
+from modelarts._internal.warnings import level_of_the_caller
 from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles, NotFound
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
         ConfigurationError: what says it is no folder in OBS.
         IncompleteTransfer: some files could not be sent.
     """
-    from modelarts.jobs import arguments
+    from modelarts import validation as arguments
     from modelarts.obs import targets
     from modelarts.obs.calls import Options
     from modelarts.obs.paths import parse

@@ -11,8 +11,8 @@ from typing import BinaryIO, Callable, Iterator, List, NoReturn, Optional, Seque
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from modelarts._internal.locks import ForkSafeLock
 from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
-from modelarts.locks import ForkSafeLock
 from modelarts.obs.copying import (
     COPY,
     PART,

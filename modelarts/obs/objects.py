@@ -7,7 +7,7 @@ import time
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, TransferError, api_error
 from modelarts.http.retry import Retry
 from modelarts.obs.checksums import is_md5, md5, same, to_header

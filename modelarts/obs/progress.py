@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Optional, Union
 
 import attr
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import InvalidArgument
 from modelarts.obs.transfers import Task, Watcher
 

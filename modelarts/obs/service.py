@@ -4,7 +4,7 @@ import sys
 from threading import Event
 from typing import Any, Callable, Iterator, Optional, Union
 
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
 from modelarts.errors import InvalidArgument
 from modelarts.obs import targets
 from modelarts.obs.calls import Calls, Options

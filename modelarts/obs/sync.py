@@ -8,8 +8,8 @@ from typing import Callable, Dict, List, Optional, Set, Tuple, Type
 
 import attr
 
-from modelarts.caller import level_of_the_caller
-from modelarts.clock import Clock
+from modelarts._internal.clock import Clock
+from modelarts._internal.warnings import level_of_the_caller
 from modelarts.errors import IncompleteTransfer, ModelArtsError, PermissionDenied
 from modelarts.obs.memory import Memory
 from modelarts.obs.paths import ObsPath

@@ -5,7 +5,7 @@ import warnings
 from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Optional
 
-from modelarts.caller import level_of_the_caller
+from modelarts._internal.warnings import level_of_the_caller
 from modelarts.errors import InvalidArgument
 from modelarts.obs.copying import folds_case
 from modelarts.obs.paths import ObsPath, local_segments

@@ -4,7 +4,7 @@ import time
 from contextlib import contextmanager
 from typing import Iterator, List
 
-from modelarts.clock import Clock, stand_in
+from modelarts._internal.clock import Clock, stand_in
 
 __all__ = ["FakeClock", "no_sleep"]
 

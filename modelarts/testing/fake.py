@@ -15,9 +15,9 @@ from typing import Any, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, T
 import requests
 import responses
 
-from modelarts.clock import stand_in
+from modelarts._internal.clock import stand_in
 from modelarts.errors import InvalidArgument
-from modelarts.jobs.models import JobStatus
+from modelarts.models import JobStatus
 from modelarts.session import Session
 from modelarts.testing.calls import Malformed, Recorded, read_call
 from modelarts.testing.clocks import FakeClock

@@ -4,8 +4,8 @@ import secrets
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qsl, urlsplit
 
+from modelarts._internal.clock import Clock
 from modelarts.auth import signer
-from modelarts.clock import Clock
 from modelarts.testing.payloads import token_payload
 
 __all__ = ["FakeIdentity"]

@@ -3,10 +3,10 @@
 import itertools
 from typing import Any, Dict, Iterable, List, Mapping
 
-from modelarts.clock import Clock
+from modelarts import validation as arguments
+from modelarts._internal.clock import Clock
 from modelarts.errors import InvalidArgument
-from modelarts.jobs import arguments
-from modelarts.jobs.models import FAILED, STOPPED, JobStatus, Schedule
+from modelarts.models import FAILED, STOPPED, JobStatus, Schedule
 from modelarts.testing.faults import Fault, quota_exceeded, refused
 from modelarts.testing.payloads import created_payload, job_payload, page_payload
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Union
 
+from modelarts import validation as arguments
+from modelarts._status import STOPPED, JobStatus
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import VisualizationJob
-from modelarts.jobs import arguments
-from modelarts.jobs.status import STOPPED, JobStatus
 from modelarts.session import Session
 from modelarts.testing.environment import environment, variables
 

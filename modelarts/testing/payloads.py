@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, Mapping, Optional
 
 from modelarts.errors import InvalidArgument
-from modelarts.jobs.models import JobInfo, JobPage
+from modelarts.models import JobInfo, JobPage
 
 __all__ = [
     "created_payload",

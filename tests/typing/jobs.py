@@ -6,7 +6,7 @@ from typing_extensions import assert_type
 
 from modelarts.errors import ApiError, JobFailed, ModelArtsError, NotFound, WaitError
 from modelarts.estimator import JOB_STATE, JobStatus, VisualizationJob
-from modelarts.jobs.models import JobInfo, Schedule
+from modelarts.models import JobInfo, Schedule
 from modelarts.session import Session
 
 session = Session()

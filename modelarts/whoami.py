@@ -9,9 +9,9 @@ from modelarts.auth.credentials import AccessKey, GivenToken, Password
 from modelarts.errors import ApiError, ModelArtsError, TransportError
 
 if TYPE_CHECKING:
+    from modelarts._clients import Parts
     from modelarts.auth.iam import Token
     from modelarts.session import Session
-    from modelarts.wiring import Parts
 
 __all__ = ["Explanation", "Service", "explain", "last_four"]
 

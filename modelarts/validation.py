@@ -15,7 +15,7 @@ from modelarts.errors import InvalidArgument
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
 
-    from modelarts.jobs.models import Schedule
+    from modelarts.models import Schedule
 
 __all__ = [
     "JOB_TYPES",
@@ -117,7 +117,7 @@ def auto_stop(value: object) -> "Optional[Schedule]":
     """Whole hours from 0 to 24, or None for a job that runs until it is stopped."""
     if value is None:
         return None
-    from modelarts.jobs.models import Schedule
+    from modelarts.models import Schedule
 
     return Schedule(_whole("auto_stop", value, 0, 24, "whole hours from 0 to 24, or None"))
 

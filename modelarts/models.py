@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import attr
 
-from modelarts.jobs.fields import documented_job, to_int
-from modelarts.jobs.status import FAILED, JOB_STATE, STOPPED, JobStatus
+from modelarts._fields import documented_job, to_int
+from modelarts._status import FAILED, JOB_STATE, STOPPED, JobStatus
 
 __all__ = [
     "FAILED",

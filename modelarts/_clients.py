@@ -5,10 +5,10 @@ So that making a session imports no ``requests``, opens no connection and asks n
 
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
+from modelarts._internal.clock import Clock
+from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth.resolve import Resolved
-from modelarts.clock import Clock
 from modelarts.errors import InvalidArgument
-from modelarts.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from modelarts.auth.identity import Identity
