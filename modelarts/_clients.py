@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from modelarts._internal.clock import Clock
 from modelarts._internal.locks import ForkSafeLock
-from modelarts.auth.resolve import Resolved
+from modelarts.auth.settings import Resolved
 from modelarts.errors import InvalidArgument
 
 if TYPE_CHECKING:

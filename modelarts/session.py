@@ -20,7 +20,7 @@ from modelarts._clients import Wiring, check_network
 from modelarts._internal.clock import Clock
 from modelarts.auth.credentials import AccessKey, GivenToken, Password
 from modelarts.auth.endpoints import normalize
-from modelarts.auth.resolve import ARGUMENTS, Arguments, resolve, text
+from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
 
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient

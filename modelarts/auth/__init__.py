@@ -6,9 +6,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelarts.auth.chain import add_provider, remove_provider
     from modelarts.auth.credentials import AccessKey, Found, GivenToken, Password
-    from modelarts.auth.providers import NotHere, Provider, Surroundings
+    from modelarts.auth.providers.base import NotHere, Provider, Surroundings
+    from modelarts.auth.providers.chain import add_provider, remove_provider
 
 __all__ = [
     "AccessKey",

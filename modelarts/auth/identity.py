@@ -11,7 +11,7 @@ from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth import endpoints
 from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
 from modelarts.auth.credentials import AccessKey, GivenToken, NotHere
-from modelarts.auth.resolve import Resolved
+from modelarts.auth.settings import Resolved
 from modelarts.errors import ConfigurationError
 
 if TYPE_CHECKING:

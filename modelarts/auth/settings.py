@@ -8,7 +8,7 @@ from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, U
 from modelarts._internal.clock import Clock
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, Found, Password
-from modelarts.auth.variables import ambient, said
+from modelarts.auth.providers.variables import ambient, said
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
 __all__ = ["ARGUMENTS", "Arguments", "Resolved", "resolve", "text"]
@@ -103,8 +103,8 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
     found = _of_arguments(given.keys, given.user, environ)
     asked: Optional[Found]
     if found is None:
-        from modelarts.auth.chain import find
-        from modelarts.auth.providers import Surroundings
+        from modelarts.auth.providers.base import Surroundings
+        from modelarts.auth.providers.chain import find
 
         found = find(Surroundings.of_this_process(given.config_file, clock))
         asked = found if found.config_file is not None else None
@@ -205,8 +205,8 @@ def _file_beside(
     # A variable is nothing to fail on where nothing was left open, as by Session.local().
     if not given.config_file and (whole or not environ.get("MODELARTS_CONFIG")):
         return None
-    from modelarts.auth.files import ExplicitConfig
-    from modelarts.auth.providers import Surroundings
+    from modelarts.auth.providers.base import Surroundings
+    from modelarts.auth.providers.config_file import ExplicitConfig
 
     surroundings = Surroundings.of_this_process(given.config_file, clock)
     return ExplicitConfig().beside(found.credentials, surroundings)

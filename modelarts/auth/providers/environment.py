@@ -4,8 +4,8 @@ from typing import Dict, Mapping, Optional, Tuple
 
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, GivenToken, Password
-from modelarts.auth.providers import NotHere, Provider, Surroundings, both_or_neither
-from modelarts.auth.variables import said
+from modelarts.auth.providers.base import NotHere, Provider, Surroundings, both_or_neither
+from modelarts.auth.providers.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
 
 __all__ = [

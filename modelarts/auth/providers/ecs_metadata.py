@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 from modelarts._internal.clock import Clock
 from modelarts.auth.credentials import AccessKey, Found, to_seconds
-from modelarts.auth.providers import NotHere, Provider, Surroundings
+from modelarts.auth.providers.base import NotHere, Provider, Surroundings
 from modelarts.errors import ConfigurationError, TransportError
 
 __all__ = ["EcsMetadata"]

@@ -8,15 +8,20 @@ from typing import List, Optional, Tuple
 
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import Found
-from modelarts.auth.environment import (
+from modelarts.auth.providers.base import NotHere, Provider, Surroundings
+from modelarts.auth.providers.config_file import (
+    CloudsYaml,
+    DefaultConfig,
+    ExplicitConfig,
+    HuaweiCloudCredentials,
+)
+from modelarts.auth.providers.ecs_metadata import EcsMetadata
+from modelarts.auth.providers.environment import (
     HuaweiCloudVariables,
     ModelArtsVariables,
     OpenStackVariables,
     S3Variables,
 )
-from modelarts.auth.files import CloudsYaml, DefaultConfig, ExplicitConfig, HuaweiCloudCredentials
-from modelarts.auth.metadata import EcsMetadata
-from modelarts.auth.providers import NotHere, Provider, Surroundings
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
 __all__ = ["add_provider", "find", "remove_provider"]

@@ -10,8 +10,8 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 from modelarts._internal.warnings import level_of_the_caller
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, Password
-from modelarts.auth.environment import keystone
-from modelarts.auth.providers import NotHere, Provider, Surroundings, both_or_neither
+from modelarts.auth.providers.base import NotHere, Provider, Surroundings, both_or_neither
+from modelarts.auth.providers.environment import keystone
 from modelarts.errors import ConfigurationError, InvalidArgument
 
 __all__ = ["CloudsYaml", "DefaultConfig", "ExplicitConfig", "HuaweiCloudCredentials"]
