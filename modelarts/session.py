@@ -24,7 +24,7 @@ from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
 
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
-    from modelarts.http.messages import Exchange
+    from modelarts.http.models import Exchange
     from modelarts.obs.results import Transferred
     from modelarts.obs.service import Obs
     from modelarts.whoami import Explanation
@@ -75,7 +75,7 @@ class Session:
         verify: False to trust any certificate, or the path of a CA bundle; by default
             the public authorities, or ``REQUESTS_CA_BUNDLE``.
         cert: a client certificate: a path, or a pair of paths (certificate, key).
-        on_response: called with an :class:`~modelarts.http.messages.Exchange` after each
+        on_response: called with an :class:`~modelarts.http.models.Exchange` after each
             attempt, answered or not; for counting and timing.
         clock: what tells the time and waits; for tests.
 

@@ -196,7 +196,7 @@ def _folder(endpoint: str) -> str:
 
 
 def _knock(parts: "Parts", endpoint: str, path: str) -> str:
-    from modelarts.http.messages import Request
+    from modelarts.http.models import Request
 
     request = Request("GET", endpoint, path, operation="reach " + endpoint)
     response = parts.transport.send(request)

@@ -11,7 +11,7 @@ from modelarts.auth.credentials import AccessKey, Found, GivenToken, Password
 from modelarts.auth.iam import Token
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 from modelarts.estimator import VisualizationJob
-from modelarts.http.messages import Request, Response
+from modelarts.http.models import Request, Response
 from modelarts.session import Session
 
 pytestmark = pytest.mark.local

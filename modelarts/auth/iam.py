@@ -11,8 +11,8 @@ from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.credentials import AccessKey, Password, to_seconds
 from modelarts.auth.signer import canonical_query
 from modelarts.errors import ConfigurationError, TransportError
-from modelarts.http.answers import read_json
-from modelarts.http.messages import Request
+from modelarts.http.errors import read_json
+from modelarts.http.models import Request
 from modelarts.http.transport import Transport
 
 __all__ = ["Token", "catalog_endpoint", "find_project", "inspect", "login", "temporary_keys"]

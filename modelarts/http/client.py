@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, quote
 from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.signer import canonical_query
 from modelarts.errors import InvalidArgument, TransportError
-from modelarts.http.answers import read_json
-from modelarts.http.messages import Request, Response
+from modelarts.http.errors import read_json
+from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
 
 __all__ = ["ServiceClient"]

@@ -6,7 +6,7 @@ import requests
 import urllib3.exceptions
 
 from modelarts.errors import RequestTimeout, TransportError
-from modelarts.http.messages import Request
+from modelarts.http.models import Request
 
 __all__ = ["lost"]
 

@@ -18,11 +18,11 @@ from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth.authorizers import Authorizer
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.adapter import Adapter
-from modelarts.http.messages import Exchange, Request, Response
+from modelarts.http.clock_skew import Skew
+from modelarts.http.models import Exchange, Request, Response
 from modelarts.http.proxies import Proxies
 from modelarts.http.reading import read_body
 from modelarts.http.retry import Retry
-from modelarts.http.skew import Skew
 
 __all__ = ["Transport"]
 

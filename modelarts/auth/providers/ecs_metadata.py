@@ -52,7 +52,7 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
         NotHere: nothing answers, or the server has no agency.
         ConfigurationError: the answer cannot be read.
     """
-    from modelarts.http.messages import Request
+    from modelarts.http.models import Request
     from modelarts.http.proxies import Proxies
     from modelarts.http.retry import Retry
     from modelarts.http.transport import Transport

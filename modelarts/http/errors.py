@@ -8,7 +8,7 @@ import json
 from typing import Any, Mapping
 
 from modelarts.errors import ApiError, TransportError, api_error
-from modelarts.http.messages import Request, Response
+from modelarts.http.models import Request, Response
 from modelarts.http.redaction import safe_headers
 
 __all__ = ["read_json"]
