@@ -6,9 +6,9 @@ from typing import List, Optional, Type, Union
 
 from modelarts._status import JOB_STATE, JobStatus
 from modelarts.errors import InvalidArgument, JobStateError, ModelArtsError, NotFound
-from modelarts.jobs.documented import DocumentedCalls
-from modelarts.jobs.known import RESTARTED
 from modelarts.session import Session
+from modelarts.visualization._documented import DocumentedCalls
+from modelarts.visualization._known import RESTARTED
 
 __all__ = ["JOB_STATE", "JobStatus", "VisualizationJob"]
 
@@ -77,7 +77,7 @@ class VisualizationJob(DocumentedCalls):
             ApiError: the service refused, e.g. :class:`~modelarts.errors.QuotaExceeded`.
             WaitTimeout: a job is being stopped, and that does not end.
         """
-        from modelarts.jobs.ensuring import ensure
+        from modelarts.visualization.ensure import ensure
 
         new = cls(session=session)
         body = new._body(train_url, job_name, job_desc, job_type, auto_stop, flavor, obs_path)
@@ -109,8 +109,8 @@ class VisualizationJob(DocumentedCalls):
             WaitTimeout: the time was over; also a ``TimeoutError``.
             NotFound: the job is gone.
         """
-        from modelarts.jobs.screen import live_line
-        from modelarts.jobs.waiting import wait_for
+        from modelarts.visualization.display.notebook import live_line
+        from modelarts.visualization.waiter import wait_for
 
         line = live_line() if progress else None
         wait_for(self, until, timeout, self.session.clock, bool(self._state & RESTARTED), line)
@@ -130,7 +130,8 @@ class VisualizationJob(DocumentedCalls):
             JobFailed: the job is stopped or has failed; ``job.restart()`` runs it again.
             WaitTimeout: it did not run in time.
         """
-        from modelarts.jobs import cards, screen
+        from modelarts.visualization.display import html as cards
+        from modelarts.visualization.display import notebook as screen
 
         if isinstance(height, bool) or not isinstance(height, int) or height < 1:
             raise InvalidArgument("height", height, "a number of pixels")
@@ -149,7 +150,8 @@ class VisualizationJob(DocumentedCalls):
         Jupyter server with ``jupyter-server-proxy``, that is found by itself; the address is then
         a path on that server.
         """
-        from modelarts.jobs import cards, screen
+        from modelarts.visualization.display import html as cards
+        from modelarts.visualization.display import notebook as screen
 
         address = self._board(timeout)
         if not screen.browse(address) and screen.in_notebook():
@@ -183,7 +185,7 @@ class VisualizationJob(DocumentedCalls):
             )
 
     def _repr_html_(self) -> str:
-        from modelarts.jobs.cards import card
+        from modelarts.visualization.display.html import card
 
         return card(self)
 
@@ -197,7 +199,7 @@ class VisualizationJob(DocumentedCalls):
 
     def _board(self, timeout: float) -> str:
         """The address of the running board for the reader's browser."""
-        from modelarts.jobs.frames import board_address, is_web_address
+        from modelarts.visualization.display.board_url import board_address, is_web_address
 
         self.wait(timeout=timeout)
         address = board_address(self.service_url or "")

@@ -176,7 +176,7 @@ def _without_advice(error: Exception) -> str:
 
 
 def _list_jobs(parts: "Parts") -> str:
-    from modelarts.jobs import api
+    from modelarts.visualization import v1 as api
 
     count = api.documented_page(parts.client, {"per_page": "1"})["job_total_count"]
     says = "accepts these credentials"

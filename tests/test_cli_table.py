@@ -3,7 +3,7 @@
 import pytest
 
 from modelarts.estimator import VisualizationJob
-from modelarts.jobs.table import facts, table
+from modelarts.visualization.display.table import facts, table
 from tests.cloud import Cloud
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from modelarts.errors import ConfigurationError
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.jobs.display import span
-from modelarts.jobs.frames import board_address
-from modelarts.jobs.lists import JobList
 from modelarts.session import Session
+from modelarts.visualization.display.board_url import board_address
+from modelarts.visualization.display.lists import JobList
+from modelarts.visualization.display.text import span
 
 pytestmark = pytest.mark.local
 

@@ -15,8 +15,8 @@ from modelarts.cli.options import keep_service, session_of
 from modelarts.cli.output import show as show_text
 from modelarts.cli.output import show_json
 from modelarts.errors import ModelArtsError
-from modelarts.jobs import table
-from modelarts.jobs.display import last_known, title
+from modelarts.visualization.display import table
+from modelarts.visualization.display.text import last_known, title
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob

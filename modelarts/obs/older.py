@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from modelarts.errors import InvalidArgument
-from modelarts.jobs.table import writable
 from modelarts.obs import targets
 from modelarts.obs.calls import Calls, Options
 from modelarts.obs.paths import parse
 from modelarts.obs.results import Transferred
 from modelarts.obs.store import ObjectInfo
+from modelarts.visualization.display.table import writable
 
 __all__ = ["download_data", "upload_data"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
 from modelarts import validation as arguments
 from modelarts._fields import documented_job
 from modelarts.errors import ApiError, InvalidArgument
-from modelarts.jobs.verbs import JobVerbs, or_default
 from modelarts.session import Session
+from modelarts.visualization._verbs import JobVerbs, or_default
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from modelarts.jobs.lists import JobList
+    from modelarts.visualization.display.lists import JobList
 
 __all__ = ["DocumentedCalls"]
 
@@ -65,7 +65,7 @@ class DocumentedCalls(JobVerbs):
         The other arguments are those of :meth:`iter`, which reads all pages. Raises typed
         errors. Source: *SDK Reference*, "Querying the List of Visualization Job Objects".
         """
-        from modelarts.jobs.lists import JobList
+        from modelarts.visualization.display.lists import JobList
 
         session = or_default(modelarts_session)
         query = _page_query(
@@ -75,7 +75,7 @@ class DocumentedCalls(JobVerbs):
         seen = session.clock.time()
         jobs = JobList(cls._of(session, raw, seen) for raw in page_of_jobs)
         if is_show:
-            from modelarts.jobs.table import show
+            from modelarts.visualization.display.table import show
 
             show(jobs)
         return jobs
@@ -165,7 +165,7 @@ def _page_query(
 
 
 def _page(session: Session, query: Dict[str, str]) -> _Dict:
-    from modelarts.jobs import api
+    from modelarts.visualization import v1 as api
 
     return api.documented_page(session.client, query)
 

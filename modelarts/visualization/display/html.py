@@ -9,12 +9,12 @@ from html import escape
 from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
 
 from modelarts._status import JobStatus
-from modelarts.jobs.display import clock_time, last_known, span, title
-from modelarts.jobs.frames import board_address, is_web_address
 from modelarts.models import JobInfo
+from modelarts.visualization.display.board_url import board_address, is_web_address
+from modelarts.visualization.display.text import clock_time, last_known, span, title
 
 if TYPE_CHECKING:
-    from modelarts.jobs.known import KnownJob
+    from modelarts.visualization._known import KnownJob
 
 __all__ = ["card", "frame", "link", "status_word", "table"]
 

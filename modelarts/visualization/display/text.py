@@ -9,7 +9,7 @@ from modelarts.errors import ModelArtsError
 from modelarts.models import JobInfo
 
 if TYPE_CHECKING:
-    from modelarts.jobs.known import KnownJob
+    from modelarts.visualization._known import KnownJob
 
 __all__ = ["clock_time", "last_known", "one_line", "span", "title"]
 

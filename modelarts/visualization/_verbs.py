@@ -4,13 +4,13 @@ import os
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Union
 
 from modelarts import validation as arguments
-from modelarts.jobs.known import COMPLETE, RESTARTED, KnownJob, one_session
 from modelarts.session import Session
+from modelarts.visualization._known import COMPLETE, RESTARTED, KnownJob, one_session
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from modelarts.jobs.lists import JobList
+    from modelarts.visualization.display.lists import JobList
 
 __all__ = ["JobVerbs", "or_default"]
 
@@ -117,15 +117,15 @@ class JobVerbs(KnownJob):
     def list(cls, session: Optional[Session] = None, **filters: Any) -> "JobList[Self]":
         """All jobs that match, as a list that shows as a table.
 
-        Takes the arguments of :meth:`iter`; see :class:`~modelarts.jobs.lists.JobList`.
+        Takes the arguments of :meth:`iter`; see :class:`~modelarts.visualization.display.lists.JobList`.
         """
-        from modelarts.jobs.lists import JobList
+        from modelarts.visualization.display.lists import JobList
 
         return JobList(cls.iter(session, **filters))
 
     def update(self, job_desc: str) -> "Self":
         """Change the description, 0 to 256 characters."""
-        from modelarts.jobs import api
+        from modelarts.visualization import v1 as api
 
         text = arguments.job_desc(job_desc)
         api.update(self._client(), self._known_id(), text)
@@ -138,7 +138,7 @@ class JobVerbs(KnownJob):
         Raises:
             JobStateError: it does not run.
         """
-        from modelarts.jobs import once
+        from modelarts.visualization import once
 
         once.stop(self._client(), self._known_id())
         self._forget()
@@ -150,7 +150,7 @@ class JobVerbs(KnownJob):
         Raises:
             JobStateError: it is not stopped.
         """
-        from modelarts.jobs import once
+        from modelarts.visualization import once
 
         once.restart(self._client(), self._known_id())
         self._forget()
@@ -164,7 +164,7 @@ class JobVerbs(KnownJob):
             JobStateError: it is just being stopped.
             NotFound: it is gone already.
         """
-        from modelarts.jobs import api
+        from modelarts.visualization import v1 as api
 
         api.delete(self._client(), self._known_id())
         self._state = COMPLETE
@@ -172,7 +172,7 @@ class JobVerbs(KnownJob):
 
     @classmethod
     def _iterate(cls, session: Session, query: Dict[str, str], per_page: int) -> "Iterator[Self]":
-        from modelarts.jobs import api
+        from modelarts.visualization import v1 as api
 
         seen = 0.0
         for number, raw in enumerate(api.iterate(session.client, query, per_page)):
@@ -207,7 +207,7 @@ class JobVerbs(KnownJob):
         if specification is not None:
             body["flavor"] = specification
         if arguments.is_local(train_url):
-            from modelarts.obs.first_look import send_folder
+            from modelarts.visualization.logs import send_folder
 
             train_url = send_folder(self.session, train_url, obs_path)
         body["train_url"] = arguments.train_url(train_url)
@@ -228,8 +228,8 @@ class JobVerbs(KnownJob):
         return self._created(body, unique=job_name is None, check=check)
 
     def _created(self, body: _Dict, unique: bool, check: bool) -> "Self":
-        from modelarts.jobs import once
-        from modelarts.obs.first_look import FirstLook
+        from modelarts.visualization import once
+        from modelarts.visualization.logs import FirstLook
 
         look = FirstLook(self.session, body) if check else None
         answer = once.create(self._client(), body, unique=unique)

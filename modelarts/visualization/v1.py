@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, Option
 from modelarts._fields import documented_job
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
-from modelarts.jobs.seen import Seen
+from modelarts.visualization.seen import Seen
 
 if TYPE_CHECKING:
     from modelarts.models import JobPage

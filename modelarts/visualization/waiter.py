@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, FrozenSet, Iterable, Optional, Type, Union
 from modelarts._internal.clock import Clock
 from modelarts._status import STOPPED, JobStatus
 from modelarts.errors import InvalidArgument, JobFailed, WaitTimeout
-from modelarts.jobs.display import last_known, span, title
-from modelarts.jobs.screen import Line
+from modelarts.visualization.display.notebook import Line
+from modelarts.visualization.display.text import last_known, span, title
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob

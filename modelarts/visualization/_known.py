@@ -53,7 +53,7 @@ class KnownJob:
         Raises:
             NotFound: the job is gone.
         """
-        from modelarts.jobs import api
+        from modelarts.visualization import v1 as api
 
         self._learn(api.details(self._client(), self._known_id()))
         return self

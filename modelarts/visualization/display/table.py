@@ -6,11 +6,11 @@ import unicodedata
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, TextIO, Tuple
 
 from modelarts._status import JobStatus
-from modelarts.jobs.display import clock_time, last_known, one_line, span
+from modelarts.visualization.display.text import clock_time, last_known, one_line, span
 
 if TYPE_CHECKING:
-    from modelarts.jobs.known import KnownJob
     from modelarts.models import JobInfo
+    from modelarts.visualization._known import KnownJob
 
 __all__ = ["facts", "fitting", "look", "show", "table", "writable"]
 

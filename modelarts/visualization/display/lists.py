@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING, Any, List, TypeVar
 
 from modelarts.errors import ConfigurationError
-from modelarts.jobs import cards, display, table
+from modelarts.visualization.display import html as cards
+from modelarts.visualization.display import table
+from modelarts.visualization.display import text as display
 
 if TYPE_CHECKING:
-    from modelarts.jobs.known import KnownJob
+    from modelarts.visualization._known import KnownJob
 
 __all__ = ["JobList"]
 

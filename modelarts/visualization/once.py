@@ -17,7 +17,7 @@ from modelarts.errors import (
     TransportError,
 )
 from modelarts.http.client import ServiceClient
-from modelarts.jobs import api
+from modelarts.visualization import v1 as api
 
 __all__ = ["create", "restart", "stop"]
 
