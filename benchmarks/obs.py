@@ -88,7 +88,7 @@ def _md5(path: str) -> str:
 def _small(url: str, home: str, rounds: int) -> None:
     from obs import PutObjectHeader
 
-    from modelarts.obs.transfers import Task, run
+    from modelarts.obs.executor import Task, run
 
     folder = os.path.join(home, "small")
     os.mkdir(folder)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from modelarts.auth.identity import Identity
     from modelarts.http.client import ServiceClient
     from modelarts.http.transport import Transport
-    from modelarts.obs.service import Obs
-    from modelarts.obs.store import Store
+    from modelarts.obs.api import Obs
+    from modelarts.obs.stores.base import Store
 
 __all__ = ["Parts", "Wiring", "check_network"]
 
@@ -85,7 +85,7 @@ class Wiring:
         if self._obs is None:
             with self._lock:
                 if self._obs is None:
-                    from modelarts.obs.service import Obs
+                    from modelarts.obs.api import Obs
 
                     self._obs = Obs(self._open_store, self._obs_endpoint, self.clock)
         return self._obs
@@ -104,7 +104,7 @@ class Wiring:
     def obs_client(self, **settings: Any) -> Any:
         """The official client of OBS; ``settings`` win over the session's."""
         from modelarts.http.proxies import Proxies
-        from modelarts.obs.client import make_client
+        from modelarts.obs.esdk.client import make_client
 
         identity = self.parts.identity
         return make_client(
@@ -132,10 +132,10 @@ class Wiring:
     def _open_store(self) -> "Store":
         endpoint = self._obs_endpoint()
         if endpoint.startswith("file:"):
-            from modelarts.obs.folder import FolderStore
+            from modelarts.obs.stores.folder import FolderStore
 
             return FolderStore(endpoint)
-        from modelarts.obs.objects import ObsStore
+        from modelarts.obs.stores.obs import ObsStore
 
         return ObsStore(self.obs_client(max_retry_count=0), self.clock)
 

@@ -25,8 +25,8 @@ from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
     from modelarts.http.models import Exchange
+    from modelarts.obs.api import Obs
     from modelarts.obs.results import Transferred
-    from modelarts.obs.service import Obs
     from modelarts.whoami import Explanation
 
 __all__ = ["Session"]
@@ -374,7 +374,7 @@ class Session:
 
     @property
     def obs(self) -> "Obs":
-        """Files and folders, to OBS and back; see :class:`~modelarts.obs.service.Obs`.
+        """Files and folders, to OBS and back; see :class:`~modelarts.obs.api.Obs`.
 
         >>> session.obs.upload_dir("runs", "obs://bucket/logs/")          # doctest: +SKIP
         """
@@ -394,7 +394,7 @@ class Session:
 
         Source: *ModelArts SDK Reference*, "Uploading a File to OBS", version of 2019.
         """
-        from modelarts.obs.older import upload_data
+        from modelarts.obs.legacy import upload_data
 
         return upload_data(self.obs.calls, bucket_path, path)
 
@@ -413,7 +413,7 @@ class Session:
 
         Source: *ModelArts SDK Reference*, "Downloading Data from OBS", version of 2019.
         """
-        from modelarts.obs.older import download_data
+        from modelarts.obs.legacy import download_data
 
         return download_data(self.obs.calls, bucket_path, path)
 

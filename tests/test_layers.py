@@ -75,7 +75,7 @@ LAYERS = (
 #: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
 #: How objects are kept in a folder and verified, which the session and the service do alike.
-SHARED = ("modelarts.obs.crc64", "modelarts.obs.folder", "modelarts.obs.store")
+SHARED = ("modelarts.obs.crc64", "modelarts.obs.stores.folder", "modelarts.obs.stores.base")
 STARTERS = (
     "modelarts.session",
     "modelarts.cli.obs_source",

@@ -13,7 +13,7 @@ from modelarts.errors import (
     TransferError,
     TransportError,
 )
-from modelarts.obs.ranges import RANGE
+from modelarts.obs.multipart.download import RANGE
 from modelarts.session import Session
 from tests.obs_server import Cut, ObsServer, Refusal
 from tests.test_obs_objects import a_file, make_store, server, settings, store

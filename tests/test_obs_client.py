@@ -16,10 +16,10 @@ import pytest
 
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.obs.checksums import combined, md5_of, same
-from modelarts.obs.connections import make_context
-from modelarts.obs.layout import MOST, SMALLEST, SMALLEST_S3, Layout, Part, layout
-from modelarts.obs.objects import ObsStore
-from modelarts.obs.store import ObjectInfo
+from modelarts.obs.esdk.connections import make_context
+from modelarts.obs.multipart.plan import MOST, SMALLEST, SMALLEST_S3, Layout, Part, layout
+from modelarts.obs.stores.base import ObjectInfo
+from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
 from tests.buckets import Buckets
 from tests.certificates import a_certificate

@@ -18,9 +18,9 @@ from modelarts.errors import (
     NotFound,
     TransferError,
 )
-from modelarts.obs.folder import FolderStore
-from modelarts.obs.service import Obs
-from modelarts.obs.store import ObjectInfo
+from modelarts.obs.api import Obs
+from modelarts.obs.stores.base import ObjectInfo
+from modelarts.obs.stores.folder import FolderStore
 
 
 @pytest.fixture
@@ -265,8 +265,8 @@ def test_a_file_that_nobody_may_write_can_be_sent_and_fetched_again(store, root,
 
 KILLED = """
 import os, signal, sys
-from modelarts.obs.folder import FolderStore
-from modelarts.obs.service import Obs
+from modelarts.obs.stores.folder import FolderStore
+from modelarts.obs.api import Obs
 store = FolderStore(sys.argv[1])
 store.upload(sys.argv[2], "bucket", "a", lambda count: os.kill(os.getpid(), signal.SIGKILL))
 """

@@ -18,8 +18,8 @@ from modelarts.errors import (
     TransferError,
     TransportError,
 )
-from modelarts.obs.objects import ObsStore
-from modelarts.obs.store import ObjectInfo
+from modelarts.obs.stores.base import ObjectInfo
+from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.cloud import Cloud

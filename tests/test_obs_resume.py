@@ -16,8 +16,8 @@ from modelarts.errors import (
     TransferError,
     TransportError,
 )
-from modelarts.obs.checkpoints import folder as checkpoints_folder
-from modelarts.obs.files import Source
+from modelarts.obs.io import Source
+from modelarts.obs.multipart.checkpoint import folder as checkpoints_folder
 from modelarts.session import Session
 from tests.content import noise
 from tests.obs_server import Cut, Refusal

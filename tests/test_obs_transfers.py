@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, PermissionDenied
+from modelarts.obs.executor import Task, Watcher, run
 from modelarts.obs.threads import Helper
-from modelarts.obs.transfers import Task, Watcher, run
 from tests.obs_server import ObsServer, Refusal
 from tests.test_obs_objects import AK, SK, make_store
 
@@ -179,7 +179,7 @@ def test_calling_again_brings_the_rest(tmp_path):
 
 PROGRAM = """
 import sys, threading
-from modelarts.obs.transfers import Task, run
+from modelarts.obs.executor import Task, run
 from tests.obs_server import ObsServer
 from tests.test_obs_objects import AK, SK, make_store
 server = ObsServer({AK: (SK, None)})

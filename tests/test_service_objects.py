@@ -34,7 +34,7 @@ from tensorboardX import SummaryWriter
 from modelarts.errors import ConfigurationError
 from modelarts.estimator import VisualizationJob
 from modelarts.obs.crc64 import crc64
-from modelarts.obs.objects import ObsStore
+from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
 from tests.service import SECRETS, Service
 

@@ -18,8 +18,8 @@ from modelarts.errors import ApiError
 from modelarts.local.objects_auth import Refusal
 from modelarts.local.objects_sums import Etags
 from modelarts.local.objects_uploads import Uploads, check_length
-from modelarts.obs.folder import FolderStore
-from modelarts.obs.store import ObjectInfo
+from modelarts.obs.stores.base import ObjectInfo
+from modelarts.obs.stores.folder import FolderStore
 
 __all__ = ["Object", "Objects", "Page"]
 

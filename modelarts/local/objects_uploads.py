@@ -17,7 +17,7 @@ import attr
 from modelarts._internal.clock import Clock
 from modelarts.local.objects_auth import Refusal
 from modelarts.local.objects_sums import blocks, digests_of
-from modelarts.obs.folder import FolderStore
+from modelarts.obs.stores.folder import FolderStore
 
 __all__ = ["SMALLEST_PART", "Part", "Upload", "Uploads", "check_length"]
 

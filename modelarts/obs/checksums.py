@@ -6,8 +6,8 @@ import os
 import re
 from typing import Any, Iterable, Iterator, Optional
 
-from modelarts.obs.layout import layout
-from modelarts.obs.store import ObjectInfo
+from modelarts.obs.multipart.plan import layout
+from modelarts.obs.stores.base import ObjectInfo
 
 __all__ = ["combined", "is_md5", "md5", "md5_of", "same", "to_header"]
 

@@ -8,7 +8,7 @@ import attr
 
 from modelarts._internal.clock import Clock
 from modelarts.errors import InvalidArgument
-from modelarts.obs.transfers import Task, Watcher
+from modelarts.obs.executor import Task, Watcher
 
 __all__ = ["Meter", "ProgressOption", "TransferProgress"]
 

@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 
 import attr
 
-from modelarts.obs.store import ObjectInfo
+from modelarts.obs.stores.base import ObjectInfo
 
 __all__ = ["ObsObject", "Transferred", "bytes_for_people"]
 

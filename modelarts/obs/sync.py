@@ -11,13 +11,13 @@ import attr
 from modelarts._internal.clock import Clock
 from modelarts._internal.warnings import level_of_the_caller
 from modelarts.errors import IncompleteTransfer, ModelArtsError, PermissionDenied
-from modelarts.obs.memory import Memory
+from modelarts.obs.directory import Comparison, Send, say_skipped
 from modelarts.obs.paths import ObsPath
 from modelarts.obs.progress import Meter
 from modelarts.obs.results import Transferred
-from modelarts.obs.store import ObjectInfo, Store
+from modelarts.obs.stores.base import ObjectInfo, Store
+from modelarts.obs.sync_cache import Memory
 from modelarts.obs.threads import Helper
-from modelarts.obs.trees import Comparison, Send, say_skipped
 from modelarts.obs.walking import LocalFile
 
 __all__ = ["Sync", "Watch", "keep_following"]

@@ -6,7 +6,7 @@ from typing import Union
 
 from modelarts.errors import InvalidArgument
 from modelarts.obs.paths import ObsPath
-from modelarts.obs.store import Store
+from modelarts.obs.stores.base import Store
 
 __all__ = [
     "LocalPath",

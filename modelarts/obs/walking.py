@@ -6,7 +6,7 @@ from typing import Callable, Collection, Iterable, Iterator, List, Optional, Set
 
 import attr
 
-from modelarts.obs.copying import PART
+from modelarts.obs.atomic import PART
 
 __all__ = ["LocalFile", "files_below", "folders_in"]
 

@@ -12,7 +12,7 @@ from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles, 
 
 if TYPE_CHECKING:
     from modelarts.obs.paths import ObsPath
-    from modelarts.obs.store import Store
+    from modelarts.obs.stores.base import Store
     from modelarts.session import Session
 
 __all__ = ["FirstLook", "send_folder"]
@@ -39,7 +39,7 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
     """
     from modelarts import validation as arguments
     from modelarts.obs import targets
-    from modelarts.obs.calls import Options
+    from modelarts.obs.operations import Options
     from modelarts.obs.paths import parse
 
     allowed = "a folder in OBS, as '/bucket/path/' or 'obs://bucket/path/', or one on this machine"

@@ -10,14 +10,14 @@ from modelarts.errors import (
     PermissionDenied,
     TransferError,
 )
-from modelarts.obs.arrivals import Arrived, Sender, arrived_in, whole_crc64, whole_etag
-from modelarts.obs.checkpoints import Checkpoint, stale
 from modelarts.obs.checksums import combined, is_md5
 from modelarts.obs.crc64 import crc64_in, is_available
-from modelarts.obs.failures import PASSING, Asking
-from modelarts.obs.files import Source
-from modelarts.obs.layout import SMALLEST, SMALLEST_S3, Layout, Part
-from modelarts.obs.store import Progress
+from modelarts.obs.esdk.requests import PASSING, Asking
+from modelarts.obs.io import Source
+from modelarts.obs.multipart.arrivals import Arrived, Sender, arrived_in, whole_crc64, whole_etag
+from modelarts.obs.multipart.checkpoint import Checkpoint, stale
+from modelarts.obs.multipart.plan import SMALLEST, SMALLEST_S3, Layout, Part
+from modelarts.obs.stores.base import Progress
 from modelarts.obs.threads import Crew
 
 __all__ = ["Upload", "abort_stale"]

@@ -5,9 +5,9 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
 from modelarts.errors import ApiError
 from modelarts.obs.checksums import combined, to_header
 from modelarts.obs.crc64 import is_available, joined
-from modelarts.obs.failures import Asking
-from modelarts.obs.files import Body, Source
-from modelarts.obs.layout import Part
+from modelarts.obs.esdk.requests import Asking
+from modelarts.obs.io import Body, Source
+from modelarts.obs.multipart.plan import Part
 
 __all__ = ["Arrived", "Sender", "arrived_in", "whole_crc64", "whole_etag"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from modelarts.errors import InvalidArgument
 from modelarts.obs import targets
-from modelarts.obs.calls import Calls, Options
+from modelarts.obs.operations import Calls, Options
 from modelarts.obs.paths import parse
 from modelarts.obs.results import Transferred
-from modelarts.obs.store import ObjectInfo
+from modelarts.obs.stores.base import ObjectInfo
 from modelarts.visualization.display.table import writable
 
 __all__ = ["download_data", "upload_data"]

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from modelarts._internal.locks import ForkSafeLock
 from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
-from modelarts.obs.copying import (
+from modelarts.obs.atomic import (
     COPY,
     PART,
     copy,
@@ -24,7 +24,7 @@ from modelarts.obs.copying import (
     same_content,
 )
 from modelarts.obs.paths import local_segments
-from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 from modelarts.obs.unfinished import discard
 
 __all__ = ["FolderStore"]

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from modelarts.auth.credentials import AccessKey
 from modelarts.errors import ConfigurationError
-from modelarts.obs.connections import Connections, make_context
+from modelarts.obs.esdk.connections import Connections, make_context
 
 __all__ = ["make_client"]
 
@@ -67,7 +67,7 @@ def make_client(
             % endpoint
         )
     try:
-        from modelarts.obs.official import SessionClient
+        from modelarts.obs.esdk.official import SessionClient
     except ImportError as reason:
         if (reason.name or "").split(".")[0] == "modelarts":
             raise

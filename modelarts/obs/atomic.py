@@ -9,7 +9,7 @@ from io import BufferedWriter
 from typing import Any, BinaryIO, Callable, Optional
 
 from modelarts.errors import TransferError
-from modelarts.obs.store import Progress
+from modelarts.obs.stores.base import Progress
 from modelarts.obs.unfinished import Unfinished, discard, naming, remove
 
 __all__ = [

@@ -7,11 +7,11 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional
 
 from modelarts._internal.warnings import level_of_the_caller
 from modelarts.errors import InvalidArgument
-from modelarts.obs.copying import folds_case
+from modelarts.obs.atomic import folds_case
+from modelarts.obs.executor import Task, run
 from modelarts.obs.paths import ObsPath, local_segments
 from modelarts.obs.progress import Meter
-from modelarts.obs.store import ObjectInfo, Progress, Store
-from modelarts.obs.transfers import Task, run
+from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 from modelarts.obs.walking import LocalFile, files_below, folders_in
 
 __all__ = ["Comparison", "Fetch", "Send", "say_skipped"]

@@ -15,15 +15,15 @@ from modelarts.errors import (
     PermissionDenied,
     api_error,
 )
-from modelarts.obs.memory import Memory
+from modelarts.obs.directory import Comparison, Fetch, Send, say_skipped
+from modelarts.obs.executor import Task
 from modelarts.obs.paths import ObsPath
 from modelarts.obs.progress import Meter, ProgressOption
 from modelarts.obs.results import ObsObject, Transferred
-from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 from modelarts.obs.sync import Sync
+from modelarts.obs.sync_cache import Memory
 from modelarts.obs.targets import object_target
-from modelarts.obs.transfers import Task
-from modelarts.obs.trees import Comparison, Fetch, Send, say_skipped
 from modelarts.obs.walking import LocalFile, folders_in
 
 __all__ = ["Calls", "Options"]

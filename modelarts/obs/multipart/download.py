@@ -6,11 +6,11 @@ import threading
 from typing import Any, Callable, List, Optional
 
 from modelarts.errors import ApiError, TransferError
-from modelarts.obs.checkpoints import Checkpoint
 from modelarts.obs.checksums import same
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
-from modelarts.obs.failures import PASSING, Asking, Own
-from modelarts.obs.store import ObjectInfo, Progress
+from modelarts.obs.esdk.requests import PASSING, Asking, Own
+from modelarts.obs.multipart.checkpoint import Checkpoint
+from modelarts.obs.stores.base import ObjectInfo, Progress
 from modelarts.obs.threads import Crew
 from modelarts.obs.unfinished import Unfinished, discard, naming
 

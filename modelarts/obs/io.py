@@ -8,8 +8,8 @@ import attr
 from modelarts.errors import TransferError
 from modelarts.obs.checksums import md5
 from modelarts.obs.crc64 import crc64
-from modelarts.obs.failures import Own
-from modelarts.obs.store import Progress
+from modelarts.obs.esdk.requests import Own
+from modelarts.obs.stores.base import Progress
 
 __all__ = ["Body", "Content", "Source"]
 

@@ -9,7 +9,7 @@ import json
 import os
 from typing import Any, Dict, Iterator, List
 
-from modelarts.obs.copying import PART
+from modelarts.obs.atomic import PART
 from modelarts.obs.unfinished import is_still, lock, remove
 
 __all__ = ["Checkpoint", "folder", "stale"]

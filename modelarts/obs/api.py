@@ -7,11 +7,11 @@ from typing import Any, Callable, Iterator, Optional, Union
 from modelarts._internal.clock import Clock
 from modelarts.errors import InvalidArgument
 from modelarts.obs import targets
-from modelarts.obs.calls import Calls, Options
+from modelarts.obs.operations import Calls, Options
 from modelarts.obs.paths import parse
 from modelarts.obs.progress import ProgressOption
 from modelarts.obs.results import ObsObject, Transferred
-from modelarts.obs.store import Store
+from modelarts.obs.stores.base import Store
 from modelarts.obs.sync import Watch, keep_following
 from modelarts.obs.targets import LocalPath
 

@@ -6,7 +6,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 import attr
 
 from modelarts.errors import AuthenticationFailed, IncompleteTransfer
-from modelarts.obs.store import Progress
+from modelarts.obs.stores.base import Progress
 from modelarts.obs.threads import Helper
 
 __all__ = ["THREADS", "Task", "Watcher", "run"]

@@ -12,12 +12,12 @@ from modelarts.errors import ApiError, InvalidArgument, ModelArtsError, Transfer
 from modelarts.http.retry import Retry
 from modelarts.obs.checksums import is_md5, md5, same, to_header
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
-from modelarts.obs.failures import Asking
-from modelarts.obs.files import Body, Content, Source
-from modelarts.obs.layout import MOST
-from modelarts.obs.parts import Upload, abort_stale
-from modelarts.obs.ranges import Download
-from modelarts.obs.store import ObjectInfo, Progress, Store
+from modelarts.obs.esdk.requests import Asking
+from modelarts.obs.io import Body, Content, Source
+from modelarts.obs.multipart.download import Download
+from modelarts.obs.multipart.plan import MOST
+from modelarts.obs.multipart.upload import Upload, abort_stale
+from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 from modelarts.obs.threads import Crew
 
 __all__ = ["ObsStore"]

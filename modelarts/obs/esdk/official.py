@@ -6,8 +6,8 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 from obs import ObsClient, const
 
 from modelarts.auth.credentials import AccessKey
-from modelarts.obs.connections import Connections
 from modelarts.obs.crc64 import parsed
+from modelarts.obs.esdk.connections import Connections
 
 __all__ = ["SessionClient", "Stored"]
 
