@@ -199,7 +199,7 @@ class Session:
         Raises:
             ConfigurationError: the service cannot be started; the message says why.
         """
-        from modelarts.local.discovery import connect
+        from modelarts.local.server.launcher import connect
 
         found = connect(root, stay)
         session = cls(

@@ -47,8 +47,8 @@ class Service:
         if self.root.exists() and list(self.root.glob("users.json")):
             return
         # Here, since Pythons without the local service's packages import this module too.
-        from modelarts.local.accounts import edit, prepare
-        from modelarts.local.users import OWNER
+        from modelarts.local.identity.users import OWNER
+        from modelarts.local.identity.users_file import edit, prepare
 
         self.root.mkdir(parents=True, exist_ok=True)
         edit(prepare(self.root), lambda users: users.with_password(OWNER, PASSWORD))

@@ -89,7 +89,7 @@ RESERVED = {
     "responses": ("modelarts.testing.*",),
     "pytest": ("modelarts.testing.plugin",),
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
-    "hypercorn": ("modelarts.local.tls",),
+    "hypercorn": ("modelarts.local.server.tls",),
     "argcomplete": ("modelarts.cli.completion",),
     "IPython": ("modelarts.visualization.display.notebook", "modelarts.magic"),
     "pandas": ("modelarts.visualization.display.lists",),
@@ -197,7 +197,7 @@ def function():
 
 
 def test_the_walk_finds_the_package():
-    assert {"modelarts", "modelarts.session", "modelarts.local.server"} <= set(SOURCES)
+    assert {"modelarts", "modelarts.session", "modelarts.local.server.main"} <= set(SOURCES)
 
 
 # Layers -----------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_only_the_session_the_command_and_the_tests_of_users_start_the_service()
 def test_the_session_knows_the_service_by_one_module_and_only_in_a_function():
     """Who never calls ``Session.local()`` never loads any of it."""
     known = [found for found in ours("modelarts.session") if matches(found, LOCAL)]
-    assert known == ["modelarts.local.discovery"]
+    assert known == ["modelarts.local.server.launcher"]
     for name in STARTERS:
         functions = (ast.FunctionDef, ast.ClassDef)
         outside = [node for node in TREES[name].body if not isinstance(node, functions)]

@@ -22,7 +22,7 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import BadRequest, ConfigurationError, JobStateError, QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local.store import Store
+from modelarts.local.jobs.store import Store
 from modelarts.session import Session
 from tests.service import Service
 

@@ -18,7 +18,7 @@ from jupyter_client import BlockingKernelClient, KernelManager
 from nbclient import NotebookClient
 
 from modelarts._internal.clock import Clock
-from modelarts.local.control import stop
+from modelarts.local.server.control import stop
 from tests.service import SECRETS
 
 pytestmark = pytest.mark.local

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local.accounts import edit
+from modelarts.local.identity.users_file import edit
 from modelarts.models import STOPPED
 from modelarts.testing import FakeModelArts, refused
 from tests.service import SECRETS, Service

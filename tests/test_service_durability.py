@@ -13,8 +13,8 @@ import pytest
 from benchmarks.kills import kill_repeatedly
 from modelarts.errors import ServerError
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local import schema
-from modelarts.local.store import Store
+from modelarts.local.jobs import schema
+from modelarts.local.jobs.store import Store
 from tests.service import Service
 
 pytestmark = pytest.mark.local

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from modelarts.auth import signer
 from modelarts.estimator import VisualizationJob
-from modelarts.local.accounts import edit, prepare
-from modelarts.local.openapi import document
+from modelarts.local.identity.users_file import edit, prepare
+from modelarts.local.web.openapi import document
 from tests.service import Service
 
 pytestmark = pytest.mark.local

@@ -15,7 +15,7 @@ from tensorboardX import SummaryWriter
 from tensorboardX.crc32c import crc32c
 
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local.confined import MOST_FILES
+from modelarts.local.boards.sandbox import MOST_FILES
 from tests.service import Service
 
 pytestmark = pytest.mark.local

@@ -22,8 +22,8 @@ import pytest
 
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local import guardian
-from modelarts.local.confined import MOST_FILES
+from modelarts.local.boards import reaper as guardian
+from modelarts.local.boards.sandbox import MOST_FILES
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -248,7 +248,7 @@ def test_without_mindinsight_a_create_says_how_to_get_it(tmp_path):
     )
     program = (
         "from pathlib import Path\n"
-        "from modelarts.local.mindinsight import MindInsight\n"
+        "from modelarts.local.boards.mindinsight import MindInsight\n"
         "try: MindInsight(None, Path()).check()\n"
         "except ValueError as error: print(error)\n"
     )

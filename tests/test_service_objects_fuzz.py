@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from modelarts.local.objects_auth import SUBRESOURCES
+from modelarts.local.obs_api.auth import SUBRESOURCES
 from tests.service import Service
 
 pytestmark = pytest.mark.local

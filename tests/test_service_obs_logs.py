@@ -19,10 +19,10 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local import wanted
-from modelarts.local.mirror import Budget, Mirror
-from modelarts.local.mirrors import Mirrors
-from modelarts.local.remote import Bucket, Passing, Refused, Source
+from modelarts.local.logs import wanted
+from modelarts.local.logs.mirror import Budget, Mirror
+from modelarts.local.logs.obs_source import Mirrors
+from modelarts.local.logs.remote import Bucket, Passing, Refused, Source
 from tests.buckets import Buckets, access_key_of
 from tests.clocks import FakeClock
 from tests.service import SECRETS, Service

@@ -17,12 +17,12 @@ from werkzeug.test import EnvironBuilder
 from modelarts.auth import signer
 from modelarts.errors import InvalidArgument, RateLimited
 from modelarts.estimator import VisualizationJob
-from modelarts.local.app import App
-from modelarts.local.headers import for_board, for_visitor
-from modelarts.local.limits import Replays
-from modelarts.local.network import Network
-from modelarts.local.openapi import document
-from modelarts.local.reach import PAGES, Reach, public_url
+from modelarts.local.server.network import Network
+from modelarts.local.web.app import App
+from modelarts.local.web.headers import for_board, for_visitor
+from modelarts.local.web.hosts import PAGES, Reach, public_url
+from modelarts.local.web.openapi import document
+from modelarts.local.web.rate_limit import Replays
 from tests.certificates import a_certificate
 from tests.clocks import FakeClock
 from tests.service import Service

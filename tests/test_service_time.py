@@ -8,8 +8,8 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local.store import Store
-from modelarts.local.timeline import ServiceClock, Timeline
+from modelarts.local.jobs.clock import ServiceClock, Timeline
+from modelarts.local.jobs.store import Store
 from modelarts.models import JobStatus as Status
 from tests.service import Service
 

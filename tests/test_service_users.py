@@ -23,11 +23,11 @@ from modelarts.errors import (
     QuotaExceeded,
 )
 from modelarts.estimator import VisualizationJob
-from modelarts.local.accounts import Accounts, edit, prepare, read
-from modelarts.local.failures import Throttled
-from modelarts.local.limits import Rate
-from modelarts.local.logins import Logins
-from modelarts.local.users import Users
+from modelarts.local.errors import Throttled
+from modelarts.local.identity.passwords import Logins
+from modelarts.local.identity.users import Users
+from modelarts.local.identity.users_file import Accounts, edit, prepare, read
+from modelarts.local.web.rate_limit import Rate
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
@@ -468,7 +468,7 @@ def test_no_more_than_two_passwords_are_hashed_at_once(monkeypatch):
         hashing.pop()
         return False
 
-    monkeypatch.setattr("modelarts.local.logins.check_password_hash", check)
+    monkeypatch.setattr("modelarts.local.identity.passwords.check_password_hash", check)
     logins = Logins(FakeClock())
 
     def login(name):

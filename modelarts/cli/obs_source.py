@@ -12,7 +12,7 @@ from modelarts.errors import (
 )
 
 if TYPE_CHECKING:
-    from modelarts.local.remote import Source
+    from modelarts.local.logs.remote import Source
 
 __all__ = ["obs_source"]
 
@@ -30,7 +30,7 @@ def obs_source(endpoint: str) -> "Source":
         allowed = "an address such as 'https://obs.cn-north-4.myhuaweicloud.com', without a path"
         raise InvalidArgument("--obs-endpoint", endpoint, allowed)
     try:
-        from modelarts.local.remote import Source
+        from modelarts.local.logs.remote import Source
     except ImportError as error:
         raise ConfigurationError(
             "--obs-endpoint needs the OBS client (%s): pip install 'modelarts[local,obs]'" % error

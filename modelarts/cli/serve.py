@@ -12,7 +12,7 @@ from modelarts.cli.output import show
 from modelarts.cli.values import Commands, local_service, port, positive, text
 
 if TYPE_CHECKING:
-    from modelarts.local.network import Network
+    from modelarts.local.server.network import Network
 
 __all__ = ["add_to"]
 
@@ -175,24 +175,24 @@ def _serve(given: argparse.Namespace) -> int:
     if (given.tls_cert is None) != (given.tls_key is None):
         given.refuse("--tls-cert and --tls-key go together")
     with local_service():
-        from modelarts.local.discovery import DEFAULT_ROOT, root_folder
+        from modelarts.local.server.launcher import DEFAULT_ROOT, root_folder
 
         root = root_folder(given.root or DEFAULT_ROOT)
         if given.status:
-            from modelarts.local.control import status
+            from modelarts.local.server.control import status
 
             code, said = status(root)
             show(said)
             return code
         if given.stop:
             from modelarts._internal.clock import Clock
-            from modelarts.local.control import stop
+            from modelarts.local.server.control import stop
 
             show(stop(root, Clock()))
             return 0
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        from modelarts.local.server import serve
-        from modelarts.local.settings import Settings
+        from modelarts.local.server.main import serve
+        from modelarts.local.server.settings import Settings
 
         mib, gib = 1024**2, 1024**3
         serve(
@@ -238,8 +238,8 @@ def _number(text: str, least: float, most: float) -> float:
 
 
 def _network(given: argparse.Namespace) -> "Network":
-    from modelarts.local.network import Network
-    from modelarts.local.reach import public_url
+    from modelarts.local.server.network import Network
+    from modelarts.local.web.hosts import public_url
 
     certificate: Optional[Tuple[str, str]] = None
     if given.tls_cert is not None:

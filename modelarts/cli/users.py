@@ -12,7 +12,7 @@ from modelarts.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from modelarts.local.users import Users
+    from modelarts.local.identity.users import Users
 
 __all__ = ["add_to"]
 
@@ -86,7 +86,7 @@ def _add_verb(
 def _add(given: argparse.Namespace) -> None:
     password = _password() if given.password else None
     with local_service():
-        from modelarts.local.accounts import edit
+        from modelarts.local.identity.users_file import edit
 
         def change(users: "Users") -> "Users":
             users = users.with_user(given.name, tuple(given.project))
@@ -98,7 +98,7 @@ def _add(given: argparse.Namespace) -> None:
 def _passwd(given: argparse.Namespace) -> None:
     password = _password()
     with local_service():
-        from modelarts.local.accounts import edit
+        from modelarts.local.identity.users_file import edit
 
         edit(_file(given), lambda users: users.with_password(given.name, password))
     _show_done("%s has a new password", given)
@@ -106,14 +106,14 @@ def _passwd(given: argparse.Namespace) -> None:
 
 def _keys(given: argparse.Namespace) -> None:
     with local_service():
-        from modelarts.local.accounts import edit
+        from modelarts.local.identity.users_file import edit
 
         _show_keys(edit(_file(given), lambda users: users.with_new_key(given.name)), given)
 
 
 def _remove(given: argparse.Namespace) -> None:
     with local_service():
-        from modelarts.local.accounts import edit
+        from modelarts.local.identity.users_file import edit
 
         edit(_file(given), lambda users: users.without_user(given.name))
     _show_done("%s is removed", given)
@@ -121,7 +121,7 @@ def _remove(given: argparse.Namespace) -> None:
 
 def _list(given: argparse.Namespace) -> None:
     with local_service():
-        from modelarts.local.accounts import read
+        from modelarts.local.identity.users_file import read
 
         users = read(_file(given))
     facts = [_facts(users, name) for name in users.by_name]
@@ -139,8 +139,8 @@ def _list(given: argparse.Namespace) -> None:
 
 
 def _file(given: argparse.Namespace) -> "Path":
-    from modelarts.local.accounts import prepare
-    from modelarts.local.discovery import DEFAULT_ROOT, root_folder
+    from modelarts.local.identity.users_file import prepare
+    from modelarts.local.server.launcher import DEFAULT_ROOT, root_folder
 
     if given.users is not None:
         return root_folder(given.users)

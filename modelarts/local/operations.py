@@ -10,11 +10,11 @@ from typing import Any, Mapping
 
 from modelarts import validation as arguments
 from modelarts.errors import InvalidArgument
-from modelarts.local.failures import Failure
-from modelarts.local.folders import Folders
-from modelarts.local.mindinsight import MindInsight
-from modelarts.local.store import ACTIVE, Job, Store
-from modelarts.local.supervisor import Supervisor
+from modelarts.local.boards.mindinsight import MindInsight
+from modelarts.local.boards.supervisor import Supervisor
+from modelarts.local.errors import Failure
+from modelarts.local.jobs.store import ACTIVE, Job, Store
+from modelarts.local.logs.source import Folders
 from modelarts.models import FAILED, STOPPED, JobStatus, Schedule
 
 __all__ = ["Operations"]

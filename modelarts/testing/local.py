@@ -116,7 +116,7 @@ class LocalService:
 
 
 def _session(root: Path) -> Session:
-    from modelarts.local.discovery import connect
+    from modelarts.local.server.launcher import connect
 
     connect(root, False, ("--test-clock",))
     return Session.local(root)

@@ -1,0 +1,362 @@
+"""The boards: starts them, sends them to sleep and wakes them, and ends them.
+
+A job's status in the store is the truth, and every change of it names the status (and the run)
+that it comes from; so of two threads that want to change it, one does and the other sees that it
+came too late. A change that cannot be written, as on a full disk, is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Callable
+
+from modelarts.local.boards import tensorboard as board
+from modelarts.local.boards.mindinsight import MindInsight
+from modelarts.local.boards.monitor import Watcher
+from modelarts.local.boards.process import BoardProcess, Processes, board_of, visited
+from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
+from modelarts.local.jobs.clock import Timeline
+from modelarts.local.jobs.store import ACTIVE, Job, Store, StoreFailure
+from modelarts.local.logs.source import Folders
+from modelarts.models import JobStatus
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+__all__ = ["Supervisor"]
+
+_LOG = logging.getLogger("modelarts.local")
+#: So much of the jobs' durations is lost at most when the service is killed; so late is a
+#: schedule at most after the machine slept.
+_KEEP_SECONDS = 60.0
+
+
+class Supervisor:
+    """The boards of one service.
+
+    Args:
+        folders: answers which folder a job's board reads.
+        mindinsight: the MindInsight of jobs that want it.
+        logs: where each board's output goes.
+        board_memory: the most that a board may allocate, in bytes.
+        sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folders: Folders,
+        mindinsight: MindInsight,
+        logs: Path,
+        timeline: Timeline,
+        board_memory: int,
+        sleep_after: float,
+    ) -> None:
+        self.timeline = timeline
+        self._store = store
+        self._folders = folders
+        self._mindinsight = mindinsight
+        self._sleep_after = sleep_after
+        self._lock = RLock()
+        self._processes = Processes(logs, board_memory, self._lock)
+        self._boards: dict[int, BoardProcess] = {}
+        # By job and run: those that do not answer yet, and what visitors of a sleeping one await.
+        self._starting: dict[tuple[int, int], BoardProcess] = {}
+        self._waking: dict[tuple[int, int], Future[None]] = {}
+        self._closed = False
+        self._closing = RLock()
+        self._kept = timeline.monotonic()
+        self._watcher = Watcher(self._running, self._ended, self._look)
+        # Ends must not queue behind starts.
+        self._starts = Work("start", timeline, self._watcher.wake)
+        self._ends = Work("end", timeline, self._watcher.wake)
+
+    def open(self) -> None:
+        """Warm the parent of the boards, and start those that ran when the service ended."""
+        self._mindinsight.prepare()
+        self._processes.warm()
+        self.timeline.keep()
+        for job in self._store.with_status([JobStatus.KILLING]):
+            self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
+        self.stop_due()
+        self._folders.keep(self._store.with_status(ACTIVE))
+        for job in self._store.with_status(ACTIVE):
+            if not job.asleep:
+                ran_ms = job.duration(self.timeline.running())
+                waiting = self._store.move(
+                    job.job_id, ACTIVE, JobStatus.WAITING, ran_ms=ran_ms, running_since=None
+                )
+                self.start(waiting or job)
+        self._watcher.start()
+
+    def close(self) -> None:
+        """End all boards. Their jobs stay as they are and run again with the next service."""
+        with self._closing:
+            with self._lock:
+                if self._closed:
+                    return
+                self._closed = True
+                boards = [*self._boards.values(), *self._starting.values()]
+                self._boards = {}
+            self._folders.shut()
+            self.wake()
+            for one in boards:
+                one.kill()
+            # Those that wait for their turn start with the next service.
+            self._starts.close()
+            self._ends.close()
+            self._watcher.join()
+            try:
+                self.timeline.keep()
+            except StoreFailure as failure:
+                _LOG.error("%s", failure)
+
+    def start(self, job: Job) -> None:
+        """Start a job's board in the background: 1 INIT or 7 WAITING, then 8 RUNNING."""
+        self._starts.submit(self._start, job)
+
+    def stop(self, job_id: int, why: str) -> Job | None:
+        """Begin to stop an active job; None where it is not active."""
+        with self._lock:
+            job = self._store.get(job_id)
+            if job is None:
+                return None
+            stopping = self._store.move(
+                job_id, ACTIVE, JobStatus.KILLING, reason=why, **self._halted(job)
+            )
+        if stopping is not None:
+            self._ends.submit(self._end, stopping)
+        return stopping
+
+    def give_up(self, job: Job, reason: str) -> None:
+        """Fail a job whose files cannot be read, and end its board."""
+        self._fail(job, reason)
+        one = self._take(job)
+        if one is not None:
+            one.kill()
+
+    def expect_end(self) -> None:
+        """From now on, boards that end do so with the service. Safe in a signal's handler."""
+        self._watcher.expect_end()
+
+    def wake(self) -> None:
+        """Have the watcher look at the time and at the boards again."""
+        self._watcher.wake()
+
+    def stop_due(self) -> None:
+        """Begin to stop the jobs whose schedule is due."""
+        for job in self._store.due(self.timeline.passed()):
+            self.stop(job.job_id, "its schedule")
+
+    def end_now(self, job_id: int) -> None:
+        """End a job's board before returning: the job is being deleted."""
+        with self._lock:
+            one = self._boards.pop(job_id, None)
+            ending = [p for (owner, _), p in self._starting.items() if owner == job_id]
+        for each in [*ending, *([one] if one is not None else [])]:
+            each.kill()
+        self._folders.close(job_id)
+        self._processes.log(job_id).unlink(missing_ok=True)
+
+    def page(self, job: Job) -> WSGIApplication | None:
+        """What serves a running job's page; None if it has no board."""
+        if job.status != JobStatus.RUNNING:
+            return None
+        self._folders.visited(job.job_id)
+        return visited(lambda: self._enter(job), self._leave)
+
+    def _enter(self, job: Job) -> BoardProcess | None:
+        """A job's board with one more to answer to; wakes it if it sleeps."""
+        for _ in range(2):
+            with self._lock:
+                one = self._boards.get(job.job_id)
+                if one is not None:
+                    one.visits += 1
+                    return one
+                found = self._store.get(job.job_id)
+                if self._closed or found is None or not found.asleep:
+                    return None
+                waking = self._waking.get((found.job_id, found.run))
+                if waking is None:
+                    waking = self._starts.submit(self._wake_up, found)
+                    if waking is None:
+                        return None
+                    self._waking[found.job_id, found.run] = waking
+            try:
+                waking.result()
+            except CancelledError:  # the service ends
+                return None
+        return None
+
+    def _leave(self, one: BoardProcess) -> None:
+        with self._lock:
+            one.visits -= 1
+            one.seen = self.timeline.monotonic()
+
+    def _halted(self, job: Job) -> dict[str, Any]:
+        ran_ms = job.duration(self.timeline.running())
+        return {"ran_ms": ran_ms, "running_since": None, "stop_at": None, "asleep": 0}
+
+    def _start(self, job: Job) -> None:
+        starting = (JobStatus.INIT, JobStatus.WAITING)
+        if not self._store.move(job.job_id, starting, JobStatus.WAITING, job.run):
+            return
+        self._bring_up(job, JobStatus.WAITING, self._begun)
+
+    def _wake_up(self, job: Job) -> None:
+        try:
+            self._bring_up(job, JobStatus.RUNNING, self._awake)
+        finally:
+            with self._lock:
+                del self._waking[job.job_id, job.run]
+
+    def _bring_up(self, job: Job, status: int, said: Callable[[Job], Job | None]) -> None:
+        """Start a board for a job that has this status, and say so if it has it still."""
+        one = None
+        try:
+            one = self._launch(job, status)
+            with self._lock:
+                del self._starting[job.job_id, job.run]
+                if self._is_wanted(job, status) and said(job) is not None:
+                    one.seen = self.timeline.monotonic()
+                    self._boards[job.job_id] = one
+                    _LOG.info("job %d: running, process %s", job.job_id, one.pid)
+                    self.wake()
+                    return
+            # Stopped or deleted while it started.
+            one.kill()
+        except StoreFailure:
+            if one is not None:
+                one.kill()
+            raise
+        except (OSError, ValueError, RuntimeError, EOFError) as error:
+            if not self._closed:
+                self._fail(job, f"{board_of(job)} did not start: {error}")
+        finally:
+            with self._lock:
+                self._starting.pop((job.job_id, job.run), None)
+
+    def _begun(self, job: Job) -> Job | None:
+        stop_at = job.stop_at
+        if stop_at is None and job.schedule_hours is not None:
+            stop_at = self.timeline.passed() + job.schedule_hours * 3_600_000
+        return self._store.move(
+            job.job_id,
+            [JobStatus.WAITING],
+            JobStatus.RUNNING,
+            job.run,
+            running_since=self.timeline.running(),
+            stop_at=stop_at,
+            reason=None,
+        )
+
+    def _awake(self, job: Job) -> Job | None:
+        running = [JobStatus.RUNNING]
+        try:
+            return self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=0)
+        except StoreFailure:
+            # A full disk keeps nobody from looking; with the next service it sleeps again.
+            return job
+
+    def _is_wanted(self, job: Job, status: int) -> bool:
+        """Whether a board is to be started for this run of the job, still."""
+        found = self._store.get(job.job_id)
+        return (
+            not self._closed
+            and found is not None
+            and (found.run, found.status) == (job.run, status)
+        )
+
+    def _launch(self, job: Job, status: int) -> BoardProcess:
+        folder = self._folders.open(job, self.give_up)
+        serve = self._mindinsight.target() if job.job_type == "mindinsight" else board.serve
+        with self._lock:
+            if not self._is_wanted(job, status):
+                raise RuntimeError("it was stopped or deleted before")
+            one = self._processes.start(job, folder, serve)
+            self._starting[job.job_id, job.run] = one
+        one.wait_until_it_answers(job.page)
+        return one
+
+    def _end(self, job: Job) -> None:
+        with self._lock:
+            found = (self._take(job), self._starting.get((job.job_id, job.run)))
+        for one in found:
+            if one is not None:
+                one.kill()
+        self._folders.close(job.job_id, job.run)
+        self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
+        _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
+
+    def _take(self, job: Job) -> BoardProcess | None:
+        """The board of this run of the job, which has it no more."""
+        with self._lock:
+            one = self._boards.get(job.job_id)
+            if one is None or one.job.run != job.run:
+                return None
+            return self._boards.pop(job.job_id)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        self._folders.close(job.job_id, job.run)
+        with self._lock:
+            found = self._store.get(job.job_id)
+            failed = found and self._store.move(
+                job.job_id, ACTIVE, JobStatus.FAILED, job.run, reason=reason, **self._halted(found)
+            )
+        if failed is not None:
+            _LOG.error("job %d: failed: %s", job.job_id, reason)
+
+    def _ended(self, one: BoardProcess) -> None:
+        with self._lock:
+            if self._boards.get(one.job.job_id) is not one:
+                return
+            del self._boards[one.job.job_id]
+        reason = one.how_it_ended()
+        self._ends.submit(lambda job: self._fail(job, reason), one.job)
+
+    def _running(self) -> list[BoardProcess] | None:
+        with self._lock:
+            return None if self._closed else list(self._boards.values())
+
+    def _look(self) -> float:
+        """Do what is due; answers how many seconds nothing else will be."""
+        self._starts.try_again()
+        self._ends.try_again()
+        self.stop_due()
+        self._send_to_sleep()
+        if self.timeline.monotonic() - self._kept >= _KEEP_SECONDS:
+            self._kept = self.timeline.monotonic()
+            if self._store.any_active():
+                self.timeline.keep()
+        return self._until_next()
+
+    def _until_next(self) -> float:
+        if self._starts.failed or self._ends.failed:
+            return AGAIN_SECONDS
+        due = self._store.next_stop()
+        if due is None:
+            return _KEEP_SECONDS
+        return min(max((due - self.timeline.passed()) / 1000, 0.0), _KEEP_SECONDS)
+
+    def _send_to_sleep(self) -> None:
+        latest = self.timeline.monotonic() - self._sleep_after
+        with self._lock:
+            idle = [one for one in self._boards.values() if self._sleep_after and one.seen < latest]
+        for one in idle:
+            self._sleep(one)
+
+    def _sleep(self, one: BoardProcess) -> None:
+        job = one.job
+        running = [JobStatus.RUNNING]
+        with self._lock:
+            if one.visits or self._boards.get(job.job_id) is not one:
+                return
+            if not self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1):
+                return
+            del self._boards[job.job_id]
+            self._folders.rest(job.job_id)
+        self._ends.submit(lambda job: one.kill(), job)
+        _LOG.info("job %d: its board sleeps", job.job_id)

@@ -1,0 +1,71 @@
+"""What is done in the background, and done again where it could not be written down."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import Callable
+
+from modelarts.local.jobs.clock import Timeline
+from modelarts.local.jobs.store import Job, StoreFailure
+
+__all__ = ["AGAIN_SECONDS", "Work"]
+
+_LOG = logging.getLogger("modelarts.local")
+#: How long after a failure to write it is tried again.
+AGAIN_SECONDS = 2.0
+
+_Call = Callable[[Job], None]
+
+
+class Work:
+    """Calls about jobs, a few at once. What they do, they may do twice.
+
+    Args:
+        wake: is called where :meth:`try_again` is to be called after :data:`AGAIN_SECONDS`.
+    """
+
+    def __init__(self, name: str, timeline: Timeline, wake: Callable[[], None]) -> None:
+        self._pool = ThreadPoolExecutor(2, name)
+        self._timeline = timeline
+        self._wake = wake
+        self._lock = Lock()
+        self._closed = False
+        self._failed: list[tuple[float, _Call, Job]] = []
+
+    def submit(self, call: _Call, job: Job) -> Future[None] | None:
+        """Do it as soon as there is a thread for it; None: nothing is begun any more."""
+        with self._lock:
+            return None if self._closed else self._pool.submit(self._do, call, job)
+
+    def close(self) -> None:
+        """Wait for what has begun; the rest is for the next service."""
+        with self._lock:
+            self._closed = True
+        self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is something to try again."""
+        return bool(self._failed)
+
+    def try_again(self) -> None:
+        """Try again what failed some time ago."""
+        now = self._timeline.monotonic()
+        with self._lock:
+            due = [each for each in self._failed if each[0] <= now]
+            self._failed = [each for each in self._failed if each[0] > now]
+        for _, call, job in due:
+            self.submit(call, job)
+
+    def _do(self, call: _Call, job: Job) -> None:
+        try:
+            call(job)
+        except StoreFailure as failure:
+            _LOG.error("job %d: %s It is tried again.", job.job_id, failure)
+            with self._lock:
+                self._failed.append((self._timeline.monotonic() + AGAIN_SECONDS, call, job))
+            self._wake()
+        except Exception:
+            _LOG.exception("job %d: internal error", job.job_id)

@@ -1,0 +1,117 @@
+"""One board: TensorBoard over one folder, in a process of its own."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Iterable, Mapping
+from urllib.parse import urlsplit
+
+from modelarts.local.boards.sandbox import confine, open_output
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["KEY_HEADER", "guarded", "serve"]
+
+#: What the service shows its boards. They listen on loopback, where any user of the machine
+#: can knock; without this header they answer nothing.
+KEY_HEADER = "X-Board-Key"
+
+
+def serve(connection: Connection, folder: str, key: str, log: str, memory: int) -> None:
+    """Run TensorBoard until the other end of ``connection`` is closed.
+
+    Sends ``("ready", port)``, or ``("failed", why)`` and ends; it may fail later too.
+
+    Args:
+        memory: the most that it may allocate, in bytes (Linux only).
+    """
+    confine(memory)
+    # From the beginning: a start may take long, and the service be gone before it is done.
+    end = Thread(target=_end_with, args=(connection,), daemon=True)
+    end.start()
+    _write_to(open_output(log))
+    _fail_with_threads(connection, memory)
+    try:
+        port = _launch(folder, key)
+    except BaseException as error:
+        connection.send(("failed", f"{type(error).__name__}: {error}"))
+        raise
+    connection.send(("ready", port))
+    end.join()
+
+
+def guarded(wsgi_app: WSGIApplication, key: str) -> WSGIApplication:
+    """An application that answers the service alone."""
+    name = "HTTP_" + KEY_HEADER.upper().replace("-", "_")
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not hmac.compare_digest(environ.get(name, "").encode("latin-1"), key.encode()):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This board is reached through its service.\n"]
+        return wsgi_app(environ, start_response)
+
+    return answer
+
+
+def _end_with(connection: Connection) -> None:
+    try:
+        connection.recv()
+    except (EOFError, OSError):
+        pass
+    # At once: the service is gone, or wants this gone.
+    os._exit(0)
+
+
+def _fail_with_threads(connection: Connection, memory: int) -> None:
+    """A thread that ends by an error, such as the one that reads event files, ends the board.
+
+    Without it the board would go on, and show for ever what was read until then.
+    """
+
+    def ended(args: threading.ExceptHookArgs) -> None:
+        why = f"{args.exc_type.__name__}: {args.exc_value}"
+        if issubclass(args.exc_type, MemoryError):
+            why = f"the event files need more than the {memory >> 20} MB that a board may use"
+        try:
+            connection.send(("failed", why))
+            traceback.print_exception(args.exc_type, args.exc_value, args.exc_traceback)
+        finally:
+            os._exit(1)
+
+    threading.excepthook = ended
+
+
+def _launch(folder: str, key: str) -> int:
+    from tensorboard import program
+
+    from modelarts.local.boards import preload as warm
+
+    def server(wsgi_app: WSGIApplication, flags: Any) -> program.WerkzeugServer:
+        return program.WerkzeugServer(guarded(_with(warm.ASSETS, wsgi_app), key), flags)
+
+    board = program.TensorBoard(warm.PLUGINS, warm.index_only, server)
+    board.configure(logdir=folder, host="127.0.0.1", port=0, load_fast="false")
+    return urlsplit(board.launch()).port or 0
+
+
+def _with(assets: Mapping[str, WSGIApplication], wsgi_app: WSGIApplication) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answers = assets.get(environ.get("PATH_INFO", ""), wsgi_app)
+        return answers(environ, start_response)
+
+    return answer
+
+
+def _write_to(descriptor: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)

@@ -1,0 +1,237 @@
+"""Who sent a request: by its signature or its token.
+
+Tokens and temporary keys are sealed, not stored: they stay good when the service is restarted,
+and end with the password that they were given for.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from calendar import timegm
+from time import strptime
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import attr
+from werkzeug.wrappers import Request
+
+from modelarts._internal.clock import Clock
+from modelarts.auth import signer
+from modelarts.local.errors import GatewayFailure, Throttled
+from modelarts.local.identity.users import Project, User, Users
+from modelarts.local.identity.users_file import Accounts
+from modelarts.local.web.rate_limit import Rate, Replays
+
+__all__ = ["TOKEN_SECONDS", "Authentication", "Caller", "TemporaryKeys"]
+
+TOKEN_SECONDS = 24 * 3600
+_MOST_SKEW = 15 * 60
+_REFUSED = "Incorrect IAM authentication information: "
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Caller:
+    """Who calls, and the projects that this call may be about: with permanent keys all of the
+    user's; with a token the one that it is for, or none.
+
+    ``expires_at`` is there with a token.
+    """
+
+    user: User
+    projects: tuple[Project, ...]
+    expires_at: float | None = None
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class TemporaryKeys:
+    """Keys that end by themselves."""
+
+    access_key: str
+    secret_key: str = attr.ib(repr=False)
+    security_token: str = attr.ib(repr=False)
+    expires_at: float
+
+
+class Authentication:
+    """Verifies each request of the API.
+
+    Args:
+        rate: how many calls a user, and all that are none from one address, may make a second.
+        clock: by which tokens and temporary keys expire.
+        dates: by which signatures do; None: the same.
+    """
+
+    def __init__(
+        self, accounts: Accounts, clock: Clock, rate: float, dates: Clock | None = None
+    ) -> None:
+        self._accounts = accounts
+        self._clock = clock
+        self._dates = dates or clock
+        # At both ends of the time that its date allows, a signature is the same one.
+        self._replays = Replays(self._dates, keep_seconds=2 * _MOST_SKEW)
+        self._calls = Rate(rate, 10 * rate, self._dates)
+
+    def users(self) -> Users:
+        """The users of now."""
+        return self._accounts.users()
+
+    def caller(self, request: Request) -> Caller:
+        """Who sent it.
+
+        Raises:
+            GatewayFailure: it cannot be told (401, APIG.0301).
+            Throttled: too many calls (429, APIG.0308).
+        """
+        try:
+            caller, signature = self._verified(request)
+        except GatewayFailure:
+            self._count(f"address {request.remote_addr}")
+            raise
+        self._count(f"user {caller.user.user_id}")
+        changes = request.method not in ("GET", "HEAD")
+        if signature is not None and changes:
+            self._refuse_replay(caller.user, signature)
+        return caller
+
+    def _refuse_replay(self, user: User, signature: str) -> None:
+        if self._replays.is_replay(user.user_id, signature):
+            raise _refused("this very request was received before; sign each one anew")
+
+    def _count(self, who: str) -> None:
+        pause = self._calls.take(who)
+        if pause:
+            raise Throttled("Too many calls.", pause)
+
+    def _verified(self, request: Request) -> tuple[Caller, str | None]:
+        token = request.headers.get("X-Auth-Token")
+        if token is not None:
+            return self.token(token), None
+        header = request.headers.get("Authorization")
+        if header is None:
+            raise _refused("neither X-Auth-Token nor Authorization is there")
+        return self._by_signature(request, header)
+
+    def seal(self, user: User, project: Project | None) -> tuple[str, float]:
+        """A new token for that project, and when it expires (seconds since the epoch)."""
+        expires_at = self._clock.time() + TOKEN_SECONDS
+        project_id = None if project is None else project.project_id
+        return self._pack("token", user, project=project_id, until=expires_at), expires_at
+
+    def token(self, value: str) -> Caller:
+        """Who a token is for. Raises GatewayFailure (401, APIG.0301)."""
+        user, claims = self._unpack("token", value)
+        return Caller(user, _projects(user, claims), claims["until"])
+
+    def temporary_keys(self, caller: Caller, seconds: int) -> TemporaryKeys:
+        """New keys for a caller with a token, good for so many seconds."""
+        expires_at = self._clock.time() + seconds
+        access_key = "TEMPORARY" + secrets.token_hex(8).upper()
+        project_id = caller.projects[0].project_id if caller.projects else None
+        token = self._pack(
+            "keys", caller.user, access=access_key, project=project_id, until=expires_at
+        )
+        return TemporaryKeys(access_key, self._mac("secret", token), token, expires_at)
+
+    def _mac(self, purpose: str, text: str) -> str:
+        key = bytes.fromhex(self.users().token_key)
+        content = f"{purpose}:{text}".encode("utf-8", "replace")
+        return hmac.new(key, content, hashlib.sha256).hexdigest()
+
+    def _pack(self, purpose: str, user: User, **claims: Any) -> str:
+        claims = {"user": user.user_id, "mark": self._mark(user), **claims}
+        payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
+        return f"{payload}.{self._mac(purpose, payload)}"
+
+    def _mark(self, user: User) -> str:
+        """Another one as soon as the password is."""
+        return self._mac("password", str(user.password))[:16]
+
+    def _unpack(self, purpose: str, sealed: str) -> tuple[User, dict[str, Any]]:
+        payload, _, seal = sealed.partition(".")
+        expected = self._mac(purpose, payload)
+        if not hmac.compare_digest(seal.encode("utf-8", "replace"), expected.encode()):
+            raise _refused("unknown token")
+        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload))
+        if claims["until"] <= self._clock.time():
+            raise _refused("the token has expired")
+        user = self.users().by_id(claims.get("user"))
+        if user is None or claims["mark"] != self._mark(user):
+            raise _refused("the token's user has gone, or has another password")
+        return user, claims
+
+    def signing_key(
+        self, access_key: str, token: str | None
+    ) -> tuple[User | None, str, tuple[Project, ...]]:
+        """Whose key it is, the secret key that belongs to it, and the projects it is good for.
+
+        The user of an unknown key is None. It has a secret key all the same, which nobody knows:
+        so checking the signature takes as long.
+
+        Args:
+            token: the security token that came with it; None for a permanent key.
+
+        Raises:
+            GatewayFailure: the token is none of this service's, or has ended.
+        """
+        if token is None:
+            user = self.users().by_access_key(access_key)
+            if user is None:
+                return None, self._mac("nobody", ""), ()
+            return user, user.key.secret_key, user.projects
+        holder, claims = self._unpack("keys", token)
+        known = hmac.compare_digest(access_key.encode(), claims["access"].encode())
+        return holder if known else None, self._mac("secret", token), _projects(holder, claims)
+
+    def _by_signature(self, request: Request, header: str) -> tuple[Caller, str]:
+        given = signer.parse_authorization(header)
+        if given is None:
+            raise _refused(f"Authorization is not of {signer.ALGORITHM}")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if not {"host", "x-sdk-date"} <= set(given.signed) <= set(headers):
+            raise _refused("host and x-sdk-date must be signed, and every signed header sent")
+        date = headers["x-sdk-date"]
+        try:
+            sent_at = timegm(strptime(date, "%Y%m%dT%H%M%SZ"))
+        except ValueError:
+            raise _refused("x-sdk-date is not YYYYMMDDTHHMMSSZ") from None
+        if abs(sent_at - self._dates.time()) > _MOST_SKEW:
+            raise _refused("x-sdk-date is more than 15 minutes off")
+        token = headers.get("x-security-token")
+        if token is not None and "x-security-token" not in given.signed:
+            raise _refused("x-security-token must be signed")
+        user, secret_key, projects = self.signing_key(given.access_key, token)
+        expected = signer.signature(secret_key, date, _canonical(request, given))
+        # Compared whether the key is known or not.
+        right = hmac.compare_digest(given.signature, expected)
+        if user is None or not right:
+            raise _refused("unknown access key, or the signature does not match")
+        return Caller(user, projects), given.signature
+
+
+def _projects(user: User, claims: dict[str, Any]) -> tuple[Project, ...]:
+    # One that was taken from the user since is there no more.
+    found = user.project_by_id(claims["project"])
+    return () if found is None else (found,)
+
+
+def _canonical(request: Request, given: signer.Authorization) -> str:
+    query = parse_qsl(
+        request.query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"
+    )
+    return signer.canonical_request(
+        request.method,
+        # The WSGI server decoded it once.
+        quote(request.path, safe="/~"),
+        signer.canonical_query(query),
+        {name.lower(): value for name, value in request.headers.items()},
+        given.signed,
+        request.get_data(),
+    )
+
+
+def _refused(why: str) -> GatewayFailure:
+    return GatewayFailure(401, "APIG.0301", _REFUSED + why)

@@ -1,0 +1,54 @@
+"""Passwords at the door: slow to try out, and no way to keep the machine busy."""
+
+from __future__ import annotations
+
+from threading import BoundedSemaphore
+
+from werkzeug.security import check_password_hash
+
+from modelarts._internal.clock import Clock
+from modelarts.local.errors import Throttled
+from modelarts.local.identity.users import User
+from modelarts.local.web.rate_limit import Rate
+
+__all__ = ["Logins"]
+
+#: Each costs 32 MiB and a tenth of a second.
+_MOST_AT_ONCE = 2
+#: What no password comes to, at the same cost.
+_NOBODYS = "scrypt:32768:8:1$nobodys$" + 128 * "0"
+
+
+class Logins:
+    """Checks passwords: after ten wrong ones of a name from an address, six a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._wrong = Rate(0.1, 10, clock)
+        self._hashing = BoundedSemaphore(_MOST_AT_ONCE)
+        self._waiting = BoundedSemaphore(2 * _MOST_AT_ONCE)
+
+    def is_right(self, user: User | None, password: str, name: str, address: str) -> bool:
+        """Whether the password is the user's. It takes as long where there is no such user.
+
+        Raises:
+            Throttled: too many wrong ones, or too many at this moment.
+        """
+        caller = f"{address} {name}"
+        pause = self._wrong.take(caller)
+        if pause:
+            raise Throttled("Too many logins with a wrong password.", pause)
+        known = user.password if user is not None else None
+        right = self._hash(_NOBODYS if known is None else known, password, caller)
+        if right:
+            self._wrong.give_back(caller)
+        return right
+
+    def _hash(self, hashed: str, password: str, caller: str) -> bool:
+        if not self._waiting.acquire(blocking=False):
+            self._wrong.give_back(caller)
+            raise Throttled("Too many logins at this moment.", 1.0)
+        try:
+            with self._hashing:
+                return check_password_hash(hashed, password.encode("utf-8", "replace").decode())
+        finally:
+            self._waiting.release()

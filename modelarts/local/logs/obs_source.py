@@ -1,0 +1,291 @@
+"""The folders that boards read where the logs are in OBS: one mirror for each running job."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Condition, Event, Thread
+from typing import Callable, Iterable
+
+import attr
+
+from modelarts._internal.clock import Clock
+from modelarts.local.jobs.store import Job
+from modelarts.local.logs.mirror import Budget, Mirror
+from modelarts.local.logs.remote import Bucket, Passing, Refused, Source
+from modelarts.local.logs.source import Folders
+
+__all__ = ["MOST_BYTES", "Mirrors"]
+
+_LOG = logging.getLogger("modelarts.local")
+#: How much all jobs may hold on this machine's disk, unless told otherwise.
+MOST_BYTES = 10 * 1024**3
+#: Seconds from one look at OBS to the next: while somebody visits the board, and otherwise. Each
+#: look costs at least one request.
+_VISITED, _UNVISITED = 5.0, 60.0
+#: So long after a visit somebody is taken to be there still.
+_VISIT_SECONDS = 120.0
+#: How long a create, and the start of a board, wait for OBS.
+_PATIENCE = 5.0
+#: How many mirrors are brought up to date at once.
+_WORKERS = 8
+
+
+@attr.s(slots=True, auto_attribs=True, eq=False)
+class _Following:
+    """A job whose files are followed. All but ``mirror`` belongs to who holds the lock."""
+
+    job: Job
+    mirror: Mirror
+    ended: Event
+    give_up: Callable[[Job, str], None]
+    due: float
+    visited: float
+    began: float = float("-inf")
+    busy: bool = False
+    resting: bool = False
+    failures: int = 0
+    reached: bool = False  # whether it could be read ever
+    remark: str | None = None
+    bucket: Bucket | None = None
+    first: Event = attr.ib(factory=Event)
+
+    @property
+    def pages(self) -> int:
+        """How many requests a list takes."""
+        return 1 + self.mirror.listed // 1000
+
+
+class Mirrors(Folders):
+    """Mirrors of what OBS holds, in ``folder``.
+
+    Args:
+        most: how many bytes they may hold together.
+    """
+
+    def __init__(self, source: Source, folder: Path, clock: Clock, most: int = MOST_BYTES) -> None:
+        self._source = source
+        self._folder = folder
+        self._clock = clock
+        self._budget = Budget(most)
+        self._changed = Condition()
+        self._followed: dict[int, _Following] = {}
+        self._closed = False
+        # Whether OBS did so when it was last asked.
+        self._answers = True
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        # Daemons: one that waits for OBS holds up nobody's end, and an index is never half there.
+        for number in range(_WORKERS):
+            Thread(target=self._serve, name=f"mirror-{number}", daemon=True).start()
+        Thread(target=self._plan, name="mirrors", daemon=True).start()
+
+    def check(self, train_url: str) -> None:
+        """See whether OBS lets the service list it; ValueError says why not.
+
+        An OBS that does not answer soon is no reason: the job goes on trying.
+        """
+        bucket, prefix = _parts(train_url)
+        answer: SimpleQueue[str | None] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                reader = Bucket(self._source, bucket)
+                try:
+                    next(reader.list(prefix, most=1), None)
+                finally:
+                    reader.close()
+                answer.put(None)
+            except Refused as why:
+                answer.put(f"{train_url} cannot be read: {why}")
+            except Exception as why:
+                _LOG.warning("%s: %s", train_url, why)
+                answer.put(None)
+
+        self._work.put(ask)
+        refusal = _within(_PATIENCE, answer)
+        if refusal is not None:
+            raise ValueError(refusal)
+
+    def keep(self, jobs: Iterable[Job]) -> None:
+        """Remove the mirrors of all other jobs."""
+        names = {_name(job) for job in jobs}
+        if self._folder.is_dir():
+            for found in self._folder.iterdir():
+                if found.name not in names:
+                    shutil.rmtree(found, ignore_errors=True)
+
+    def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Path:
+        """The job's mirror; returns when it was brought up to date, or after five seconds."""
+        with self._changed:
+            following = self._followed.get(job.job_id)
+        if following is not None and following.job.run == job.run:
+            self._wake(following)
+            return following.mirror.files
+        bucket, prefix = _parts(job.train_url)
+        origin = f"{self._source.endpoint}/{bucket}/{prefix}"
+        ended = Event()
+        mirror = Mirror(self._folder / _name(job), origin, prefix, self._budget, ended)
+        has_files = mirror.open()
+        now = self._clock.monotonic()
+        following = _Following(job, mirror, ended, give_up, due=now, visited=now, reached=has_files)
+        with self._changed:
+            self._followed[job.job_id] = following
+            self._changed.notify()
+        _LOG.info("job %d: reads %s", job.job_id, origin)
+        if self._answers and not has_files:
+            following.first.wait(_PATIENCE)
+        return mirror.files
+
+    def rest(self, job_id: int) -> None:
+        """Ask OBS nothing until the job's board is opened again."""
+        following = self._followed.get(job_id)
+        if following is not None:
+            with self._changed:
+                following.resting = True
+
+    def visited(self, job_id: int) -> None:
+        """Look at OBS more often, and at once after a pause."""
+        following = self._followed.get(job_id)
+        if following is None:
+            return
+        with self._changed:
+            now = following.visited = self._clock.monotonic()
+            soon = following.began + _VISITED * following.pages
+            if not following.failures and following.due > soon:
+                following.due = max(now, soon)
+                self._changed.notify()
+
+    def remark(self, job_id: int) -> str | None:
+        """What is left out, or why nothing new comes."""
+        following = self._followed.get(job_id)
+        return following.remark if following is not None else None
+
+    def close(self, job_id: int, run: int | None = None) -> None:
+        """Remove the mirror of that run."""
+        with self._changed:
+            following = self._followed.get(job_id)
+            if following is None or run not in (None, following.job.run):
+                return
+            del self._followed[job_id]
+            following.ended.set()
+            if following.busy:
+                return  # its round does it
+        self._dispose(following)
+
+    def shut(self) -> None:
+        """Follow nothing any more; what is there is left to the next service."""
+        with self._changed:
+            self._closed = True
+            for following in self._followed.values():
+                following.ended.set()
+            self._changed.notify()
+
+    def _wake(self, following: _Following) -> None:
+        with self._changed:
+            if not following.resting:
+                return
+            following.resting = False
+            following.due = self._clock.monotonic()
+            following.first.clear()
+            self._changed.notify()
+        if self._answers:
+            following.first.wait(_PATIENCE)
+
+    def _dispose(self, following: _Following) -> None:
+        if following.bucket is not None:
+            following.bucket.close()
+        following.mirror.remove()
+
+    def _plan(self) -> None:
+        """Hand out rounds that are due."""
+        with self._changed:
+            while not self._closed:
+                now = self._clock.monotonic()
+                idle = [one for one in self._followed.values() if not (one.busy or one.resting)]
+                for one in idle:
+                    if one.due <= now:
+                        one.busy = True
+                        one.began = now
+                        self._work.put(partial(self._round, one))
+                later = min((one.due for one in idle if not one.busy), default=None)
+                self._changed.wait(None if later is None else max(0.0, later - now))
+
+    def _serve(self) -> None:
+        while True:
+            work = self._work.get()
+            try:
+                work()
+            except Exception:
+                _LOG.exception("internal error")
+
+    def _round(self, following: _Following) -> None:
+        refusal, remark = None, None
+        failed = True
+        try:
+            if following.bucket is None:
+                name, _ = _parts(following.job.train_url)
+                following.bucket = Bucket(self._source, name)
+            else:
+                following.bucket.refresh()
+            following.mirror.round(following.bucket)
+            remark = _left_out(following.mirror.left_out)
+            failed = False
+        except Refused as why:
+            refusal = remark = str(why)
+        except Passing as why:
+            remark = str(why)
+        except OSError as why:
+            remark = f"{why.filename or self._folder}: {why.strerror}"
+        finally:
+            self._finish(following, failed, remark)
+        if refusal is not None and not following.reached and not following.ended.is_set():
+            following.give_up(following.job, refusal)
+
+    def _finish(self, following: _Following, failed: bool, remark: str | None) -> None:
+        with self._changed:
+            now = self._clock.monotonic()
+            ended = following.ended.is_set() and not self._closed
+            if remark is not None and remark != following.remark and not following.ended.is_set():
+                _LOG.warning("job %d: %s", following.job.job_id, remark)
+            following.remark = remark
+            following.failures = following.failures + 1 if failed else 0
+            following.reached = following.reached or not failed
+            self._answers = not failed
+            here = now - following.visited < _VISIT_SECONDS
+            pause = (_VISITED if here else _UNVISITED) * following.pages
+            if failed:
+                pause = min(_VISITED * 2 ** min(following.failures, 10), _UNVISITED)
+            following.due = now + pause
+            following.busy = False
+            following.first.set()
+            self._changed.notify()
+        if ended:
+            self._dispose(following)
+
+
+def _name(job: Job) -> str:
+    return f"job-{job.job_id}-{job.run}"
+
+
+def _parts(train_url: str) -> tuple[str, str]:
+    """The bucket, and what the keys of its objects begin with."""
+    bucket, _, path = train_url.strip("/").partition("/")
+    return bucket, path + "/" if path else ""
+
+
+def _left_out(reasons: dict[str, str]) -> str | None:
+    if not reasons:
+        return None
+    path, reason = next(iter(sorted(reasons.items())))
+    others = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return f"not everything is shown: {path!r} is left out, {reason}{others}"
+
+
+def _within(seconds: float, answer: SimpleQueue[str | None]) -> str | None:
+    try:
+        return answer.get(timeout=seconds)
+    except Empty:
+        return None

@@ -1,0 +1,96 @@
+"""Which objects under a ``train_url`` a board may need, and in what order."""
+
+from __future__ import annotations
+
+import os
+from typing import Iterable, Sequence
+
+import attr
+
+from modelarts.local.logs.remote import Found
+
+__all__ = ["MOST_FILES", "MOST_OBJECT", "Selection", "select"]
+
+#: The largest object that is read, in bytes.
+MOST_OBJECT = 1024**3
+#: How many objects of a job are read.
+MOST_FILES = 10_000
+#: What training keeps beside its event files, and no board can show.
+_NOT_SHOWN = (
+    ".air",
+    ".bin",
+    ".ckpt",
+    ".h5",
+    ".hdf5",
+    ".mindir",
+    ".mindrecord",
+    ".npy",
+    ".npz",
+    ".om",
+    ".onnx",
+    ".parquet",
+    ".pdparams",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".rec",
+    ".safetensors",
+    ".tar",
+    ".tar.gz",
+    ".tfrecord",
+    ".tgz",
+    ".zip",
+)
+_LONGEST_NAME = 255
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Selection:
+    """What is to be read, the most important first; and what is not, by the reason."""
+
+    wanted: Sequence[tuple[str, Found]]
+    left_out: dict[str, str]
+
+
+def select(prefix: str, listed: Iterable[Found]) -> Selection:
+    """Choose; each object comes with its path below the folder.
+
+    Event files come before all else, and new ones before old ones: should the room not do, it is
+    the older runs that are missing.
+    """
+    candidates, left_out = [], {}
+    for found in listed:
+        path = found.key[len(prefix) :]
+        if not path or path.endswith("/") or _is_not_shown(path):
+            continue  # a mark for a folder, or nothing that would be missed
+        if not _can_be_a_file(path):
+            left_out[path] = "no file can have that name"
+        elif found.size > MOST_OBJECT:
+            left_out[path] = f"it is larger than {MOST_OBJECT // 1024**2} MiB"
+        else:
+            candidates.append((path, found))
+    candidates.sort(key=lambda one: one[1].modified, reverse=True)
+    candidates.sort(key=lambda one: not _is_events(one[0]))
+    for path, _ in candidates[MOST_FILES:]:
+        left_out[path] = f"there are more than {MOST_FILES}"
+    return Selection(candidates[:MOST_FILES], left_out)
+
+
+def _is_events(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return "tfevents" in name or ".summary." in name  # TensorBoard's; MindSpore's
+
+
+def _is_not_shown(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1].lower()
+    # TensorFlow's checkpoints: model.ckpt-100.data-00000-of-00001
+    return not _is_events(path) and (name.endswith(_NOT_SHOWN) or ".ckpt-" in name)
+
+
+def _can_be_a_file(path: str) -> bool:
+    parts = path.split("/")
+    return (
+        "\0" not in path
+        and not any(part in ("", ".", "..") for part in parts)
+        and all(len(os.fsencode(part)) <= _LONGEST_NAME for part in parts)
+    )

@@ -1,0 +1,251 @@
+"""The calls of the OBS API, each by the name of what it does."""
+
+from __future__ import annotations
+
+import os
+from email.utils import formatdate
+from typing import BinaryIO, Iterator
+from urllib.parse import unquote, unquote_plus
+from xml.sax.saxutils import escape
+
+from werkzeug.datastructures import Range
+from werkzeug.http import parse_range_header
+from werkzeug.wrappers import Response
+
+from modelarts._internal.clock import Clock
+from modelarts.errors import ApiError
+from modelarts.local.obs_api.auth import SUBRESOURCES, Refusal
+from modelarts.local.obs_api.checksums import digests
+from modelarts.local.obs_api.request import MOST_KEYS
+from modelarts.local.obs_api.upload_handlers import UploadCalls
+from modelarts.local.obs_api.xml import as_refusal, iso, missing, xml
+
+__all__ = ["Call"]
+
+_BLOCK = 256 * 1024
+_NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
+_CONDITIONS = {"if-match", "if-none-match"}
+_ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
+_MODES = {
+    ("GET", ""): "list_objects",
+    ("PUT", ""): "create_bucket",
+    ("HEAD", ""): "head_bucket",
+    ("DELETE", ""): "delete_bucket",
+    ("POST", "delete"): "delete_objects",
+    ("GET", "uploads"): "list_uploads",
+}
+_OBJECT_MODES = {
+    ("GET", ""): "get_object",
+    ("HEAD", ""): "get_object",
+    ("PUT", ""): "put_object",
+    ("DELETE", ""): "delete_object",
+    ("POST", "uploads"): "begin_upload",
+    ("PUT", "partNumber uploadId"): "put_part",
+    ("GET", "uploadId"): "list_parts",
+    ("POST", "uploadId"): "complete_upload",
+    ("DELETE", "uploadId"): "abort_upload",
+}
+
+
+class Call(UploadCalls):
+    """One request that is well signed."""
+
+    def answer(self) -> Response:
+        """What is answered. Raises Refusal."""
+        asked = self._asked
+        self._refuse_what_is_not_kept()
+        wanted = " ".join(sorted(SUBRESOURCES & set(asked.query)))
+        if self._key and not self._bucket:
+            raise Refusal(400, "InvalidBucketName", "The path has no bucket.")
+        if not self._bucket:
+            mode = "list_buckets" if (asked.method, wanted) == ("GET", "") else None
+        else:
+            mode = (_OBJECT_MODES if self._key else _MODES).get((asked.method, wanted))
+        if mode is None:
+            raise missing(f"{asked.method}{' ?' if wanted else ''}{wanted}")
+        if self._bucket and mode != "create_bucket":
+            self._objects.check_bucket(self._bucket)
+        answer: Response = getattr(self, mode)()
+        return answer
+
+    def _refuse_what_is_not_kept(self) -> None:
+        asked = self._asked
+        for name in asked.headers:
+            rest = name[len(asked.prefix) :] if name.startswith(asked.prefix) else ""
+            if rest.startswith(_NOT_KEPT) and asked.method != "GET":
+                raise missing(f"the header {name}")
+        if asked.method not in ("GET", "HEAD") and _CONDITIONS & set(asked.headers):
+            raise missing("writing on a condition")
+        if asked.own("acl") not in _ALLOWED_ACL:
+            raise missing("access for others")
+
+    # Buckets -------------------------------------------------------------------------------
+
+    def list_buckets(self) -> Response:
+        """All buckets."""
+        inside = "".join(
+            f"<Bucket><Name>{escape(name)}</Name><CreationDate>{iso(made)}</CreationDate>"
+            f"<Location>{self._region}</Location><BucketType>OBJECT</BucketType></Bucket>"
+            for name, made in self._objects.buckets()
+        )
+        return xml("ListAllMyBucketsResult", f"{self._owner()}<Buckets>{inside}</Buckets>")
+
+    def create_bucket(self) -> Response:
+        """A new bucket."""
+        self._objects.create_bucket(self._bucket)
+        return Response(headers={"Location": "/" + self._bucket})
+
+    def head_bucket(self) -> Response:
+        """Whether there is such a bucket."""
+        return Response(headers={self._asked.prefix + "bucket-location": self._region})
+
+    def delete_bucket(self) -> Response:
+        """The bucket is no more."""
+        self._objects.delete_bucket(self._bucket)
+        return Response(status=204)
+
+    def list_objects(self) -> Response:
+        """A page of objects."""
+        if self._sent.query.get("list-type", "1") != "1":
+            raise missing("list-type=2")
+        names = ("prefix", "marker", "delimiter")
+        prefix, marker, delimiter = (self._sent.query.get(name, "") for name in names)
+        most = self._sent.number("max-keys", 0, MOST_KEYS)
+        page = self._objects.page(self._bucket, prefix, marker, delimiter, most)
+        shown = [prefix, marker, delimiter, page.next or "", *page.prefixes]
+        named = self._names([*shown, *(one.key for one in page.objects)])
+        inside = f"<Name>{escape(self._bucket)}</Name>{named.told}"
+        for tag, value in (("Prefix", prefix), ("Marker", marker), ("Delimiter", delimiter)):
+            inside += f"<{tag}>{named.of(value)}</{tag}>" if value or tag != "Delimiter" else ""
+        inside += f"<MaxKeys>{most}</MaxKeys>"
+        if page.next is None:
+            inside += "<IsTruncated>false</IsTruncated>"
+        else:
+            inside += "<IsTruncated>true</IsTruncated>"
+            inside += f"<NextMarker>{named.of(page.next)}</NextMarker>"
+        for one in page.objects:
+            etag = "" if one.etag is None else f'<ETag>"{one.etag}"</ETag>'
+            inside += (
+                f"<Contents><Key>{named.of(one.key)}</Key>"
+                f"<LastModified>{iso(one.modified)}</LastModified>{etag}<Size>{one.size}</Size>"
+                f"{self._owner()}<StorageClass>STANDARD</StorageClass></Contents>"
+            )
+        for each in page.prefixes:
+            inside += f"<CommonPrefixes><Prefix>{named.of(each)}</Prefix></CommonPrefixes>"
+        return xml("ListBucketResult", inside)
+
+    def delete_objects(self) -> Response:
+        """Several objects are no more."""
+        # In OBS's own way a body is signed by this header alone.
+        if "content-md5" not in self._asked.headers and not self._sent.signed_sha256():
+            raise Refusal(400, "InvalidRequest", "Content-MD5 is missing.")
+        tree = self._sent.read_xml("Delete")
+        is_encoded = tree.findtext("EncodingType") == "url"
+        given = [one.findtext("Key") or "" for one in tree.findall("Object")]
+        if not 1 <= len(given) <= MOST_KEYS:
+            raise Refusal(400, "MalformedXML", "1 to 1000 objects are expected.")
+        if any(one.find("VersionId") is not None for one in tree):
+            raise missing("versions")
+        keys = [unquote_plus(one) for one in given] if is_encoded else given
+        failed = dict(self._objects.delete(self._bucket, keys))
+        named = self._names(keys, is_encoded)
+        inside = named.told
+        for key in keys:
+            error = failed.get(key)
+            if isinstance(error, ApiError):
+                refusal = as_refusal(error)
+                inside += (
+                    f"<Error><Key>{named.of(key)}</Key><Code>{refusal.code}</Code>"
+                    f"<Message>{escape(refusal.message)}</Message></Error>"
+                )
+            elif tree.findtext("Quiet") != "true":
+                inside += f"<Deleted><Key>{named.of(key)}</Key></Deleted>"
+        return xml("DeleteResult", inside)
+
+    # Objects -------------------------------------------------------------------------------
+
+    def get_object(self) -> Response:
+        """The object or a part of it; or, for HEAD, what it is."""
+        file = self._objects.open(self._bucket, self._key)
+        try:
+            sums, state = self._objects.etags.of(file)
+            headers = {
+                "ETag": f'"{sums.md5}"',
+                **self._sent.told(sums.crc64 or None),
+                "Last-Modified": formatdate(state.st_mtime, usegmt=True),
+                "Accept-Ranges": "bytes",
+                "Content-Type": "binary/octet-stream",
+            }
+            status = self._sent.unmet(sums.md5, state.st_mtime)
+            if status == 304:
+                file.close()
+                return Response(status=304, headers=headers)
+            if status == 412:
+                raise Refusal(412, "PreconditionFailed", "The object is another one.")
+            start, stop = 0, state.st_size
+            ranged = parse_range_header(self._asked.headers.get("range"))
+            if ranged is not None and ranged.units == "bytes" and len(ranged.ranges) == 1:
+                found = Range("bytes", [_from_start(*ranged.ranges[0], state.st_size)])
+                span = found.range_for_length(state.st_size)
+                if span is None:
+                    raise Refusal(416, "InvalidRange", "The object has no such bytes.")
+                start, stop = span
+                headers["Content-Range"] = f"bytes {start}-{stop - 1}/{state.st_size}"
+            headers["Content-Length"] = str(stop - start)
+            status = 206 if "Content-Range" in headers else 200
+            answer = Response(_blocks(file, start, stop), status, headers)
+        except BaseException:
+            file.close()
+            raise
+        answer.call_on_close(file.close)
+        return answer
+
+    def put_object(self) -> Response:
+        """The object has this content now."""
+        if self._asked.own("copy-source") is not None:
+            return self._copy()
+        crc64 = self._sent.given_crc64()
+        body, etag = self._sent.body(crc64)
+        self._objects.put(body, self._bucket, self._key)
+        return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
+
+    def delete_object(self) -> Response:
+        """The object is no more."""
+        for _, error in self._objects.delete(self._bucket, [self._key]):
+            raise error
+        return Response(status=204)
+
+    def _copy(self) -> Response:
+        given = self._asked.own("copy-source") or ""
+        path, _, version = given.partition("?")
+        try:
+            bucket, _, key = unquote(path, errors="strict").lstrip("/").partition("/")
+        except ValueError:
+            key = ""
+        if version or not key:
+            raise Refusal(400, "InvalidArgument", "The source of a copy is /bucket/object.")
+        if [name for name in self._asked.headers if "copy-source-" in name]:
+            raise missing("a copy with conditions")
+        self._objects.check_bucket(bucket)
+        with self._objects.open(bucket, key) as source:
+            (etag,) = digests(source, os.fstat(source.fileno()).st_size, "md5")
+            if (bucket, key) != (self._bucket, self._key):
+                self._objects.put(source, self._bucket, self._key)
+        modified = iso(Clock().time())
+        inside = f'<LastModified>{modified}</LastModified><ETag>"{etag}"</ETag>'
+        return xml("CopyObjectResult", inside)
+
+
+def _from_start(start: int, stop: int | None, size: int) -> tuple[int, int | None]:
+    """A range, where the last bytes of an object are wished: all, if it has no more."""
+    return (max(0, size + start), None) if start < 0 else (start, stop)
+
+
+def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    file.seek(start)
+    while start < stop:
+        block = file.read(min(_BLOCK, stop - start))
+        if not block:
+            return  # shorter by now: the connection is closed before the end
+        start += len(block)
+        yield block

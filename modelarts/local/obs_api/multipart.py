@@ -1,0 +1,224 @@
+"""Uploads in parts, as the OBS API has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, Iterator, List, Sequence
+
+import attr
+
+from modelarts._internal.clock import Clock
+from modelarts.local.obs_api.auth import Refusal
+from modelarts.local.obs_api.checksums import blocks, digests_of
+from modelarts.obs.stores.folder import FolderStore
+
+__all__ = ["SMALLEST_PART", "Part", "Upload", "Uploads", "check_length"]
+
+SMALLEST_PART = 100 * 1024
+_BLOCK = 1 << 20
+_UPLOAD = re.compile(r"[0-9a-f]{32}\Z")
+_PART = re.compile(r"(\d{5})\.([0-9a-f]{32})\Z")
+_ABOUT = "about.json"
+#: What is in the staging folder besides uploads: some that begin or end, and bodies without a name
+#: where a file has to have one for a moment.
+_PASSING = re.compile(r"[0-9a-f]{32}\.(new|gone)\Z|tmp\w+\Z")
+#: Bytes. Source: *OBS API Reference*, "PUT an Object".
+_LONGEST_KEY = 1024
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Part:
+    """A part of an upload."""
+
+    number: int
+    etag: str
+    size: int
+    modified: float
+    path: Path
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Upload:
+    """An upload in parts that is not complete."""
+
+    upload_id: str
+    bucket: str
+    key: str
+    began: float
+
+
+class Uploads:
+    """Those that are not complete, each a folder.
+
+    Args:
+        staging: where the folders are.
+        store: where the objects are to be.
+    """
+
+    def __init__(self, staging: Path, store: FolderStore, clock: Clock) -> None:
+        self._staging = staging
+        self._store = store
+        self._clock = clock
+        self._uploading = Lock()
+
+    def begin(self, bucket: str, key: str) -> str:
+        """The id of a new upload."""
+        check_length(key)
+        self._store.check(bucket, key)
+        upload_id = secrets.token_hex(16)
+        folder = self._staging / f"{upload_id}.new"
+        folder.mkdir(mode=0o700)
+        about = {"bucket": bucket, "key": key, "began": self._clock.time()}
+        (folder / _ABOUT).write_text(json.dumps(about))
+        os.rename(folder, self._staging / upload_id)
+        return upload_id
+
+    def list(self, bucket: str, prefix: str = "") -> List[Upload]:
+        """Those to that bucket, in order."""
+        found = [one for one in self._all(bucket) if one.key.startswith(prefix)]
+        return sorted(found, key=lambda one: (one.key.encode(), one.upload_id))
+
+    def find(self, bucket: str, key: str, upload_id: str) -> Path:
+        """The folder of an upload. Raises Refusal where there is none."""
+        found = self._read(upload_id) if _UPLOAD.match(upload_id) else None
+        if found is None or (found.bucket, found.key) != (bucket, key):
+            raise Refusal(404, "NoSuchUpload", "There is no such upload.")
+        return self._staging / upload_id
+
+    def put_part(self, folder: Path, number: int, source: BinaryIO, etag: str) -> None:
+        """Keep a part, in place of one of the same number."""
+        path = folder / f"{number:05d}.{etag}"
+        temporary = folder / f"{secrets.token_hex(8)}.new"
+        try:
+            with open(temporary, "xb") as sink:
+                shutil.copyfileobj(source, sink, _BLOCK)
+            with self._uploading:
+                os.replace(temporary, path)
+                for part in folder.glob(f"{number:05d}.*"):
+                    if part != path:
+                        part.unlink()
+        except FileNotFoundError:
+            raise _ended() from None
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def parts(self, folder: Path) -> List[Part]:
+        """Those that are there, in order; of several with one number, that which came last.
+
+        Raises:
+            Refusal: the upload was ended.
+        """
+        found: dict[int, Part] = {}
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            raise _ended() from None
+        for named in filter(None, map(_PART.match, sorted(names))):
+            path = folder / named[0]
+            with suppress(FileNotFoundError):  # another one took its place
+                state = path.stat()
+                part = Part(int(named[1]), named[2], state.st_size, state.st_mtime, path)
+                other = found.get(part.number)
+                if other is None or other.modified <= part.modified:
+                    found[part.number] = part
+        return list(found.values())
+
+    def complete(
+        self,
+        bucket: str,
+        key: str,
+        folder: Path,
+        wanted: Sequence[tuple[int, str]],
+        expected: str | None = None,
+    ) -> str:
+        """Make an object of these parts (numbers and etags); answers its etag.
+
+        Args:
+            expected: the CRC-64 that the object must have; None where any is right.
+
+        Raises:
+            Refusal: there are no such parts, or the object would have another CRC-64.
+        """
+        numbers = [number for number, _ in wanted]
+        if numbers != sorted(set(numbers)):
+            raise Refusal(400, "InvalidPartOrder", "The parts are not in ascending order.")
+        there = {(part.number, part.etag): part for part in self.parts(folder)}
+        if not wanted or not set(wanted) <= set(there):
+            raise Refusal(400, "InvalidPart", "A part was not uploaded, or is another one.")
+        parts = [there[one] for one in wanted]
+        if any(part.size < SMALLEST_PART for part in parts[:-1]):
+            raise Refusal(
+                400, "EntityTooSmall", "Each part but the last must have at least 100 KB."
+            )
+        etag = ""
+
+        def fill(sink: BinaryIO) -> None:
+            nonlocal etag
+            names = ["md5"] if expected is None else ["md5", "crc64"]
+            etag, *other = digests_of(_joined(parts, sink), names)
+            if other not in ([], [expected]):
+                raise Refusal(400, "BadDigest", "The object's CRC-64 is not the one given.")
+
+        self._store.write(bucket, key, fill)
+        self.abort(folder)
+        return etag
+
+    def abort(self, folder: Path) -> None:
+        """Forget an upload."""
+        # At once, so that none is there by half, and nothing is added to it any more.
+        gone = folder.with_suffix(".gone")
+        with suppress(FileNotFoundError):  # somebody else does
+            os.rename(folder, gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove what one that was killed left half done. To be called before anything else."""
+        for path in self._staging.iterdir():
+            with suppress(OSError):
+                if _UPLOAD.match(path.name) and self._read(path.name) is not None:
+                    for part in path.glob("*.new"):
+                        part.unlink()
+                elif _UPLOAD.match(path.name) or _PASSING.match(path.name):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _all(self, bucket: str) -> List[Upload]:
+        names = [name for name in os.listdir(self._staging) if _UPLOAD.match(name)]
+        found = [self._read(name) for name in names]
+        return [one for one in found if one is not None and one.bucket == bucket]
+
+    def _read(self, upload_id: str) -> Upload | None:
+        try:
+            about = json.loads((self._staging / upload_id / _ABOUT).read_text())
+            return Upload(upload_id, about["bucket"], about["key"], about["began"])
+        except (FileNotFoundError, ValueError, KeyError):
+            return None  # one that begins, or ended
+
+
+def check_length(key: str) -> None:
+    """Raises Refusal where a key is too long."""
+    if len(key.encode()) > _LONGEST_KEY:
+        raise Refusal(400, "InvalidObjectName", f"A key has at most {_LONGEST_KEY} bytes.")
+
+
+def _ended() -> Refusal:
+    return Refusal(404, "NoSuchUpload", "The upload was ended meanwhile.")
+
+
+def _joined(parts: Sequence[Part], sink: BinaryIO) -> Iterator[bytes]:
+    """The content of parts, block by block, each of which is written to a file, too."""
+    for part in parts:
+        try:
+            with open(part.path, "rb") as file:
+                for block in blocks(file, part.size):
+                    sink.write(block)
+                    yield block
+        except FileNotFoundError:
+            raise _ended() from None

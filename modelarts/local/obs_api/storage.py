@@ -1,0 +1,182 @@
+"""What the OBS API does with the folder that stands for OBS."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, Sequence, cast
+
+import attr
+
+from modelarts._internal.clock import Clock
+from modelarts.errors import ApiError
+from modelarts.local.obs_api.auth import Refusal
+from modelarts.local.obs_api.checksums import Etags
+from modelarts.local.obs_api.multipart import Uploads, check_length
+from modelarts.obs.stores.base import ObjectInfo
+from modelarts.obs.stores.folder import FolderStore
+
+__all__ = ["Object", "Objects", "Page"]
+
+#: A name for a new bucket, and for any folder that may be one.
+_NEW_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Object:
+    """An object in a list; ``etag`` is None where it cannot be read."""
+
+    key: str
+    size: int
+    modified: float
+    etag: str | None
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Page:
+    """A part of a list. ``next`` is where to go on; None at the end."""
+
+    objects: Sequence[Object]
+    prefixes: Sequence[str]
+    next: str | None
+
+
+class Objects:
+    """Buckets, objects and uploads.
+
+    Args:
+        obs: the folder with the buckets.
+        staging: where parts and unfinished bodies are kept.
+
+    Attributes:
+        etags: the checksums of objects.
+        uploads: those in parts.
+    """
+
+    def __init__(self, obs: Path, staging: Path, clock: Clock) -> None:
+        self._obs = obs
+        self._staging = staging
+        self._store = FolderStore(obs.as_uri())
+        self.etags = Etags(clock)
+        self.uploads = Uploads(staging, self._store, clock)
+
+    # Buckets -------------------------------------------------------------------------------
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Name and time of each bucket."""
+        found = []
+        with os.scandir(self._obs) as entries:
+            for entry in entries:
+                if _BUCKET.match(entry.name) and entry.is_dir(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime))
+        return sorted(found)
+
+    def check_bucket(self, bucket: str) -> None:
+        """Raises Refusal where there is no such bucket."""
+        if not _BUCKET.match(bucket):
+            raise Refusal(400, "InvalidBucketName", "No bucket can have that name.")
+        if not self._store.has_bucket(bucket):
+            raise Refusal(404, "NoSuchBucket", "There is no such bucket.")
+
+    def create_bucket(self, bucket: str) -> None:
+        """Make a bucket. Raises Refusal."""
+        if not _NEW_BUCKET.match(bucket):
+            raise Refusal(
+                400,
+                "InvalidBucketName",
+                "A bucket's name has 3 to 63 lower-case letters, digits, '-' and '.', and begins "
+                "and ends with a letter or digit.",
+            )
+        try:
+            (self._obs / bucket).mkdir(mode=0o700)
+        except FileExistsError:
+            raise Refusal(409, "BucketAlreadyOwnedByYou", "There is that bucket.") from None
+
+    def delete_bucket(self, bucket: str) -> None:
+        """Remove an empty bucket. Raises Refusal."""
+        self.check_bucket(bucket)
+        kept = Refusal(409, "BucketNotEmpty", "The bucket is not empty.")
+        if next(self._store.list(bucket), None) is not None or self.uploads.list(bucket):
+            raise kept
+        # Folders without objects are nothing in OBS.
+        folders = [str(self._obs / bucket)]
+        for folder in folders:
+            with suppress(OSError), os.scandir(folder) as entries:
+                folders += [each.path for each in entries if each.is_dir(follow_symlinks=False)]
+        for folder in reversed(folders):
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                raise kept from None
+
+    # Objects -------------------------------------------------------------------------------
+
+    def page(self, bucket: str, prefix: str, marker: str, delimiter: str, most: int) -> Page:
+        """At most so many objects and common prefixes that come after ``marker``."""
+        objects: list[Object] = []
+        prefixes: list[str] = []
+        last: str | None = None
+        for found in self._store.list(bucket, prefix):
+            group = None
+            if delimiter:
+                rest, cut, _ = found.key[len(prefix) :].partition(delimiter)
+                group = prefix + rest + cut if cut else None
+            if found.key.encode() <= marker.encode() or (group is not None and group == marker):
+                continue
+            if group is not None and prefixes and prefixes[-1] == group:
+                continue
+            if len(objects) + len(prefixes) >= most:
+                return Page(objects, prefixes, last)
+            if group is not None:
+                prefixes.append(group)
+            else:
+                objects.append(self._listed(found))
+            last = group or found.key
+        return Page(objects, prefixes, None)
+
+    def open(self, bucket: str, key: str) -> BinaryIO:
+        """An object, to be read. Raises Refusal where there is none."""
+        file = self._store.open(bucket, key)
+        if file is None:
+            raise Refusal(404, "NoSuchKey", "There is no such object.")
+        return file
+
+    def put(self, source: BinaryIO, bucket: str, key: str) -> None:
+        """Keep what an open file holds; the object is there whole, or as before."""
+        check_length(key)
+        if isinstance(source, BytesIO):
+            with self.scratch() as file:
+                shutil.copyfileobj(source, file)
+                file.flush()
+                self._store.put(file, bucket, key)
+        else:
+            self._store.put(source, bucket, key)
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[tuple[str, Exception]]:
+        """Delete objects; answers those that could not be, with the reasons."""
+        return self._store.delete(bucket, keys)
+
+    def clear(self, before: float) -> int:
+        """Remove those that were never whole, as FolderStore does; answers how many."""
+        return self._store.clear(before)
+
+    def scratch(self) -> BinaryIO:
+        """A file without a name, on the disk where objects are."""
+        return cast(BinaryIO, TemporaryFile("w+b", dir=self._staging))
+
+    def _listed(self, found: ObjectInfo) -> Object:
+        try:
+            with self.open(found.bucket, found.key) as file:
+                sums, state = self.etags.of(file)
+        except (Refusal, ApiError, OSError):
+            return Object(found.key, found.size, found.modified or 0.0, None)
+        return Object(found.key, state.st_size, state.st_mtime, sums.md5)

@@ -1,0 +1,139 @@
+"""The calls of the OBS API about uploads in parts."""
+
+from __future__ import annotations
+
+import re
+from typing import Iterable
+from xml.sax.saxutils import escape
+
+from werkzeug.wrappers import Response
+
+from modelarts.local.identity.users import User
+from modelarts.local.obs_api.auth import Refusal
+from modelarts.local.obs_api.request import MOST_KEYS, MOST_PARTS, Sent
+from modelarts.local.obs_api.storage import Objects
+from modelarts.local.obs_api.xml import Names, iso, missing, xml
+
+__all__ = ["UploadCalls"]
+
+
+class UploadCalls:
+    """One request, as far as it is about an upload in parts.
+
+    Args:
+        user: who signed it.
+        region: what is said to be the region of all buckets.
+    """
+
+    def __init__(self, objects: Objects, sent: Sent, user: User, region: str) -> None:
+        self._objects = objects
+        self._sent = sent
+        self._asked = sent.asked
+        self._user = user
+        self._region = region
+        self._bucket = sent.asked.bucket
+        self._key = sent.asked.key
+
+    def list_uploads(self) -> Response:
+        """The uploads in parts that are not complete."""
+        uploads = self._objects.uploads.list(self._bucket, self._sent.query.get("prefix", ""))
+        after = (
+            self._sent.query.get("key-marker", ""),
+            self._sent.query.get("upload-id-marker", ""),
+        )
+        if after[0]:
+            uploads = [
+                one
+                for one in uploads
+                if one.key.encode() > after[0].encode()
+                or (one.key == after[0] and after[1] and one.upload_id > after[1])
+            ]
+        most = self._sent.number("max-uploads", 1, MOST_KEYS)
+        shown = uploads[:most]
+        named = self._names([one.key for one in uploads])
+        inside = f"<Bucket>{escape(self._bucket)}</Bucket>{named.told}"
+        inside += f"<MaxUploads>{most}</MaxUploads>"
+        inside += f"<IsTruncated>{str(len(shown) < len(uploads)).lower()}</IsTruncated>"
+        if len(shown) < len(uploads):
+            inside += (
+                f"<NextKeyMarker>{named.of(shown[-1].key)}</NextKeyMarker>"
+                f"<NextUploadIdMarker>{shown[-1].upload_id}</NextUploadIdMarker>"
+            )
+        for one in shown:
+            inside += (
+                f"<Upload><Key>{named.of(one.key)}</Key><UploadId>{one.upload_id}</UploadId>"
+                f"{self._owner()}<StorageClass>STANDARD</StorageClass>"
+                f"<Initiated>{iso(one.began)}</Initiated></Upload>"
+            )
+        return xml("ListMultipartUploadsResult", inside)
+
+    def begin_upload(self) -> Response:
+        """An upload in parts begins."""
+        upload_id = self._objects.uploads.begin(self._bucket, self._key)
+        return self._of_upload("InitiateMultipartUploadResult", upload_id)
+
+    def put_part(self) -> Response:
+        """A part is there."""
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
+        if self._asked.own("copy-source") is not None:
+            raise missing("a part that is copied")
+        number = self._sent.number("partNumber", 1, MOST_PARTS)
+        crc64 = self._sent.given_crc64()
+        body, etag = self._sent.body(crc64)
+        self._objects.uploads.put_part(folder, number, body, etag)
+        return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
+
+    def list_parts(self) -> Response:
+        """The parts that are there."""
+        upload_id = self._sent.query["uploadId"]
+        folder = self._objects.uploads.find(self._bucket, self._key, upload_id)
+        after = self._sent.number("part-number-marker", 0, MOST_PARTS, 0)
+        most = self._sent.number("max-parts", 1, MOST_KEYS)
+        parts = [part for part in self._objects.uploads.parts(folder) if part.number > after]
+        shown = parts[:most]
+        inside = f"<PartNumberMarker>{after}</PartNumberMarker><MaxParts>{most}</MaxParts>"
+        if shown:
+            inside += f"<NextPartNumberMarker>{shown[-1].number}</NextPartNumberMarker>"
+        inside += f"<IsTruncated>{str(len(shown) < len(parts)).lower()}</IsTruncated>"
+        for part in shown:
+            inside += (
+                f"<Part><PartNumber>{part.number}</PartNumber>"
+                f"<LastModified>{iso(part.modified)}</LastModified>"
+                f'<ETag>"{part.etag}"</ETag><Size>{part.size}</Size></Part>'
+            )
+        return self._of_upload("ListPartsResult", upload_id, inside)
+
+    def complete_upload(self) -> Response:
+        """The parts are an object."""
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
+        wanted, crc64 = [], self._sent.given_crc64()
+        for part in self._sent.read_xml("CompleteMultipartUpload").findall("Part"):
+            number, etag = part.findtext("PartNumber") or "", part.findtext("ETag") or ""
+            if not re.match(r"[0-9]{1,5}\Z", number):
+                raise Refusal(400, "MalformedXML", "A PartNumber is no number.")
+            wanted.append((int(number), etag.strip().strip('"')))
+        etag = self._objects.uploads.complete(self._bucket, self._key, folder, wanted, crc64)
+        answer = self._of_upload("CompleteMultipartUploadResult", None, f'<ETag>"{etag}"</ETag>')
+        answer.headers.update(self._sent.told(crc64))
+        return answer
+
+    def abort_upload(self) -> Response:
+        """The upload is forgotten."""
+        folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
+        self._objects.uploads.abort(folder)
+        return Response(status=204)
+
+    def _of_upload(self, name: str, upload_id: str | None, inside: str = "") -> Response:
+        named = self._names([self._key])
+        told = "" if upload_id is None else f"<UploadId>{upload_id}</UploadId>"
+        about = f"<Bucket>{escape(self._bucket)}</Bucket><Key>{named.of(self._key)}</Key>"
+        return xml(name, f"{named.told}{about}{told}{inside}")
+
+    # How things are named -------------------------------------------------------------------
+
+    def _names(self, names: Iterable[str], is_encoded: bool = False) -> Names:
+        return Names(is_encoded or self._sent.query.get("encoding-type") == "url", names)
+
+    def _owner(self) -> str:
+        name = escape(self._user.name)
+        return f"<Owner><ID>{self._user.user_id}</ID><DisplayName>{name}</DisplayName></Owner>"

@@ -1,0 +1,64 @@
+"""How the OBS API's answers are written."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Iterable
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from werkzeug.wrappers import Response
+
+from modelarts.errors import ApiError
+from modelarts.local.obs_api.auth import Refusal
+
+__all__ = ["Names", "as_refusal", "iso", "missing", "refused", "xml"]
+
+#: What XML 1.0 cannot hold.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Names:
+    """How keys are written in an answer: encoded where that is wished, or XML cannot hold one."""
+
+    def __init__(self, is_wished: bool, names: Iterable[str]) -> None:
+        is_encoded = is_wished or any(_NO_XML.search(name) for name in names)
+        self._is_encoded = is_encoded
+        self.told = "<EncodingType>url</EncodingType>" if is_encoded else ""
+
+    def of(self, name: str) -> str:
+        """That name."""
+        return quote(name, safe="/") if self._is_encoded else escape(name)
+
+
+def xml(name: str, inside: str) -> Response:
+    """An answer."""
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{name}>{inside}</{name}>'
+    return Response(text.encode(), content_type="application/xml")
+
+
+def refused(refusal: Refusal, request_id: str) -> Response:
+    """The answer that is an error."""
+    said = escape(_NO_XML.sub("?", refusal.message))
+    answer = xml(
+        "Error",
+        f"<Code>{refusal.code}</Code><Message>{said}</Message><RequestId>{request_id}</RequestId>",
+    )
+    answer.status_code = refusal.status
+    return answer
+
+
+def as_refusal(error: ApiError) -> Refusal:
+    """What the folder refuses, said by OBS."""
+    return Refusal(error.status_code, error.error_code or "InternalError", error.error_msg)
+
+
+def missing(what: str) -> Refusal:
+    """That the service has no such thing."""
+    return Refusal(501, "NotImplemented", f"The local service does not know {what}.")
+
+
+def iso(moment: float) -> str:
+    """A time as OBS writes it."""
+    return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%dT%H:%M:%S}.000Z"

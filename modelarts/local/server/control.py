@@ -1,0 +1,93 @@
+"""``modelarts serve --status`` and ``--stop``: looks at the service of a folder, and ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+from modelarts._internal.clock import Clock
+from modelarts.errors import ConfigurationError
+from modelarts.local.server.launcher import SERVICE_LOCK, is_served, running
+from modelarts.models import JobStatus
+
+__all__ = ["NOT_RUNNING", "status", "stop"]
+
+#: The exit code, as of an init script.
+NOT_RUNNING = 3
+_STOP_SECONDS = 60.0
+_PAUSE = 0.05
+
+
+def status(root: Path) -> tuple[int, str]:
+    """An exit code and what to say: 0 it answers, 1 it does not, 3 none is running."""
+    lines = [f"root: {root}"]
+    if not (root / SERVICE_LOCK).exists() or not is_served(root):
+        code, said = NOT_RUNNING, "not running"
+    else:
+        found = running(root)
+        if found is None:
+            code, said = 1, f"process {_holder(root)} has the folder, and does not answer"
+        else:
+            code, said = 0, f"running: process {found['pid']} at {found['modelarts_endpoint']}"
+    database = root / "jobs.sqlite"
+    counts = _counts(database, "SELECT status, count(*) FROM jobs GROUP BY status")
+    jobs = ", ".join(f"{number} {JobStatus(value).name}" for value, number in counts.items())
+    lines += [f"jobs: {jobs or 'none'}"]
+    if code == 0:
+        running_jobs = f"SELECT asleep, count(*) FROM jobs WHERE status = {JobStatus.RUNNING:d}"
+        boards = _counts(database, running_jobs + " GROUP BY asleep")
+        lines.append(f"boards: {boards.get(0, 0)}, {boards.get(1, 0)} asleep")
+    return code, "\n".join([said, *lines])
+
+
+def stop(root: Path, clock: Clock) -> str:
+    """End the service of a folder, wait until it has ended, and say so.
+
+    Raises:
+        ConfigurationError: it cannot be ended, or takes more than a minute.
+    """
+    if not (root / SERVICE_LOCK).exists() or not is_served(root):
+        return f"no service of {root} is running"
+    holder = _holder(root)
+    try:
+        os.kill(holder, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it has ended by itself
+    except PermissionError:
+        raise ConfigurationError(f"process {holder} is another user's; ask them") from None
+    deadline = clock.monotonic() + _STOP_SECONDS
+    while is_served(root):
+        if clock.monotonic() > deadline:
+            raise ConfigurationError(
+                f"process {holder} has not ended within {_STOP_SECONDS:.0f} seconds; "
+                f"{root / 'service.log'} may say why"
+            )
+        clock.sleep(_PAUSE)
+    return f"ended process {holder}; {root} keeps its jobs"
+
+
+def _holder(root: Path) -> int:
+    """The process that holds the lock, which it wrote there."""
+    try:
+        return int((root / SERVICE_LOCK).read_text())
+    except ValueError:
+        raise ConfigurationError(
+            f"{root / SERVICE_LOCK} does not say which process serves it; try again"
+        ) from None
+
+
+def _counts(path: Path, query: str) -> dict[int, int]:
+    """How many jobs there are of each kind."""
+    if not path.exists():
+        return {}
+    try:
+        database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            rows = database.execute(query)
+            return {int(value): int(number) for value, number in rows}
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,316 @@
+"""The life of a service: its port, ``service.json``, and its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import socket
+import sqlite3
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event, Thread
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from waitress.server import BaseWSGIServer, create_server
+
+from modelarts._internal.clock import Clock
+from modelarts.errors import ConfigurationError
+from modelarts.local.boards.mindinsight import MindInsight
+from modelarts.local.boards.supervisor import Supervisor
+from modelarts.local.identity.authentication import Authentication
+from modelarts.local.identity.users import OWNER, Users
+from modelarts.local.identity.users_file import Accounts, prepare
+from modelarts.local.jobs.clock import MovableClock, ServiceClock, Timeline
+from modelarts.local.jobs.store import Store, StoreFailure
+from modelarts.local.logs.source import Folders
+from modelarts.local.obs_api.app import ObjectsApi
+from modelarts.local.obs_api.server import ObjectsServer
+from modelarts.local.obs_api.storage import Objects
+from modelarts.local.operations import Operations
+from modelarts.local.server.launcher import STAY, ServiceFile
+from modelarts.local.server.lock import end_when_unused, take
+from modelarts.local.server.logs import bound_files, open_log
+from modelarts.local.server.network import Network, listen, url_of
+from modelarts.local.server.settings import Settings
+from modelarts.local.web.app import App
+from modelarts.local.web.boards import MOST_OPEN, Pages
+from modelarts.local.web.clock import TestClock
+from modelarts.local.web.hosts import Reach
+from modelarts.local.web.iam import Iam
+from modelarts.local.web.rate_limit import Rate
+from modelarts.local.web.v1 import Api
+from modelarts.local.web.waitress import Channel
+
+if TYPE_CHECKING:
+    from modelarts.local.server.tls import TlsServer
+
+__all__ = ["serve"]
+
+_LOG = logging.getLogger("modelarts.local")
+#: As many requests for pages may come from one address; a page is a few dozen of them.
+_PAGES = 500.0
+#: Bytes; more than any call of the API or of a board has.
+_MOST_BODY = 1024 * 1024
+_MOST_HEADERS = 32 * 1024
+_MOST_CONNECTIONS = 1000
+_MOST_FILES = 8192
+_THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
+
+
+def serve(root: Path, settings: Settings) -> None:
+    """Serve ``root`` until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: it cannot be served; the message says why.
+    """
+    # Keys, logs and addresses of boards are nobody else's business.
+    os.umask(0o077)
+    _allow_many_files()
+    if settings.obs_api is not None and settings.source is not None:
+        raise ConfigurationError(
+            "--obs-api offers the folder ROOT/obs, and with --obs-endpoint that is not used: "
+            "give one of them"
+        )
+    uploads = [] if settings.obs_api is None else [root / "uploads"]
+    for folder in (root, root / "obs", root / "logs", *uploads):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from None
+    file = ServiceFile(root)
+    lock = take(root, file)
+    try:
+        movable = None if settings.test_clock is None else MovableClock(settings.test_clock)
+        clock = movable or ServiceClock()
+        try:
+            # Left by one that was killed.
+            (root / STAY).unlink(missing_ok=True)
+            open_log(root / "service.log")
+            settings.network.check()
+            accounts = Accounts(settings.users or prepare(root))
+            store = Store(root / "jobs.sqlite")
+        except (sqlite3.Error, ValueError, OSError) as error:
+            raise ConfigurationError(f"{root} cannot be served: {error}") from None
+        # No file beside the program that started it is a module of the service.
+        os.chdir(root)
+        try:
+            with ExitStack() as open_ones:
+                network, source = settings.network, settings.source
+                plain, tls = _listen(network, store, open_ones)
+                reach = network.reach(url_of(plain, "http", _plain_host(network)))
+                folders = _folders(root, settings)
+                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
+                supervisor = Supervisor(
+                    store,
+                    folders,
+                    mindinsight,
+                    root / "logs",
+                    Timeline(store, clock),
+                    settings.board_memory,
+                    settings.sleep_after,
+                )
+                # Clients have clocks of their own, which nobody moved.
+                authentication = Authentication(accounts, clock, settings.rate, Clock())
+                operations = Operations(
+                    store, supervisor, folders, mindinsight, settings.most_running
+                )
+                app = App(
+                    Api(operations, authentication, reach),
+                    Iam(authentication, reach, clock),
+                    Pages(operations, supervisor, Rate(_PAGES, 10 * _PAGES, Clock())),
+                    reach,
+                    TestClock(movable, supervisor, authentication) if movable else None,
+                )
+                if tls is not None:
+                    open_ones.callback(_serve_tls(app, tls, network).close)
+                objects = None
+                if settings.obs_api is not None:
+                    objects = _listen_objects(network, settings.obs_api, store, open_ones)
+                    api = _objects_api(root, authentication, reach, settings.rate)
+                    server = ObjectsServer(api, objects, root / "uploads")
+                    open_ones.callback(server.close)
+                    server.start()
+                obs = source.endpoint if source else (root / "obs").resolve().as_uri()
+                connection = _connection(accounts.users(), reach.local, obs)
+                if objects is not None:
+                    address = url_of(objects, "http", _plain_host(network))
+                    connection["obs_http_endpoint"] = address
+                    _LOG.info("the OBS API is at %s", address)
+                _run(app, supervisor, plain, file, connection, root, settings)
+        except StoreFailure as failure:
+            raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
+        except OSError as error:
+            raise ConfigurationError(f"{root} cannot be served: {error}") from None
+        finally:
+            store.close()
+    finally:
+        os.close(lock)
+
+
+def _allow_many_files() -> None:
+    """Connections and boards together may be more than what is usual for a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+def _listen(
+    network: Network, store: Store, open_ones: ExitStack
+) -> tuple[socket.socket, socket.socket | None]:
+    """Where plain HTTP is spoken, and TLS if it is; then the former is for this machine alone."""
+    listening = listen(network.host, network.port, int(store.setting("port") or 0))
+    open_ones.enter_context(listening)
+    store.keep_setting("port", str(listening.getsockname()[1]))
+    if network.certificate is None:
+        return listening, None
+    plain = listen(_plain_host(network), 0, int(store.setting("plain_port") or 0))
+    open_ones.enter_context(plain)
+    store.keep_setting("plain_port", str(plain.getsockname()[1]))
+    return plain, listening
+
+
+def _listen_objects(
+    network: Network, port: int, store: Store, open_ones: ExitStack
+) -> socket.socket:
+    """Where the OBS API is spoken: in plain HTTP, so not beyond this machine if there is TLS."""
+    listening = listen(_plain_host(network), port, int(store.setting("obs_port") or 0))
+    open_ones.enter_context(listening)
+    store.keep_setting("obs_port", str(listening.getsockname()[1]))
+    return listening
+
+
+def _objects_api(
+    root: Path, authentication: Authentication, reach: Reach, rate: float
+) -> ObjectsApi:
+    objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
+    objects.uploads.clear()
+    Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
+    return ObjectsApi(objects, authentication, reach, Rate(rate, 10 * rate, Clock()), Clock())
+
+
+def _clear_copies(objects: Objects, before: float) -> None:
+    """Beside all else, as there may be very many files to look at."""
+    removed = objects.clear(before)
+    if removed:
+        _LOG.info("%d objects that were never whole were removed", removed)
+
+
+def _plain_host(network: Network) -> str:
+    return network.host if network.certificate is None else "127.0.0.1"
+
+
+def _serve_tls(app: App, listening: socket.socket, network: Network) -> TlsServer:
+    try:
+        from modelarts.local.server.tls import TlsServer
+    except ImportError as error:
+        raise ConfigurationError(
+            f"TLS needs one more package ({error}): pip install 'modelarts[local,tls]'"
+        ) from None
+    assert network.certificate is not None
+    server = TlsServer(app, listening, network.certificate, _THREADS, _MOST_BODY)
+    server.start()
+    _LOG.info("TLS is spoken at %s", url_of(listening, "https", network.host))
+    return server
+
+
+def _run(
+    app: App,
+    supervisor: Supervisor,
+    listening: socket.socket,
+    file: ServiceFile,
+    connection: dict[str, Any],
+    root: Path,
+    settings: Settings,
+) -> None:
+    # Behind a proxy on this machine, callers are told apart by what it says of them.
+    behind: dict[str, Any] = {
+        "trusted_proxy": "127.0.0.1",
+        "trusted_proxy_headers": {"x-forwarded-for"},
+    }
+    server = create_server(
+        app,
+        sockets=[listening],
+        threads=_THREADS,
+        max_request_body_size=_MOST_BODY,
+        max_request_header_size=_MOST_HEADERS,
+        connection_limit=_MOST_CONNECTIONS,
+        channel_timeout=60,
+        asyncore_use_poll=True,  # select() knows no descriptor beyond 1023
+        ident=None,
+        clear_untrusted_proxy_headers=True,
+        **(behind if settings.network.public is not None else {}),
+    )
+
+    is_leaving = False
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # Who asks twice interrupts what the first one does, which may hold locks.
+        nonlocal is_leaving
+        if is_leaving:
+            return
+        is_leaving = True
+        supervisor.expect_end()
+        # At once: the server waits for its requests, and those may wait for boards that hang.
+        Thread(target=supervisor.close, name="close").start()
+        sys.exit(0)
+
+    cast(BaseWSGIServer, server).channel_class = Channel
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    ended = Event()
+    try:
+        supervisor.open()
+        file.write(connection)
+        if settings.while_used:
+            Thread(target=end_when_unused, args=(root,), daemon=True).start()
+        bound_files(root / "logs", ended)
+        address = connection["modelarts_endpoint"]
+        _LOG.info("serving %s at %s (process %d)", root, address, os.getpid())
+        server.run()  # ends by SystemExit, which it takes as its end
+    except SystemExit:
+        pass  # asked to end while it began
+    finally:
+        is_leaving = True
+        ended.set()
+        file.remove()
+        (root / STAY).unlink(missing_ok=True)
+        supervisor.close()
+        server.close()
+        _LOG.info("ended; %s keeps its jobs", root)
+        # While the interpreter ends no handler of ours is called any more.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _folders(root: Path, settings: Settings) -> Folders:
+    if settings.source is None:
+        return Folders(root / "obs")
+    from modelarts.local.logs.obs_source import Mirrors
+
+    return Mirrors(settings.source, root / "cache", Clock(), settings.most_cached)
+
+
+def _connection(users: Users, address: str, obs_endpoint: str) -> dict[str, Any]:
+    """What programs on this machine need: the keys of the owner, if there is one."""
+    owner = users.by_name.get(OWNER)
+    mine = {}
+    if owner is not None:
+        mine = {
+            "project_id": owner.projects[0].project_id,
+            "access_key": owner.key.access_key,
+            "secret_key": owner.key.secret_key,
+            "username": owner.name,
+        }
+    return {
+        "pid": os.getpid(),
+        "region_name": users.region_name,
+        "account": users.account,
+        **mine,
+        "iam_endpoint": address,
+        "modelarts_endpoint": address,
+        "obs_endpoint": obs_endpoint,
+    }

@@ -1,0 +1,49 @@
+"""What the owner of a service can choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attr
+
+from modelarts.local.server.network import Network
+
+if TYPE_CHECKING:
+    from modelarts.local.logs.remote import Source
+
+__all__ = ["Settings"]
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Settings:
+    """The settings of a service; ``modelarts serve --help`` says the same.
+
+    Args:
+        network: where to listen; by default any free port on loopback.
+        while_used: end with the last program that uses the service through ``Session.local()``.
+        most_running: how many jobs of a project may be active at once.
+        users: the users file; by default ``users.json`` in the root, made with one user.
+        rate: how many calls of the API a user may make a second.
+        board_memory: the most that a board may allocate, in bytes.
+        sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
+        test_clock: the clock can be moved, and begins so many seconds ahead.
+        source: the OBS that jobs read; by default, ``obs`` in the root stands for it.
+        most_cached: how many bytes of it are kept on this machine at most.
+        obs_api: the port at which the folder is offered through OBS's API too, 0 for that of last
+            time or any that is free; None: it is not.
+        mindinsight: the path of MindInsight's command; by default it is looked for.
+    """
+
+    network: Network = attr.ib(factory=Network)
+    while_used: bool = False
+    most_running: int = 200
+    users: Path | None = None
+    rate: float = 500.0
+    board_memory: int = 2048 * 1024 * 1024
+    sleep_after: float = 3600.0
+    test_clock: float | None = None
+    source: Source | None = None
+    most_cached: int = 10 * 1024**3
+    obs_api: int | None = None
+    mindinsight: str | None = None

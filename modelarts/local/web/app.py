@@ -1,0 +1,150 @@
+"""Which path leads where, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import uuid
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+from urllib.parse import urlsplit
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, RequestRedirect, Rule
+from werkzeug.wrappers import Request, Response
+
+from modelarts import __version__
+from modelarts.local.errors import Failure, GatewayFailure, json_response
+from modelarts.local.web.boards import Pages
+from modelarts.local.web.clock import TestClock
+from modelarts.local.web.headers import COMMON
+from modelarts.local.web.hosts import PAGES, Reach
+from modelarts.local.web.iam import Iam
+from modelarts.local.web.openapi import document
+from modelarts.local.web.security import check
+from modelarts.local.web.v1 import Api
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["App"]
+
+_LOG = logging.getLogger("modelarts.local")
+_KEY = re.compile(f"({PAGES})[^/]+")
+_PAGE = PAGES + "<string(length=32):key>/<int:job_id>/"
+
+
+class App:
+    """The WSGI application of the service."""
+
+    def __init__(
+        self,
+        api: Api,
+        iam: Iam,
+        pages: Pages,
+        reach: Reach,
+        test_clock: TestClock | None = None,
+    ) -> None:
+        self._reach = reach
+        jobs = "/v1/<project_id>/visualization-jobs"
+        routes: list[tuple[str, tuple[str, ...], Callable[..., WSGIApplication]]] = [
+            (jobs, ("GET", "POST"), api.jobs),
+            (jobs + "/<int:job_id>", ("GET", "PUT", "DELETE"), api.job),
+            (jobs + "/<int:job_id>/<any(stop,restart):action>", ("POST",), api.action),
+            ("/", ("GET",), iam.versions),
+            ("/v3", ("GET",), iam.versions),
+            ("/v3/", ("GET",), iam.versions),
+            ("/v3/auth/tokens", ("GET",), iam.show_token),
+            ("/v3/auth/tokens", ("POST",), iam.create_token),
+            ("/v3.0/OS-CREDENTIAL/securitytokens", ("POST",), iam.create_keys),
+            ("/v3/projects", ("GET",), iam.projects),
+            ("/healthz", ("GET",), _health),
+            ("/openapi.json", ("GET",), _described),
+            (_PAGE, (), pages.page),
+            (_PAGE + "<path:rest>", (), pages.page),
+        ]
+        if test_clock is not None:
+            routes.append(("/local/clock", ("GET", "PUT"), test_clock.answer))
+        self._routes = Map(
+            [
+                Rule(path, methods=methods or None, endpoint=call, defaults=_defaults(path))
+                for path, methods, call in routes
+            ],
+            merge_slashes=False,
+        )
+
+    def rules(self) -> dict[str, set[str]]:
+        """Every path with its methods; none where the path takes whatever a board does."""
+        found: dict[str, set[str]] = {}
+        for rule in self._routes.iter_rules():
+            found.setdefault(rule.rule, set()).update(rule.methods or ())
+        return found
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        request_id = uuid.uuid4().hex
+        request = Request(environ)
+        answer = self._answer(request, request_id)
+        if isinstance(answer, Response):
+            answer.headers["X-Request-Id"] = request_id
+            answer.headers.setdefault("Cache-Control", "no-store")
+
+        def start(status: str, headers: list[tuple[str, str]], error: Any = None) -> Any:
+            code = int(status[:3])
+            if code >= 400:
+                _log_failure(request, code, request_id)
+            return start_response(status, [*headers, *COMMON], error)
+
+        return answer(environ, start)
+
+    def _answer(self, request: Request, request_id: str) -> WSGIApplication:
+        try:
+            check(request, self._reach)
+            call, values = self._routes.bind_to_environ(request.environ).match()
+            answer: WSGIApplication = call(request, **values)
+            return answer
+        except Failure as failure:
+            return failure.response(request_id)
+        except RequestRedirect as redirect:
+            # Without scheme and host, which a proxy may have changed.
+            parts = urlsplit(redirect.new_url)
+            query = f"?{parts.query}" if parts.query else ""
+            return Response(status=308, headers={"Location": parts.path + query})
+        except MethodNotAllowed as error:
+            refusal = GatewayFailure(405, "APIG.0101", "The API has no such method.")
+            response = refusal.response(request_id)
+            response.headers["Allow"] = ", ".join(error.valid_methods or ())
+            return response
+        except HTTPException as error:
+            status = error.code or 500
+            said = "The API does not exist." if status == 404 else error.name
+            return GatewayFailure(status, "APIG.0101", said).response(request_id)
+        except Exception:
+            _LOG.exception("request %s: internal error", request_id)
+            return Failure(500, "ModelArts.0010", "Internal error.").response(request_id)
+
+
+def _defaults(path: str) -> dict[str, Any] | None:
+    return {"rest": ""} if path == _PAGE else None
+
+
+def _health(request: Request) -> Response:
+    return json_response({"status": "ok", "pid": os.getpid(), "version": __version__})
+
+
+def _described(request: Request) -> Response:
+    return json_response(document())
+
+
+def _log_failure(request: Request, code: int, request_id: str) -> None:
+    # A board's address is its key.
+    path = _KEY.sub(r"\1...", request.path)[:200]
+    _LOG.log(
+        logging.WARNING if code >= 500 and code != 503 else logging.INFO,
+        "request %s: %s %s from %s: HTTP %d",
+        request_id,
+        ascii(request.method)[1:-1][:20],
+        ascii(path)[1:-1],
+        request.remote_addr,
+        code,
+    )
