@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import responses
 
-from modelarts.cli import build, failures, main
+from modelarts.cli import build, main
+from modelarts.cli import errors as failures
 from modelarts.cli.completion import complete_jobs
-from modelarts.cli.failures import guarded
+from modelarts.cli.errors import guarded
 from modelarts.errors import ModelArtsError
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session

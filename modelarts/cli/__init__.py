@@ -6,14 +6,14 @@ from typing import List, Optional
 
 from modelarts import __version__
 from modelarts.cli import completion, jobs, obs, serve, users, whoami
-from modelarts.cli.failures import guarded
+from modelarts.cli.errors import guarded
 from modelarts.cli.options import Parser, add_commands
 
 __all__ = ["build", "main"]
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command; answers the exit code, see :mod:`modelarts.cli.failures`."""
+    """Run the command; answers the exit code, see :mod:`modelarts.cli.errors`."""
     return guarded(lambda: _run(arguments))
 
 

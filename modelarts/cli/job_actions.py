@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from modelarts._fields import documented_job
 from modelarts._status import FAILED, STOPPED, JobStatus
-from modelarts.cli.asking import ask
-from modelarts.cli.failures import DONE, as_dict, code_of, tell
+from modelarts.cli.errors import DONE, as_dict, code_of, tell
 from modelarts.cli.named import named, one_named
 from modelarts.cli.options import keep_service, session_of
 from modelarts.cli.output import show as show_text
 from modelarts.cli.output import show_json
+from modelarts.cli.prompts import ask
 from modelarts.errors import ModelArtsError
 from modelarts.visualization.display import table
 from modelarts.visualization.display.text import last_known, title

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
-from modelarts.cli.failures import NOT_FOUND, Refused
+from modelarts.cli.errors import NOT_FOUND, Refused
 from modelarts.errors import NotFound
 
 if TYPE_CHECKING:

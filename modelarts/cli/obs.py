@@ -8,10 +8,10 @@ from typing import Any, Callable, Dict, Iterator, Optional
 
 import attr
 
-from modelarts.cli.asking import ask
-from modelarts.cli.failures import NOT_FOUND, Refused
+from modelarts.cli.errors import NOT_FOUND, Refused
 from modelarts.cli.options import add_command, add_commands, add_common, session_of
 from modelarts.cli.output import on_one_line, say, show, show_json
+from modelarts.cli.prompts import ask
 from modelarts.cli.values import Commands, positive
 
 __all__ = ["add_to"]

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar
 
-from modelarts.cli.failures import WRONG_USAGE
+from modelarts.cli.errors import WRONG_USAGE
 from modelarts.cli.values import Commands
 from modelarts.errors import InvalidArgument
 

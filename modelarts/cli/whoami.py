@@ -3,7 +3,7 @@
 import argparse
 from typing import Dict, List
 
-from modelarts.cli.failures import DONE, FAILED
+from modelarts.cli.errors import DONE, FAILED
 from modelarts.cli.options import add_common, session_of
 from modelarts.cli.output import show, show_json
 from modelarts.cli.values import Commands

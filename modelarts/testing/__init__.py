@@ -14,7 +14,6 @@ Needs the extra ``modelarts[testing]``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelarts.testing.calls import Malformed, Recorded
     from modelarts.testing.clocks import FakeClock, no_sleep
     from modelarts.testing.fake import FakeModelArts
     from modelarts.testing.faults import (
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         page_payload,
         token_payload,
     )
+    from modelarts.testing.requests import Malformed, Recorded
 
 __all__ = [
     "FakeClock",

@@ -19,16 +19,16 @@ from modelarts._internal.clock import stand_in
 from modelarts.errors import InvalidArgument
 from modelarts.models import JobStatus
 from modelarts.session import Session
-from modelarts.testing.calls import Malformed, Recorded, read_call
 from modelarts.testing.clocks import FakeClock
 from modelarts.testing.environment import environment, variables
+from modelarts.testing.fake_iam import FakeIdentity
+from modelarts.testing.fake_jobs import FakeJobs, Refusal
 from modelarts.testing.faults import Fault
-from modelarts.testing.identity import FakeIdentity
-from modelarts.testing.jobs import FakeJobs, Refusal
 from modelarts.testing.payloads import (
     gateway_failure_payload,
     iam_failure_payload,
 )
+from modelarts.testing.requests import Malformed, Recorded, read_call
 
 __all__ = ["OPERATIONS", "FakeModelArts"]
 

@@ -3,7 +3,7 @@
 import sys
 from typing import Sequence
 
-from modelarts.cli.failures import FAILED, WRONG_USAGE, Refused
+from modelarts.cli.errors import FAILED, WRONG_USAGE, Refused
 from modelarts.cli.output import say
 
 __all__ = ["ask"]
