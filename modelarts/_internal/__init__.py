@@ -1,0 +1,1 @@
+"""Helpers of this package: the clock, locks, warnings and value classes."""

@@ -1,0 +1,1 @@
+"""Visualization jobs: TensorBoard over training logs."""

@@ -117,7 +117,8 @@ class JobVerbs(KnownJob):
     def list(cls, session: Optional[Session] = None, **filters: Any) -> "JobList[Self]":
         """All jobs that match, as a list that shows as a table.
 
-        Takes the arguments of :meth:`iter`; see :class:`~modelarts.visualization.display.lists.JobList`.
+        Takes the arguments of :meth:`iter`; see
+        :class:`~modelarts.visualization.display.lists.JobList`.
         """
         from modelarts.visualization.display.lists import JobList
 

@@ -79,8 +79,11 @@ class MindInsight:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def target(self) -> Callable[..., None]:
-        """What a board's process runs, as :func:`modelarts.local.boards.tensorboard.serve`. So does this
-        raise ValueError."""
+        """The function that a board's process runs.
+
+        Raises:
+            ValueError: MindInsight is not installed.
+        """
         return partial(serve, self._python(), str(self._folder))
 
     def _python(self) -> str:

@@ -1,0 +1,1 @@
+"""OBS's REST API over the buckets of the service."""

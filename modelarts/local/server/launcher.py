@@ -37,7 +37,7 @@ STAY = "stay"
 _START_SECONDS = 120.0
 _PAUSE = 0.05
 #: Where this package is, which may be a folder that only this program knows.
-_PACKAGES = Path(__file__).resolve().parents[2]
+_PACKAGES = Path(__file__).resolve().parents[3]
 #: ``-c`` puts the current folder first; this puts it nowhere, and the package last.
 _PROGRAM = """
 import sys

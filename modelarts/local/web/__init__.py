@@ -1,0 +1,1 @@
+"""The WSGI application: REST, IAM and the pages of the boards."""

@@ -1,0 +1,1 @@
+"""The official OBS client, with this package's connections and errors."""

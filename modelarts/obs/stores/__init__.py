@@ -1,0 +1,1 @@
+"""Places that keep objects: OBS, and a folder that stands for it."""

@@ -1,0 +1,1 @@
+"""Visualization jobs as text, tables, HTML and notebook output."""

@@ -1,1 +1,0 @@
-"""Visualization jobs: their words (models, arguments) and the calls made of them."""
