@@ -1,7 +1,7 @@
 """Signing with AK/SK: SDK-HMAC-SHA256, in its named steps.
 
 Source: *API Gateway — Signing Guide*, "Signing Algorithm"; the published vector and others
-are in ``tests/signer-vectors``. Both sides use this module: the session signs with it,
+are in ``tests/unit/signer-vectors``. Both sides use this module: the session signs with it,
 :mod:`modelarts.local` verifies with it.
 
 >>> headers = {"host": "modelarts.example.com", "x-sdk-date": sdk_date(0)}

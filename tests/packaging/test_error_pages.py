@@ -9,7 +9,7 @@ from modelarts import errors
 from modelarts.errors import ModelArtsError, api_error
 from modelarts.http.hints import hint
 
-PAGE = (Path(__file__).parent.parent / "docs" / "errors.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
 CLASSES = [
     name
     for name in errors.__all__

@@ -13,9 +13,9 @@ from obs import CompletePart, util
 from modelarts.errors import TransferError, TransportError
 from modelarts.obs.crc64 import crc64, crc64_of, joined
 from tests.content import noise
+from tests.obs.test_objects import a_file, by_host, make_store, server, store
 from tests.obs_server import Cut, Refusal
 from tests.places import ObsPlace
-from tests.test_obs_objects import a_file, by_host, make_store, server, store
 
 __all__ = ["by_host", "server", "store"]
 

@@ -15,8 +15,8 @@ from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.cloud import Cloud
+from tests.obs.test_contract import tree
 from tests.places import ObsPlace
-from tests.test_obs import tree
 
 pytestmark = pytest.mark.local
 

@@ -14,7 +14,7 @@ from modelarts.testing import FakeModelArts
 
 pytestmark = pytest.mark.local
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HERE, CLOUD = PAGE.split("\n## In the cloud\n")

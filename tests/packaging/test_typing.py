@@ -1,4 +1,4 @@
-"""What users' type checkers make of the installed package: ``tests/typing``, strictly.
+"""What users' type checkers make of the installed package: ``tests/packaging/typing``, strictly.
 
 Lines that end with ``# error: [code]`` must be refused with that code, all others accepted.
 """

@@ -21,7 +21,7 @@ from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
 
-SAMPLES = Path(__file__).parent.parent / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 URL = "/bucket/logs/"
 #: No proxy leads to the local service.
 DIRECT = {"NO_PROXY": "127.0.0.1"}
@@ -46,7 +46,9 @@ def main_of(name):
 
 
 def test_every_sample_is_run_by_a_test():
-    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
+    tests = "".join(
+        path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("*.py")
+    )
     names = [path.name for path in SAMPLES.iterdir() if path.suffix in (".py", ".ipynb")]
     assert "training_to_board.ipynb" in names
     assert [name for name in names if '"%s"' % name not in tests] == []

@@ -467,7 +467,7 @@ def parsers(parser, called=""):
 
 
 def test_the_page_has_every_command_option_and_exit_code():
-    docs = Path(__file__).parent.parent / "docs"
+    docs = Path(__file__).parents[2] / "docs"
     page = (docs / "cli.md").read_text(encoding="utf-8")
     elsewhere = {
         "serve": ("local-service.md", "self-hosting.md", "logs-in-obs.md", "mindinsight.md"),

@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.local
 
-SAMPLE = Path(__file__).parent.parent / "samples" / "quickstart.py"
+SAMPLE = Path(__file__).parents[2] / "samples" / "quickstart.py"
 
 
 def test_two_quickstarts_beside_each_other_read_their_own_curves_back(tmp_path):

@@ -20,7 +20,7 @@ from modelarts.testing.fake import OPERATIONS
 
 pytestmark = pytest.mark.local
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 URL = "/bucket/logs/"
 

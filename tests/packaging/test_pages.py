@@ -18,7 +18,7 @@ from modelarts.testing import FakeClock, FakeModelArts
 
 pytestmark = pytest.mark.local
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 

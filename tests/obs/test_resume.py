@@ -20,8 +20,8 @@ from modelarts.obs.io import Source
 from modelarts.obs.multipart.checkpoint import folder as checkpoints_folder
 from modelarts.session import Session
 from tests.content import noise
+from tests.obs.test_objects import a_file, make_store, server, settings, store
 from tests.obs_server import Cut, Refusal
-from tests.test_obs_objects import a_file, make_store, server, settings, store
 
 __all__ = ["server", "store"]
 

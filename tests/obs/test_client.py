@@ -24,8 +24,8 @@ from modelarts.session import Session
 from tests.buckets import Buckets
 from tests.certificates import a_certificate
 from tests.clocks import FakeClock
+from tests.obs.test_objects import AK, SK, a_file, settings, store_of
 from tests.obs_server import ObsServer
-from tests.test_obs_objects import AK, SK, a_file, settings, store_of
 
 pytestmark = pytest.mark.obs
 

@@ -19,10 +19,10 @@ from modelarts.errors import ApiError, IncompleteTransfer, InvalidArgument
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.clocks import FakeClock
+from tests.obs.test_contract import contents, tree, urls
+from tests.obs.test_objects import AK, SK, settings
 from tests.obs_server import ObsServer, Refusal
 from tests.places import FolderPlace, ObsPlace
-from tests.test_obs import contents, tree, urls
-from tests.test_obs_objects import AK, SK, settings
 
 pytestmark = pytest.mark.local
 

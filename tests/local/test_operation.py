@@ -139,7 +139,7 @@ def test_the_table_in_the_docs_has_every_option_and_no_other(capsys):
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
     offered = set(re.findall(r"--[a-z-]+", capsys.readouterr().out.partition("Run the")[0]))
-    page = Path(__file__).resolve().parent.parent / "docs" / "local-service.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "local-service.md"
     rows = [line for line in page.read_text().splitlines() if line.startswith("| `--")]
     told = {option for row in rows for option in re.findall(r"--[a-z-]+", row.split("|")[1])}
     assert told == offered

@@ -12,7 +12,7 @@ from modelarts.config.auth import auth_by_apig
 from modelarts.estimator import JOB_STATE, VisualizationJob
 from modelarts.session import Session
 
-PAGE = (Path(__file__).parent.parent / "docs" / "porting.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
 
 #: The documented surface: what must be there whatever the page says.
 DOCUMENTED = """

@@ -12,8 +12,8 @@ import pytest
 from modelarts.errors import IncompleteTransfer, InvalidArgument, PermissionDenied
 from modelarts.obs.executor import Task, Watcher, run
 from modelarts.obs.threads import Helper
+from tests.obs.test_objects import AK, SK, make_store
 from tests.obs_server import ObsServer, Refusal
-from tests.test_obs_objects import AK, SK, make_store
 
 pytestmark = pytest.mark.obs
 
@@ -181,7 +181,7 @@ PROGRAM = """
 import sys, threading
 from modelarts.obs.executor import Task, run
 from tests.obs_server import ObsServer
-from tests.test_obs_objects import AK, SK, make_store
+from tests.obs.test_objects import AK, SK, make_store
 server = ObsServer({AK: (SK, None)})
 server.buckets["b"] = {"%03d" % n: (b"x" * 5_000_000, '"e"') for n in range(200)}
 store, folder = make_store(server, multipart=1_000_000), sys.argv[1]
@@ -209,7 +209,7 @@ def test_ctrl_c_ends_it_promptly_and_leaves_nothing_half_done(tmp_path):
     folder.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder)],
-        cwd=str(Path(__file__).parent.parent),
+        cwd=str(Path(__file__).parents[2]),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -15,9 +15,9 @@ from modelarts.errors import (
 )
 from modelarts.obs.multipart.download import RANGE
 from modelarts.session import Session
+from tests.obs.test_objects import a_file, make_store, server, settings, store
+from tests.obs.test_resume import SIZE, an_object, checkpoints, interrupt_upload
 from tests.obs_server import Cut, ObsServer, Refusal
-from tests.test_obs_objects import a_file, make_store, server, settings, store
-from tests.test_obs_resume import SIZE, an_object, checkpoints, interrupt_upload
 
 __all__ = ["server", "store"]
 

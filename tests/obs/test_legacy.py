@@ -5,8 +5,8 @@ import io
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
+from tests.obs.test_contract import contents, tree, urls
 from tests.places import FolderPlace, ObsPlace
-from tests.test_obs import contents, tree, urls
 
 pytestmark = pytest.mark.local
 
