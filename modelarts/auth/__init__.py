@@ -26,12 +26,12 @@ _HOMES = {
     "AccessKey": "credentials",
     "Found": "credentials",
     "GivenToken": "credentials",
-    "NotHere": "providers",
+    "NotHere": "providers.base",
     "Password": "credentials",
-    "Provider": "providers",
-    "Surroundings": "providers",
-    "add_provider": "chain",
-    "remove_provider": "chain",
+    "Provider": "providers.base",
+    "Surroundings": "providers.base",
+    "add_provider": "providers.chain",
+    "remove_provider": "providers.chain",
 }
 
 

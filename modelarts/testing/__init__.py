@@ -83,7 +83,7 @@ _HOMES = {
         "page_payload",
         "token_payload",
     ),
-    "calls": ("Malformed", "Recorded"),
+    "requests": ("Malformed", "Recorded"),
 }
 
 

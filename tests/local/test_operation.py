@@ -15,8 +15,8 @@ import pytest
 from modelarts.cli import main
 from modelarts.errors import ConfigurationError
 from modelarts.estimator import VisualizationJob
-from modelarts.local.server.main import control
-from modelarts.local.server.main import logs as log
+from modelarts.local.server import control
+from modelarts.local.server import logs as log
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.service import Service
