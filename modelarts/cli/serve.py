@@ -133,6 +133,12 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         metavar="MB",
         help="the most memory that one board may use, on Linux (%(default)s)",
     )
+    group.add_argument(
+        "--unconfined-boards",
+        action="store_true",
+        help="confine boards to the logs of their jobs by their own code only, not by the kernel "
+        "(needed for several users where the system has no Landlock; see docs/security.md)",
+    )
 
 
 def _add_obs(group: "argparse._ArgumentGroup") -> None:
@@ -204,6 +210,7 @@ def _serve(given: argparse.Namespace) -> int:
                 users=None if given.users is None else root_folder(given.users),
                 rate=given.rate,
                 board_memory=given.board_memory * mib,
+                unconfined_boards=given.unconfined_boards,
                 sleep_after=given.sleep_after * 60,
                 test_clock=given.test_clock,
                 source=None if given.obs_endpoint is None else obs_source(given.obs_endpoint),

@@ -21,15 +21,15 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Callable, Iterable
+from typing import TYPE_CHECKING, Callable, Iterable
 
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wsgi import get_input_stream
 
 from modelarts._internal.clock import Clock
 from modelarts.local.boards import reaper as guardian
+from modelarts.local.boards.confinement import Confinement
 from modelarts.local.boards.sandbox import confine, open_output
-from modelarts.local.boards.tensorboard import KEY_HEADER, guarded
+from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -112,7 +112,7 @@ def serve(
     python: str,
     workspaces: str,
     connection: Connection,
-    folder: str,
+    confinement: Confinement,
     key: str,
     log: str,
     memory: int,
@@ -128,25 +128,39 @@ def serve(
     os.makedirs(workspaces, mode=0o700, exist_ok=True)
     workspace = tempfile.mkdtemp(prefix="board-", dir=workspaces)
     os.chdir(workspace)
-    process = _spawn(python, workspace, folder, log)
+    descriptor = open_output(log)
+    try:
+        server = listen()
+        confinement.apply(write=[workspace], execute=_programs(python))
+    except OSError as error:
+        connection.send(("failed", str(error)))
+        raise
+    process = _spawn(python, workspace, confinement.folder, descriptor)
     assert process.stdout is not None  # it is a pipe
     group = int(process.stdout.readline() or 0)
     Thread(target=_end_with, args=(connection, group, workspace), daemon=True).start()
     try:
         _wait_for_answer(process)
-        server = make_server(
-            "127.0.0.1", 0, guarded(_forward, key), threaded=True, request_handler=_Quiet
-        )
+        server.app = guarded(_forward, key)
     except (OSError, RuntimeError) as error:
         connection.send(("failed", f"{error}; see {log}"))
     else:
         Thread(target=server.serve_forever, daemon=True).start()
-        connection.send(("ready", server.server_port))
+        connection.send(("ready", server.port))
         process.wait()
     _end(group, workspace, 1)
 
 
-def _spawn(python: str, workspace: str, folder: str, log: str) -> subprocess.Popen[bytes]:
+def _programs(python: str) -> list[str]:
+    """Return the folders of this Python and of the one that MindInsight is installed in."""
+    programs = [sys.executable, python]
+    prefixes = [sys.prefix, sys.base_prefix]
+    prefixes += [os.path.dirname(os.path.dirname(each)) for each in programs]
+    prefixes += [os.path.dirname(os.path.dirname(os.path.realpath(each))) for each in programs]
+    return sorted(set(prefixes) - {os.sep} | {"/lib", "/lib64", "/usr/lib", "/bin", "/usr/bin"})
+
+
+def _spawn(python: str, workspace: str, folder: str, descriptor: int) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     settings = {"WORKSPACE": workspace, "SUMMARY_BASE_DIR": folder}
     command = [
@@ -155,7 +169,7 @@ def _spawn(python: str, workspace: str, folder: str, log: str) -> subprocess.Pop
         *("--config", "python:mindinsight.backend.config.gunicorn_conf"),
         "mindinsight.backend.application:APP",
     ]
-    with open(open_output(log), "wb") as output:
+    with open(descriptor, "wb") as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -213,11 +227,6 @@ class _Unix(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Nothing; addresses of pages are secret."""
 
 
 def _forward(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
 from modelarts.local.boards import tensorboard as board
+from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class BoardProcess:
         page: what serves its page; there once it answers.
         visits: how many requests it has to answer.
         seen: when it was last asked something, by the monotonic clock.
+        confinement: what its processes can reach.
+        links_seen: when the links in its folder were last looked at, by the same clock.
     """
 
     page: ProxyMiddleware
@@ -54,8 +57,11 @@ class BoardProcess:
         key: str,
         log: Path,
         lock: RLock,
+        confinement: Confinement,
     ) -> None:
         self.job = job
+        self.confinement = confinement
+        self.links_seen = 0.0
         self.visits = 0
         self.seen = 0.0
         self._process = process
@@ -134,10 +140,12 @@ class Processes:
     Args:
         logs: where each board's output goes.
         memory: the most that one may allocate, in bytes.
+        confiner: decides what each can reach.
         lock: held around multiprocessing's own bookkeeping, which is not safe for threads.
     """
 
-    def __init__(self, logs: Path, memory: int, lock: RLock) -> None:
+    def __init__(self, logs: Path, memory: int, lock: RLock, confiner: Confiner) -> None:
+        self.confiner = confiner
         self._logs = logs
         self._memory = memory
         self._lock = lock
@@ -158,9 +166,10 @@ class Processes:
         """
         key = secrets.token_hex(16)
         log = self.log(job.job_id)
+        confinement = self.confiner.of(os.path.realpath(folder))
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=serve, args=(theirs, str(folder), key, str(log), self._memory), daemon=True
+            target=serve, args=(theirs, confinement, key, str(log), self._memory), daemon=True
         )
         try:
             with self._lock:
@@ -170,7 +179,7 @@ class Processes:
             raise
         finally:
             theirs.close()
-        return BoardProcess(job, process, ours, key, log, self._lock)
+        return BoardProcess(job, process, ours, key, log, self._lock, confinement)
 
     def log(self, job_id: int) -> Path:
         """Where the output of a job's board goes."""

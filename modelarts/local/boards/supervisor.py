@@ -14,6 +14,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Callable
 
 from modelarts.local.boards import tensorboard as board
+from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.monitor import Watcher
 from modelarts.local.boards.process import BoardProcess, Processes, board_of, visited
@@ -32,6 +33,8 @@ _LOG = logging.getLogger("modelarts.local")
 #: So much of the jobs' durations is lost at most when the service is killed; so late is a
 #: schedule at most after the machine slept.
 _KEEP_SECONDS = 60.0
+#: How often the links in the folder of a board that is looked at are looked for.
+_LINKS_SECONDS = 5.0
 
 
 class Supervisor:
@@ -43,6 +46,7 @@ class Supervisor:
         logs: where each board's output goes.
         board_memory: the most that a board may allocate, in bytes.
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
+        confiner: decides what the processes of each board can reach.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Supervisor:
         timeline: Timeline,
         board_memory: int,
         sleep_after: float,
+        confiner: Confiner,
     ) -> None:
         self.timeline = timeline
         self._store = store
@@ -61,7 +66,7 @@ class Supervisor:
         self._mindinsight = mindinsight
         self._sleep_after = sleep_after
         self._lock = RLock()
-        self._processes = Processes(logs, board_memory, self._lock)
+        self._processes = Processes(logs, board_memory, self._lock, confiner)
         self._boards: dict[int, BoardProcess] = {}
         # By job and run: those that do not answer yet, and what visitors of a sleeping one await.
         self._starting: dict[tuple[int, int], BoardProcess] = {}
@@ -170,6 +175,7 @@ class Supervisor:
 
     def _enter(self, job: Job) -> BoardProcess | None:
         """A job's board with one more to answer to; wakes it if it sleeps."""
+        self._renew(job)
         for _ in range(2):
             with self._lock:
                 one = self._boards.get(job.job_id)
@@ -190,6 +196,19 @@ class Supervisor:
             except CancelledError:  # the service ends
                 return None
         return None
+
+    def _renew(self, job: Job) -> None:
+        """End a board that cannot read its logs any more, as if it slept; the visitor wakes it."""
+        with self._lock:
+            one = self._boards.get(job.job_id)
+        if one is None:
+            return
+        now = self.timeline.monotonic()
+        links_too = now - one.links_seen >= _LINKS_SECONDS
+        if links_too:
+            one.links_seen = now
+        if not self._processes.confiner.is_current(one.confinement, links_too):
+            self._sleep(one)
 
     def _leave(self, one: BoardProcess) -> None:
         with self._lock:

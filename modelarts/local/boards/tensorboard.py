@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import hmac
 import os
+import socket
 import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Iterable, Mapping
-from urllib.parse import urlsplit
 
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from modelarts.local.boards.confinement import Confinement
 from modelarts.local.boards.sandbox import confine, open_output
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["KEY_HEADER", "guarded", "serve"]
+__all__ = ["KEY_HEADER", "guarded", "listen", "serve"]
 
 #: What the service shows its boards. They listen on loopback, where any user of the machine
 #: can knock; without this header they answer nothing.
 KEY_HEADER = "X-Board-Key"
 
 
-def serve(connection: Connection, folder: str, key: str, log: str, memory: int) -> None:
+def serve(
+    connection: Connection, confinement: Confinement, key: str, log: str, memory: int
+) -> None:
     """Run TensorBoard until the other end of ``connection`` is closed.
 
     Sends ``("ready", port)``, or ``("failed", why)`` and ends; it may fail later too.
@@ -33,18 +38,52 @@ def serve(connection: Connection, folder: str, key: str, log: str, memory: int) 
         memory: the most that it may allocate, in bytes (Linux only).
     """
     confine(memory)
+    _write_to(open_output(log))
+    # Before any thread: the kernel confines the thread that asks, and those that it starts.
+    try:
+        server = listen()
+        confinement.apply()
+    except OSError as error:
+        connection.send(("failed", str(error)))
+        raise
     # From the beginning: a start may take long, and the service be gone before it is done.
     end = Thread(target=_end_with, args=(connection,), daemon=True)
     end.start()
-    _write_to(open_output(log))
     _fail_with_threads(connection, memory)
     try:
-        port = _launch(folder, key)
+        confinement.guard(_report)
+        _launch(confinement.folder, key, server)
     except BaseException as error:
         connection.send(("failed", f"{type(error).__name__}: {error}"))
         raise
-    connection.send(("ready", port))
+    connection.send(("ready", server.port))
     end.join()
+
+
+def listen() -> BaseWSGIServer:
+    """Return a server on loopback, at a port of its own, which a confined process cannot bind.
+
+    It has no application yet.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+        host, port = listening.getsockname()
+        return make_server(
+            host, port, _no_app, threaded=True, request_handler=_Quiet, fd=listening.fileno()
+        )
+
+
+class _Quiet(WSGIRequestHandler):
+    """A request handler that writes no log: addresses of pages are secret."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Write nothing."""
+
+
+def _no_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("503 Service Unavailable", [("Content-Length", "0")])
+    return []
 
 
 def guarded(wsgi_app: WSGIApplication, key: str) -> WSGIApplication:
@@ -55,9 +94,17 @@ def guarded(wsgi_app: WSGIApplication, key: str) -> WSGIApplication:
         if not hmac.compare_digest(environ.get(name, "").encode("latin-1"), key.encode()):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"This board is reached through its service.\n"]
-        return wsgi_app(environ, start_response)
+        try:
+            return wsgi_app(environ, start_response)
+        except PermissionError:
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"A board opens nothing but the logs of its job.\n"]
 
     return answer
+
+
+def _report(path: str) -> None:
+    print(f"refused: {path!r} is not of the logs of this job", file=sys.stderr, flush=True)
 
 
 def _end_with(connection: Connection) -> None:
@@ -88,17 +135,26 @@ def _fail_with_threads(connection: Connection, memory: int) -> None:
     threading.excepthook = ended
 
 
-def _launch(folder: str, key: str) -> int:
+def _launch(folder: str, key: str, server: BaseWSGIServer) -> None:
     from tensorboard import program
 
     from modelarts.local.boards import preload as warm
 
-    def server(wsgi_app: WSGIApplication, flags: Any) -> program.WerkzeugServer:
-        return program.WerkzeugServer(guarded(_with(warm.ASSETS, wsgi_app), key), flags)
+    class Server(program.TensorBoardServer):  # type: ignore[misc] # TensorBoard has no types
+        """The server that listens already, as TensorBoard calls it."""
 
-    board = program.TensorBoard(warm.PLUGINS, warm.index_only, server)
+        def __init__(self, wsgi_app: WSGIApplication, flags: Any) -> None:
+            server.app = guarded(_with(warm.ASSETS, wsgi_app), key)
+
+        def serve_forever(self) -> None:
+            server.serve_forever()
+
+        def get_url(self) -> str:
+            return f"http://127.0.0.1:{server.port}/"
+
+    board = program.TensorBoard(warm.PLUGINS, warm.index_only, Server)
     board.configure(logdir=folder, host="127.0.0.1", port=0, load_fast="false")
-    return urlsplit(board.launch()).port or 0
+    board.launch()
 
 
 def _with(assets: Mapping[str, WSGIApplication], wsgi_app: WSGIApplication) -> WSGIApplication:

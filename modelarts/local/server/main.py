@@ -19,6 +19,8 @@ from waitress.server import BaseWSGIServer, create_server
 
 from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError
+from modelarts.local.boards import landlock
+from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.identity.authentication import Authentication
@@ -112,6 +114,7 @@ def serve(root: Path, settings: Settings) -> None:
                     Timeline(store, clock),
                     settings.board_memory,
                     settings.sleep_after,
+                    _confiner(root, settings, accounts),
                 )
                 # Clients have clocks of their own, which nobody moved.
                 authentication = Authentication(accounts, clock, settings.rate, Clock())
@@ -284,6 +287,23 @@ def _run(
         # While the interpreter ends no handler of ours is called any more.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
+    """How boards are confined; raises ConfigurationError where that is too little for its users."""
+    shared = len(accounts.users().by_name) > 1
+    by_kernel = not settings.unconfined_boards
+    if by_kernel and not landlock.abi():
+        if shared or not settings.network.is_local():
+            raise ConfigurationError(
+                "this system cannot confine boards to the logs of their jobs (Landlock: Linux 5.13 "
+                "and newer), so whoever can write logs could read files of other users. Run the "
+                "service on such a system, or accept that with --unconfined-boards"
+            )
+        _LOG.warning("this system has no Landlock: boards are confined by their own code only")
+    elif not by_kernel:
+        _LOG.warning("boards are confined by their own code only (--unconfined-boards)")
+    return Confiner(str(root), accounts, by_kernel)
 
 
 def _folders(root: Path, settings: Settings) -> Folders:

@@ -32,6 +32,7 @@ class Settings:
         most_cached: how many bytes of it are kept on this machine at most.
         obs_api: the port at which the folder is offered through OBS's API too, 0 for that of last
             time or any that is free; None: it is not.
+        unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
     """
 
@@ -47,3 +48,4 @@ class Settings:
     most_cached: int = 10 * 1024**3
     obs_api: int | None = None
     mindinsight: str | None = None
+    unconfined_boards: bool = False

@@ -1,0 +1,301 @@
+"""Confines a board to the logs of its job: by the kernel where it can, and by code in any case.
+
+Event files, and the configurations that lie beside them, are written by whoever trains; what they
+name must not be opened by a service that has the keys of all users.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import site
+import stat
+import sys
+import sysconfig
+from typing import Any, Callable, Iterable
+
+import attr
+
+from modelarts.local.boards import landlock
+from modelarts.local.identity.users_file import Accounts
+
+__all__ = ["Confinement", "Confiner", "installed_paths"]
+
+#: Read by the C library and by Python, and of no interest to anybody.
+_SYSTEM = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/share/zoneinfo",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/dev/urandom",
+)
+_DEVICES = ("/dev/null", "/dev/zero")
+#: Never the target of a link that is followed.
+_NEVER = ("/dev", "/proc", "/sys", "/run")
+#: What a board keeps of its environment; the rest can hold keys.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "MALLOC_ARENA_MAX")
+#: TensorBoard takes a file for an event file by this part of its name.
+EVENT_FILE = "tfevents"
+#: How many links of one folder are followed at most.
+_MAX_LINKS = 1000
+_STARTS_PROGRAMS = frozenset(
+    ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile")
+)
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Confinement:
+    """What the processes of one board can reach.
+
+    Args:
+        folder: the folder of the job's logs, without links in its path.
+        links: where the links in it lead that the board follows for event files.
+        by_kernel: use Landlock; where the kernel has none, the owner of the service has been told.
+        identity: device and inode of the folder, None where it does not exist.
+    """
+
+    folder: str
+    links: tuple[str, ...] = ()
+    by_kernel: bool = True
+    identity: tuple[int, int] | None = None
+
+    def apply(
+        self, write: Iterable[str] = (), read: Iterable[str] = (), execute: Iterable[str] = ()
+    ) -> None:
+        """Confine this process, which must not have other threads yet, and clear its environment.
+
+        Args:
+            write: folders that are the board's own.
+            read: more that it may read.
+            execute: more that it may read and run.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+        for name in [name for name in os.environ if name not in _ENVIRONMENT]:
+            del os.environ[name]
+        if self.by_kernel and landlock.abi():
+            landlock.restrict(
+                read=[self.folder, *self.links, *installed_paths(), *read],
+                write=[*write, *_DEVICES],
+                execute=execute,
+            )
+
+    def guard(self, refused: Callable[[str], None]) -> None:
+        """Have Python itself refuse to open what is not of the board, in this process.
+
+        Args:
+            refused: is called once for each path that was refused.
+
+        Unlike the kernel, this also keeps configurations in the logs from naming files that links
+        in the logs lead to: through links only event files are read.
+        """
+        _Guard(self, refused).install()
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Confiner:
+    """How the boards of one service are confined.
+
+    Args:
+        root: the root folder of the service.
+        accounts: the users of the service. Where there is one, who made the links in the logs, they
+            may lead out of their folder.
+        by_kernel: use Landlock, if the kernel has it.
+    """
+
+    root: str
+    accounts: Accounts
+    by_kernel: bool = True
+
+    def of(self, folder: str) -> Confinement:
+        """Return the confinement of a board over a folder, which need not exist."""
+        links = self._links(folder)
+        return Confinement(folder, links, self.by_kernel, _identity(folder))
+
+    def is_current(self, confinement: Confinement, links_too: bool) -> bool:
+        """Whether a board with this confinement can read its logs still.
+
+        It cannot once its folder was made, or made anew, after the board started, or a link was
+        added: the kernel's rules are about the folders that were there.
+        """
+        folder = confinement.folder
+        if _identity(folder) != confinement.identity:
+            return False
+        return not links_too or self._links(folder) == confinement.links
+
+    def _links(self, folder: str) -> tuple[str, ...]:
+        if len(self.accounts.users().by_name) > 1:
+            return ()
+        return _link_targets(folder, os.path.realpath(self.root))
+
+
+def installed_paths() -> list[str]:
+    """Return the files and folders of the installed Python, its packages, and the C library."""
+    paths = {*sysconfig.get_paths().values(), *site.getsitepackages()}
+    user = site.getusersitepackages()
+    if user in sys.path:
+        paths.add(user)
+    paths.update(os.path.dirname(module.__file__ or "") for module in _imported())
+    base = os.path.join(sys.base_prefix, "lib")
+    paths.update((base, os.path.dirname(os.__file__), sysconfig.get_config_var("LIBDIR") or base))
+    for name in ("include", "scripts", "data"):
+        paths.discard(sysconfig.get_paths().get(name, ""))
+    return sorted({os.path.realpath(path) for path in paths if path} | set(_SYSTEM))
+
+
+def _imported() -> Iterable[Any]:
+    # Wherever these were imported from: an editable install, or PYTHONPATH.
+    names = ("modelarts", "tensorboard", "numpy", "google.protobuf", "werkzeug")
+    return [sys.modules[name] for name in names if name in sys.modules]
+
+
+def _link_targets(folder: str, private: str) -> tuple[str, ...]:
+    """Return where the links in a folder lead, those of folders behind links too.
+
+    Folders are followed, and files only to event files. Nothing is followed into the service's own
+    files, to a folder that holds them, or to devices and processes.
+
+    Args:
+        folder: the folder.
+        private: the root folder of the service; its ``obs`` folder is not private.
+    """
+    found: list[str] = []
+    seen, left = {folder}, [folder]
+    while left and len(found) < _MAX_LINKS:
+        for base, folders, files in os.walk(left.pop()):
+            for name in [*folders, *files]:
+                path = os.path.join(base, name)
+                if not os.path.islink(path):
+                    continue
+                target = os.path.realpath(path)
+                if target in seen or _within(target, [folder]):
+                    continue
+                seen.add(target)
+                if _may_follow(target, private):
+                    found.append(target)
+                    if os.path.isdir(target):
+                        left.append(target)
+    return tuple(sorted(found[:_MAX_LINKS]))
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _may_follow(target: str, private: str) -> bool:
+    buckets = os.path.join(private, "obs")
+    if _within(target, _NEVER) or target == os.sep or _within(private, [target]):
+        return False
+    if _within(target, [private]) and not _within(target, [buckets]):
+        return False
+    if os.path.isdir(target):
+        return True
+    return EVENT_FILE in os.path.basename(target) and os.path.isfile(target)
+
+
+class _Guard:
+    """The audit hook of a board's process, and the ``open`` that looks again at what it opened."""
+
+    def __init__(self, confinement: Confinement, refused: Callable[[str], None]) -> None:
+        self._folder = [confinement.folder]
+        self._links = confinement.links
+        self._installed = installed_paths()
+        self._plain = tuple(path + os.sep for path in self._installed)
+        self._refused = refused
+        self._seen: set[str] = set()
+
+    def install(self) -> None:
+        """Put both in place, for good."""
+        plain_open: Any = io.open
+
+        def checked_open(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+            if isinstance(file, int) or len(rest) > 5 or options.get("opener") is not None:
+                return plain_open(file, mode, *rest, **options)
+            return plain_open(file, mode, *rest, **options, opener=self._open)
+
+        plain_listdir: Any = os.listdir
+
+        def tolerant_listdir(path: Any = None) -> Any:
+            # TensorBoard's walk over the logs ends the board at the first folder it cannot read.
+            try:
+                return plain_listdir(path)
+            except PermissionError:
+                self._report(os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path))
+                return []
+
+        sys.addaudithook(self._audit)
+        os.listdir = tolerant_listdir
+        io.open = checked_open
+        builtins.open = checked_open
+
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("open", "os.listdir", "os.scandir"):
+            path = arguments[0]
+            if isinstance(path, (str, bytes, os.PathLike)):
+                self._check(os.fsdecode(path))
+        elif event == "socket.connect" or event in _STARTS_PROGRAMS:
+            self._refuse(event)
+
+    def _open(self, path: Any, flags: int) -> int:
+        """Open a file, and see that it is the one that was checked: links can change meanwhile."""
+        # A FIFO would keep the thread waiting for a writer.
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            name = os.fsdecode(path)
+            if not self._is_installed(name):
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    self._refuse(name)
+                opened = _path_of(descriptor)
+                if opened is not None and not self._is_allowed(name, opened):
+                    self._refuse(name)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _check(self, path: str) -> None:
+        if not self._is_installed(path) and not self._is_allowed(path, os.path.realpath(path)):
+            self._refuse(path)
+
+    def _is_installed(self, path: str) -> bool:
+        return path.startswith(self._plain) and os.pardir not in path
+
+    def _is_allowed(self, path: str, real: str) -> bool:
+        if _within(real, self._folder) or _within(real, self._installed) or real in _DEVICES:
+            return True
+        is_log = EVENT_FILE in os.path.basename(real) or os.path.isdir(real)
+        return is_log and _within(real, self._links)
+
+    def _report(self, what: str) -> None:
+        if what not in self._seen and len(self._seen) < _MAX_LINKS:
+            self._seen.add(what)
+            self._refused(what)
+
+    def _refuse(self, what: str) -> None:
+        self._report(what)
+        raise PermissionError(f"{what}: a board opens nothing but the logs of its job")
+
+
+def _path_of(descriptor: int) -> str | None:
+    """Return the path of an open file, None where the system does not tell."""
+    if sys.platform == "linux":
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    if sys.platform == "darwin":
+        import fcntl
+
+        path = fcntl.fcntl(descriptor, 50, bytes(1024))  # F_GETPATH
+        return os.fsdecode(path.rstrip(b"\0"))
+    return None
+
+
+def _within(path: str, folders: Iterable[str]) -> bool:
+    return any(path == each or path.startswith(each.rstrip(os.sep) + os.sep) for each in folders)
