@@ -220,7 +220,15 @@ class _Guard:
         def checked_open(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
             if isinstance(file, int) or len(rest) > 5 or options.get("opener") is not None:
                 return plain_open(file, mode, *rest, **options)
-            return plain_open(file, mode, *rest, **options, opener=self._open)
+            try:
+                return plain_open(file, mode, *rest, **options, opener=self._open)
+            except PermissionError:
+                # To TensorBoard an event file that cannot be read is an error of all runs.
+                name = os.fsdecode(file)
+                if EVENT_FILE not in os.path.basename(name) or set(mode) & set("wax+"):
+                    raise
+                self._report(name)
+                return plain_open(os.devnull, mode, *rest, **options)
 
         plain_listdir: Any = os.listdir
 

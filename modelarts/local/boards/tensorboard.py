@@ -25,6 +25,8 @@ __all__ = ["KEY_HEADER", "guarded", "listen", "serve"]
 #: What the service shows its boards. They listen on loopback, where any user of the machine
 #: can knock; without this header they answer nothing.
 KEY_HEADER = "X-Board-Key"
+#: The thread of TensorBoard that reads event files.
+_RELOADER = "Reloader"
 
 
 def serve(
@@ -123,6 +125,9 @@ def _fail_with_threads(connection: Connection, memory: int) -> None:
     """
 
     def ended(args: threading.ExceptHookArgs) -> None:
+        if issubclass(args.exc_type, PermissionError) and _name(args.thread) != _RELOADER:
+            # A plugin was refused a file; what reads event files goes on after a refusal.
+            return
         why = f"{args.exc_type.__name__}: {args.exc_value}"
         if issubclass(args.exc_type, MemoryError):
             why = f"the event files need more than the {memory >> 20} MB that a board may use"
@@ -133,6 +138,10 @@ def _fail_with_threads(connection: Connection, memory: int) -> None:
             os._exit(1)
 
     threading.excepthook = ended
+
+
+def _name(thread: threading.Thread | None) -> str:
+    return "" if thread is None else thread.name
 
 
 def _launch(folder: str, key: str, server: BaseWSGIServer) -> None:

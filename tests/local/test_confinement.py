@@ -1,0 +1,442 @@
+"""A board reads the logs of its job and nothing else: by the kernel, and by its own code."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+
+import attr
+import pytest
+import requests
+from tensorboardX import SummaryWriter
+
+from modelarts.errors import ConfigurationError
+from modelarts.estimator import VisualizationJob
+from modelarts.local.boards import confinement as confinement_module
+from modelarts.local.boards import landlock
+from modelarts.local.boards.confinement import Confinement, Confiner
+from modelarts.local.identity.users_file import Accounts, edit, prepare
+from modelarts.local.server import main
+from modelarts.local.server.network import Network
+from modelarts.local.server.settings import Settings
+from tests.clocks import wait_until
+from tests.service import Service
+
+pytestmark = pytest.mark.local
+
+MARK = "of-somebody-else-0123456789"
+#: The data routes of TensorBoard's plugins; a new one has to be looked at, then added here.
+ROUTES = {
+    "audio": {"/audio", "/individualAudio", "/tags"},
+    "core": {
+        *("/___rPc_sWiTcH___", "/audio", "/events", "/favicon.ico", "/graphs", "/histograms"),
+        *("/images", "/data/environment", "/data/experiment_runs", "/data/experiments"),
+        *("/data/logdir", "/data/notifications", "/data/runs", "/data/window_properties"),
+    },
+    "custom_scalars": {"/download_data", "/layout", "/scalars"},
+    "debugger-v2": {
+        *("/alerts", "/execution/data", "/execution/digests", "/graph_execution/data"),
+        *("/graph_execution/digests", "/graphs/graph_info", "/graphs/op_info", "/runs"),
+        *("/source_files/file", "/source_files/list", "/stack_frames/stack_frames"),
+    },
+    "distributions": {"/distributions", "/tags"},
+    "graphs": {"/graph", "/info", "/run_metadata"},
+    "histograms": {"/histograms", "/tags"},
+    "hparams": {"/download_data", "/experiment", "/metric_evals", "/session_groups"},
+    "images": {"/images", "/individualImage", "/tags"},
+    "mesh": {"/data", "/meshes", "/tags"},
+    "pr_curves": {"/pr_curves", "/tags"},
+    "projector": {
+        *("/bookmarks", "/info", "/metadata", "/runs", "/sprite_image", "/tensor"),
+        *("/index.js", "/projector_binary.html", "/projector_binary.js"),
+    },
+    "scalars": {"/scalars", "/scalars_multirun", "/tags"},
+    "text": {"/tags", "/text"},
+    "timeseries": {"/imageData", "/tags", "/timeSeries"},
+}
+SHAPES = ("absolute", "relative", "link", "folder-link", "event-file")
+
+
+@pytest.fixture(scope="module", params=["by the kernel", "by code alone"])
+def hostile(request, tmp_path_factory):
+    """A service with secrets, a board over a hostile folder, and what must not be read."""
+    if request.param == "by the kernel" and not landlock.abi():
+        pytest.fail("this machine has no Landlock, so nothing was tested")
+    root = tmp_path_factory.mktemp("confined") / "root"
+    extra = [] if request.param == "by the kernel" else ["--unconfined-boards"]
+    service = Service(root, *extra, environ={"TRAINER": MARK})
+    logs = root / "obs" / "bucket" / "logs"
+    other = root / "obs" / "other" / "secret.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text(MARK)
+    fifo, sock = root / "fifo", root / "socket"
+    os.mkfifo(fifo)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(sock))
+        targets = [
+            *(root / name for name in ("users.json", "jobs.sqlite", "service.json")),
+            *(root / name for name in ("service.log", "logs/job-1.log")),
+            *("/etc/passwd", "/etc/hostname", "/proc/self/environ", "/dev/zero"),
+            *("/proc/%d/environ" % service.process.pid, "/proc/%d/maps" % service.process.pid),
+            *(other, fifo, sock, root, "/etc"),
+        ]
+        targets = [str(target) for target in targets]
+        for log in ("service.log", "logs/job-1.log"):
+            with open(str(root / log), "a") as file:
+                file.write(MARK + "\n")
+        _log(logs / "good", 0.5)
+        (events,) = (logs / "good").iterdir()
+        runs = [
+            run
+            for number, path in enumerate(targets)
+            for run in _attack(logs, number, path, events)
+        ]
+        with service.session() as session:
+            job = VisualizationJob.create("/bucket/logs/", session=session).wait()
+            wait_until(lambda: set(_get(job, "scalars/tags").json()) >= {"good", *runs})
+            yield service, job, runs, targets
+    assert service.end() == 0
+
+
+def _attack(logs, number, target, events):
+    """Runs of every shape that lead to one target; returns their names."""
+    for shape in SHAPES:
+        run = logs / ("%s-%d" % (shape, number))
+        run.mkdir(parents=True)
+        shutil.copy(str(events), str(run))  # without one it is no run to TensorBoard
+        path = target
+        if shape == "relative":
+            path = os.path.relpath(target, run)
+        elif shape == "link":
+            (run / "to").symlink_to(target)
+            path = "to"
+        elif shape == "folder-link":
+            (run / "to").symlink_to(os.path.dirname(target))
+            path = "to/" + os.path.basename(target)
+        if shape == "event-file":
+            (run / "events.out.tfevents.1").symlink_to(target)
+        else:
+            config = (
+                'embeddings { tensor_name: "x:0" metadata_path: "%s" bookmarks_path: "%s" '
+                'sprite { image_path: "%s" } } model_checkpoint_path: "%s"'
+            )
+            (run / "projector_config.pbtxt").write_text(config % ((path,) * 4))
+        yield run.name
+
+
+def _get(job, path, **query):
+    url = "%sdata/plugin/%s" % (job.service_url, path)
+    return requests.get(url, params=query, timeout=30)
+
+
+def _secrets(service, targets):
+    """Pieces of each target that can be read by whoever owns the service."""
+    found = {MARK.encode(), service.connection["secret_key"].encode()}
+    for target in targets:
+        # The logs of the service name the board's own folder, as the board does.
+        if os.path.isfile(target) and not target.startswith("/proc") and ".log" not in target:
+            with open(target, "rb") as file:
+                content = file.read(100_000).strip()
+            # What is shorter could stand anywhere by chance.
+            found.update(content[at : at + 24] for at in range(0, len(content) - 24, 997))
+    return [piece for piece in found if piece.strip(b"\0 \n")]
+
+
+def test_projector_returns_no_byte_from_outside(hostile):
+    service, job, runs, targets = hostile
+    secrets = _secrets(service, targets)
+    read, refused = 0, 0
+    for run in runs:
+        for route in ("metadata", "bookmarks", "sprite_image", "tensor", "info", "runs"):
+            answer = _get(job, "projector/" + route, run=run, name="x:0", num_rows=10)
+            assert [piece for piece in secrets if piece in answer.content] == [], (run, route)
+            read += 1
+            refused += answer.status_code == 403
+    assert read == len(SHAPES) * len(targets) * 6
+    # Each file that exists is refused in three ways of four, not just unknown: a folder is no file.
+    assert refused >= 3 * 3 * 10
+    assert job.refresh().status == 8
+
+
+@pytest.mark.parametrize("shape", ["a link", "with tensors"])
+@pytest.mark.parametrize("number", [0, 5, 9, 11, 12])
+def test_projector_configuration_leads_nowhere(hostile, shape, number):
+    """A board of its own: TensorBoard has no projector at all while a configuration is refused."""
+    service, _, _, targets = hostile
+    secrets = _secrets(service, targets)
+    name = "%s-%d" % (shape.replace(" ", "-"), number)
+    run = service.root / "obs" / "bucket" / name / "run"
+    _log(run, 0.5)
+    config = run / "projector_config.pbtxt"
+    if shape == "a link":
+        config.symlink_to(targets[number])
+    else:
+        config.write_text('embeddings { tensor_name: "x:0" tensor_path: "%s" }' % targets[number])
+    with service.session() as session:
+        job = VisualizationJob.create("/bucket/%s/" % name, session=session).wait()
+        wait_until(lambda: "run" in _get(job, "scalars/tags").json())
+        answers = [
+            _get(job, "projector/" + route, run="run", name="x:0")
+            for route in ("runs", "info", "tensor")
+        ]
+        assert [p for p in secrets for answer in answers if p in answer.content] == []
+        assert 403 in [answer.status_code for answer in answers]
+        assert job.refresh().status == 8
+        job.delete()
+
+
+def test_every_route_returns_no_byte_from_outside(hostile):
+    service, job, _, targets = hostile
+    secrets = _secrets(service, targets)
+    for plugin, routes in ROUTES.items():
+        for route in sorted(routes):
+            path = route if plugin == "core" else "/data/plugin/%s%s" % (plugin, route)
+            for run in ("good", "event-file-0", "folder-link-0", "../../other"):
+                query = {"run": run, "tag": "loss", "name": "x:0", "index": 0, "sample": 0}
+                url = job.service_url.rstrip("/") + path
+                answer = requests.get(url, params=query, timeout=30)
+                assert [piece for piece in secrets if piece in answer.content] == [], (path, run)
+    answer = _get(job, "scalars/scalars", run="good", tag="loss")
+    assert answer.json()[0][2] == 0.5
+    # The pages that look at all runs and plugins work in spite of the hostile ones.
+    assert "good" in requests.get(job.service_url + "data/runs", timeout=30).json()
+    listing = requests.get(job.service_url + "data/plugins_listing", timeout=30)
+    assert listing.json()["scalars"]["enabled"] is True
+    assert job.refresh().status == 8
+
+
+def test_board_log_names_each_refused_path_once(hostile):
+    service, job, _, _ = hostile
+    _get(job, "projector/metadata", run="absolute-0", name="x:0")
+    _get(job, "projector/metadata", run="absolute-0", name="x:0")
+    log = (service.root / "logs" / ("job-%s.log" % job.visualization_id)).read_text()
+    users = str(service.root / "users.json")
+    assert log.count("refused: %r" % users) == 1
+
+
+def test_every_route_of_every_plugin_is_known():
+    """A plugin or a route that TensorBoard adds is looked at before boards offer it."""
+    from tensorboard import default, program
+    from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+    from tensorboard.plugins import base_plugin
+
+    board = program.TensorBoard(default.get_plugins())
+    board.configure(logdir="/nowhere", load_fast="false")
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
+    context = base_plugin.TBContext(
+        data_provider=data_provider.MultiplexerDataProvider(multiplexer, "/nowhere"),
+        flags=board.flags,
+        logdir="/nowhere",
+        multiplexer=multiplexer,
+    )
+    plugins = [loader.load(context) for loader in board.plugin_loaders]
+    routes = {p.plugin_name: set(p.get_plugin_apps()) for p in plugins if p is not None}
+    new = {
+        name: sorted(found - ROUTES.get(name, set()))
+        for name, found in routes.items()
+        if found - ROUTES.get(name, set())
+    }
+    assert new == {}
+    assert set(ROUTES) <= set(routes)
+
+
+# The two halves, each by itself -----------------------------------------------------------------
+
+
+def _run_confined(folder, program, guard=False, **changes):
+    """Run a program in a process that is confined to a folder; returns what it prints, as JSON."""
+    confinement = Confinement(str(folder), by_kernel=not guard)
+    lines = """
+        import json, os, socket, sys, io
+        from modelarts.local.boards.confinement import Confinement
+        confinement = Confinement(%r, by_kernel=%r)
+        confinement.apply()
+        if %r:
+            confinement.guard(lambda path: None)
+
+        def outcome(call, *arguments):
+            try:
+                call(*arguments)
+            except OSError as error:
+                return type(error).__name__
+            return "done"
+    """ % (confinement.folder, confinement.by_kernel, guard)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(lines) + textwrap.dedent(program)],
+        env={**os.environ, "A_KEY": MARK, **changes},
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+READS = """
+    paths = %r
+    calls = [open, io.open, lambda p: os.open(p, os.O_RDONLY), lambda p: open(p, "a")]
+    print(json.dumps([[outcome(call, path) for call in calls] for path in paths]))
+"""
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_files_outside_cannot_be_opened(tmp_path, guard):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "inside").write_text("1")
+    (tmp_path / "outside").write_text("2")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    paths = [folder / "link", tmp_path / "outside", folder / ".." / "outside", "/etc/passwd"]
+    paths += ["/proc/self/environ", "/proc/%d/environ" % os.getpid(), "/proc/1/maps"]
+    outcomes = _run_confined(folder, READS % [str(path) for path in paths], guard)
+    assert outcomes == [["PermissionError"] * 4] * len(paths)
+    (inside,) = _run_confined(folder, READS % [str(folder / "inside")], guard)
+    assert inside[:3] == ["done"] * 3
+    assert (tmp_path / "outside").read_text() == "2"
+
+
+def test_kernel_refuses_to_write_in_the_logs(tmp_path):
+    program = 'print(json.dumps(outcome(open, %r, "w")))' % str(tmp_path / "new")
+    assert _run_confined(tmp_path, program) == "PermissionError"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_confined_process_cannot_connect(tmp_path, guard):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        program = "print(json.dumps(outcome(socket.socket().connect, %r)))"
+        outcome = _run_confined(tmp_path, program % (listening.getsockname(),), guard)
+    assert outcome == "PermissionError"
+
+
+def test_confined_process_has_no_environment(tmp_path):
+    program = 'print(json.dumps(sorted(set(os.environ) - {"LC_CTYPE"})))'
+    names = set(_run_confined(tmp_path, program))
+    assert names <= {"PATH", "LANG", "LC_ALL", "TZ", "MALLOC_ARENA_MAX"}
+
+
+def test_path_that_changes_after_the_check_is_refused(tmp_path):
+    """The check of the name passes, as before the change; the opened file is looked at again."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (tmp_path / "outside").write_text("2")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    program = """
+        from modelarts.local.boards import confinement as module
+        module._Guard._check = lambda self, path: None
+        print(json.dumps([outcome(open, %r), outcome(open, "/dev/full"), outcome(open, %r)]))
+    """ % (str(folder / "link"), str(tmp_path / "outside"))
+    assert _run_confined(folder, program, guard=True) == ["PermissionError"] * 3
+
+
+def test_pipe_in_the_logs_keeps_no_thread_waiting(tmp_path):
+    os.mkfifo(tmp_path / "events.out.tfevents.1")
+    program = "print(json.dumps(open(%r).read()))" % str(tmp_path / "events.out.tfevents.1")
+    assert _run_confined(tmp_path, program, guard=True) == ""
+
+
+def test_event_file_that_is_refused_is_an_empty_one(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "secret").write_text(MARK)
+    link = tmp_path / "logs" / "events.out.tfevents.1"
+    link.symlink_to(tmp_path / "secret")
+    program = "print(json.dumps(open(%r).read()))" % str(link)
+    assert _run_confined(tmp_path / "logs", program, guard=True) == ""
+
+
+# Links, and folders that come and go ------------------------------------------------------------
+
+
+def _log(folder, value):
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_scalar("loss", value, 1)
+
+
+def _runs(job):
+    return sorted(_get(job, "scalars/tags").json())
+
+
+def test_folder_made_after_the_start_is_shown(service, tmp_path):
+    bucket = service.root / "obs" / ("late-" + tmp_path.name.replace("_", "-"))
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/logs/" % bucket.name, check=False, session=session)
+        job.wait()
+        assert _runs(job) == []
+        _log(bucket / "logs" / "first", 1.0)
+        wait_until(lambda: _runs(job) == ["first"])
+        shutil.rmtree(bucket / "logs")
+        _log(bucket / "logs" / "second", 2.0)
+        wait_until(lambda: _runs(job) == ["second"])
+        job.delete()
+
+
+def test_links_of_the_only_user_are_followed(service, tmp_path):
+    bucket = service.root / "obs" / ("links-" + tmp_path.name.replace("_", "-"))
+    bucket.mkdir()
+    _log(tmp_path / "elsewhere" / "run", 1.0)
+    (bucket / "a").symlink_to(tmp_path / "elsewhere")
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/" % bucket.name, check=False, session=session).wait()
+        wait_until(lambda: _runs(job) == ["a/run"])
+        _log(tmp_path / "later", 1.0)
+        (bucket / "b").symlink_to(tmp_path / "later")
+        wait_until(lambda: _runs(job) == ["a/run", "b"])
+        job.delete()
+
+
+def test_links_in_a_shared_service_are_not_followed(tmp_path):
+    path = tmp_path / "users.json"
+    edit(path, lambda users: users.with_user("ann").with_user("bob"))
+    accounts = Accounts(path)
+    logs, other = tmp_path / "logs", tmp_path / "other"
+    logs.mkdir()
+    other.mkdir()
+    (logs / "run").symlink_to(other)
+    assert Confiner(str(tmp_path / "root"), accounts).of(str(logs)).links == ()
+
+
+def test_links_into_the_private_files_are_not_followed(tmp_path):
+    root, logs = tmp_path / "root", tmp_path / "logs"
+    (root / "obs" / "bucket").mkdir(parents=True)
+    (root / "logs").mkdir()
+    logs.mkdir()
+    accounts = Accounts(prepare(root))
+    (logs / "events.out.tfevents.2").symlink_to(root / "users.json")
+    for number, target in enumerate((root, root / "logs", tmp_path, "/", "/proc/self", "/dev")):
+        (logs / str(number)).symlink_to(target)
+    (logs / "bucket").symlink_to(root / "obs" / "bucket")
+    links = Confiner(str(root), accounts).of(str(logs)).links
+    assert links == (str(root / "obs" / "bucket"),)
+
+
+# Systems without Landlock -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "refused"),
+    [
+        ((), "127.0.0.1", False),
+        (("ann",), "127.0.0.1", True),
+        ((), "0.0.0.0", True),
+    ],
+)
+def test_shared_service_needs_a_kernel_that_confines(tmp_path, monkeypatch, names, host, refused):
+    path = prepare(tmp_path)
+    for name in names:
+        edit(path, lambda users, name=name: users.with_user(name))
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
+    settings = Settings(network=Network(host=host))
+    accepted = attr.evolve(settings, unconfined_boards=True)
+    assert main._confiner(tmp_path, accepted, Accounts(path)).by_kernel is False
+    if refused:
+        with pytest.raises(ConfigurationError, match="--unconfined-boards"):
+            main._confiner(tmp_path, settings, Accounts(path))
+    else:
+        assert main._confiner(tmp_path, settings, Accounts(path)) is not None
+
+
+def test_installed_paths_hold_no_home_and_no_root():
+    paths = confinement_module.installed_paths()
+    assert not {os.sep, os.path.expanduser("~"), "/etc", "/proc", "/tmp"} & set(paths)
