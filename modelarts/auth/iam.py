@@ -7,10 +7,9 @@ import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from modelarts._internal.values import Value
-from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.credentials import AccessKey, Password, to_seconds
-from modelarts.auth.signer import canonical_query
 from modelarts.errors import ConfigurationError, RequestKind, TransportError
+from modelarts.http.auth import Authorizer, canonical_query
 from modelarts.http.errors import read_json
 from modelarts.http.models import Request
 from modelarts.http.transport import Transport

@@ -5,9 +5,8 @@ import re
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 from urllib.parse import parse_qsl, quote
 
-from modelarts.auth.authorizers import Authorizer
-from modelarts.auth.signer import canonical_query
 from modelarts.errors import InvalidArgument, RequestKind, TransportError
+from modelarts.http.auth import Authorizer, canonical_query
 from modelarts.http.errors import read_json
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
