@@ -23,6 +23,7 @@ All of them can be pickled, and none ever holds a secret.
 """
 
 import re
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "PermissionDenied",
     "QuotaExceeded",
     "RateLimited",
+    "RequestKind",
     "RequestTimeout",
     "ServerError",
     "TransferError",
@@ -63,6 +65,17 @@ def _restore(cls: Type[_E], args: Tuple[Any, ...], state: Dict[str, Any]) -> _E:
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+class RequestKind(Enum):
+    """What a request is for: the call itself, or the authentication that precedes it.
+
+    A call that has to log in first may fail at either; only the failure of a ``SERVICE_CALL`` can
+    mean that the call took effect.
+    """
+
+    SERVICE_CALL = "service_call"
+    AUTHENTICATION = "authentication"
 
 
 class ModelArtsError(Exception):
@@ -123,7 +136,8 @@ class TransportError(ModelArtsError, ConnectionError):
 
     Attributes:
         address: the scheme, host and port that was called.
-        operation: what was being done, such as ``"create visualization job"``.
+        operation: what was being done, such as ``"create visualization job"``; for people.
+        request_kind: which kind of request failed; for programs.
         sent: False where it is certain that the request never left, so that nothing
             can have happened.
         permanent: True where sending it again cannot help.
@@ -134,10 +148,18 @@ class TransportError(ModelArtsError, ConnectionError):
     permanent = False
     attempts = 1
 
-    def __init__(self, message: str, address: str = "", operation: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        address: str = "",
+        operation: str = "",
+        *,
+        request_kind: RequestKind = RequestKind.SERVICE_CALL,
+    ) -> None:
         super().__init__("%s: %s" % (operation, message) if operation else message)
         self.address = address
         self.operation = operation
+        self.request_kind = request_kind
 
     def __str__(self) -> str:
         said = str(self.args[0]) if self.args else ""
@@ -170,7 +192,8 @@ class ApiError(ModelArtsError):
         error_code: the service's code, such as ``"ModelArts.0104"``; None without one.
         error_msg: the service's sentence.
         request_id: the gateway's id of this request, for a support ticket; or None.
-        operation: what was being done, such as ``"stop visualization job"``.
+        operation: what was being done, such as ``"stop visualization job"``; for people.
+        request_kind: which kind of request was refused; for programs.
         attempts: how often the request was sent.
         hint: what to do next, where that is known; else None.
         body: the answer as text.
@@ -193,6 +216,7 @@ class ApiError(ModelArtsError):
         headers: Optional[Mapping[str, str]] = None,
         attempts: int = 1,
         hint: Optional[str] = None,
+        request_kind: RequestKind = RequestKind.SERVICE_CALL,
     ) -> None:
         said = " ".join(part for part in (error_code, error_msg) if part)
         said = (said or reason or "no explanation").rstrip(".")
@@ -211,6 +235,7 @@ class ApiError(ModelArtsError):
         self.error_msg = error_msg
         self.request_id = request_id
         self.operation = operation
+        self.request_kind = request_kind
         self.reason = reason
         self.body = body
         self.headers: Mapping[str, str] = dict(headers or {})

@@ -170,9 +170,15 @@ def _try(session: "Session", parts: "Parts", service: str) -> Service:
 
 def _without_advice(error: Exception) -> str:
     """What an error says, without the advice to look at what is being looked at."""
-    hint = getattr(error, "hint", None) or ""
-    kept = hint.split("'modelarts whoami'")[0].rstrip(":; ")
-    return str(error).replace(hint, kept) if hint else str(error)
+    from modelarts.http.hints import hint
+
+    text = str(error)
+    if not isinstance(error, ApiError) or not error.hint or not text.endswith(error.hint):
+        return text
+    refusal = (error.status_code, error.error_code, error.error_msg)
+    if error.hint != hint(*refusal):
+        return text
+    return text[: -len(error.hint)] + (hint(*refusal, with_whoami=False) or "")
 
 
 def _list_jobs(parts: "Parts") -> str:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar, ca
 from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth import signer
 from modelarts.auth.credentials import AccessKey
+from modelarts.http.auth import Authorizer
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token
 
-__all__ = ["Authorizer", "KeyAuthorizer", "Renewed", "TokenAuthorizer"]
+__all__ = ["KeyAuthorizer", "Renewed", "TokenAuthorizer"]
 
 #: Seconds before its end in which a token or a key is not used any more: it might end on the way.
 _MARGIN = 120
@@ -72,24 +73,6 @@ class Renewed(Generic[_T]):
 def _useful_until(key: str, value: _T, now: float) -> float:
     ends = value.expires_at
     return float("inf") if ends is None else ends - _MARGIN
-
-
-class Authorizer:
-    """Adds to each attempt of a request what shows who sends it."""
-
-    #: What a list's sort key is called in this mode.
-    #: Source: *SDK Reference*, "Obtaining Visualization Jobs".
-    sort_parameter = "sortBy"
-
-    def authorize(
-        self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
-    ) -> object:
-        """Add headers; answers what was used, for :meth:`renew`."""
-        raise TypeError("%s authorizes nothing" % type(self).__name__)
-
-    def renew(self, used: object) -> bool:
-        """After a 401: whether there is something fresh to try once more with."""
-        return False
 
 
 class KeyAuthorizer(Authorizer):

@@ -7,10 +7,9 @@ import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from modelarts._internal.values import Value
-from modelarts.auth.authorizers import Authorizer
 from modelarts.auth.credentials import AccessKey, Password, to_seconds
-from modelarts.auth.signer import canonical_query
-from modelarts.errors import ConfigurationError, TransportError
+from modelarts.errors import ConfigurationError, RequestKind, TransportError
+from modelarts.http.auth import Authorizer, canonical_query
 from modelarts.http.errors import read_json
 from modelarts.http.models import Request
 from modelarts.http.transport import Transport
@@ -83,6 +82,7 @@ def login(
         "/v3/auth/tokens",
         body=json.dumps(body).encode("utf-8"),
         operation=operation,
+        kind=RequestKind.AUTHENTICATION,
         may_repeat=True,
     )
     response = transport.send(request)
@@ -104,6 +104,7 @@ def inspect(transport: Transport, endpoint: str, value: str) -> Token:
         "/v3/auth/tokens",
         headers={"X-Auth-Token": value, "X-Subject-Token": value},
         operation="verify the token",
+        kind=RequestKind.AUTHENTICATION,
     )
     return _token(value, transport.fetch(request, None, read_json), request)
 
@@ -125,6 +126,7 @@ def temporary_keys(
         headers={"X-Auth-Token": token.value},
         body=json.dumps({"auth": {"identity": identity}}).encode("utf-8"),
         operation="obtain temporary keys",
+        kind=RequestKind.AUTHENTICATION,
         may_repeat=True,
     )
     answer = transport.fetch(request, None, read_json)
@@ -138,7 +140,10 @@ def temporary_keys(
         )
     except (KeyError, TypeError, ValueError):
         raise TransportError(
-            "%s answered keys that cannot be read" % endpoint, endpoint, request.operation
+            "%s answered keys that cannot be read" % endpoint,
+            endpoint,
+            request.operation,
+            request_kind=request.kind,
         ) from None
 
 
@@ -160,6 +165,7 @@ def _token(value: Optional[str], answer: Any, request: Request) -> Token:
             % (request.endpoint, type(error).__name__),
             request.endpoint,
             request.operation,
+            request_kind=request.kind,
         ) from None
 
 
@@ -176,6 +182,7 @@ def find_project(transport: Transport, endpoint: str, authorizer: Authorizer, na
         "/v3/projects",
         query=canonical_query([("name", name)]),
         operation="look up project %s" % name,
+        kind=RequestKind.AUTHENTICATION,
     )
     answer = transport.fetch(request, authorizer, read_json)
     projects: List[Dict[str, Any]] = (answer or {}).get("projects") or []

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth import endpoints
-from modelarts.auth.authorizers import Authorizer, KeyAuthorizer, Renewed, TokenAuthorizer
+from modelarts.auth.authorizers import KeyAuthorizer, Renewed, TokenAuthorizer
 from modelarts.auth.credentials import AccessKey, GivenToken, NotHere
 from modelarts.auth.settings import Resolved
 from modelarts.errors import ConfigurationError
+from modelarts.http.auth import Authorizer
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token

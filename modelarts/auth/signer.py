@@ -13,8 +13,10 @@ import hashlib
 import hmac
 import re
 import time
-from typing import Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import List, Mapping, NamedTuple, Optional
 from urllib.parse import quote, unquote
+
+from modelarts.http.auth import canonical_query
 
 __all__ = [
     "ALGORITHM",
@@ -44,16 +46,6 @@ def canonical_path(path: str) -> str:
     """Each segment percent-encoded anew, and a final slash that only the signed form has."""
     encoded = quote(unquote(path), safe="/~")
     return encoded if encoded.endswith("/") else encoded + "/"
-
-
-def canonical_query(pairs: Iterable[Tuple[str, str]]) -> str:
-    """Names and values encoded and sorted, ``k=`` where the value is empty.
-
-    The session sends a query in this very form, so nothing is encoded twice.
-    """
-    return "&".join(
-        "%s=%s" % (quote(name, safe="~"), quote(value, safe="~")) for name, value in sorted(pairs)
-    )
 
 
 def canonical_request(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from modelarts.auth.endpoints import normalize
+from modelarts.auth.providers.config_file import ExplicitConfig
 from modelarts.errors import (
     ConfigurationError,
     CredentialsNotFound,
@@ -40,8 +41,9 @@ def obs_source(endpoint: str) -> "Source":
     try:
         session = Session(obs_endpoint=address)
     except CredentialsNotFound as error:
-        # The command has no arguments for keys, as those of Session(…) are.
-        tried = tuple((name.replace("config_file= or ", ""), why) for name, why in error.tried)
+        # The command has no config_file=, only the variable.
+        shown = {ExplicitConfig.name: ExplicitConfig.variable}
+        tried = tuple((shown.get(name, name), reason) for name, reason in error.tried)
         raise CredentialsNotFound(
             "--obs-endpoint needs keys of that OBS. Provide one of:", tried
         ) from None

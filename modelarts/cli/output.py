@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Any, Optional, TextIO
 
-from modelarts.visualization.display.table import writable
+from modelarts._internal.terminal import writable
 
 __all__ = ["discard", "flush", "on_one_line", "say", "show", "show_json", "write_json"]
 

@@ -5,9 +5,8 @@ import re
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 from urllib.parse import parse_qsl, quote
 
-from modelarts.auth.authorizers import Authorizer
-from modelarts.auth.signer import canonical_query
-from modelarts.errors import InvalidArgument, TransportError
+from modelarts.errors import InvalidArgument, RequestKind, TransportError
+from modelarts.http.auth import Authorizer, canonical_query
 from modelarts.http.errors import read_json
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
@@ -88,6 +87,7 @@ class ServiceClient:
             headers=sent,
             body=content,
             operation=operation,
+            kind=RequestKind.SERVICE_CALL,
         )
 
         def read(response: Response, request: Request) -> Any:
@@ -133,7 +133,10 @@ class ServiceClient:
         """The error for an answer that is JSON, but not what is documented."""
         address = self._endpoint()
         return TransportError(
-            "%s gave an answer that cannot be read: %s" % (address, why), address, operation
+            "%s gave an answer that cannot be read: %s" % (address, why),
+            address,
+            operation,
+            request_kind=RequestKind.SERVICE_CALL,
         )
 
 

@@ -43,6 +43,7 @@ def read_json(response: Response, request: Request) -> Any:
             ),
             request.endpoint,
             request.operation,
+            request_kind=request.kind,
         )
     return parsed
 
@@ -71,6 +72,7 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         error_code=str(code) if code else None,
         request_id=str(request_id) if request_id else None,
         operation=request.operation,
+        request_kind=request.kind,
         reason=response.reason,
         body=text[:_SHOWN],
         headers=safe_headers(response.headers),

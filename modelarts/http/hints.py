@@ -12,29 +12,45 @@ _BY_CODE = {
     "ModelArts.0116": "stop or delete jobs that are not needed, or have the quota raised",
     "ModelArts.0118": "stop or delete jobs that are not needed, or have the quota raised",
     "ModelArts.0204": "give project_id=, or the region_name= that the project is named after",
-    "ModelArts.0206": "check the keys: 'modelarts whoami' tells where they are from",
+    "ModelArts.0206": "check the keys",
     "ModelArts.0210": "check project_id and region_name: each project belongs to one region and "
-    "account; 'modelarts whoami' tells where yours are from",
+    "account",
     "APIG.0101": "check region and endpoint: not every region offers this API (any more); "
     "Session.local() does",
-    "APIG.0301": "check the credentials: 'modelarts whoami' tells where they are from, and whether "
-    "the clock is off",
+    "APIG.0301": "check the credentials",
     "APIG.0308": "call less often, or fewer at a time",
 }
 _BY_STATUS = {
-    401: "check the credentials: 'modelarts whoami' tells where they are from",
+    401: "check the credentials",
     407: "the proxy wants a user and a password: give proxies=",
     429: "call less often, or fewer at a time",
 }
+#: What 'modelarts whoami' adds to these; it leaves that out itself.
+_WHOAMI_BY_CODE = {
+    "ModelArts.0206": ": 'modelarts whoami' tells where they are from",
+    "ModelArts.0210": "; 'modelarts whoami' tells where yours are from",
+    "APIG.0301": ": 'modelarts whoami' tells where they are from, and whether the clock is off",
+}
+_WHOAMI_BY_STATUS = {401: ": 'modelarts whoami' tells where they are from"}
 _STATE = r"can't be (stop|resubmit|delete)\. job status: (\d+)"
 
 
-def hint(status: int, code: Optional[str], message: str) -> Optional[str]:
-    """What to do next, or None where only the message can tell."""
+def hint(status: int, code: Optional[str], message: str, with_whoami: bool = True) -> Optional[str]:
+    """Return what to do next, or None where only the message can tell.
+
+    Args:
+        with_whoami: whether to advise running ``modelarts whoami``.
+    """
     state = re.search(_STATE, message) if code == "ModelArts.0105" else None
     if state is not None:
         return _of_state(state.group(1), int(state.group(2)))
-    return _BY_CODE.get(code or "") or _BY_STATUS.get(status)
+    by_code = _BY_CODE.get(code or "")
+    if by_code is not None:
+        return by_code + (_WHOAMI_BY_CODE.get(code or "", "") if with_whoami else "")
+    by_status = _BY_STATUS.get(status)
+    if by_status is not None and with_whoami:
+        by_status += _WHOAMI_BY_STATUS.get(status, "")
+    return by_status
 
 
 def _of_state(verb: str, number: int) -> str:

@@ -1,14 +1,26 @@
 """What is said where no answer came: which of our errors, and what happened at the bottom."""
 
-from typing import Any
+import ssl
+from typing import Any, List, Optional, Set
 
 import requests
 import urllib3.exceptions
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from modelarts.errors import RequestTimeout, TransportError
 from modelarts.http.models import Request
 
 __all__ = ["lost"]
+
+#: A certificate that is refused: by ``ssl``, or by urllib3's own check of the host name.
+_NOT_TRUSTED = (ssl.SSLCertVerificationError, CertificateError)
+#: OpenSSL's names for what a server that does not speak TLS causes; the name depends on the
+#: version of OpenSSL and on what the server sends.
+_NOT_TLS = frozenset(
+    ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
+)
+#: And for a CA bundle without certificates. The handshake has not begun then.
+_NO_BUNDLE = frozenset(("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE"))
 
 
 def lost(request: Request, error: BaseException, timeout: float) -> TransportError:
@@ -26,14 +38,15 @@ def lost(request: Request, error: BaseException, timeout: float) -> TransportErr
         kind = RequestTimeout
         what = "%s did not answer within %g seconds" % (address, timeout)
     elif isinstance(error, requests.exceptions.SSLError):
-        said = str(error).upper()
-        if "CERTIFICATE" in said:
+        cause = _ssl_error(error)
+        reason = getattr(cause, "reason", None)
+        if isinstance(cause, _NOT_TRUSTED) or reason in _NO_BUNDLE:
             sent, permanent = False, True
             what = (
                 "%s has no certificate that is trusted here (%s); give verify= the path of its "
                 "CA bundle" % (address, _root(error))
             )
-        elif "WRONG_VERSION_NUMBER" in said or "RECORD_LAYER" in said or "HTTP_REQUEST" in said:
+        elif reason in _NOT_TLS:
             sent, permanent = False, True
             what = "%s does not speak TLS; is it an http:// address?" % address
         else:
@@ -50,11 +63,25 @@ def lost(request: Request, error: BaseException, timeout: float) -> TransportErr
         # It would carry the headers and the body, and with them what is secret.
         error.request = None
         error.response = None
-    made = kind(what, address, request.operation)
+    made = kind(what, address, request.operation, request_kind=request.kind)
     made.sent = sent
     made.permanent = permanent
     made.__cause__ = error
     return made
+
+
+def _ssl_error(error: BaseException) -> Optional[BaseException]:
+    """Return the error of ``ssl``, or of the host name check, inside those of requests."""
+    waiting: List[Any] = [error]
+    seen: Set[int] = set()
+    while waiting:
+        inner = waiting.pop(0)
+        if isinstance(inner, (ssl.SSLError, *_NOT_TRUSTED)):
+            return inner
+        if isinstance(inner, BaseException) and id(inner) not in seen:
+            seen.add(id(inner))
+            waiting += [*inner.args, getattr(inner, "reason", None), inner.__cause__]
+    return None
 
 
 def _never_connected(error: requests.ConnectionError) -> bool:

@@ -6,7 +6,7 @@ only a few need.
 
 from typing import Mapping, NamedTuple, Optional
 
-from modelarts.errors import TransportError
+from modelarts.errors import RequestKind, TransportError
 
 __all__ = ["Exchange", "Request", "Response"]
 
@@ -16,13 +16,15 @@ _NO_HEADERS: Mapping[str, str] = {}
 class Request:
     """One call. ``endpoint`` is ``scheme://host[:port][/prefix]``; ``query`` is encoded.
 
-    ``may_repeat`` says of a POST that twice is as good as once.
+    ``may_repeat`` says of a POST that twice is as good as once. ``kind`` is carried by the errors
+    that the request ends in.
     """
 
     __slots__ = (
         "body",
         "endpoint",
         "headers",
+        "kind",
         "may_repeat",
         "method",
         "operation",
@@ -40,6 +42,7 @@ class Request:
         body: bytes = b"",
         operation: str = "",
         may_repeat: bool = False,
+        kind: RequestKind = RequestKind.SERVICE_CALL,
     ) -> None:
         self.method = method
         self.endpoint = endpoint
@@ -49,6 +52,7 @@ class Request:
         self.body = body
         self.operation = operation
         self.may_repeat = may_repeat
+        self.kind = kind
 
     @property
     def retried_as(self) -> str:

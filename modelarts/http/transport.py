@@ -15,9 +15,9 @@ from requests.structures import CaseInsensitiveDict
 
 from modelarts._internal.clock import Clock
 from modelarts._internal.locks import ForkSafeLock
-from modelarts.auth.authorizers import Authorizer
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.adapter import Adapter
+from modelarts.http.auth import Authorizer
 from modelarts.http.clock_skew import Skew
 from modelarts.http.models import Exchange, Request, Response
 from modelarts.http.proxies import Proxies

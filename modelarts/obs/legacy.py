@@ -5,13 +5,13 @@ import sys
 from functools import partial
 from typing import Any
 
+from modelarts._internal.terminal import writable
 from modelarts.errors import InvalidArgument
 from modelarts.obs import targets
 from modelarts.obs.operations import Calls, Options
 from modelarts.obs.paths import parse
 from modelarts.obs.results import Transferred
 from modelarts.obs.stores.base import ObjectInfo
-from modelarts.visualization.display.table import writable
 
 __all__ = ["download_data", "upload_data"]
 

@@ -13,6 +13,7 @@ from modelarts.errors import (
     ApiError,
     JobStateError,
     ModelArtsError,
+    RequestKind,
     ServerError,
     TransportError,
 )
@@ -98,8 +99,8 @@ def _act(
 
 def _in_doubt(error: _Lost) -> bool:
     """Whether the request may have had its effect all the same."""
-    if "visualization job" not in error.operation:
-        return False  # it was a login, or the look for the project, that comes before
+    if error.request_kind is not RequestKind.SERVICE_CALL:
+        return False  # the login or the project lookup failed, so the call was never made
     if isinstance(error, ApiError):
         return error.status_code >= 500
     return error.sent

@@ -1,4 +1,7 @@
-"""Who may import whom: the layers of the package, walked with ``ast``."""
+"""What modules import and list, walked with ``ast``.
+
+Who may import whom is checked by import-linter, whose contracts are in ``pyproject.toml``.
+"""
 
 import ast
 import re
@@ -15,74 +18,7 @@ import modelarts
 pytestmark = pytest.mark.local
 
 ROOT = Path(modelarts.__file__).parent
-#: From the words up to the faces; a module imports from its own layer and from those before it.
-LAYERS = (
-    (
-        "modelarts",
-        "modelarts._internal.warnings",
-        "modelarts._internal.clock",
-        "modelarts.errors",
-        "modelarts._internal.locks",
-        "modelarts._internal.values",
-        "modelarts.jobs",
-        "modelarts.validation",
-        "modelarts._fields",
-        "modelarts.models",
-        "modelarts._status",
-    ),
-    (
-        "modelarts.auth.endpoints",
-        "modelarts.auth",
-        "modelarts.auth.*",
-        "modelarts.http",
-        "modelarts.http.*",
-    ),
-    (
-        "modelarts.whoami",
-        "modelarts.visualization.v1",
-        "modelarts.visualization.once",
-        "modelarts.visualization.seen",
-        "modelarts.visualization.display.html",
-        "modelarts.visualization.display.text",
-        "modelarts.visualization.display.board_url",
-        "modelarts.visualization.display.lists",
-        "modelarts.visualization.display.notebook",
-        "modelarts.visualization.display.table",
-        "modelarts.visualization.waiter",
-        "modelarts.obs",
-        "modelarts.obs.*",
-    ),
-    ("modelarts.session", "modelarts._clients"),
-    (
-        "modelarts.estimator",
-        "modelarts.visualization._documented",
-        "modelarts.visualization.ensure",
-        "modelarts.visualization._known",
-        "modelarts.visualization._verbs",
-    ),
-    (
-        "modelarts.__main__",
-        "modelarts.cli",
-        "modelarts.cli.*",
-        "modelarts.config",
-        "modelarts.config.auth",
-        "modelarts.constant",
-        "modelarts.magic",
-        "modelarts.testing",
-        "modelarts.testing.*",
-    ),
-)
-#: Aside: reached by URL, so it knows the words and the signer, and nobody knows it.
 LOCAL = ("modelarts.local", "modelarts.local.*")
-#: How objects are kept in a folder and verified, which the session and the service do alike.
-SHARED = ("modelarts.obs.crc64", "modelarts.obs.stores.folder", "modelarts.obs.stores.base")
-STARTERS = (
-    "modelarts.session",
-    "modelarts.cli.obs_source",
-    "modelarts.cli.serve",
-    "modelarts.cli.users",
-    "modelarts.testing.local",
-)
 #: What only some may import.
 RESERVED = {
     "requests": ("modelarts.auth.*", "modelarts.http.*", "modelarts.testing.*"),
@@ -115,15 +51,6 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 
 def matches(name, patterns):
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def layers_of(name):
-    return [number for number, patterns in enumerate(LAYERS) if matches(name, patterns)]
-
-
-def is_above(name, layer):
-    """Whether a module is of a higher layer; one that has no place is."""
-    return max(layers_of(name), default=len(LAYERS)) > layer
 
 
 def is_for_types(node):
@@ -200,33 +127,7 @@ def test_the_walk_finds_the_package():
     assert {"modelarts", "modelarts.session", "modelarts.local.server.main"} <= set(SOURCES)
 
 
-# Layers -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_a_module_belongs_to_one_layer(name):
-    """A new module has to be given its place in the table above."""
-    assert len(layers_of(name)) + matches(name, LOCAL) == 1
-
-
-@pytest.mark.parametrize("name", [name for name in SOURCES if not matches(name, LOCAL)])
-def test_a_module_imports_only_from_its_layer_and_below(name):
-    (own,) = layers_of(name)
-    imported = [found for found in ours(name) if not matches(found, LOCAL)]
-    above = [found for found in imported if is_above(found, own)]
-    assert above == []
-
-
-@pytest.mark.parametrize("name", [name for name in SOURCES if matches(name, LOCAL)])
-def test_the_service_imports_only_the_words_and_the_signer(name):
-    others = [
-        found
-        for found in ours(name)
-        if not matches(found, LOCAL)
-        and found not in ("modelarts.auth.signer", *SHARED)
-        and layers_of(found) != [0]
-    ]
-    assert others == []
+# Imports --------------------------------------------------------------------------------
 
 
 def test_the_table_of_contents_of_the_service_has_each_of_its_modules():
@@ -235,19 +136,11 @@ def test_the_table_of_contents_of_the_service_has_each_of_its_modules():
     assert sorted(told) == sorted(there)
 
 
-def test_only_the_session_the_command_and_the_tests_of_users_start_the_service():
-    assert {
-        name
-        for name in SOURCES
-        if not matches(name, LOCAL) and any(matches(found, LOCAL) for found in ours(name))
-    } == set(STARTERS)
-
-
 def test_the_session_knows_the_service_by_one_module_and_only_in_a_function():
     """Who never calls ``Session.local()`` never loads any of it."""
     known = [found for found in ours("modelarts.session") if matches(found, LOCAL)]
     assert known == ["modelarts.local.server.launcher"]
-    for name in STARTERS:
+    for name in (name for name in SOURCES if not matches(name, LOCAL)):
         functions = (ast.FunctionDef, ast.ClassDef)
         outside = [node for node in TREES[name].body if not isinstance(node, functions)]
         tree = ast.Module(body=outside, type_ignores=[])

@@ -24,6 +24,7 @@ from modelarts.errors import (
     PermissionDenied,
     QuotaExceeded,
     RateLimited,
+    RequestKind,
     RequestTimeout,
     ServerError,
     TransferError,
@@ -75,6 +76,7 @@ DETAILS = {
     "reason": "Bad Request",
     "body": "{}",
     "headers": {"Date": "today"},
+    "request_kind": RequestKind.AUTHENTICATION,
 }
 #: One of each, with everything that can be given.
 EXAMPLES = [
@@ -129,7 +131,7 @@ def test_what_is_exported_is_the_tree_and_how_a_refusal_is_made():
     def names(tree):
         return {kind.__name__ for kind in tree}.union(*map(names, tree.values()))
 
-    besides = {"ApiException", "NoEventFiles", "api_error"}
+    besides = {"ApiException", "NoEventFiles", "RequestKind", "api_error"}
     assert set(errors.__all__) == {"ModelArtsError", *names(TREE), *besides}
 
 
@@ -165,6 +167,7 @@ def test_there_is_an_example_of_each_error():
     assert examples == {getattr(errors, name) for name in errors.__all__} - {
         ModelArtsError,
         NoEventFiles,
+        RequestKind,
         api_error,
     }
 

@@ -18,11 +18,14 @@ from modelarts.errors import (
     JobStateError,
     NotFound,
     RateLimited,
+    RequestKind,
     RequestTimeout,
     ServerError,
     TransportError,
 )
 from modelarts.estimator import VisualizationJob
+from modelarts.http.client import ServiceClient
+from modelarts.http.models import Request
 from modelarts.session import Session
 from modelarts.testing import answer_lost, server_error
 from tests.clocks import FakeClock
@@ -247,6 +250,61 @@ def test_a_create_that_was_refused_is_not_looked_for(session, service, answer, e
         VisualizationJob.create("/bucket/logs/", session=session)
     assert not isinstance(caught.value, AmbiguousCreate)
     assert set(service.sent) == {"create"}
+
+
+# Independence from the wording ------------------------------------------------------------
+
+
+@pytest.fixture(params=["", "x", "log in as visualization job"])
+def reworded(request, monkeypatch):
+    """Gives every request and every unreadable answer the same, misleading operation."""
+    make, unreadable = Request.__init__, ServiceClient.unreadable
+
+    def make_reworded(self, *args, **kwargs):
+        make(self, *args, **kwargs)
+        self.operation = request.param
+
+    monkeypatch.setattr(Request, "__init__", make_reworded)
+    monkeypatch.setattr(
+        ServiceClient, "unreadable", lambda self, _, why: unreadable(self, request.param, why)
+    )
+    return request.param
+
+
+@pytest.mark.parametrize("answer", [LOST, LATE, (502, HTML), (200, "{"), (200, "{}")])
+@pytest.mark.usefixtures("reworded")
+def test_lost_create_is_found_whatever_its_operation(session, service, answer):
+    service.answers["create"] = [answer]
+    job = VisualizationJob.create("/bucket/logs/", session=session)
+    assert service.sent == ["create", "list"]
+    assert [job.job_id] == [str(found["job_id"]) for found in service.jobs]
+
+
+@pytest.mark.parametrize("call", ["stop", "restart"])
+@pytest.mark.parametrize("answer", [LOST, (502, HTML), (200, "[")])
+@pytest.mark.usefixtures("reworded")
+def test_lost_action_is_not_repeated_whatever_its_operation(session, service, answer, call):
+    service.status = 8 if call == "stop" else 12
+    service.answers[call] = [answer]
+    getattr(VisualizationJob(session, 5), call)()
+    assert service.sent == [call, "details"]
+
+
+@pytest.mark.parametrize("fault", [answer_lost(), server_error(503)])
+@pytest.mark.parametrize("before", ["token", "projects"])
+def test_failed_login_is_no_doubt_whatever_its_operation(fake_modelarts, reworded, before, fault):
+    if before == "token":
+        session = fake_modelarts.password_session()
+    else:
+        session = Session(project_id=None, project_name="region-1_mine", region_name="region-1")
+    fake_modelarts.fail(before, fault, times=4)
+    with pytest.raises((TransportError, ServerError)) as caught:
+        VisualizationJob.create("/bucket/logs/", session=session)
+    assert not isinstance(caught.value, AmbiguousCreate)
+    assert caught.value.operation == reworded
+    assert fake_modelarts.operations == [before] * 4
+    assert caught.value.request_kind is RequestKind.AUTHENTICATION
+    assert pickle.loads(pickle.dumps(caught.value)).request_kind is RequestKind.AUTHENTICATION
 
 
 # Stops, restarts, deletes -----------------------------------------------------------------

@@ -53,7 +53,8 @@ _warned: Set[Path] = set()
 class ExplicitConfig(Provider):
     """The file of ``Session(config_file=…)``, or of ``MODELARTS_CONFIG``."""
 
-    name = "config_file= or MODELARTS_CONFIG"
+    variable = "MODELARTS_CONFIG"
+    name = "config_file= or " + variable
 
     def load(self, surroundings: Surroundings) -> Found:
         """What it says. That it is missing is an error: it was asked for."""
@@ -238,7 +239,7 @@ def _mapping(value: Any) -> Dict[str, Any]:
 
 def _asked_for(surroundings: Surroundings) -> Optional[Path]:
     """The file that was asked for; from the root on, so that it is found from elsewhere too."""
-    asked = surroundings.config_file or surroundings.environ.get("MODELARTS_CONFIG")
+    asked = surroundings.config_file or surroundings.environ.get(ExplicitConfig.variable)
     if not asked:
         return None
     path = Path(os.path.expanduser(asked))

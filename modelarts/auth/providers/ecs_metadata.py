@@ -11,7 +11,7 @@ from typing import Any, Dict
 from modelarts._internal.clock import Clock
 from modelarts.auth.credentials import AccessKey, Found, to_seconds
 from modelarts.auth.providers.base import NotHere, Provider, Surroundings
-from modelarts.errors import ConfigurationError, TransportError
+from modelarts.errors import ConfigurationError, RequestKind, TransportError
 
 __all__ = ["EcsMetadata"]
 
@@ -71,7 +71,16 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
     try:
         wish = {"X-Metadata-Token-Ttl-Seconds": _TOKEN_SECONDS}
         path = "/meta-data/latest/api/token"
-        token = transport.send(Request("PUT", endpoint, path, headers=wish, operation=operation))
+        token = transport.send(
+            Request(
+                "PUT",
+                endpoint,
+                path,
+                headers=wish,
+                operation=operation,
+                kind=RequestKind.AUTHENTICATION,
+            )
+        )
         if token.status_code == 200:
             headers["X-Metadata-Token"] = token.body.decode("ascii", "replace").strip()
         answer = transport.send(
@@ -81,6 +90,7 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
                 "/openstack/latest/securitykey",
                 headers=headers,
                 operation=operation,
+                kind=RequestKind.AUTHENTICATION,
             )
         )
     except TransportError as error:

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import unicodedata
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, TextIO, Tuple
 
+from modelarts._internal.terminal import text_width, writable
 from modelarts._status import JobStatus
 from modelarts.visualization.display.text import clock_time, last_known, one_line, span
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from modelarts.models import JobInfo
     from modelarts.visualization._known import KnownJob
 
-__all__ = ["facts", "fitting", "look", "show", "table", "writable"]
+__all__ = ["facts", "fitting", "look", "show", "table"]
 
 _HEADS = ("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")
 _STATUS = _HEADS.index("STATUS")
@@ -61,10 +61,10 @@ def table(jobs: Iterable["KnownJob"], columns: Optional[int] = None, colour: boo
     rows: List[Sequence[str]] = [_HEADS]
     rows += [[one_line(cell, _LONGEST) for cell in _cells(info)] for info in infos]
     rows = _fitted(rows, columns)
-    widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(text_width(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row, status in zip(rows, [None, *(info.status for info in infos)]):
-        padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths)]
+        padded = [cell + " " * (width - text_width(cell)) for cell, width in zip(row, widths)]
         if colour:
             padded[_STATUS] = _coloured(padded[_STATUS], status)
         lines.append((" " * _GAP).join(padded).rstrip())
@@ -80,16 +80,6 @@ def show(jobs: Iterable["KnownJob"]) -> None:
     """Print the table, likewise, with colours where they show."""
     columns, colour = look(sys.stdout, _USUAL)
     print(writable(table(jobs, columns, colour), sys.stdout))
-
-
-def writable(text: str, stream: Optional[TextIO]) -> str:
-    """The text in the characters that a stream takes; the others escaped."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        text = text.replace("…", "...").encode(encoding, "backslashreplace").decode(encoding)
-    return text
 
 
 def facts(job: "KnownJob", colour: bool = False) -> str:
@@ -168,7 +158,7 @@ def _fitted(rows: List[Sequence[str]], columns: Optional[int]) -> List[Sequence[
     if columns is None:
         return rows
     heads = list(rows[0])
-    widths = [max(_width(row[i]) for row in rows) for i in range(len(heads))]
+    widths = [max(text_width(row[i]) for row in rows) for i in range(len(heads))]
 
     def excess() -> int:
         return sum(widths) + _GAP * (len(widths) - 1) - columns
@@ -186,7 +176,7 @@ def _fitted(rows: List[Sequence[str]], columns: Optional[int]) -> List[Sequence[
     for head, _, _ in reversed(_YIELDING):
         if head in heads and excess() < 0:
             i = heads.index(head)
-            wanted = max(_width(row[i]) for row in rows)
+            wanted = max(text_width(row[i]) for row in rows)
             widths[i] = min(wanted, widths[i] - excess())
     ends = {head for head, _, end in _YIELDING if end}
     return [
@@ -196,27 +186,13 @@ def _fitted(rows: List[Sequence[str]], columns: Optional[int]) -> List[Sequence[
 
 
 def _cut(text: str, width: int, end: bool) -> str:
-    if _width(text) <= width:
+    if text_width(text) <= width:
         return text
     kept = list(reversed(text)) if end else list(text)
     room = width - 1
     for number, character in enumerate(kept):
-        room -= _width(character)
+        room -= text_width(character)
         if room < 0:
             kept = kept[:number]
             break
     return "…" + "".join(reversed(kept)) if end else "".join(kept) + "…"
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal a text takes: two for each Chinese character."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0
-        if unicodedata.combining(character)
-        else 2
-        if unicodedata.east_asian_width(character) in "WF"
-        else 1
-        for character in text
-    )

@@ -1,0 +1,56 @@
+"""What can be imported from ``modelarts`` itself, and that importing it costs nothing."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import modelarts
+from modelarts import JobInfo, JobStatus, Session, VisualizationJob, errors
+
+
+def run(program):
+    """Return what a new interpreter prints."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def test_names_are_those_of_their_modules():
+    import modelarts.errors
+    import modelarts.estimator
+    import modelarts.models
+    import modelarts.session
+
+    assert Session is modelarts.session.Session
+    assert VisualizationJob is modelarts.estimator.VisualizationJob
+    assert JobStatus is modelarts.estimator.JobStatus
+    assert JobInfo is modelarts.models.JobInfo
+    assert errors is modelarts.errors
+    assert pickle.loads(pickle.dumps(JobStatus.RUNNING)) is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("name", modelarts.__all__)
+def test_name_can_be_imported_first(name):
+    assert run("from modelarts import %s as value; print(value is not None)" % name) == "True\n"
+
+
+def test_dir_lists_names_before_use():
+    assert set(modelarts.__all__) <= set(run("import modelarts; print(*dir(modelarts))").split())
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'modelarts' has no attribute 'Sesion'"):
+        modelarts.Sesion  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'Sesion'"):
+        from modelarts import Sesion  # noqa: F401
+
+
+def test_package_alone_imports_nothing():
+    program = "import sys; before = set(sys.modules); import modelarts; "
+    assert run(program + "print(*set(sys.modules) - before)") == "modelarts\n"
+
+
+def test_status_imports_neither_session_nor_requests():
+    loaded = run("import sys; from modelarts import JobStatus; print(*sys.modules)").split()
+    assert not {"modelarts.session", "requests", "attr"} & set(loaded)
