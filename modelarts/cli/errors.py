@@ -52,7 +52,6 @@ _IN_A_TERMINAL = (
     ),
     ("Session.local()", "the option --local"),
     ("config_file= or", "--config-file or"),
-    ("obs_path must be the folder", "--obs-path must be the folder"),
     ("recursive=True", "--recursive"),
     ("empty_bucket=True", "--empty-bucket"),
     ("a folder: download_dir fetches it", "a folder: give it with the slash to fetch it"),
@@ -68,6 +67,8 @@ _IN_A_TERMINAL = (
     ("job.wait(JobStatus.KILLED)", "'modelarts jobs wait JOB --until stopped'"),
     ("give project_id=, or the region_name=", "set MODELARTS_PROJECT_ID, or give the region"),
 )
+#: The option of an argument that an error names.
+_OPTIONS = {"obs_path": "--obs-path"}
 
 
 class Refused(ModelArtsError):
@@ -123,7 +124,10 @@ def tell(error: ModelArtsError, as_json: bool) -> None:
     if as_json:
         write_json(as_dict(error), sys.stderr, indent=None)
     else:
-        say("modelarts: " + _in_a_terminal(str(error)))
+        text = str(error)
+        if isinstance(error, InvalidArgument) and error.argument in _OPTIONS:
+            text = _OPTIONS[error.argument] + text[len(error.argument) :]  # which it begins with
+        say("modelarts: " + _in_a_terminal(text))
 
 
 def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool = False) -> int:

@@ -5,10 +5,16 @@ from typing import Any, List, Optional, Set
 
 import requests
 import urllib3.exceptions
-from urllib3.util.ssl_match_hostname import CertificateError
 
 from modelarts.errors import RequestTimeout, TransportError
 from modelarts.http.models import Request
+
+try:
+    from urllib3.util.ssl_match_hostname import CertificateError
+except ImportError:  # older releases of urllib3 1.26
+    from urllib3.packages.ssl_match_hostname import (  # type: ignore[import-not-found,no-redef]
+        CertificateError,
+    )
 
 __all__ = ["lost"]
 
