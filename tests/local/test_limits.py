@@ -1,5 +1,6 @@
 """Event files that were made to hurt: they harm their own board at most."""
 
+import http.client
 import json
 import os
 import resource
@@ -157,6 +158,8 @@ def _answers_or_says_why(job, page, seconds):
     while status != 200 and job.refresh().status != JobStatus.FAILED:
         try:
             status, _ = _get(job.service_url + page, seconds)
+        except http.client.IncompleteRead:
+            continue  # the board ended while it answered
         except TimeoutError:
             # TensorBoard waits for a pipe, and its pages for that.
             return page != "" and stat.S_ISFIFO(_mode(job))

@@ -221,7 +221,7 @@ def test_a_line_of_the_log_is_one_line_whatever_is_asked_for(service):
 
 def test_a_log_that_grows_is_turned_over_and_the_oldest_part_goes(tmp_path):
     program = (
-        "import logging, pathlib, sys; from modelarts.local import log\n"
+        "import logging, pathlib, sys; from modelarts.local.server import logs as log\n"
         "log.open_log(pathlib.Path(sys.argv[1]), most=2000)\n"
         "for number in range(500): logging.getLogger('modelarts.local').info('line %d', number)"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import mimetypes
 import os
 import site
 import stat
@@ -23,7 +24,7 @@ from modelarts.local.identity.users_file import Accounts
 __all__ = ["Confinement", "Confiner", "installed_paths"]
 
 #: Read by the C library and by Python, and of no interest to anybody.
-_SYSTEM = (
+_SYSTEM: tuple[str, ...] = (
     "/lib",
     "/lib64",
     "/usr/lib",
@@ -31,6 +32,7 @@ _SYSTEM = (
     "/usr/share/zoneinfo",
     "/etc/ld.so.cache",
     "/etc/localtime",
+    *(str(path) for path in mimetypes.knownfiles),  # kinds of files by their endings
     "/dev/urandom",
 )
 _DEVICES = ("/dev/null", "/dev/zero")
@@ -112,6 +114,11 @@ class Confiner:
     accounts: Accounts
     by_kernel: bool = True
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether the service has several users, now."""
+        return len(self.accounts.users().by_name) > 1
+
     def of(self, folder: str) -> Confinement:
         """Return the confinement of a board over a folder, which need not exist."""
         links = self._links(folder)
@@ -129,7 +136,7 @@ class Confiner:
         return not links_too or self._links(folder) == confinement.links
 
     def _links(self, folder: str) -> tuple[str, ...]:
-        if len(self.accounts.users().by_name) > 1:
+        if self.is_shared:
             return ()
         return _link_targets(folder, os.path.realpath(self.root))
 

@@ -27,7 +27,7 @@ from werkzeug.wsgi import get_input_stream
 
 from modelarts._internal.clock import Clock
 from modelarts.local.boards import reaper as guardian
-from modelarts.local.boards.confinement import Confinement
+from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.boards.sandbox import confine, open_output
 from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
 
@@ -64,14 +64,22 @@ class MindInsight:
         command: the path of its command ``mindinsight``; by default that of this Python, or the
             one on ``PATH``.
         folder: where each board has a folder to write to.
+        confiner: how the boards of the service are confined. MindInsight's are not yet, so it is
+            not run for several users, unless the owner has accepted unconfined boards.
     """
 
-    def __init__(self, command: str | None, folder: Path) -> None:
+    def __init__(self, command: str | None, folder: Path, confiner: Confiner) -> None:
         self._command = command
         self._folder = folder
+        self._confiner = confiner
 
     def check(self) -> None:
-        """Raise ValueError, which says what to do, where there is none."""
+        """Raise ValueError, which says what to do, where MindInsight cannot be run."""
+        if self._confiner.is_shared and self._confiner.by_kernel:
+            raise ValueError(
+                "this service has several users, and MindInsight is not confined to the logs of "
+                "its job; create a tensorboard job, or start the service with --unconfined-boards"
+            )
         self._python()
 
     def prepare(self) -> None:
@@ -82,8 +90,9 @@ class MindInsight:
         """The function that a board's process runs.
 
         Raises:
-            ValueError: MindInsight is not installed.
+            ValueError: MindInsight is not installed, or may not run here.
         """
+        self.check()
         return partial(serve, self._python(), str(self._folder))
 
     def _python(self) -> str:
@@ -128,19 +137,13 @@ def serve(
     os.makedirs(workspaces, mode=0o700, exist_ok=True)
     workspace = tempfile.mkdtemp(prefix="board-", dir=workspaces)
     os.chdir(workspace)
-    descriptor = open_output(log)
-    try:
-        server = listen()
-        confinement.apply(write=[workspace], execute=_programs(python))
-    except OSError as error:
-        connection.send(("failed", str(error)))
-        raise
-    process = _spawn(python, workspace, confinement.folder, descriptor)
+    process = _spawn(python, workspace, confinement.folder, open_output(log))
     assert process.stdout is not None  # it is a pipe
     group = int(process.stdout.readline() or 0)
     Thread(target=_end_with, args=(connection, group, workspace), daemon=True).start()
     try:
         _wait_for_answer(process)
+        server = listen()
         server.app = guarded(_forward, key)
     except (OSError, RuntimeError) as error:
         connection.send(("failed", f"{error}; see {log}"))
@@ -149,15 +152,6 @@ def serve(
         connection.send(("ready", server.port))
         process.wait()
     _end(group, workspace, 1)
-
-
-def _programs(python: str) -> list[str]:
-    """Return the folders of this Python and of the one that MindInsight is installed in."""
-    programs = [sys.executable, python]
-    prefixes = [sys.prefix, sys.base_prefix]
-    prefixes += [os.path.dirname(os.path.dirname(each)) for each in programs]
-    prefixes += [os.path.dirname(os.path.dirname(os.path.realpath(each))) for each in programs]
-    return sorted(set(prefixes) - {os.sep} | {"/lib", "/lib64", "/usr/lib", "/bin", "/usr/bin"})
 
 
 def _spawn(python: str, workspace: str, folder: str, descriptor: int) -> subprocess.Popen[bytes]:

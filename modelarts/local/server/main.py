@@ -105,7 +105,8 @@ def serve(root: Path, settings: Settings) -> None:
                 plain, tls = _listen(network, store, open_ones)
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
                 folders = _folders(root, settings)
-                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
+                confiner = _confiner(root, settings, accounts)
+                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight", confiner)
                 supervisor = Supervisor(
                     store,
                     folders,
@@ -114,7 +115,7 @@ def serve(root: Path, settings: Settings) -> None:
                     Timeline(store, clock),
                     settings.board_memory,
                     settings.sleep_after,
-                    _confiner(root, settings, accounts),
+                    confiner,
                 )
                 # Clients have clocks of their own, which nobody moved.
                 authentication = Authentication(accounts, clock, settings.rate, Clock())
