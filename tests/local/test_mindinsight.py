@@ -22,8 +22,11 @@ import pytest
 
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local.boards import reaper as guardian
+from modelarts.local.boards import reaper
+from modelarts.local.boards.confinement import Confiner
+from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import MOST_FILES
+from modelarts.local.identity.users_file import Accounts, edit, prepare
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -176,7 +179,7 @@ def test_mindinsight_has_the_limits_of_a_board_and_appends_to_its_log(running):
 def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     service, job = running
     pids = processes(service.root)
-    assert len(pids) >= 4  # the board, the guardian, gunicorn and its worker
+    assert len(pids) >= 4  # the board, the reaper, gunicorn and its worker
     job.stop().wait(until=JobStatus.KILLED)
     wait_until_gone(pids)
     job.restart().wait()
@@ -201,14 +204,14 @@ def test_mindinsight_ends_with_a_service_that_is_killed_and_is_there_again(runni
     assert list((service.root / "mindinsight").iterdir()) == []
 
 
-@pytest.mark.parametrize("which", ["board", "guardian", "gunicorn"])
+@pytest.mark.parametrize("which", ["board", "reaper", "gunicorn"])
 def test_whichever_of_its_processes_is_killed_all_end_and_the_job_says_so(running, which):
     service, job = running
     pids = sorted(processes(service.root))
     board = service.board_pid(job)
-    guard = next(pid for pid in pids if b"guardian" in _command(pid) and pid != board)
+    guard = next(pid for pid in pids if b"reaper" in _command(pid) and pid != board)
     child = next(pid for pid in pids if _parent(pid) == guard)
-    os.kill({"board": board, "guardian": guard, "gunicorn": child}[which], signal.SIGKILL)
+    os.kill({"board": board, "reaper": guard, "gunicorn": child}[which], signal.SIGKILL)
     service.said("job %s: failed: MindInsight's process %d " % (job.visualization_id, board))
     wait_until_gone(pids)
     assert job.refresh().status == JobStatus.FAILED
@@ -238,6 +241,16 @@ def test_a_command_that_is_not_there_is_refused_at_create(tmp_path):
         service.end()
 
 
+def test_several_users_have_no_mindinsight(tmp_path):
+    """It is not confined to the logs of its job, so each could read the files of all."""
+    path = prepare(tmp_path)
+    edit(path, lambda users: users.with_user("ann"))
+    refused = MindInsight(None, tmp_path, Confiner(str(tmp_path), Accounts(path)))
+    with pytest.raises(ValueError, match="--unconfined-boards"):
+        refused.check()
+    MindInsight(None, tmp_path, Confiner(str(tmp_path), Accounts(path), by_kernel=False)).check()
+
+
 def test_without_mindinsight_a_create_says_how_to_get_it(tmp_path):
     """A Python that sees this package and what it needs, and no MindInsight."""
     hide = tmp_path / "sitecustomize.py"
@@ -248,13 +261,20 @@ def test_without_mindinsight_a_create_says_how_to_get_it(tmp_path):
     )
     program = (
         "from pathlib import Path\n"
+        "from modelarts.local.boards.confinement import Confiner\n"
         "from modelarts.local.boards.mindinsight import MindInsight\n"
-        "try: MindInsight(None, Path()).check()\n"
+        "from modelarts.local.identity.users_file import Accounts, prepare\n"
+        "confiner = Confiner('.', Accounts(prepare(Path('.'))))\n"
+        "try: MindInsight(None, Path(), confiner).check()\n"
         "except ValueError as error: print(error)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": "/nowhere"}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert "pip install 'modelarts[mindinsight]'" in done.stdout, done.stderr
 
@@ -280,12 +300,12 @@ def test_a_python_without_mindinsight_fails_the_job_with_a_reason(tmp_path, monk
         service.end()
 
 
-# The guardian -----------------------------------------------------------------------------
+# The reaper -----------------------------------------------------------------------------
 
 
 def guarded(folder, program):
     return subprocess.Popen(
-        [sys.executable, "-I", guardian.__file__, str(folder), sys.executable, "-c", program],
+        [sys.executable, "-I", reaper.__file__, str(folder), sys.executable, "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

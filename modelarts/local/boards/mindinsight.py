@@ -3,7 +3,7 @@
 MindInsight is a web application under gunicorn. Its own command would have it listen on a port,
 open to every user of the machine, and leave it running. Here the same application listens on a
 socket in a folder that only this user can enter; the board's process stands before it as a board
-of TensorBoard does, and a guardian ends all of it with the board.
+of TensorBoard does, and a reaper ends all of it with the board.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Callable, Iterable
 from werkzeug.wsgi import get_input_stream
 
 from modelarts._internal.clock import Clock
-from modelarts.local.boards import reaper as guardian
+from modelarts.local.boards import reaper
 from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.boards.sandbox import confine, open_output
 from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
@@ -158,7 +158,7 @@ def _spawn(python: str, workspace: str, folder: str, descriptor: int) -> subproc
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     settings = {"WORKSPACE": workspace, "SUMMARY_BASE_DIR": folder}
     command = [
-        *(sys.executable, "-I", guardian.__file__, workspace),
+        *(sys.executable, "-I", reaper.__file__, workspace),
         *(python, "-m", "gunicorn", "--bind", f"unix:{_SOCKET}"),
         *("--config", "python:mindinsight.backend.config.gunicorn_conf"),
         "mindinsight.backend.application:APP",
@@ -188,9 +188,9 @@ def _end_with(connection: Connection, group: int, workspace: str) -> None:
 
 
 def _end(group: int, workspace: str, code: int) -> None:
-    # The guardian does so too; it may have been killed.
+    # The reaper does so too; it may have been killed.
     if group:
-        guardian.end(group, workspace)
+        reaper.end(group, workspace)
     os._exit(code)
 
 

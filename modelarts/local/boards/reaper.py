@@ -1,6 +1,6 @@
 """Runs a command that does not outlive who started it, however that ends.
 
-Started as ``python -I guardian.py FOLDER COMMAND…`` with a pipe as its standard input that nobody
+Started as ``python -I reaper.py FOLDER COMMAND…`` with a pipe as its standard input that nobody
 else holds. It says the process group of the command on its standard output. When the pipe is
 closed, or the command ends, it kills that group and removes the folder.
 """
