@@ -8,6 +8,8 @@ import pytest
 import modelarts
 from modelarts.cli import errors
 
+pytestmark = pytest.mark.local  # Python 3.7 parses strings otherwise
+
 SOURCES = [
     path
     for path in sorted(Path(modelarts.__file__).parent.rglob("*.py"))

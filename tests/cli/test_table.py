@@ -116,3 +116,8 @@ def test_facts_leave_out_what_is_not_known_and_say_times_in_words(jobs):
     assert "status       FAILED: the folder is gone\n" in facts(failed)
     assert "board" not in facts(failed)
     assert "\x1b[31mFAILED\x1b[0m: the" in facts(failed, colour=True)
+
+
+def test_field_that_is_no_text_is_shown_as_it_is(jobs):
+    shown = table(jobs({"job_name": "nightly", "status": 8, "job_desc": True}))
+    assert shown.splitlines()[1].endswith("/bucket/logs/  True")

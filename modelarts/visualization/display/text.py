@@ -51,7 +51,12 @@ def clock_time(moment: Optional[datetime]) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
-def one_line(text: str, most: int = 40) -> str:
-    """A text without line breaks and control characters, and not longer than that."""
-    text = "".join(c if c.isprintable() else " " for c in text)
+def one_line(text: object, most: int = 40) -> str:
+    """Return a text without line breaks and control characters, cut to a length.
+
+    Args:
+        text: the text; anything else that a service sent in its place is shown as Python does.
+        most: how many characters it may have.
+    """
+    text = "".join(c if c.isprintable() else " " for c in str(text))
     return text if len(text) <= most else text[: most - 1] + "…"
