@@ -75,6 +75,7 @@ class ObsServer:
         self.tls = None
         self.received = 0
         self.connections = 0
+        self.busy = 0
         self.page = 1000
         self.crc64 = xz
         self.refuses = self.ranges = True
@@ -192,7 +193,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             except Cut:
                 self.close_connection = True
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any
+    def _counted(self):
+        with self.server_.lock:
+            self.server_.busy += 1
+        try:
+            self._any()
+        finally:
+            with self.server_.lock:
+                self.server_.busy -= 1
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _counted
 
     def do_CONNECT(self):
         self.send_response(200)

@@ -21,7 +21,7 @@ from modelarts.errors import (
 from modelarts.obs.stores.base import ObjectInfo
 from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
-from tests.clocks import FakeClock
+from tests.clocks import FakeClock, wait_until
 from tests.cloud import Cloud
 from tests.content import noise
 from tests.obs_server import Cut, ObsServer, Refusal
@@ -423,6 +423,8 @@ def test_an_interrupted_upload_goes_on_in_another_process(server, tmp_path):
     server.before = cut
     with pytest.raises(TransportError):
         make_store(server).upload(str(path), "b", "k")
+    # Parts that were on their way when the upload was given up.
+    wait_until(lambda: server.busy == 0)
     (upload,) = server.uploads
     arrived = sum(len(part) for part in server.uploads[upload][2].values())
     assert arrived > 0
