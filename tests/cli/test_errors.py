@@ -8,7 +8,8 @@ import pytest
 import modelarts
 from modelarts.cli import errors
 
-pytestmark = pytest.mark.local  # Python 3.7 parses strings otherwise
+# Python 3.7 parses strings otherwise.
+pytestmark = pytest.mark.local
 
 SOURCES = [
     path
