@@ -1,4 +1,4 @@
-"""What the SDK costs, next to its peers: ``python -m benchmarks [service] [--quick] [--json]``.
+"""The cost of the SDK next to its peers: ``python -m benchmarks [service] [--quick] [--json]``.
 
 ==============  ==================================================================
 ``answers``     what the loopback server answers

@@ -16,7 +16,11 @@ _FULL_LOAD = Load(rounds=9, calls=200, jobs=200)
 def _main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=["sdk", "service", "obs"], default="sdk", help="default: sdk"
+        "what",
+        nargs="?",
+        choices=["sdk", "service", "boards", "obs"],
+        default="sdk",
+        help="default: sdk",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds: rough figures")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -25,7 +29,12 @@ def _main() -> None:
         from benchmarks import service
 
         made = service.rows(_QUICK_LOAD if given.quick else _FULL_LOAD)
-        _show(made, given.json, "The local service beside TensorBoard.")
+        _show(made, given.json, "The local service.")
+        return
+    if given.what == "boards":
+        from benchmarks import boards
+
+        _show(boards.rows(given.quick), given.json, "Boards beside TensorBoard with its defaults.")
         return
     if given.what == "obs":
         from benchmarks import obs

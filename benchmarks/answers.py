@@ -1,4 +1,4 @@
-"""What the loopback server answers: the documented bodies, made once, as bytes."""
+"""The answers of the loopback server: the documented bodies, made once, as bytes."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What whole interpreters spend: on imports, and on everything up to the first answer."""
+"""The time of whole interpreters: imports, and all up to the first answer."""
 
 import os
 import sys

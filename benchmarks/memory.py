@@ -1,4 +1,4 @@
-"""What a call holds: ``python -m benchmarks.memory PEER ADDRESS``.
+"""The memory that a call holds: ``python -m benchmarks.memory PEER ADDRESS``.
 
 In a process of its own, which prints the bytes that the call's result holds and the most there
 were on the way, as ``tracemalloc`` counts them.
@@ -17,14 +17,14 @@ __all__ = ["Held", "held"]
 
 
 class Held(NamedTuple):
-    """Bytes."""
+    """The bytes that a call holds."""
 
     kept: int
     peak: int
 
 
 def held(peer: str, address: str, environ: Mapping[str, str]) -> Optional[Held]:
-    """What a call of that peer holds; None where it cannot be made."""
+    """Return the bytes that a call of that peer holds; None where it cannot be made."""
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", peer, address],
         cwd=str(ROOT),

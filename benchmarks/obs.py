@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from benchmarks import sink
 from benchmarks.rounds import ROOT
-from benchmarks.served import memory as held
+from tests.served import memory as held
 
 __all__ = ["main"]
 

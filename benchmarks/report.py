@@ -19,7 +19,7 @@ HEADING = (
 
 
 def line(row: Row) -> str:
-    """One row."""
+    """Print one row."""
     ours = theirs = ratio = spread = ""
     if row.ratio is not None:
         ours, theirs = _figure(row.ratio.ours, row.unit), _figure(row.ratio.theirs, row.unit)
@@ -32,7 +32,7 @@ def line(row: Row) -> str:
 
 
 def versions() -> str:
-    """What was measured, on what."""
+    """Return the versions of the packages that were measured."""
     names = ("requests", "urllib3", "huaweicloudsdkcore", "otcextensions", "openstacksdk", "boto3")
     shown = ["Python " + platform.python_version()]
     for name in names:

@@ -1,36 +1,22 @@
-"""What the local service costs, next to TensorBoard by itself: ``python -m benchmarks service``.
+"""The cost of the local service while many jobs run: ``python -m benchmarks service``.
 
 Linux only: it reads ``/proc``.
 """
 
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List
 
 from benchmarks.rounds import Ratio, ratio
-from benchmarks.served import Served, answers, descendants, fetch, memory, spent
 from benchmarks.tables import Load, Row
 from modelarts.estimator import VisualizationJob
+from tests.served import Served, descendants, fetch, memory, spent
 
 __all__ = ["rows"]
 
 _TRAIN_URL = "/bucket/logs/"
-#: What a page asks for when it is opened: itself, its code, and its data.
-_PAGES = (
-    "",
-    "index.js",
-    "data/environment",
-    "data/plugins_listing",
-    "data/runs",
-    "data/plugin/scalars/tags",
-    "data/plugin/scalars/scalars?tag=loss&run=run0",
-    "data/plugin/histograms/tags",
-)
 
 
 def rows(load: Load) -> Iterator[Row]:
@@ -42,7 +28,6 @@ def rows(load: Load) -> Iterator[Row]:
         served = Served(root, "--max-running", str(load.jobs + load.rounds))
         try:
             with served.session() as session:
-                yield from _beside_tensorboard(served, session, logs, load)
                 yield from _crowd(served, session, load)
         finally:
             served.end()
@@ -56,76 +41,6 @@ def _write(logs: Path) -> None:
             for step in range(300):
                 writer.add_scalar("loss", 1 / (step + 1), step)
             writer.add_histogram("weights", list(range(100)), 1)
-
-
-def _beside_tensorboard(served: Served, session: Any, logs: Path, load: Load) -> Iterator[Row]:
-    ours: List[float] = []
-    theirs: List[float] = []
-    held: List[float] = []
-    alone: List[float] = []
-    _visited(session)  # the first also waits for the boards' parent
-    for _ in range(load.rounds):
-        before = memory(descendants(served.pid))
-        began = time.perf_counter()
-        job = VisualizationJob.create(_TRAIN_URL, session=session)
-        answers(job.service_url)
-        ours.append(time.perf_counter() - began)
-        _visit(job.service_url)
-        held.append(memory(descendants(served.pid)) - before)
-        seconds, size = _tensorboard(logs)
-        theirs.append(seconds)
-        alone.append(size)
-    for job in VisualizationJob.iter(session):
-        job.delete()
-    yield Row(
-        "create → service_url answers", "tensorboard answers", "seconds", 0.5, ratio(ours, theirs)
-    )
-    yield Row("… memory of one more (PSS)", "a tensorboard alone", "bytes", 0.3, ratio(held, alone))
-
-
-def _visited(session: Any) -> None:
-    job = VisualizationJob.create(_TRAIN_URL, session=session)
-    answers(job.service_url)
-    _visit(job.service_url)
-
-
-def _visit(url: str) -> None:
-    """As a browser that opens the page, once all runs are read."""
-    deadline = time.perf_counter() + 60
-    while b"run2" not in (fetch(url + "data/runs") or b""):
-        assert time.perf_counter() < deadline, url
-        time.sleep(0.02)
-    for page in _PAGES:
-        assert fetch(url + page) is not None, page
-
-
-def _tensorboard(logs: Path) -> Tuple[float, int]:
-    """How long one by itself takes to answer, in seconds, and what it then holds, in bytes."""
-    port = _free_port()
-    url = "http://127.0.0.1:%d/" % port
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", str(port)),
-            *("--host", "127.0.0.1", "--load_fast", "false"),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        answers(url)
-        seconds = time.perf_counter() - began
-        _visit(url)
-        return seconds, memory([process.pid])
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _crowd(served: Served, session: Any, load: Load) -> Iterator[Row]:

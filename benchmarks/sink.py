@@ -38,7 +38,7 @@ class _Cut(Exception):
 
 
 class _Body:
-    """What is known of a body that comes in.
+    """The state of a body that comes in.
 
     Args:
         headers: with a CRC-64 among them it is computed, too, as OBS does then.

@@ -1,4 +1,4 @@
-"""Which comparisons are made, and the figures they must show."""
+"""The comparisons that are made, and the figures they must show."""
 
 import tempfile
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -59,7 +59,7 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether it shows what it must."""
+        """Return True if the row shows the figure that it must."""
         if self.ratio is None:
             return "did not run"
         if self.most is None:

@@ -62,7 +62,11 @@ if not TYPE_CHECKING:  # else every name would exist for type checkers
 
 
 def load_ipython_extension(ipython: object) -> None:
-    """What ``%load_ext modelarts`` calls; see ``modelarts.magic``."""
+    """Load the extension, as ``%load_ext modelarts`` does; see :mod:`modelarts.magic`.
+
+    Args:
+        ipython: the ``InteractiveShell`` of the notebook.
+    """
     from importlib import import_module
 
     import_module("modelarts.magic").load_ipython_extension(ipython)

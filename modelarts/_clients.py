@@ -12,7 +12,7 @@ from modelarts.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from modelarts.auth.identity import Identity
-    from modelarts.http.client import ServiceClient
+    from modelarts.http.client import Dialect, ServiceClient
     from modelarts.http.transport import Transport
     from modelarts.obs.api import Obs
     from modelarts.obs.stores.base import Store
@@ -21,7 +21,7 @@ __all__ = ["Parts", "Wiring", "check_network"]
 
 
 class Parts(NamedTuple):
-    """What talks."""
+    """The transport, identity and API client of one session."""
 
     transport: "Transport"
     identity: "Identity"
@@ -48,6 +48,7 @@ class Wiring:
 
     Attributes:
         clock: likewise; what is put together later goes by what it is then.
+        dialect: the version of the API; None before the first call.
         local_obs: where a local service offers its folder by OBS's API; None elsewhere.
     """
 
@@ -60,6 +61,7 @@ class Wiring:
     ) -> None:
         self.resolved = resolved
         self.local_obs: Optional[str] = None
+        self.dialect: Optional[Dialect] = None
         self.clock = clock
         self._proxy_environ = {k: v for k, v in environ.items() if k.lower().endswith("_proxy")}
         bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
@@ -72,7 +74,7 @@ class Wiring:
 
     @property
     def parts(self) -> Parts:
-        """What talks; the first read makes it."""
+        """The clients of the session, built on first use."""
         if self._parts is None:
             with self._lock:
                 if self._parts is None:
@@ -81,7 +83,7 @@ class Wiring:
 
     @property
     def obs(self) -> "Obs":
-        """``session.obs``, likewise."""
+        """The object behind ``session.obs``, built on first use."""
         if self._obs is None:
             with self._lock:
                 if self._obs is None:
@@ -145,6 +147,13 @@ class Wiring:
         transport = self._make_transport()
         return self._connect(transport, Identity(self.resolved, transport))
 
+    def _dialect(self) -> "Dialect":
+        from modelarts.http.client import Dialect
+
+        if self.dialect is None:
+            self.dialect = Dialect(None if self.resolved.api == "auto" else self.resolved.api)
+        return self.dialect
+
     def _make_transport(self, **changes: Any) -> "Transport":
         from modelarts import __version__
         from modelarts.http.proxies import Proxies
@@ -168,5 +177,6 @@ class Wiring:
             identity.authorizer,
             lambda: identity.endpoint("modelarts"),
             identity.project_id,
+            self._dialect(),
         )
         return Parts(transport, identity, client)

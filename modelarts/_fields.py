@@ -6,7 +6,7 @@ looked at.
 
 from typing import Any, Dict, Mapping, Optional
 
-__all__ = ["documented_job", "to_int"]
+__all__ = ["documented_job", "is_uuid", "to_int"]
 
 _NUMBERS = ("job_id", "status", "create_time", "duration")
 #: The keys of the documented details (SDK reference, "Obtaining Details"), in its order.
@@ -24,10 +24,17 @@ _DOCUMENTED = (
 
 
 def to_int(value: object, field: str = "value") -> Optional[int]:
-    """Read a number that may come as a string, a float or null.
+    """Return a number that the service may send as a string, a float or null.
+
+    Args:
+        value: the value of the field.
+        field: the field's name, for the error; by default ``"value"``.
+
+    Returns:
+        The number; None for None and for an empty string.
 
     Raises:
-        ValueError: it is none of these; the message names the field.
+        ValueError: the value is not a number; the message names the field.
     """
     if value is None or value == "":
         return None
@@ -42,15 +49,29 @@ def to_int(value: object, field: str = "value") -> Optional[int]:
     raise ValueError("%s is %r, which is not a number" % (field, value))
 
 
+def is_uuid(value: object) -> bool:
+    """Return True for an id of v2; those of v1 are numbers."""
+    return isinstance(value, str) and len(value) == 36 and value.count("-") == 4
+
+
 def documented_job(raw: Mapping[str, Any]) -> Dict[str, Any]:
-    """A job as documented: every documented key there, numbers as numbers, the rest kept.
+    """Return a job as documented: with every documented key, and numbers as ``int``.
+
+    Args:
+        raw: the fields of the job, as the service sent them.
+
+    Returns:
+        A new dict; a field that the service did not send is None, and other fields are kept.
 
     Raises:
-        ValueError: a number is not one.
+        ValueError: a number cannot be read; the message names the field.
+
+    Source: *ModelArts SDK Reference*, "Obtaining Details".
     """
     job: Dict[str, Any] = {key: raw.get(key) for key in _DOCUMENTED}
     for key in _NUMBERS:
-        job[key] = to_int(job[key], key)
+        if key != "job_id" or not is_uuid(job[key]):
+            job[key] = to_int(job[key], key)
     for key, value in raw.items():
         job.setdefault(key, value)
     return job

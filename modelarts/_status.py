@@ -9,14 +9,15 @@ __all__ = ["FAILED", "JOB_STATE", "STOPPED", "JobStatus"]
 class JobStatus(enum.IntEnum):
     """The status of a visualization job; also an ``int``.
 
-    A number that is not listed makes a member too, so a newer service breaks nothing:
-
-    >>> JobStatus(8)
-    <JobStatus.RUNNING: 8>
-    >>> JobStatus(99).name
-    'UNLISTED_99'
+    A number that is not listed becomes a member too, so a newer service breaks nothing.
 
     Source: *API Reference*, "Job Statuses".
+
+    Example:
+        >>> JobStatus(8)
+        <JobStatus.RUNNING: 8>
+        >>> JobStatus(99).name
+        'UNLISTED_99'
     """
 
     UNKNOWN = 0
@@ -54,17 +55,17 @@ class JobStatus(enum.IntEnum):
 
     @property
     def is_failed(self) -> bool:
-        """Whether the job ended, and not because somebody stopped it."""
+        """True if the job ended and was not stopped."""
         return self in FAILED
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the job ended because somebody, or its schedule, stopped it."""
+        """True if the job was stopped by a request or by its schedule."""
         return self in STOPPED
 
     @property
     def is_final(self) -> bool:
-        """Whether the status stays as it is until somebody restarts the job."""
+        """True if the status stays as it is until the job is restarted."""
         return self in FAILED or self in STOPPED
 
 

@@ -1,4 +1,8 @@
-"""The method names that scripts written for the original SDK import."""
+"""The names of the HTTP methods that scripts written for the original SDK import.
+
+``HTTPS_GET``, ``HTTPS_POST``, ``HTTPS_PUT`` and ``HTTPS_DELETE`` are the strings ``"GET"``,
+``"POST"``, ``"PUT"`` and ``"DELETE"``, for :func:`modelarts.config.auth.auth_by_apig`.
+"""
 
 __all__ = ["HTTPS_DELETE", "HTTPS_GET", "HTTPS_POST", "HTTPS_PUT"]
 

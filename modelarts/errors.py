@@ -57,6 +57,8 @@ __all__ = [
     "api_error",
 ]
 
+from modelarts._internal.wording import Worded, worded
+
 _E = TypeVar("_E", bound="ModelArtsError")
 
 
@@ -68,7 +70,7 @@ def _restore(cls: Type[_E], args: Tuple[Any, ...], state: Dict[str, Any]) -> _E:
 
 
 class RequestKind(Enum):
-    """What a request is for: the call itself, or the authentication that precedes it.
+    """The purpose of a request: the call itself, or the authentication that precedes it.
 
     A call that has to log in first may fail at either; only the failure of a ``SERVICE_CALL`` can
     mean that the call took effect.
@@ -79,7 +81,7 @@ class RequestKind(Enum):
 
 
 class ModelArtsError(Exception):
-    """The root of the tree: ``except ModelArtsError`` catches all of it."""
+    """The base class of all errors: ``except ModelArtsError`` catches each of them."""
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # The subclasses' constructors take more than the message, which is
@@ -90,25 +92,39 @@ class ModelArtsError(Exception):
 class NoEventFiles(UserWarning):
     """A job was created over a folder without event files, so its board is empty.
 
-    >>> warnings.simplefilter("ignore", NoEventFiles)                     # doctest: +SKIP
+    Example:
+        >>> warnings.simplefilter("ignore", NoEventFiles)                     # doctest: +SKIP
     """
 
 
 class InvalidArgument(ModelArtsError, ValueError):
-    """An argument was refused before anything was sent.
+    """An argument was refused before a request was sent.
 
     Attributes:
         argument: the name of the argument.
-        given: what was given, as text; None where it is a secret.
-        allowed: what is allowed.
+        given: the ``repr`` of the value, shortened to 120 characters; None for a secret.
+        allowed: the allowed values, in words.
+
+    Example:
+        >>> try:
+        ...     VisualizationJob.create("/bucket/logs/", auto_stop=25)
+        ... except InvalidArgument as error:
+        ...     print(error.argument, error.allowed)                          # doctest: +SKIP
+        auto_stop whole hours from 0 to 24, or None
     """
 
     def __init__(self, argument: str, given: object, allowed: str, secret: bool = False) -> None:
+        """Make the error for one argument.
+
+        Args:
+            argument: the name of the argument.
+            given: the value that was given.
+            allowed: the allowed values, in words.
+            secret: True if the value must not be shown; by default False.
+        """
         shown = None if secret else _shortened(repr(given))
-        super().__init__(
-            "%s must be %s; %s"
-            % (argument, allowed, "its value is not shown" if secret else "got %s" % shown)
-        )
+        value = "its value is not shown" if secret else "got %s" % shown
+        super().__init__(worded("%s must be %s; %s", argument, allowed, value))
         self.argument = argument
         self.given = shown
         self.allowed = allowed
@@ -119,29 +135,35 @@ class ConfigurationError(ModelArtsError):
 
 
 class CredentialsNotFound(ConfigurationError):
-    """Nothing says who you are.
+    """No credentials were found.
 
     Attributes:
-        tried: ``(source, why it did not answer)`` for each place looked at.
+        tried: ``(source, reason)`` for each source that was searched, with the reason why it has
+            none.
     """
 
     def __init__(self, message: str, tried: Tuple[Tuple[str, str], ...] = ()) -> None:
-        lines = [message] + ["  - %s: %s" % entry for entry in tried]
-        super().__init__("\n".join(lines))
+        """Make the error from a message and the sources that were searched.
+
+        Args:
+            message: the first line of the message.
+            tried: ``(source, reason)`` for each source; by default none.
+        """
+        lines = [message] + [worded("  - %s: %s", *entry) for entry in tried]
+        super().__init__(worded("\n".join(["%s"] * len(lines)), *lines))
         self.tried = tried
 
 
 class TransportError(ModelArtsError, ConnectionError):
-    """No answer came, or none that can be read.
+    """No response was received, or one that cannot be read.
 
     Attributes:
-        address: the scheme, host and port that was called.
-        operation: what was being done, such as ``"create visualization job"``; for people.
-        request_kind: which kind of request failed; for programs.
-        sent: False where it is certain that the request never left, so that nothing
-            can have happened.
-        permanent: True where sending it again cannot help.
-        attempts: how often the request was sent, or tried to be.
+        address: the scheme, host and port of the request.
+        operation: the operation in words, such as ``"create visualization job"``; for people.
+        request_kind: the kind of request that failed; for programs.
+        sent: False if it is certain that the request was not sent, so that it had no effect.
+        permanent: True if sending the request again cannot help.
+        attempts: the number of times that the request was sent, or tried to be.
     """
 
     sent = True
@@ -156,7 +178,15 @@ class TransportError(ModelArtsError, ConnectionError):
         *,
         request_kind: RequestKind = RequestKind.SERVICE_CALL,
     ) -> None:
-        super().__init__("%s: %s" % (operation, message) if operation else message)
+        """Make the error for one request.
+
+        Args:
+            message: what happened.
+            address: the scheme, host and port of the request.
+            operation: the operation in words.
+            request_kind: the kind of request that failed; by default ``SERVICE_CALL``.
+        """
+        super().__init__(worded("%s: %s", operation, message) if operation else message)
         self.address = address
         self.operation = operation
         self.request_kind = request_kind
@@ -167,38 +197,55 @@ class TransportError(ModelArtsError, ConnectionError):
 
 
 class RequestTimeout(TransportError, TimeoutError):
-    """The answer did not come in time."""
+    """The response was not received in time."""
 
 
 class AmbiguousCreate(TransportError):
-    """A create was sent, its answer was lost, and the job was not found since.
+    """The response to a create was lost, and the job was not found afterwards.
 
     Attributes:
-        job_name: the name to look for before creating again.
+        job_name: the job's name; search for it before you create the job again.
     """
 
     def __init__(
         self, message: str, address: str = "", operation: str = "", job_name: str = ""
     ) -> None:
+        """Make the error for one create.
+
+        Args:
+            message: what happened.
+            address: the scheme, host and port of the request.
+            operation: the operation in words.
+            job_name: the name of the job.
+        """
         super().__init__(message, address, operation)
         self.job_name = job_name
 
 
 class ApiError(ModelArtsError):
-    """The service answered, and refused.
+    """The service responded, and refused the request.
 
     Attributes:
-        status_code: the HTTP status (2xx where only the body says so).
-        error_code: the service's code, such as ``"ModelArts.0104"``; None without one.
-        error_msg: the service's sentence.
+        status_code: the HTTP status; 2xx if only the body of the response is a failure.
+        error_code: the service's code, such as ``"ModelArts.0104"``; None if it sent none.
+        error_msg: the service's message.
+        error_solution: what the service recommends to do; None where it says nothing (v1).
         request_id: the gateway's id of this request, for a support ticket; or None.
-        operation: what was being done, such as ``"stop visualization job"``; for people.
-        request_kind: which kind of request was refused; for programs.
-        attempts: how often the request was sent.
-        hint: what to do next, where that is known; else None.
-        body: the answer as text.
-        headers: the answer's headers, without cookies and tokens.
+        operation: the operation in words, such as ``"stop visualization job"``; for people.
+        request_kind: the kind of request that was refused; for programs.
+        reason: the reason phrase of the HTTP status.
+        attempts: the number of times that the request was sent.
+        hint: the next step for the user, if it is known; else None.
+        body: the body of the response as a string.
+        headers: the headers of the response, without cookies and tokens.
         is_success: always False, as in the documented failure dicts.
+
+    Example:
+        >>> try:
+        ...     job.stop()
+        ... except ApiError as error:
+        ...     print(error.status_code, error.error_code, error.error_msg)   # doctest: +SKIP
+        400 ModelArts.0105 This job can't be stop. job status: 10
     """
 
     is_success = False
@@ -217,7 +264,24 @@ class ApiError(ModelArtsError):
         attempts: int = 1,
         hint: Optional[str] = None,
         request_kind: RequestKind = RequestKind.SERVICE_CALL,
+        error_solution: Optional[str] = None,
     ) -> None:
+        """Make the error for one response.
+
+        Args:
+            error_msg: the service's message.
+            status_code: the HTTP status; 0, the default, if there is none.
+            error_code: the service's code; by default None.
+            request_id: the gateway's id of the request; by default None.
+            operation: the operation in words.
+            reason: the reason phrase of the HTTP status.
+            body: the body of the response as a string.
+            headers: the headers of the response, without cookies and tokens.
+            attempts: the number of times that the request was sent; by default 1.
+            hint: the next step for the user; by default None.
+            request_kind: the kind of request that was refused; by default ``SERVICE_CALL``.
+            error_solution: what the service recommends to do; by default None.
+        """
         said = " ".join(part for part in (error_code, error_msg) if part)
         said = (said or reason or "no explanation").rstrip(".")
         message = "HTTP %d: %s" % (status_code, said)
@@ -227,12 +291,15 @@ class ApiError(ModelArtsError):
             message += " (request id %s)" % request_id
         if attempts > 1:
             message += " (attempt %d)" % attempts
+        if error_solution:
+            message += ". " + error_solution.rstrip(".")
         if hint:
-            message += ". Next: " + hint
+            message = worded("%s. Next: %s", message, hint)
         super().__init__(message)
         self.status_code = status_code
         self.error_code = error_code
         self.error_msg = error_msg
+        self.error_solution = error_solution
         self.request_id = request_id
         self.operation = operation
         self.request_kind = request_kind
@@ -244,22 +311,32 @@ class ApiError(ModelArtsError):
 
     @property
     def status(self) -> int:
-        """The same as ``status_code``, as the old generated client named it."""
+        """Another name of ``status_code``, which the old generated client used."""
         return self.status_code
 
     @property
     def error_message(self) -> str:
-        """The same as ``error_msg``, as the REST API names it."""
+        """Another name of ``error_msg``, which the REST API uses."""
         return self.error_msg
 
     def as_dict(self) -> Dict[str, Any]:
-        """The documented failure dict (SDK reference, response parameters)."""
-        return {
+        """Return the documented failure dict.
+
+        Returns:
+            A dict with ``is_success`` (False), ``error_code``, ``error_msg`` and ``error_message``;
+            with v2 also ``error_solution``.
+
+        Source: *SDK Reference*, response parameters.
+        """
+        failure = {
             "is_success": False,
             "error_code": self.error_code,
             "error_msg": self.error_msg,
             "error_message": self.error_msg,
         }
+        if self.error_solution is not None:
+            failure["error_solution"] = self.error_solution
+        return failure
 
 
 #: The name that the old generated client gave its error.
@@ -267,19 +344,19 @@ ApiException = ApiError
 
 
 class BadRequest(ApiError):
-    """A parameter was refused by the service."""
+    """The service refused a parameter."""
 
 
 class AuthenticationFailed(ApiError):
-    """The service does not know who you are: key, password, token or clock."""
+    """The service did not accept the credentials: key, password, token or clock."""
 
 
 class PermissionDenied(ApiError):
-    """The service knows who you are, and this is not allowed to you."""
+    """The service accepted the credentials, and does not allow this user the request."""
 
 
 class NotFound(ApiError, LookupError):
-    """There is no such job, bucket or object (any more)."""
+    """There is no such job, bucket or object, or it does not exist any more."""
 
 
 class QuotaExceeded(ApiError):
@@ -287,36 +364,44 @@ class QuotaExceeded(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests in too short a time."""
+    """There were too many requests in too short a time."""
 
 
 class ServerError(ApiError):
-    """The service failed at its side."""
+    """The service failed internally (ModelArts.0010, or an HTTP status of 500 and above)."""
 
 
 class JobStateError(ApiError):
-    """The job's status does not allow this (ModelArts.0105).
+    """The job's status does not allow the request (ModelArts.0105).
 
     Attributes:
-        job_status: the status number named by the service, or None.
+        job_status: the status number that the service sent; or None.
     """
 
     job_status: Optional[int] = None
 
 
 class TransferError(ModelArtsError):
-    """A file did not arrive as it was: it changed on the way, or its checksum is another."""
+    """A file was not transferred correctly: it changed meanwhile, or its checksum is different."""
 
 
 class IncompleteTransfer(ModelArtsError):
-    """Some of many files did not arrive. The others did; calling again brings the rest.
+    """Some of several files were not transferred.
+
+    The others were; the same call, made again, transfers the rest.
 
     Attributes:
         failed: ``(name, error)`` of each file that is missing.
-        done: the names of those that arrived.
-        error_code: the service's code for the first that failed; None without one.
+        done: the names of the files that were transferred.
+        error_code: the service's code for the first failure; None if it sent none.
         error_msg: the first failure in words.
         is_success: always False, as in the documented failure dicts.
+
+    Example:
+        >>> try:
+        ...     session.obs.upload_dir("runs", "obs://bucket/logs/")
+        ... except IncompleteTransfer as error:
+        ...     print(len(error.done), [name for name, _ in error.failed])    # doctest: +SKIP
     """
 
     is_success = False
@@ -329,15 +414,24 @@ class IncompleteTransfer(ModelArtsError):
         self.error_code: Optional[str] = getattr(first, "error_code", None)
         self.error_msg = str(getattr(first, "error_msg", "") or first) or type(first).__name__
         total = len(self.failed) + len(self.done)
-        lines = ["%d of %d files are missing; call again to resume" % (len(self.failed), total)]
-        for name, error in self.failed[: self._shown]:
-            lines.append(_one_line("  - %s: %s" % (name, str(error) or type(error).__name__)))
+        again = Worded("call again to resume", "run the command again to go on")
+        first_line = worded("%d of %d files are missing; %s", len(self.failed), total, again)
+        lines = [
+            _one_line("  - %s: %s" % (name, str(error) or type(error).__name__))
+            for name, error in self.failed[: self._shown]
+        ]
         if len(self.failed) > self._shown:
             lines.append("  - and %d more: see .failed" % (len(self.failed) - self._shown))
-        super().__init__("\n".join(lines))
+        super().__init__(worded("%s\n%s", first_line, "\n".join(lines)))
 
     def as_dict(self) -> Dict[str, Any]:
-        """The documented failure dict (SDK reference, response parameters)."""
+        """Return the documented failure dict.
+
+        Returns:
+            A dict with ``is_success`` (False), ``error_code``, ``error_msg`` and ``error_message``.
+
+        Source: *SDK Reference*, response parameters.
+        """
         return {
             "is_success": False,
             "error_code": self.error_code,
@@ -347,23 +441,29 @@ class IncompleteTransfer(ModelArtsError):
 
 
 class WaitError(ModelArtsError):
-    """A wait ended without the status waited for.
+    """A wait ended before the job had the status.
 
     Attributes:
-        job: the job as it was last seen.
+        job: the job as it was last fetched.
     """
 
     def __init__(self, message: str, job: "VisualizationJob") -> None:
+        """Make the error for one job.
+
+        Args:
+            message: what happened.
+            job: the job as it was last fetched.
+        """
         super().__init__(message)
         self.job = job
 
 
 class JobFailed(WaitError):
-    """The job reached a status from which it will not come to the one waited for."""
+    """The job has ended in a status from which it will not reach the expected one."""
 
 
 class WaitTimeout(WaitError, TimeoutError):
-    """The time was over first."""
+    """The time of a wait was over before the job had the status."""
 
 
 _BY_CODE: Dict[str, Type[ApiError]] = {
@@ -397,7 +497,19 @@ _JOB_STATUS = r"job status: (\d+)"
 
 
 def api_error(error_msg: str, **details: Any) -> ApiError:
-    """Make the error that belongs to a refusal: by its code, else by its HTTP status."""
+    """Return the error that belongs to a refusal: by its code, else by its HTTP status.
+
+    Args:
+        error_msg: the service's message.
+        details: the other arguments of :class:`ApiError`, by name.
+
+    Returns:
+        An error of the class for that code or status.
+
+    Example:
+        >>> api_error("quota", status_code=400, error_code="ModelArts.0118")
+        QuotaExceeded('HTTP 400: ModelArts.0118 quota')
+    """
     status = details.get("status_code", 0)
     kind = _BY_CODE.get(details.get("error_code") or "") or _BY_STATUS.get(status)
     if kind is None:

@@ -11,14 +11,37 @@ __all__ = ["board", "load_ipython_extension"]
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Give a notebook the magic."""
+    """Register the magic ``%modelarts_board`` in a notebook.
+
+    Args:
+        ipython: the ``InteractiveShell`` of the notebook.
+    """
     ipython.register_magic_function(board, magic_kind="line", magic_name="modelarts_board")
 
 
 def board(line: str) -> None:
-    """Show the board over a folder: of the job that runs, else of one restarted, else of a new one.
+    """Show the board of a folder below the cell.
 
-    ``%modelarts_board TRAIN_URL [--local [ROOT]] [--height PIXELS] [--auto-stop HOURS]``
+    The line is ``TRAIN_URL [--local [ROOT]] [--height PIXELS] [--auto-stop HOURS]``. The board is
+    that of the running job of the folder, else of a stopped one that is restarted, else of a new
+    one; see :meth:`VisualizationJob.ensure`.
+
+    Args:
+        line: the rest of the line after ``%modelarts_board``. ``--local`` uses the local service of
+            ``ROOT``, by default ``~/.modelarts/local``; ``--height`` is by default 800; without
+            ``--auto-stop`` a new job runs until it is stopped.
+
+    Raises:
+        UsageError: the line is wrong; this is an error of IPython, which prints it.
+        InvalidArgument: the folder, the height or the number of hours is wrong.
+        ApiError: the service refused a request.
+        TransportError: no response, or an unreadable one.
+        JobFailed: the job has failed, or was stopped meanwhile.
+        WaitTimeout: the job was not running in time.
+
+    Example:
+        >>> %load_ext modelarts                                               # doctest: +SKIP
+        >>> %modelarts_board /bucket/logs/ --auto-stop 2                      # doctest: +SKIP
     """
     given = _parser().parse_args(shlex.split(line))
     session = Session() if given.local is None else Session.local(given.local or None)

@@ -8,7 +8,20 @@ Each function answers the value as the wire wants it or raises
 import operator
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+import unicodedata
+from collections import Counter
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Sized,
+    Tuple,
+    Union,
+)
 
 from modelarts.errors import InvalidArgument
 
@@ -22,13 +35,16 @@ __all__ = [
     "SORT_KEYS",
     "auto_stop",
     "flavor",
+    "folders",
     "is_local",
     "job_desc",
     "job_id",
     "job_name",
     "job_type",
     "list_query",
+    "nfs",
     "train_url",
+    "training_jobs",
 ]
 
 JOB_TYPES = ("tensorboard", "mindinsight")
@@ -41,21 +57,26 @@ SORT_KEYS = (
     "duration",
     "log_dir",
 )
-_NAME = r"[0-9A-Za-z_-]{1,20}\Z"
+_NAME = r"[0-9A-Za-z_-]{1,%d}\Z"
 _BUCKET = r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z"
 _CONTROL = r"[\x00-\x1f\x7f]"
 _STATUS_LIST = r"[0-9]{1,4}(\|[0-9]{1,4})*\Z"
 #: A drive, as in C:/, has one letter only.
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:/"
+_MAX_FOLDERS = 10_000
 _JOB_ID = r"[0-9]{1,19}\Z"
+_UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z"
+_MAX_SOURCES = 100
+_MAX_HOURS = 720
+_NFS = r"nfs:[^\x00-\x20\x7f]{1,1000}\Z"
 
 
-def job_name(value: object) -> str:
-    """1 to 20 of ``0-9A-Za-z_-``."""
-    if not isinstance(value, str) or not re.match(_NAME, value):
-        raise InvalidArgument(
-            "job_name", value, "1 to 20 letters (A-Z, a-z), digits, underscores or hyphens"
-        )
+def job_name(value: object, api: str = "v1") -> str:
+    """1 to 20 of ``0-9A-Za-z_-``; to 64 for the v2 API."""
+    longest = 64 if api == "v2" else 20
+    if not isinstance(value, str) or not re.match(_NAME % longest, value):
+        allowed = "1 to %d letters (A-Z, a-z), digits, underscores or hyphens" % longest
+        raise InvalidArgument("job_name", value, allowed)
     return value
 
 
@@ -67,19 +88,45 @@ def job_desc(value: object) -> str:
 
 
 def job_id(value: object) -> str:
-    """The number of a job, given as a number or as digits; answered as digits."""
+    """The id of a job as text: digits (v1), which may be given as a number, or a UUID (v2)."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if re.match(_UUID, text):
+        return text
     if not re.match(_JOB_ID, text) or int(text) < 1:
-        raise InvalidArgument("visualization_id", value, "the number of a job, such as '8992'")
+        raise InvalidArgument(
+            "visualization_id", value, "the number of a job, such as '8992', or a UUID (v2)"
+        )
     return text
 
 
-def job_type(value: object) -> str:
-    """``tensorboard`` or ``mindinsight``, in any case; answered in lower case."""
+def job_type(value: object, api: str = "v1") -> str:
+    """``tensorboard`` or ``mindinsight``, in any case; answered in lower case.
+
+    For the v2 API also ``mindstudio-insight``.
+    """
+    types = (*JOB_TYPES, "mindstudio-insight") if api == "v2" else JOB_TYPES
     lowered = value.lower() if isinstance(value, str) else value
-    if lowered not in JOB_TYPES:
-        raise InvalidArgument("job_type", value, "'tensorboard' or 'mindinsight'")
+    if lowered not in types:
+        raise InvalidArgument("job_type", value, " or ".join("'%s'" % name for name in types))
     return str(lowered)
+
+
+def training_jobs(value: object) -> "Tuple[Tuple[str, str], ...]":
+    """Return the trainings that a board shows, as sources: ``("job", id)``.
+
+    Args:
+        value: ids, or objects with a ``job_id``; in a list.
+    """
+    allowed = "a list of 1 to %d ids of training jobs, or of objects with a job_id" % _MAX_SOURCES
+    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= _MAX_SOURCES:
+        raise InvalidArgument("training_jobs", value, allowed)
+    found = []
+    for each in value:
+        name = each if isinstance(each, str) else getattr(each, "job_id", None)
+        if not isinstance(name, str) or not re.match(_UUID, name):
+            raise InvalidArgument("training_jobs", each, allowed)
+        found.append(("job", name))
+    return tuple(sorted(set(found)))
 
 
 def train_url(value: object) -> str:
@@ -100,8 +147,8 @@ def train_url(value: object) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-def is_local(value: object) -> bool:
-    """Whether a ``train_url`` means a folder on this machine.
+def is_local(value: object) -> "TypeGuard[Union[str, os.PathLike[str]]]":
+    """Return True if a ``train_url`` means a folder on this machine.
 
     A :class:`~pathlib.Path` always does. A text does unless it begins with ``/``, which is OBS,
     or with a scheme such as ``obs://``.
@@ -113,13 +160,100 @@ def is_local(value: object) -> bool:
     return not re.match(_SCHEME, value)
 
 
-def auto_stop(value: object) -> "Optional[Schedule]":
-    """Whole hours from 0 to 24, or None for a job that runs until it is stopped."""
+def folders(value: object) -> "Dict[str, Union[str, os.PathLike[str]]]":
+    """Return several folders by the names that their runs begin with.
+
+    Args:
+        value: a mapping from names to folders, or a list of folders, which are named after the
+            last part of their paths; where two have the same, after the last two.
+
+    Raises:
+        InvalidArgument: it is empty, too long, or a name is wrong or there twice.
+    """
+    allowed = "1 to %d folders, as a list or as {name: folder}" % _MAX_FOLDERS
+    if not isinstance(value, (list, tuple, Mapping)) or not 0 < len(value) <= _MAX_FOLDERS:
+        size = len(value) if isinstance(value, Sized) else value
+        raise InvalidArgument("train_url", size, allowed)
+    for each in value.values() if isinstance(value, Mapping) else value:
+        _check_folder(each)
+    pairs = list(value.items()) if isinstance(value, Mapping) else _named(value)
+    found: Dict[str, Any] = {}
+    names = set()
+    for name, folder in pairs:
+        if not isinstance(name, str) or not _is_file_name(name):
+            raise InvalidArgument(
+                "train_url", name, "as a folder's name 1 to 255 bytes without '/' and not '.', '..'"
+            )
+        if unicodedata.normalize("NFC", name).casefold() in names:
+            raise InvalidArgument("train_url", name, "a name for each folder: {name: folder}")
+        names.add(unicodedata.normalize("NFC", name).casefold())
+        found[name] = folder if is_local(folder) else train_url(folder)
+    return found
+
+
+def _check_folder(value: object) -> None:
+    """Raise InvalidArgument for what is neither a folder in OBS nor a possible path here."""
+    if not is_local(value):
+        train_url(value)
+    elif not _is_encodable(os.fspath(value)) or "\0" in os.fspath(value):
+        raise InvalidArgument("train_url", value, "a path on this machine")
+
+
+def _is_encodable(text: object) -> bool:
+    try:
+        return isinstance(text, str) and bool(os.fsencode(text))
+    except UnicodeEncodeError:
+        return False
+
+
+def _named(values: "Sequence[Any]") -> "List[Tuple[str, Any]]":
+    parts = [_last_parts(value) for value in values]
+    last = Counter(each[-1] for each in parts)
+    return [
+        (each[-1] if last[each[-1]] == 1 else "-".join(each), value)
+        for each, value in zip(parts, values)
+    ]
+
+
+def _last_parts(value: object) -> "List[str]":
+    """Return the last two parts of a folder's path."""
+    if is_local(value):
+        path = os.path.realpath(os.path.expanduser(os.fspath(value)))
+    else:
+        path = train_url(value).strip("/")
+    return [part for part in path.split("/") if part][-2:] or ["folder"]
+
+
+def _is_file_name(name: str) -> bool:
+    return (
+        name not in (".", "..")
+        and _is_encodable(name)
+        and not re.search(_CONTROL + "|/", name)
+        and len(os.fsencode(name)) <= 255
+    )
+
+
+def nfs(value: object) -> "Optional[Tuple[str, str]]":
+    """Return ``nfs:SERVER:/PATH`` as a source; None for what does not begin so."""
+    if not isinstance(value, str) or not value.startswith("nfs:"):
+        return None
+    if not re.match(_NFS, value):
+        raise InvalidArgument("train_url", value, "a path on NFS, as 'nfs:SERVER:/PATH'")
+    return "nfs", value[len("nfs:") :]
+
+
+def auto_stop(value: object, api: str = "v1") -> "Optional[Schedule]":
+    """Whole hours from 0 to 24, or None for a job that runs until it is stopped.
+
+    For the v2 API, from 1 to 720.
+    """
     if value is None:
         return None
     from modelarts.models import Schedule
 
-    return Schedule(_whole("auto_stop", value, 0, 24, "whole hours from 0 to 24, or None"))
+    least, most = (1, _MAX_HOURS) if api == "v2" else (0, 24)
+    allowed = "whole hours from %d to %d, or None" % (least, most)
+    return Schedule(_whole("auto_stop", value, least, most, allowed))
 
 
 def flavor(value: object) -> Optional[Dict[str, str]]:
@@ -178,7 +312,7 @@ def list_query(
 
 
 def _is_text(value: object, most: int) -> "TypeGuard[str]":
-    """Whether it is a text of at most so many characters that can be sent."""
+    """Return True for a text of at most so many characters that can be sent."""
     if not isinstance(value, str) or len(value) > most:
         return False
     try:

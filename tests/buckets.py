@@ -119,5 +119,5 @@ class Buckets:
 
 
 def access_key_of(request):
-    """Whose signature a request carries."""
+    """Return the access key that signed a request."""
     return request.headers.get("Authorization", "").partition(" ")[2].partition(":")[0]

@@ -10,6 +10,7 @@ from tests.building import build
 from tests.clocks import FakeClock
 from tests.cloud import Cloud
 from tests.service import SECRETS, Service
+from tests.training_cloud import TrainingCloud
 
 _OURS = (
     "MODELARTS_",
@@ -103,6 +104,16 @@ def cloud():
     """The documented service, on the wire."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         cloud = Cloud()
+        cloud.install(mock)
+        yield cloud
+
+
+@pytest.fixture
+def training_cloud():
+    """The service of today, on the wire; a training has written to /bucket/contract/."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        cloud = TrainingCloud()
+        cloud.add_training("obs://bucket/contract")
         cloud.install(mock)
         yield cloud
 

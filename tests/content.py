@@ -1,4 +1,4 @@
-"""What files are filled with."""
+"""Contents of files."""
 
 import random
 

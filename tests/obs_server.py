@@ -103,7 +103,7 @@ class Cut(Exception):
 
 
 class Call:
-    """What is asked."""
+    """A request to the server."""
 
     def __init__(self, handler):
         self.method = handler.command

@@ -79,7 +79,7 @@ class Service:
 
     @property
     def connection(self):
-        """What service.json says, and the password that only tests know."""
+        """The content of service.json, and the password that only tests know."""
         found = json.loads((self.root / "service.json").read_text())
         return {**found, "password": PASSWORD} if "username" in found else found
 

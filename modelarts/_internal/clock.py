@@ -1,4 +1,4 @@
-"""What tells the time and waits; tests pass in their own."""
+"""The clock that all time is taken from; tests pass in their own."""
 
 import time
 from contextlib import contextmanager
@@ -10,23 +10,41 @@ _system: Any = time
 
 
 class Clock:
-    """The system's clock. A session takes another one as ``clock=``, which is
-    how tests run without sleeping."""
+    """The system's clock.
+
+    A session takes another one as ``clock=``, so that tests run without sleeping.
+    """
 
     def time(self) -> float:
-        """Seconds since the epoch."""
+        """Return the time.
+
+        Returns:
+            Seconds since the epoch.
+        """
         return float(_system.time())
 
     def monotonic(self) -> float:
-        """Seconds that only ever go forward, for measuring."""
+        """Return a time that never goes back, for measuring.
+
+        Returns:
+            Seconds from an arbitrary beginning.
+        """
         return float(_system.monotonic())
 
     def sleep(self, seconds: float) -> None:
-        """Wait for ``seconds``."""
+        """Wait for some time.
+
+        Args:
+            seconds: the length of the wait.
+        """
         _system.sleep(seconds)
 
     def random(self) -> float:
-        """A number from 0 (included) to 1 (not included), for jitter."""
+        """Return a random number, for the jitter of pauses.
+
+        Returns:
+            A number from 0 (included) to 1 (not included).
+        """
         import random
 
         return random.random()
@@ -34,9 +52,16 @@ class Clock:
 
 @contextmanager
 def stand_in(clock: Clock) -> Iterator[None]:
-    """Meanwhile every system's clock of this process, made already or not, goes by another one.
+    """Replace the system's clock of this process by another one while a block runs.
 
-    For :func:`modelarts.testing.no_sleep`.
+    All :class:`Clock` objects use it, also those made before. For
+    :func:`modelarts.testing.no_sleep`.
+
+    Args:
+        clock: the other clock.
+
+    Yields:
+        Nothing.
     """
     global _system
     before = _system

@@ -1,4 +1,4 @@
-"""What a terminal shows of a text: its width in columns, and the characters that it can encode."""
+"""Texts in a terminal: their width in columns, and the characters that it can encode."""
 
 import unicodedata
 from typing import Optional, TextIO

@@ -1,4 +1,4 @@
-"""Who called us, for warnings."""
+"""The stack level of the caller's code, for warnings."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Who you are: credentials, signatures, and tokens from IAM.
+"""Authentication: credentials, signatures, and tokens from IAM.
 
 :func:`add_provider` is how a platform has its own place for credentials looked at.
 """

@@ -1,4 +1,4 @@
-"""What says who you are, and where it came from.
+"""The kinds of credentials, and the source that they were found in.
 
 A credential is checked when it is made; its repr shows no secret, and it cannot be pickled.
 """
@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class NotHere(Exception):
-    """This place has nothing to say; the message says why."""
+    """This source has no credentials; the message gives the reason."""
 
 
 class _Secret(Value):
@@ -35,13 +35,21 @@ class _Secret(Value):
 
 
 class AccessKey(_Secret):
-    """An access key and its secret key (AK/SK); a security token with temporary ones.
+    """An access key and its secret key (AK/SK), with a security token if they are temporary.
 
     Attributes:
-        expires_at: when temporary keys end, in seconds since the epoch; None for others.
+        access_key: the access key (AK).
+        secret_key: the secret key (SK).
+        security_token: the security token of temporary keys; None for permanent ones.
+        expires_at: the time at which temporary keys expire, in seconds since the epoch; None if
+            they do not, or if it is not known.
 
     Raises:
-        InvalidArgument: a key is empty, or has blanks or line breaks.
+        InvalidArgument: a key is empty, or contains blanks or line breaks.
+
+    Example:
+        >>> AccessKey("AK", "SK")
+        AccessKey(access_key='AK', expires_at=None)
     """
 
     __slots__ = ("access_key", "expires_at", "secret_key", "security_token")
@@ -71,14 +79,16 @@ class AccessKey(_Secret):
 
 
 class Password(_Secret):
-    """A user's name and password, and the account (Keystone: domain) that the user is of.
+    """A user's name and password, with the account (Keystone: domain) of the user.
 
     Attributes:
-        account: by default the user's name.
-        account_id: the account's id; where it is given, the account's name is not used.
+        username: the name of the IAM user.
+        password: the password.
+        account: the account's name; by default the user's name.
+        account_id: the account's id; if it is given, the account's name is not used.
 
     Raises:
-        InvalidArgument: one of them is empty or has line breaks.
+        InvalidArgument: a value is empty or contains line breaks.
     """
 
     __slots__ = ("account", "account_id", "password", "username")
@@ -106,10 +116,13 @@ class Password(_Secret):
 
 
 class GivenToken(_Secret):
-    """A token that somebody else fetched; it is used as it is, and cannot be renewed.
+    """A token from another source; it is used unchanged, and cannot be renewed.
+
+    Attributes:
+        token: the token.
 
     Raises:
-        InvalidArgument: it is empty, or has blanks or line breaks.
+        InvalidArgument: the token is empty, or contains blanks or line breaks.
     """
 
     __slots__ = ("token",)
@@ -125,19 +138,25 @@ Credentials = Union[AccessKey, Password, GivenToken]
 
 
 class Found(Value):
-    """What one source says: credentials, and what else it knows.
+    """The credentials of one source, and the other settings of that source.
 
     Attributes:
-        source: where it was found, in words: ``"environment HUAWEICLOUD_SDK_*"``.
-        project_id: the project's id, if the source names it.
-        project_name: or its name: the region's, or ``<region>_<name>`` of a sub-project.
-        endpoints: ``modelarts``, ``iam`` and ``obs``, those that the source names.
-        obs_path: the folder in OBS that local folders are to be sent to, if the source names it.
-        config_file: the file that was asked for by name, so that another process can find it.
-        renew: answers fresh keys; called shortly before temporary ones expire.
+        credentials: an :class:`AccessKey`, :class:`Password` or :class:`GivenToken`.
+        source: the name of the source, such as ``"environment HUAWEICLOUD_SDK_*"``.
+        project_id: the project's id, if the source has it.
+        project_name: the project's name, if the source has it: the region's name, or
+            ``<region>_<name>`` for a sub-project.
+        region_name: the region, if the source has it.
+        endpoints: the addresses that the source has, by ``modelarts``, ``iam`` and ``obs``.
+        obs_path: the folder in OBS that local folders are sent to, if the source has it.
+        api: ``"auto"``, ``"v1"`` or ``"v2"``, if the source has it.
+        config_file: the path of a configuration file that was given by name, so that another
+            process can find it.
+        renew: a function that returns fresh keys; called shortly before temporary ones expire.
     """
 
     __slots__ = (
+        "api",
         "config_file",
         "credentials",
         "endpoints",
@@ -156,6 +175,7 @@ class Found(Value):
     region_name: Optional[str]
     endpoints: Mapping[str, str]
     obs_path: Optional[str]
+    api: Optional[str]
     config_file: Optional[str]
     renew: Optional[Callable[[], AccessKey]]
 
@@ -169,6 +189,7 @@ class Found(Value):
         region_name: Optional[str] = None,
         endpoints: Optional[Mapping[str, str]] = None,
         obs_path: Optional[str] = None,
+        api: Optional[str] = None,
         config_file: Optional[str] = None,
         renew: Optional[Callable[[], AccessKey]] = None,
     ) -> None:
@@ -180,6 +201,7 @@ class Found(Value):
             region_name=region_name,
             endpoints={} if endpoints is None else endpoints,
             obs_path=obs_path,
+            api=api,
             config_file=config_file,
             renew=renew,
         )

@@ -1,4 +1,4 @@
-"""Where the services are.
+"""The addresses of the services.
 
 An endpoint is taken from the first of these that names it: the session's argument,
 ``Session.set_endpoint``, the environment, the token's catalog, the region's known pattern.
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from modelarts.errors import ConfigurationError, InvalidArgument
 
-__all__ = ["ENVIRONMENT", "from_environment", "normalize", "of_region", "region_of"]
+__all__ = ["ENVIRONMENT", "from_environment", "is_public", "normalize", "of_region", "region_of"]
 
 #: The environment variables that name each service, the first that is set wins.
 ENVIRONMENT: Mapping[str, Tuple[str, ...]] = {
@@ -78,6 +78,22 @@ def region_of(service: str, endpoint: str) -> Optional[str]:
     """The region in a public endpoint's name: ``https://obs.cn-north-4.…`` is in cn-north-4."""
     match = re.match(_REGIONAL, endpoint)
     return match.group(2) if match is not None and match.group(1) == service else None
+
+
+def is_public(region: Optional[str], address: Optional[str]) -> bool:
+    """Return True for ModelArts in a region of Huawei Cloud or of Open Telekom Cloud.
+
+    Args:
+        region: the region; or None.
+        address: the address of ModelArts; None where the region tells it.
+    """
+    if address is not None:
+        return region_of("modelarts", address) is not None
+    try:
+        of_region("modelarts", region)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def of_region(service: str, region: Optional[str]) -> str:

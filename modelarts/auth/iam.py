@@ -1,4 +1,4 @@
-"""What IAM (Huawei Cloud's dialect of Keystone v3) is asked for.
+"""Requests to IAM, Huawei Cloud's dialect of Keystone v3.
 
 Source: *Identity and Access Management — API Reference*.
 """
@@ -92,7 +92,7 @@ def login(
 
 
 def inspect(transport: Transport, endpoint: str, value: str) -> Token:
-    """What IAM says of a token: ``GET /v3/auth/tokens`` ("Verifying a Token").
+    """Return IAM's description of a token: ``GET /v3/auth/tokens`` ("Verifying a Token").
 
     Raises:
         AuthenticationFailed: it is unknown or has expired.

@@ -1,4 +1,4 @@
-"""Who a session is, as it turns out when services are asked: token, keys, project, addresses.
+"""The identity of a session: its token, keys, project and addresses, looked up when needed.
 
 Each is asked for when it is first needed, by one thread, and kept for as long as it is good. So is
 what asks IAM imported then: with AK/SK and a project nobody asks it.
@@ -23,7 +23,7 @@ __all__ = ["Identity"]
 
 
 class Identity:
-    """What the resolved settings come to.
+    """The token, keys, project and addresses of the resolved settings.
 
     Args:
         resolved: the settings; what is found out is written into it.

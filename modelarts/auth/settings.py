@@ -1,4 +1,4 @@
-"""Which settings a session goes by, and where each of them came from.
+"""The settings of a session, and the source of each.
 
 All of it is decided when the session is made, and nothing is asked of any service here.
 """
@@ -15,11 +15,12 @@ __all__ = ["ARGUMENTS", "Arguments", "Resolved", "resolve", "text"]
 
 ARGUMENTS = "arguments"
 _SET_ENDPOINT = "Session.set_endpoint"
+_APIS = ("auto", "v1", "v2")
 _SERVICES = ("modelarts", "iam", "obs")
 
 
 class Arguments(NamedTuple):
-    """What was given to the session.
+    """The arguments given to the session.
 
     Attributes:
         keys: access_key, secret_key, security_token.
@@ -36,6 +37,7 @@ class Arguments(NamedTuple):
     config_file: Optional[str]
     endpoints: Mapping[str, Optional[str]]
     obs_path: Optional[str]
+    api: Optional[str]
     shared: Mapping[str, Optional[str]]
 
     def __repr__(self) -> str:
@@ -43,9 +45,13 @@ class Arguments(NamedTuple):
 
 
 class Resolved:
-    """What was decided. ``sources`` says in words where each came from."""
+    """The settings that were found. ``sources`` has the source of each in words.
+
+    ``api`` is ``"auto"`` where the first call decides between ``"v1"`` and ``"v2"``.
+    """
 
     __slots__ = (
+        "api",
         "endpoints",
         "found",
         "obs_path",
@@ -64,6 +70,7 @@ class Resolved:
         region_name: Optional[str],
         endpoints: Dict[str, str],
         obs_path: Optional[str],
+        api: str,
         sources: Dict[str, str],
     ) -> None:
         self.found = found
@@ -72,11 +79,12 @@ class Resolved:
         self.region_name = region_name
         self.endpoints = endpoints
         self.obs_path = obs_path
+        self.api = api
         self.sources = sources
 
 
 class _Place(NamedTuple):
-    """What one place says of region and project."""
+    """The region and project of one source."""
 
     source: str
     region_name: Optional[str]
@@ -93,11 +101,11 @@ class _Place(NamedTuple):
 
 
 def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resolved:
-    """Decide.
+    """Find all settings of a session.
 
     Raises:
         InvalidArgument: an argument is wrong.
-        CredentialsNotFound: nothing says who you are.
+        CredentialsNotFound: no credentials were found.
         ConfigurationError: something that says it cannot be used.
     """
     found = _of_arguments(given.keys, given.user, environ)
@@ -154,6 +162,17 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
         (environ.get("MODELARTS_OBS_PATH"), "environment MODELARTS_OBS_PATH"),
         (found.obs_path, found.source),
     )
+    api = first(
+        "api",
+        (given.api, ARGUMENTS),
+        *([(asked.api, asked.source)] if asked is not None else []),
+        (environ.get("MODELARTS_API"), "environment MODELARTS_API"),
+        (found.api, found.source),
+    )
+    if api is not None:
+        _check_api(api, sources["api"])
+    if api in (None, "auto") and endpoints.is_public(region, addresses.get("modelarts")):
+        api, sources["api"] = "v2", "region"
     return Resolved(
         found=found,
         project_id=project.project_id,
@@ -161,12 +180,22 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
         region_name=region,
         endpoints=addresses,
         obs_path=obs_path,
+        api=api or "auto",
         sources=sources,
     )
 
 
+def _check_api(api: object, source: str) -> None:
+    if api in _APIS:
+        return
+    error = InvalidArgument("api", api, "'auto', 'v1' or 'v2'")
+    if source == ARGUMENTS:
+        raise error
+    raise ConfigurationError("%s: %s" % (source, error))
+
+
 def _places(asked: Optional[Found], found: Found, environ: Mapping[str, str]) -> List[_Place]:
-    """What says region and project after the arguments, in order.
+    """Return the sources of region and project after the arguments, in order.
 
     A file that was asked for comes before the variables that are meant for us; those come before
     whatever else had the credentials, and what just happens to be set comes last.
@@ -199,7 +228,7 @@ def _project(given: Arguments, places: Iterable[_Place], region: Optional[str]) 
 def _file_beside(
     found: Found, given: Arguments, environ: Mapping[str, str], clock: Clock
 ) -> Optional[Found]:
-    """What a file that was asked for says of all but the credentials."""
+    """Return the settings besides credentials of a file that the caller named."""
     places = (given.project_id or given.project_name, given.region_name)
     whole = all(places) and all(given.endpoints.get(service) for service in _SERVICES)
     # A variable is nothing to fail on where nothing was left open, as by Session.local().

@@ -5,7 +5,7 @@ import os
 from typing import List, Optional
 
 from modelarts import __version__
-from modelarts.cli import completion, jobs, obs, serve, users, whoami
+from modelarts.cli import buckets, completion, jobs, obs, serve, users, whoami
 from modelarts.cli.errors import guarded
 from modelarts.cli.options import Parser, add_commands
 
@@ -13,7 +13,7 @@ __all__ = ["build", "main"]
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command; answers the exit code, see :mod:`modelarts.cli.errors`."""
+    """Run the command; returns the exit code, see :mod:`modelarts.cli.errors`."""
     return guarded(lambda: _run(arguments))
 
 
@@ -29,7 +29,7 @@ def _run(arguments: Optional[List[str]]) -> int:
 
 
 def build() -> argparse.ArgumentParser:
-    """What understands the command line."""
+    """Build the parser of the command line."""
     parser: argparse.ArgumentParser = Parser(
         prog="modelarts",
         description="TensorBoard over training logs: ModelArts visualization jobs.",
@@ -47,6 +47,7 @@ def build() -> argparse.ArgumentParser:
     obs.add_to(commands)
     serve.add_to(commands)
     users.add_to(commands)
+    buckets.add_to(commands)
     whoami.add_to(commands)
     completion.add_to(commands)
     return parser

@@ -1,10 +1,11 @@
-"""What is said, and which code is answered, where a command does not come to its end."""
+"""The messages and exit codes of commands that fail."""
 
 import os
 import sys
 import warnings
 from typing import Any, Callable, Dict, Optional
 
+from modelarts._internal.wording import command_of
 from modelarts.cli.output import discard, flush, say, write_json
 from modelarts.errors import (
     ApiError,
@@ -43,30 +44,6 @@ INTERRUPTED = 130  # these two are 128 and the number of the signal, as a shell 
 PIPE_CLOSED = 141
 
 
-#: What errors advise to who programs, and what it is here.
-_IN_A_TERMINAL = (
-    (
-        "Give Session(access_key=…, secret_key=…) or Session(username=…, password=…), use "
-        "Session.local(), or provide one of:",
-        "Use --local for the service on this machine, or provide one of:",
-    ),
-    ("Session.local()", "the option --local"),
-    ("config_file= or", "--config-file or"),
-    ("recursive=True", "--recursive"),
-    ("empty_bucket=True", "--empty-bucket"),
-    ("a folder: download_dir fetches it", "a folder: give it with the slash to fetch it"),
-    ("an object: download_file fetches it", "an object: give it without the slash to fetch it"),
-    (
-        "an object; download_dir fetches a folder",
-        "an object; a folder, or bucket, ends with a slash",
-    ),
-    ("a file is sent by upload_file", "a file is sent by 'modelarts obs upload'"),
-    ("give it as a pathlib.Path", "give its path from here, such as ../runs/"),
-    ("call again to resume", "run the command again to go on"),
-    ("job.restart()", "'modelarts jobs restart'"),
-    ("job.wait(JobStatus.KILLED)", "'modelarts jobs wait JOB --until stopped'"),
-    ("give project_id=, or the region_name=", "set MODELARTS_PROJECT_ID, or give the region"),
-)
 #: The option of an argument that an error names.
 _OPTIONS = {"obs_path": "--obs-path"}
 
@@ -124,10 +101,10 @@ def tell(error: ModelArtsError, as_json: bool) -> None:
     if as_json:
         write_json(as_dict(error), sys.stderr, indent=None)
     else:
-        text = str(error)
+        text = str(command_of(error))
         if isinstance(error, InvalidArgument) and error.argument in _OPTIONS:
             text = _OPTIONS[error.argument] + text[len(error.argument) :]  # which it begins with
-        say("modelarts: " + _in_a_terminal(text))
+        say("modelarts: " + text)
 
 
 def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool = False) -> int:
@@ -183,13 +160,7 @@ def _code(run: Callable[[], Optional[int]], as_json: bool, debug: bool) -> int:
 
 
 def _warn(message: object, *_: object, **__: object) -> None:
-    say("modelarts: warning: %s" % _in_a_terminal(str(message)))
-
-
-def _in_a_terminal(said: str) -> str:
-    for code, command in _IN_A_TERMINAL:
-        said = said.replace(code, command)
-    return said
+    say("modelarts: warning: %s" % command_of(message))
 
 
 def _trace(debug: bool) -> None:

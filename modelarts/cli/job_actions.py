@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 from modelarts._fields import documented_job
 from modelarts._status import FAILED, STOPPED, JobStatus
 from modelarts.cli.errors import DONE, as_dict, code_of, tell
-from modelarts.cli.named import named, one_named
+from modelarts.cli.named import id_value, named, one_named
 from modelarts.cli.options import keep_service, session_of
 from modelarts.cli.output import show as show_text
 from modelarts.cli.output import show_json
@@ -46,14 +46,17 @@ def create(given: argparse.Namespace) -> None:
     from modelarts.estimator import VisualizationJob
 
     with session_of(given) as session:
+        urls = given.train_url or [None]
         job = VisualizationJob.create(
-            given.train_url,
+            urls[0] if len(urls) == 1 else urls,
             given.name,
             given.desc,
             given.job_type,
             given.auto_stop,
             given.flavor,
             session,
+            training_jobs=given.training_job,
+            pool_id=given.pool_id,
             obs_path=given.obs_path,
         )
         keep_service(given)
@@ -69,7 +72,7 @@ def create(given: argparse.Namespace) -> None:
 
 
 def list_jobs(given: argparse.Namespace) -> None:
-    """``list``."""
+    """Run ``jobs list``."""
     from modelarts.estimator import VisualizationJob
 
     with session_of(given) as session:
@@ -94,14 +97,14 @@ def list_jobs(given: argparse.Namespace) -> None:
 
 
 def show(given: argparse.Namespace) -> None:
-    """``show``."""
+    """Run ``jobs show``."""
     with session_of(given) as session:
         job = one_named(session, given.job)
         _show(job.refresh(), given)
 
 
 def wait(given: argparse.Namespace) -> None:
-    """``wait``."""
+    """Run ``jobs wait``."""
     with session_of(given) as session:
         job = one_named(session, given.job)
         keep_service(given)
@@ -110,7 +113,7 @@ def wait(given: argparse.Namespace) -> None:
 
 
 def open_board(given: argparse.Namespace) -> None:
-    """``open``."""
+    """Run ``jobs open``."""
     with session_of(given) as session:
         job = one_named(session, given.job)
         keep_service(given)
@@ -122,7 +125,7 @@ def open_board(given: argparse.Namespace) -> None:
 
 
 def update(given: argparse.Namespace) -> None:
-    """``update``."""
+    """Run ``jobs update``."""
     with session_of(given) as session:
         job = one_named(session, given.job).update(given.desc)
         if given.output == "json":
@@ -132,7 +135,7 @@ def update(given: argparse.Namespace) -> None:
 
 
 def stop(given: argparse.Namespace) -> int:
-    """``stop``."""
+    """Run ``jobs stop``."""
     from modelarts.estimator import VisualizationJob
 
     if given.all == bool(given.jobs):
@@ -150,7 +153,7 @@ def stop(given: argparse.Namespace) -> int:
 
 
 def restart(given: argparse.Namespace) -> int:
-    """``restart``."""
+    """Run ``jobs restart``."""
     with session_of(given) as session:
         jobs = named(session, given.jobs)
         keep_service(given)
@@ -159,7 +162,7 @@ def restart(given: argparse.Namespace) -> int:
 
 
 def delete(given: argparse.Namespace) -> int:
-    """``delete``."""
+    """Run ``jobs delete``."""
     with session_of(given) as session:
         jobs = named(session, given.jobs)
         if not given.yes:
@@ -176,14 +179,13 @@ def _each(
 ) -> int:
     """Do it to each; what one refuses keeps the others from nothing.
 
-    Answers the exit code of the first failure.
+    Returns the exit code of the first failure.
     """
     as_json = given.output == "json"
     waits = until is not None and given.wait
     code = DONE
     results: Dict[Optional[str], Dict[str, Any]] = {
-        job.visualization_id: {"job_id": int(job.visualization_id or 0), "job_name": job.job_name}
-        for job in jobs
+        job.visualization_id: {"job_id": id_value(job), "job_name": job.job_name} for job in jobs
     }
 
     def attempt(job: "VisualizationJob", act: Callable[[], Any], last: bool) -> bool:
@@ -241,6 +243,6 @@ def _documented(job: "VisualizationJob") -> Dict[str, Any]:
     """The documented dict, and the status as a word."""
     status = job.info.status
     known = documented_job(job.raw)
-    known["job_id"] = int(job.visualization_id or 0)
+    known["job_id"] = id_value(job)
     known["status_name"] = None if status is None else status.name
     return known

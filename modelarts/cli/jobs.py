@@ -1,6 +1,7 @@
 """``modelarts jobs …``: what the commands are given."""
 
 import argparse
+from functools import partial
 from typing import Callable, List, Optional
 
 from modelarts import validation as arguments
@@ -118,27 +119,35 @@ def _add_create(verbs: Commands) -> None:
         job_actions.create,
         "create a job",
         """  modelarts jobs create /bucket/logs/ --auto-stop 2 --open
+  modelarts jobs create runs/ --local --open
   modelarts jobs create obs://bucket/logs/ --name nightly --desc 'learning rate 0.1'
   id=$(modelarts jobs create /bucket/logs/ --output json | jq .job_id)""",
         "TRAIN_URL",
     )
     parser.add_argument(
         "train_url",  # checked by create, which knows more kinds of them
+        nargs="*",
         metavar="TRAIN_URL",
         help="the folder in OBS: /bucket/path/ or obs://bucket/path/; or one here, such as runs/, "
-        "which is sent there first",
+        "which is sent there first, or with --local read where it lies. With --local also several",
+    )
+    parser.add_argument(
+        "--training-job",
+        action="append",
+        metavar="ID",
+        help="a training that the board shows, instead of TRAIN_URL; may be repeated (v2 API)",
     )
     parser.add_argument(
         "--obs-path",
         metavar="URL",
         help="where to send a folder of this machine (default: to one of its own in "
-        "MODELARTS_OBS_PATH or in the obs_path of a config.json; with --local in obs://uploads/)",
+        "MODELARTS_OBS_PATH or in the obs_path of a config.json); with --local, to make a copy",
     )
     parser.add_argument(
         "--name",
         metavar="NAME",
-        type=checked(arguments.job_name),
-        help="1 to 20 letters, digits, '_' or '-' (default: one is made up)",
+        type=checked(partial(arguments.job_name, api="v2")),  # create knows which API it is
+        help="1 to 20 letters, digits, '_' or '-', with the v2 API to 64 (default: one is made up)",
     )
     parser.add_argument(
         "--desc",
@@ -151,16 +160,17 @@ def _add_create(verbs: Commands) -> None:
         "--job-type",
         default="tensorboard",
         metavar="TYPE",
-        type=checked(arguments.job_type),
-        help="tensorboard, the default, or mindinsight",
+        type=checked(partial(arguments.job_type, api="v2")),
+        help="tensorboard, the default, or mindinsight; with the v2 API mindstudio-insight",
     )
     parser.add_argument(
         "--auto-stop",
         metavar="HOURS",
         type=hours,
-        help="after how many hours, 0 to 24, it stops by itself (default: it runs, and is "
-        "billed, until it is stopped)",
+        help="after how many hours, 0 to 24, with the v2 API from 1 on, it stops by itself "
+        "(default: it runs, and is billed, until it is stopped)",
     )
+    parser.add_argument("--pool-id", metavar="ID", help="a resource pool (v2 API)")
     parser.add_argument("--flavor", metavar="CODE", help="a specification; normally none")
     parser.add_argument(
         "--open", action="store_true", help="wait until it runs, and open it in the browser"

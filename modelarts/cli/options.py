@@ -1,4 +1,4 @@
-"""What the commands have in common: where to, how to print, and what the options can be."""
+"""The options that commands share: the service, the output, and their values."""
 
 import argparse
 import sys
@@ -109,7 +109,7 @@ def checked(check: Callable[[str], _T]) -> Callable[[str], _T]:
 
 
 def add_commands(parser: argparse.ArgumentParser) -> Commands:
-    """Where commands are added to; without one the help is printed, as wrong usage."""
+    """Add a group of commands; without one of them the help is printed, as wrong usage."""
 
     def usage(given: argparse.Namespace) -> int:
         parser.print_help(sys.stderr)
@@ -125,7 +125,7 @@ def add_command(
     """Add a command of a group.
 
     Args:
-        run: what it does; answers the exit code.
+        run: what it does; returns the exit code.
         what: the same in words.
         examples: for its help.
         given: what its usage shows before the options.

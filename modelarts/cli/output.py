@@ -1,4 +1,4 @@
-"""What the commands print: answers to stdout, all else to stderr."""
+"""The output of the commands: results to stdout, all else to stderr."""
 
 import os
 import re
@@ -11,7 +11,7 @@ __all__ = ["discard", "flush", "on_one_line", "say", "show", "show_json", "write
 
 
 def show_json(content: Any) -> None:
-    """Print JSON."""
+    """Print a value as JSON."""
     write_json(content, sys.stdout)
 
 

@@ -7,11 +7,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Optional, Tuple
 
-from modelarts.cli.obs_source import obs_source
+from modelarts.cli.obs_source import obs_source, sent_source
 from modelarts.cli.output import show
 from modelarts.cli.values import Commands, local_service, port, positive, text
 
 if TYPE_CHECKING:
+    from modelarts.local.logs.remote import Source
+    from modelarts.local.logs.sent_keys import SentKeys
     from modelarts.local.server.network import Network
 
 __all__ = ["add_to"]
@@ -49,10 +51,17 @@ def add_to(commands: Commands) -> None:
         help="the users file, made with 'modelarts users' (default: ROOT/users.json)",
     )
     parser.add_argument(
+        "--mount",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="let boards read the folder DIR of this machine in place, as /NAME/; may be repeated",
+    )
+    parser.add_argument(
         "--mindinsight",
         metavar="COMMAND",
-        help="the path of the command mindinsight, where it is installed for another Python "
-        "(default: that of this Python, or the one on PATH)",
+        help="the path of the command mindinsight (default: that of the Python environment "
+        "~/.modelarts/mindinsight, or the one on PATH)",
     )
     parser.add_argument(
         "--while-used",
@@ -158,6 +167,12 @@ def _add_obs(group: "argparse._ArgumentGroup") -> None:
         "here would have",
     )
     group.add_argument(
+        "--obs-keys-sent",
+        action="store_true",
+        help="read it with the keys that programs send by Session.local(obs=…); they are kept in "
+        "memory only",
+    )
+    group.add_argument(
         "--obs-cache",
         type=positive,
         default=10,
@@ -180,6 +195,8 @@ def _add_tests(group: "argparse._ArgumentGroup") -> None:
 def _serve(given: argparse.Namespace) -> int:
     if (given.tls_cert is None) != (given.tls_key is None):
         given.refuse("--tls-cert and --tls-key go together")
+    if given.obs_keys_sent and given.obs_endpoint is None:
+        given.refuse("--obs-keys-sent needs --obs-endpoint")
     with local_service():
         from modelarts.local.server.launcher import DEFAULT_ROOT, root_folder
 
@@ -201,6 +218,7 @@ def _serve(given: argparse.Namespace) -> int:
         from modelarts.local.server.settings import Settings
 
         mib, gib = 1024**2, 1024**3
+        source, obs_keys = _source(given)
         serve(
             root,
             Settings(
@@ -213,13 +231,33 @@ def _serve(given: argparse.Namespace) -> int:
                 unconfined_boards=given.unconfined_boards,
                 sleep_after=given.sleep_after * 60,
                 test_clock=given.test_clock,
-                source=None if given.obs_endpoint is None else obs_source(given.obs_endpoint),
+                source=source,
+                obs_keys=obs_keys,
                 most_cached=given.obs_cache * gib,
                 obs_api=given.obs_api,
+                mounts=[_absolute(mount) for mount in given.mount],
                 mindinsight=given.mindinsight and os.path.abspath(given.mindinsight),
             ),
         )
     return 0
+
+
+def _source(given: argparse.Namespace) -> "Tuple[Optional[Source], Optional[SentKeys]]":
+    if given.obs_endpoint is None:
+        return None, None
+    return (
+        sent_source(given.obs_endpoint)
+        if given.obs_keys_sent
+        else (
+            obs_source(given.obs_endpoint),
+            None,
+        )
+    )
+
+
+def _absolute(mount: str) -> str:
+    name, equals, folder = mount.partition("=")
+    return name + equals + (os.path.abspath(os.path.expanduser(folder)) if folder else "")
 
 
 def _minutes(text: str) -> float:

@@ -22,7 +22,8 @@ def add_to(commands: Commands) -> None:
     group = commands.add_parser(
         "users",
         help="say who may call the service on this machine",
-        description="Make and edit a users file. A running service notices by itself. Passwords "
+        description="Make and edit a users file. A running service notices by itself; the "
+        "buckets that a user reaches are shown by 'modelarts buckets list'. Passwords "
         "are asked for, or read as one line where standard input is no terminal.",
         epilog="""examples:
   modelarts users add ann --project team-a
@@ -153,7 +154,7 @@ def _file(given: argparse.Namespace) -> "Path":
 
 
 def _facts(users: "Users", name: str) -> Dict[str, Any]:
-    """What may be told of a user again and again; by the names that a session has for it."""
+    """Return the facts of a user that are not secret, by the names that a session has for them."""
     user = users.by_name[name]
     return {
         "username": user.name,

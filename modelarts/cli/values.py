@@ -1,4 +1,4 @@
-"""What the options of the commands can be."""
+"""The types of the values of options."""
 
 import argparse
 import sys
@@ -45,15 +45,15 @@ def positive(given: str) -> int:
 
 
 def text(given: str) -> str:
-    """Something."""
+    """Parse a text that is not empty."""
     if not given.strip():
         raise argparse.ArgumentTypeError("it is empty")
     return given
 
 
 def hours(text: str) -> int:
-    """Whole hours of a day."""
-    return _number(text, 0, 24)
+    """Return whole hours; which API allows how many is known later."""
+    return _number(text, 0, 720)
 
 
 def at_least_0(text: str) -> float:

@@ -1,4 +1,4 @@
-"""``auth_by_apig``: the door to every ModelArts API that has no method here."""
+"""``auth_by_apig``: a call of any ModelArts API that has no method in this package."""
 
 from typing import Any, Mapping, Optional, Union
 
@@ -18,27 +18,31 @@ def auth_by_apig(
 ) -> Any:
     """Call a ModelArts path, signed or with the session's token.
 
-    >>> from modelarts import constant
-    >>> auth_by_apig(session, constant.HTTPS_GET,
-    ...              "/v1/%s/visualization-jobs" % session.project_id,
-    ...              query={"per_page": 5})                                # doctest: +SKIP
-    {'is_success': True, 'job_total_count': 0, …}
-
     Args:
         session: the session.
-        method: ``"GET"``, ``"POST"``, ``"PUT"``, ``"DELETE"`` or any other.
-        path: the path, from ``/v1/…`` on; a query in it is understood too.
-        query: the query's parameters.
-        body: a text or bytes as they are to be sent, or what is to be sent as JSON.
-        headers: further headers; they are signed too.
+        method: the HTTP method: ``"GET"``, ``"POST"``, ``"PUT"``, ``"DELETE"`` or any other.
+        path: the path, from ``/v1/…`` on; it may contain a query.
+        query: the query's parameters; a list as a value repeats its name; a parameter that is None
+            is left out.
+        body: a str or bytes to be sent as they are, or a value to be sent as JSON.
+        headers: additional headers; they are signed too.
 
     Returns:
-        The parsed JSON; None where the answer is empty.
+        The parsed JSON; None if the body is empty.
 
     Raises:
         InvalidArgument: an argument is wrong; nothing was sent.
-        ApiError: the service refused.
-        TransportError: no answer, or none that is JSON.
+        ApiError: the service refused the request.
+        TransportError: no response, or one that is not JSON.
+
+    Source: public scripts and notebooks that import the original SDK.
+
+    Example:
+        >>> from modelarts import constant
+        >>> auth_by_apig(session, constant.HTTPS_GET,
+        ...              "/v1/%s/visualization-jobs" % session.project_id,
+        ...              query={"per_page": 5})                               # doctest: +SKIP
+        {'is_success': True, 'job_total_count': 0, …}
     """
     if not isinstance(session, Session):
         raise InvalidArgument("session", session, "a modelarts.session.Session")

@@ -69,7 +69,7 @@ class Adapter(HTTPAdapter):
     def request_url(
         self, request: requests.PreparedRequest, proxies: Optional[Mapping[str, str]]
     ) -> str:
-        """What stands in the request line: the path, unless a proxy wants more."""
+        """Return the target for the request line: the path, unless a proxy wants the whole URL."""
         if proxies:
             return super().request_url(request, proxies)
         assert request.url is not None

@@ -16,7 +16,7 @@ class Authorizer:
     def authorize(
         self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
     ) -> object:
-        """Add headers; answers what was used, for :meth:`renew`."""
+        """Add headers; returns what was used, for :meth:`renew`."""
         raise TypeError("%s authorizes nothing" % type(self).__name__)
 
     def renew(self, used: object) -> bool:

@@ -11,13 +11,27 @@ from modelarts.http.errors import read_json
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
 
-__all__ = ["ServiceClient"]
+__all__ = ["Dialect", "ServiceClient"]
+
+
+class Dialect:
+    """The version of its API that the service of a session has.
+
+    Attributes:
+        name: ``"v1"`` or ``"v2"``; None until the first call has shown it.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: Optional[str]) -> None:
+        self.name = name
 
 
 class ServiceClient:
     """Calls one service in one way of authorizing.
 
     Args:
+        dialect: the version of the API; the clients of a session share it.
         endpoint: the service's address, found when first needed.
         project_id: the project's id, likewise.
     """
@@ -28,7 +42,9 @@ class ServiceClient:
         authorizer: Authorizer,
         endpoint: Callable[[], str],
         project_id: Callable[[], str],
+        dialect: Optional[Dialect] = None,
     ) -> None:
+        self.dialect = dialect or Dialect("v1")
         self._transport = transport
         self._authorizer = authorizer
         self._endpoint = endpoint
@@ -41,7 +57,7 @@ class ServiceClient:
 
     @property
     def sort_parameter(self) -> str:
-        """What this mode of authorizing calls a list's sort key."""
+        """The name of a list's sort key for this way of authorizing."""
         return self._authorizer.sort_parameter
 
     def now(self) -> float:

@@ -62,6 +62,7 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
             response.headers.get("Location") or "another address"
         )
     code = fields.get("error_code")
+    solution = fields.get("error_solution")
     request_id = fields.get("request_id") or response.headers.get("X-Request-Id")
     from modelarts.http.hints import hint
 
@@ -70,6 +71,7 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         message,
         status_code=response.status_code,
         error_code=str(code) if code else None,
+        error_solution=str(solution) if solution else None,
         request_id=str(request_id) if request_id else None,
         operation=request.operation,
         request_kind=request.kind,

@@ -1,7 +1,9 @@
-"""What to do next about a refusal, where that is known."""
+"""Advice on refusals, for the errors."""
 
 import re
 from typing import Optional
+
+from modelarts._internal.wording import Worded, worded
 
 __all__ = ["hint"]
 
@@ -11,12 +13,21 @@ _BY_CODE = {
     "ModelArts.0112": "ask the account's administrator for the role, or use another workspace",
     "ModelArts.0116": "stop or delete jobs that are not needed, or have the quota raised",
     "ModelArts.0118": "stop or delete jobs that are not needed, or have the quota raised",
-    "ModelArts.0204": "give project_id=, or the region_name= that the project is named after",
+    "ModelArts.0204": worded(
+        "%s that the project is named after",
+        Worded(
+            "give project_id=, or the region_name=", "set MODELARTS_PROJECT_ID, or give the region"
+        ),
+    ),
     "ModelArts.0206": "check the keys",
     "ModelArts.0210": "check project_id and region_name: each project belongs to one region and "
     "account",
-    "APIG.0101": "check region and endpoint: not every region offers this API (any more); "
-    "Session.local() does",
+    "APIG.0101": worded(
+        "check region and endpoint: not every region offers this API (any more); %s has the v2 "
+        "API used, and %s has both",
+        Worded("api='v2'", "MODELARTS_API=v2"),
+        Worded("Session.local()", "the option --local"),
+    ),
     "APIG.0301": "check the credentials",
     "APIG.0308": "call less often, or fewer at a time",
 }
@@ -46,7 +57,7 @@ def hint(status: int, code: Optional[str], message: str, with_whoami: bool = Tru
         return _of_state(state.group(1), int(state.group(2)))
     by_code = _BY_CODE.get(code or "")
     if by_code is not None:
-        return by_code + (_WHOAMI_BY_CODE.get(code or "", "") if with_whoami else "")
+        return worded("%s%s", by_code, _WHOAMI_BY_CODE.get(code or "", "") if with_whoami else "")
     by_status = _BY_STATUS.get(status)
     if by_status is not None and with_whoami:
         by_status += _WHOAMI_BY_STATUS.get(status, "")
@@ -60,8 +71,9 @@ def _of_state(verb: str, number: int) -> str:
     now = "it is %s (%d)" % (status.name, number)
     if status == JobStatus.KILLING:
         then = {"resubmit": "restart", "delete": "delete"}.get(verb)
-        wait = "wait for it to end: job.wait(JobStatus.KILLED)"
-        return "%s; %s%s" % (now, wait, ", then %s it" % then if then else "")
+        wait = Worded("job.wait(JobStatus.KILLED)", "'modelarts jobs wait JOB --until stopped'")
+        after = ", then %s it" % then if then else ""
+        return worded("%s; wait for it to end: %s%s", now, wait, after)
     if verb == "stop" and status.is_final:
         return now + "; it does not run, so there is nothing to stop"
     if verb == "resubmit" and not status.is_final:

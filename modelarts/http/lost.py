@@ -1,4 +1,4 @@
-"""What is said where no answer came: which of our errors, and what happened at the bottom."""
+"""Maps exceptions of requests and urllib3 to TransportError."""
 
 import ssl
 from typing import Any, List, Optional, Set
@@ -99,14 +99,14 @@ def _never_connected(error: requests.ConnectionError) -> bool:
 
 
 def _stopped_coming(error: BaseException) -> bool:
-    """Whether the body's rest did not come in time, which requests calls a ConnectionError."""
+    """Return True if the rest of the body was late, which requests calls a ConnectionError."""
     inner = error.args[0] if error.args else None
     timeout = urllib3.exceptions.ReadTimeoutError
     return isinstance(error, timeout) or isinstance(inner, timeout)
 
 
 def _root(error: BaseException) -> str:
-    """What went wrong at the bottom, without urllib3's layers around it."""
+    """Return the root cause, without urllib3's layers around it."""
     reason: Any = error.args[0] if error.args else error
     reason = getattr(reason, "reason", reason)
     cause = getattr(reason, "__cause__", None) or reason

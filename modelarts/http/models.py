@@ -112,15 +112,17 @@ class Response:
 
 
 class Exchange(NamedTuple):
-    """One attempt, as ``Session(on_response=…)`` is told of it.
+    """One attempt of a request: the argument of ``Session(on_response=…)``.
 
     Attributes:
-        operation: what was being done, such as ``"create visualization job"``.
-        attempt: the how manieth of this call, from 1.
-        status_code: the HTTP status; None where no answer came.
-        error: why none came; None where one did.
-        seconds: how long it took.
-        request_id: the gateway's id of it, if it gave one.
+        method: the HTTP method.
+        url: the URL.
+        operation: the operation in words, such as ``"create visualization job"``.
+        attempt: the number of this attempt, from 1.
+        status_code: the HTTP status; None if there was no response.
+        error: the error if there was no response; else None.
+        seconds: the duration of the attempt.
+        request_id: the gateway's id of the request; None if it sent none.
     """
 
     method: str

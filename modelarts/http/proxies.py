@@ -1,4 +1,4 @@
-"""Which proxy leads to an address: decided from the environment as it was once."""
+"""The proxy for an address, by the environment as it was when the session was made."""
 
 from typing import Dict, Mapping, Optional
 from urllib.parse import urlsplit
@@ -31,7 +31,7 @@ class Proxies:
         self._no_proxy = environ.get("no_proxy", environ.get("NO_PROXY", ""))
 
     def of(self, endpoint: str) -> Dict[str, str]:
-        """What requests' adapter is to be told for this endpoint."""
+        """Return the proxies for requests' adapter, for this endpoint."""
         if not self._proxies:
             return {}
         if self._no_proxy:

@@ -1,4 +1,4 @@
-"""What must not be shown, and how the rest is."""
+"""Removes secrets from what is shown."""
 
 from typing import Dict, Mapping
 

@@ -1,4 +1,4 @@
-"""Whether to send a request again, and after how long: pure functions of what happened."""
+"""Retry policy: may a request be repeated, and after how long. Pure functions."""
 
 from email.utils import mktime_tz, parsedate_tz
 from typing import NamedTuple, Optional, Union
@@ -12,7 +12,7 @@ _PASSING = frozenset((500, 502, 503, 504))
 
 
 class Retry(NamedTuple):
-    """The policy.
+    """The retry policy of a transport.
 
     Attributes:
         retries: how often at most, after the first attempt.
@@ -25,7 +25,7 @@ class Retry(NamedTuple):
     cap: float = 20.0
 
     def may_repeat(self, method: str, outcome: Union[int, Exception]) -> bool:
-        """Whether a request that ended so (an HTTP status or an error) may be sent again.
+        """Return True if a request that ended so (an HTTP status or an error) may be sent again.
 
         One that cannot have had an effect always may; one that can, where its method says
         that twice is as good as once.

@@ -7,11 +7,19 @@ import math
 
 from werkzeug.wrappers import Request, Response
 
-__all__ = ["Failure", "GatewayFailure", "IamFailure", "Throttled", "json_of", "json_response"]
+__all__ = [
+    "Failure",
+    "GatewayFailure",
+    "IamFailure",
+    "Throttled",
+    "TrainingFailure",
+    "json_of",
+    "json_response",
+]
 
 
 def json_of(request: Request) -> object:
-    """What a request's body says; None where it cannot be read as JSON."""
+    """Return the JSON in a request's body; None where it is not JSON."""
     try:
         return json.loads(request.get_data())
     except (ValueError, RecursionError):  # the latter: brackets in brackets in brackets
@@ -33,8 +41,25 @@ class Failure(Exception):
         self.message = message
 
     def response(self, request_id: str) -> Response:
-        """The answer."""
+        """Return the HTTP response of this refusal."""
         body = {"is_success": False, "error_code": self.code, "error_message": self.message}
+        return json_response(body, self.status)
+
+
+class TrainingFailure(Failure):
+    """A refusal by the API of training jobs (v2), which says what to do."""
+
+    def __init__(self, status: int, code: str, message: str, solution: str) -> None:
+        super().__init__(status, code, message)
+        self.solution = solution
+
+    def response(self, request_id: str) -> Response:
+        """Return the HTTP response of this refusal."""
+        body = {
+            "error_msg": self.message,
+            "error_code": self.code,
+            "error_solution": self.solution,
+        }
         return json_response(body, self.status)
 
 
@@ -42,7 +67,7 @@ class GatewayFailure(Failure):
     """A refusal by the API gateway, before the service sees the request."""
 
     def response(self, request_id: str) -> Response:
-        """The answer."""
+        """Return the HTTP response of this refusal."""
         body = {"error_code": self.code, "error_msg": self.message, "request_id": request_id}
         return json_response(body, self.status)
 
@@ -66,6 +91,6 @@ class IamFailure(Failure):
     """A refusal by IAM; ``code`` is the title of the HTTP status."""
 
     def response(self, request_id: str) -> Response:
-        """The answer."""
+        """Return the HTTP response of this refusal."""
         error = {"code": self.status, "title": self.code, "message": self.message}
         return json_response({"error": error}, self.status)

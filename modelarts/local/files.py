@@ -1,4 +1,4 @@
-"""Files that hold secrets: for their owner alone, and written whole or not at all."""
+"""Files that hold secrets: readable by their owner alone, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["read_private", "write_private"]
 
 
 def read_private(path: Path) -> dict[str, Any]:
-    """The JSON object in a file that nobody else can read.
+    """Return the JSON object in a file that only its owner can read.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -41,10 +41,10 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with open(descriptor, "w") as file:
-            if os.geteuid() == 0 and path.exists():
-                # Edited by root, it still belongs to the user that the service runs as.
-                before = path.stat()
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            if os.geteuid() == 0:
+                # Written by root, it still belongs to the user that the service runs as.
+                owner = path.stat() if path.exists() else path.parent.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             json.dump(content, file, indent=2)
             file.write("\n")
             file.flush()

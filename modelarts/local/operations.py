@@ -1,4 +1,4 @@
-"""What the seven operations do, and how the service words its refusals.
+"""The operations of the jobs API, and the refusals that they raise.
 
 Source: *API Reference*, "Visualization Jobs" and "Error Codes".
 """
@@ -6,19 +6,23 @@ Source: *API Reference*, "Visualization Jobs" and "Error Codes".
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any, Mapping
 
 from modelarts import validation as arguments
-from modelarts.errors import InvalidArgument
+from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.errors import Failure
+from modelarts.local.identity.authentication import Caller
+from modelarts.local.identity.buckets import Access, BucketAccess
 from modelarts.local.jobs.store import ACTIVE, Job, Store
-from modelarts.local.logs.source import Folders
+from modelarts.local.logs.source import LogSource
 from modelarts.models import FAILED, STOPPED, JobStatus, Schedule
 
 __all__ = ["Operations"]
 
+_LOG = logging.getLogger("modelarts.local")
 _WORKSPACE = "0"
 
 
@@ -26,6 +30,7 @@ class Operations:
     """The seven operations on the jobs of one service. A ``service_url`` is a path here.
 
     Args:
+        buckets: decides which buckets a project's jobs may read.
         most_running: how many jobs of a project may be active at once.
     """
 
@@ -33,8 +38,9 @@ class Operations:
         self,
         store: Store,
         supervisor: Supervisor,
-        folders: Folders,
+        folders: LogSource,
         mindinsight: MindInsight,
+        buckets: BucketAccess,
         most_running: int,
     ) -> None:
         self._store = store
@@ -42,28 +48,14 @@ class Operations:
         self._timeline = supervisor.timeline
         self._folders = folders
         self._mindinsight = mindinsight
+        self._buckets = buckets
         self._most_running = most_running
 
-    def create(self, project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """``POST /visualization-jobs``."""
+    def create(self, caller: Caller, project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a job: ``POST /visualization-jobs``."""
         columns = _create_columns(body)
-        try:
-            self._folders.check(columns["train_url"])
-            if columns["job_type"] == "mindinsight":
-                self._mindinsight.check()
-        except ValueError as error:
-            raise _illegal(str(error)) from None
         workspace_id = _workspace(body.get("workspace_id", _WORKSPACE))
-        job = self._store.add(
-            self._most_running,
-            project_id=project_id,
-            workspace_id=workspace_id,
-            create_time=self._timeline.wall(),
-            **columns,
-        )
-        if job is None:
-            raise self._quota_exceeded()
-        self._supervisor.start(job)
+        job = self.add(caller, project_id, workspace_id, columns)
         return {
             "is_success": True,
             "job_id": job.job_id,
@@ -72,6 +64,59 @@ class Operations:
             "create_time": job.create_time,
             "service_url": job.page,
         }
+
+    def add(
+        self, caller: Caller, project_id: str, workspace_id: str, columns: Mapping[str, Any]
+    ) -> Job:
+        """Add a job whose columns are valid, and start it.
+
+        Raises:
+            Failure: its logs cannot be read, or not by the caller; or the project has too many
+                jobs.
+        """
+        reads_as = self._reader(caller, columns["train_url"], project_id)
+        try:
+            self._folders.check(columns["train_url"])
+            if columns["job_type"] == "mindinsight":
+                self._mindinsight.check()
+        except ValueError as error:
+            raise _illegal(str(error)) from None
+        self._claim(columns["train_url"], reads_as)
+        job = self._store.add(
+            self._most_running,
+            project_id=project_id,
+            workspace_id=workspace_id,
+            create_time=self._timeline.wall(),
+            reads_as=reads_as,
+            **columns,
+        )
+        if job is None:
+            raise self._quota_exceeded()
+        self._supervisor.start(job)
+        return job
+
+    def job(self, project_id: str, job_id: int) -> Job:
+        """Return a job. Raises Failure where the project has none of that id."""
+        return self._job(project_id, job_id)
+
+    def jobs(self, project_id: str, workspace_id: str) -> list[Job]:
+        """Return all jobs of a project, the oldest first."""
+        found, _ = self._store.page(
+            project_id,
+            workspace_id,
+            statuses=[],
+            search="",
+            sort_by="create_time",
+            descending=False,
+            limit=-1,
+            offset=0,
+            now=0,
+        )
+        return found
+
+    def fields(self, job: Job) -> dict[str, Any]:
+        """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""
+        return self._fields(job)
 
     def page(self, project_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         """``GET /visualization-jobs``. Reads ``sortBy`` and ``sort_by``."""
@@ -111,14 +156,11 @@ class Operations:
         }
 
     def details(self, project_id: str, job_id: int) -> dict[str, Any]:
-        """``GET /visualization-jobs/{job_id}``."""
-        return {
-            "is_success": True,
-            **self._fields(self._job(project_id, job_id)),
-        }
+        """Return a job's fields: ``GET /visualization-jobs/{job_id}``."""
+        return {"is_success": True, **self._fields(self._job(project_id, job_id))}
 
     def update(self, project_id: str, job_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """``PUT /visualization-jobs/{job_id}``."""
+        """Change a description: ``PUT /visualization-jobs/{job_id}``."""
         job = self._job(project_id, job_id)
         try:
             job_desc = arguments.job_desc(body.get("job_desc"))
@@ -128,22 +170,28 @@ class Operations:
         return {"is_success": True}
 
     def stop(self, project_id: str, job_id: int) -> dict[str, Any]:
-        """``POST /visualization-jobs/{job_id}/stop``."""
+        """Stop a job: ``POST /visualization-jobs/{job_id}/stop``."""
         self._job(project_id, job_id)
         if self._supervisor.stop(job_id, "a request") is None:
             raise self._wrong_state(project_id, job_id, "stop")
         return {"is_success": True}
 
-    def restart(self, project_id: str, job_id: int) -> dict[str, Any]:
+    def restart(self, caller: Caller, project_id: str, job_id: int) -> dict[str, Any]:
         """``POST /visualization-jobs/{job_id}/restart``: from a stopped or failed job only."""
         with self._store.alone():
             job = self._job(project_id, job_id)
+            reads_as = self._reader(caller, job.train_url, project_id)
             if job.status not in STOPPED | FAILED:
                 raise self._wrong_state(project_id, job_id, "resubmit")
             if self._store.count_active(project_id) >= self._most_running:
                 raise self._quota_exceeded()
             again = self._store.move(
-                job_id, STOPPED | FAILED, JobStatus.WAITING, run=job.run + 1, reason=None
+                job_id,
+                STOPPED | FAILED,
+                JobStatus.WAITING,
+                run=job.run + 1,
+                reason=None,
+                reads_as=reads_as,
             )
         if again is not None:
             self._supervisor.start(again)
@@ -158,8 +206,52 @@ class Operations:
         return {"is_success": True}
 
     def find(self, job_id: int) -> Job | None:
-        """A job by its id alone, for its page."""
+        """Return a job by its id alone, for its page."""
         return self._store.get(job_id)
+
+    def may_read(self, job: Job) -> bool:
+        """Return whether a job may read its bucket, now."""
+        return self._buckets.of([job.reads_as], _bucket(job.train_url)) > Access.NONE
+
+    def _reader(self, caller: Caller, train_url: str, project_id: str) -> str:
+        """Return the id of the project by whose access to the bucket a job is to read its logs.
+
+        It is the project of the job, or another of the caller's.
+        """
+        bucket = _bucket(train_url)
+        others = (project.project_id for project in caller.projects)
+        for candidate in (project_id, *others):
+            if self._buckets.of([candidate], bucket) > Access.NONE:
+                return candidate
+        if not self._folders.has_bucket(bucket) and self._buckets.owner(bucket) is None:
+            return project_id
+        raise Failure(
+            403,
+            "ModelArts.0108",
+            f"The bucket {bucket} belongs to another project, and is not shared with the "
+            "caller's. Whoever runs the service can share it: modelarts buckets share "
+            f"{bucket} --project NAME",
+        )
+
+    def _claim(self, train_url: str, project_id: str) -> None:
+        """Give a bucket without an owner to the project of the first job over it."""
+        bucket = _bucket(train_url)
+        access = self._buckets.of([project_id], bucket)
+        if self._buckets.owner(bucket) is not None or access in (Access.READ, Access.WRITE):
+            return
+        try:
+            is_own = self._buckets.claim(bucket, project_id)
+        except ConfigurationError as error:
+            _LOG.error("%s", error)
+            raise Failure(
+                500,
+                "ModelArts.0010",
+                "The service cannot record the owner of a bucket; its log says why.",
+            ) from None
+        if not is_own and access is Access.NONE:
+            raise Failure(
+                403, "ModelArts.0108", f"The bucket {bucket} was just taken by another project."
+            )
 
     def _job(self, project_id: str, job_id: int) -> Job:
         job = self._store.get(job_id, project_id)
@@ -199,7 +291,24 @@ class Operations:
         reason = job.reason if job.status in FAILED else self._folders.remark(job.job_id)
         if reason is not None:
             fields["reason"] = reason
+        folders = self._folders.folders(job.train_url)
+        if folders:
+            fields["folders"] = list(folders)
+        reader = self._supervisor.reader(job.job_id)
+        if reader is not None:
+            fields["reader"] = reader
+        requests = self._folders.requests(job.job_id)
+        if requests is not None:
+            fields["obs_requests"] = {
+                "list": requests.lists,
+                "read": requests.reads,
+                "bytes": requests.size,
+            }
         return fields
+
+
+def _bucket(train_url: str) -> str:
+    return train_url.strip("/").partition("/")[0]
 
 
 def _create_columns(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,54 +1,62 @@
-"""``session.obs``: files and folders, to OBS and back."""
+"""``session.obs``: transfers of files and folders to and from OBS."""
 
 import sys
 from threading import Event
 from typing import Any, Callable, Iterator, Optional, Union
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.wording import Worded
 from modelarts.errors import InvalidArgument
-from modelarts.obs import targets
+from modelarts.obs import paths
 from modelarts.obs.operations import Calls, Options
-from modelarts.obs.paths import parse
+from modelarts.obs.paths import LocalPath, parse
 from modelarts.obs.progress import ProgressOption
 from modelarts.obs.results import ObsObject, Transferred
 from modelarts.obs.stores.base import Store
 from modelarts.obs.sync import Watch, keep_following
-from modelarts.obs.targets import LocalPath
 
 __all__ = ["Obs"]
 
 
 class Obs:
-    """Files and folders, to OBS and back.
+    """Transfers of files and folders to and from OBS: ``session.obs``.
 
-    >>> session.obs.upload_dir("runs", "obs://bucket/logs/")              # doctest: +SKIP
-    Transferred(obs://bucket/logs/runs/: 12 files, 3.4 MB in 1.2 s (2.8 MB/s))
+    Paths in OBS are ``obs://bucket/folder/`` or ``obs://bucket/folder/object``; folders end with
+    ``/``. If the endpoint is a ``file:`` URL, as with the local service, the same calls copy to and
+    from that folder. Threads may share this object.
 
-    Paths in OBS are ``obs://bucket/folder/`` or ``obs://bucket/folder/object``; folders end
-    with ``/``. On an endpoint that is a ``file:`` URL, as with the local service, the same calls
-    copy to and from that folder. Safe for threads.
+    Options of several calls:
 
-    Options that several calls have:
+    - ``threads``: the number of files that are transferred at once, 1 to 256; by default 32.
+    - ``progress``: True for a progress bar, which requires ``tqdm``; False for none; by default a
+      bar if there is a terminal or a notebook; or a function that is called, about ten times a
+      second and after each file, with a :class:`~modelarts.obs.progress.TransferProgress`. If the
+      function raises an error, the transfer ends with that error.
 
-    - ``threads``: how many files are moved at once, 1 to 256; by default 32.
-    - ``progress``: by default a bar if there is a terminal or a notebook, and ``tqdm`` is
-      installed; True or False; or a function that is called, about ten times a second and after
-      each file, with a :class:`~modelarts.obs.progress.TransferProgress`. If it raises, the
-      transfer ends with that error.
-
-    All calls raise :class:`~modelarts.errors.InvalidArgument` for a wrong argument, before
-    anything is sent, an :class:`~modelarts.errors.ApiError` with ``error_code`` and ``error_msg``
-    where OBS refuses, and :class:`~modelarts.errors.TransportError` where it does not answer.
-    Those that move several files raise :class:`~modelarts.errors.IncompleteTransfer` if some of
-    them could not be moved, after all others were. The same call then goes on where it ended. A
-    refusal that all would meet with, as of a bucket that is not there, is raised at once.
+    All calls raise :class:`~modelarts.errors.InvalidArgument` for a wrong argument, before a
+    request is sent; an :class:`~modelarts.errors.ApiError` with ``error_code`` and ``error_msg`` if
+    OBS refuses the request; and :class:`~modelarts.errors.TransportError` if OBS does not respond.
+    Calls that transfer several files raise :class:`~modelarts.errors.IncompleteTransfer` if some of
+    them could not be transferred, after all others were. The same call, made again, transfers the
+    rest. A refusal that applies to all files, such as a missing bucket, is raised at once.
 
     Source: *ModelArts SDK Reference*, "OBS Management".
+
+    Example:
+        >>> session.obs.upload_dir("runs", "obs://bucket/logs/")              # doctest: +SKIP
+        Transferred(obs://bucket/logs/runs/: 12 files, 3.4 MB in 1.2 s (2.8 MB/s))
     """
 
     def __init__(
         self, open_store: Callable[[], Store], place: Callable[[], str], clock: Clock
     ) -> None:
+        """Make the object of one session; users take it from ``session.obs``.
+
+        Args:
+            open_store: the function that opens the store; called on first use.
+            place: the function that returns the address of OBS.
+            clock: the source of time.
+        """
         self._clock = clock
         #: The same calls for who has checked the arguments already.
         self.calls = Calls(open_store, place, clock)
@@ -58,17 +66,33 @@ class Obs:
     def upload_file(
         self, src_local_file: LocalPath, dst_obs_dir: str, *, progress: ProgressOption = None
     ) -> Transferred:
-        """Send a file.
+        """Upload a file.
 
         ``/home/ma-user/a.txt`` to ``obs://bucket/dir/`` becomes ``obs://bucket/dir/a.txt``. A
-        target without a final slash is the object itself if it is called like the file, has the
-        file's extension, or is an object already; otherwise it is a folder.
+        target without a final slash is the object itself if it has the name or the extension of the
+        file, or if it is an existing object; otherwise it is a folder.
 
         Args:
-            src_local_file: the file.
-            dst_obs_dir: the folder in OBS.
+            src_local_file: the file, a str or a path object.
+            dst_obs_dir: the folder in OBS, or the object.
+            progress: True, False or a function; see :class:`Obs`.
+
+        Returns:
+            What was transferred.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+            ApiError: OBS refused the request.
+            TransferError: the file changed during the upload, or its checksum is different.
+            TransportError: no response from OBS.
+
+        Source: *ModelArts SDK Reference*, "OBS Management".
+
+        Example:
+            >>> session.obs.upload_file("a.txt", "obs://bucket/dir/").target      # doctest: +SKIP
+            'obs://bucket/dir/a.txt'
         """
-        path = targets.local_file("src_local_file", src_local_file)
+        path = paths.local_file("src_local_file", src_local_file)
         return self.calls.upload_file(path, parse("dst_obs_dir", dst_obs_dir), progress)
 
     def upload_dir(
@@ -79,16 +103,33 @@ class Obs:
         threads: Optional[int] = None,
         progress: ProgressOption = None,
     ) -> Transferred:
-        """Send a folder with all that is in it; the folder itself lands under the target.
+        """Upload a folder with all files in it; the folder itself is placed in the target.
 
-        ``/home/ma-user/`` to ``obs://bucket/dir1/`` becomes ``obs://bucket/dir1/ma-user/…``.
-        Links, sockets, FIFOs and devices are skipped with a warning. Empty folders are not made.
+        ``/home/ma-user/`` to ``obs://bucket/dir1/`` becomes ``obs://bucket/dir1/ma-user/…``. Links,
+        sockets, FIFOs and devices are skipped with a warning. Empty folders are not created.
 
         Args:
-            src_local_dir: the folder.
-            dst_obs_dir: the folder in OBS that it is to be in.
+            src_local_dir: the folder, a str or a path object.
+            dst_obs_dir: the folder in OBS that it is placed in.
+            threads: the number of files that are transferred at once, 1 to 256; by default 32.
+            progress: True, False or a function; see :class:`Obs`.
+
+        Returns:
+            What was transferred.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+            IncompleteTransfer: some files could not be sent; all others were.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
+
+        Source: *ModelArts SDK Reference*, "OBS Management".
+
+        Example:
+            >>> session.obs.upload_dir("runs", "obs://bucket/logs/")              # doctest: +SKIP
+            Transferred(obs://bucket/logs/runs/: 12 files, 3.4 MB in 1.2 s (2.8 MB/s))
         """
-        folder = targets.local_dir("src_local_dir", src_local_dir)
+        folder = paths.local_dir("src_local_dir", src_local_dir)
         target = parse("dst_obs_dir", dst_obs_dir)
         return self.calls.upload_dir(folder, target, Options(threads, progress))
 
@@ -103,29 +144,44 @@ class Obs:
         threads: Optional[int] = None,
         progress: ProgressOption = None,
     ) -> Transferred:
-        """Send what has changed of a folder, to where :meth:`upload_dir` sends it.
+        """Upload the files of a folder that have changed, to the target of :meth:`upload_dir`.
 
-        A file is left out if the object is as long and has the same checksum. What was compared
-        is remembered, so that it need not be read again. Nothing is deleted in OBS.
+        A file is left out if the object has the same size and checksum. The results of these
+        comparisons are kept, so that unchanged files are not read again. Nothing is deleted in OBS.
 
         Args:
-            src_local_dir: the folder; with ``watch`` it need not be there yet.
-            dst_obs_dir: the folder in OBS that it is to be in.
-            watch: go on until told to stop, and send what is written meanwhile; see also
-                :meth:`watch`, which does that in the background. A pass that fails draws a
-                warning, and the next one tries again.
-            stop: an event that is set, or a function that is true, when to stop; Ctrl-C does the
-                same. One more pass then sends the rest.
-            interval: seconds between two passes, 1 at least. A pass that took longer is followed
-                by as long a pause.
+            src_local_dir: the folder, a str or a path object; with ``watch`` it need not exist yet.
+            dst_obs_dir: the folder in OBS that it is placed in.
+            watch: True to go on until ``stop``, and to upload what is written meanwhile; by default
+                False. :meth:`watch` does the same in the background. A pass that fails warns, and
+                the next one tries again.
+            stop: a ``threading.Event`` that is set, or a function that returns True, to end
+                ``watch``; Ctrl-C ends it too. A last pass then uploads the rest.
+            interval: the seconds between two passes, 1 or more; by default 10. A pass that took
+                longer is followed by a pause of the same length.
+            threads: the number of files that are transferred at once, 1 to 256; by default 32.
+            progress: True, False or a function; see :class:`Obs`.
+
+        Returns:
+            What was transferred, in all passes.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+            IncompleteTransfer: some files could not be sent; all others were.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
+
+        Example:
+            >>> session.obs.sync_dir("runs", "obs://bucket/logs/").unchanged      # doctest: +SKIP
+            12
         """
         target = parse("dst_obs_dir", dst_obs_dir)
         options = Options(threads, progress)
         is_over, pause = _stopper(stop), _seconds(interval)
         if not watch:
-            folder = targets.local_dir("src_local_dir", src_local_dir)
+            folder = paths.local_dir("src_local_dir", src_local_dir)
             return self.calls.passes(folder, target, options)()
-        folder = targets.growing_dir("src_local_dir", src_local_dir)
+        folder = paths.growing_dir("src_local_dir", src_local_dir)
         one_pass = self.calls.passes(folder, target, options)
         return keep_following(one_pass, folder, is_over, self._clock, pause)
 
@@ -140,12 +196,25 @@ class Obs:
     ) -> Watch:
         """Follow a folder in the background, as :meth:`sync_dir` does, while a block runs.
 
-        >>> with session.obs.watch("runs", "obs://bucket/logs/"):         # doctest: +SKIP
-        ...     train()
+        Args:
+            src_local_dir: the folder, a str or a path object; it need not exist yet.
+            dst_obs_dir: the folder in OBS that it is placed in.
+            interval: the seconds between two passes, 1 or more; by default 10. A pass that took
+                longer is followed by a pause of the same length.
+            threads: the number of files that are transferred at once, 1 to 256; by default 32.
+            progress: True, False or a function, see :class:`Obs`; by default False.
 
-        The arguments are those of :meth:`sync_dir`.
+        Returns:
+            The context manager; it starts at the beginning of the block.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+
+        Example:
+            >>> with session.obs.watch("runs", "obs://bucket/logs/"):             # doctest: +SKIP
+            ...     train()
         """
-        folder = targets.growing_dir("src_local_dir", src_local_dir)
+        folder = paths.growing_dir("src_local_dir", src_local_dir)
         target = parse("dst_obs_dir", dst_obs_dir)
         one_pass = self.calls.passes(folder, target, Options(threads, progress))
         return Watch(one_pass, folder, self._clock, _seconds(interval))
@@ -155,27 +224,47 @@ class Obs:
     def download_file(
         self, src_obs_file: str, dst_local_dir: LocalPath, *, progress: ProgressOption = None
     ) -> Transferred:
-        """Fetch an object. It is written under another name, and renamed when it is whole.
+        """Download an object.
 
-        ``obs://bucket/dir/a.txt`` to ``/home/ma-user/`` becomes ``/home/ma-user/a.txt``. A
-        target that is no folder, and has no final slash, is the file itself if it is called like
-        the object or has its extension; otherwise a folder is made.
+        The file is written under another name, and renamed when it is complete.
+
+        ``obs://bucket/dir/a.txt`` to ``/home/ma-user/`` becomes ``/home/ma-user/a.txt``. A target
+        that is not a folder, and has no final slash, is the file itself if it has the name or the
+        extension of the object; otherwise a folder is created.
 
         Args:
             src_obs_file: the object.
-            dst_local_dir: the folder on this machine.
+            dst_local_dir: the folder on this machine, or the file; a str or a path object.
+            progress: True, False or a function; see :class:`Obs`.
+
+        Returns:
+            What was transferred.
 
         Raises:
-            NotFound: there is no such object; says so if it is a folder.
+            InvalidArgument: an argument is wrong; no request was sent.
+            NotFound: there is no such object; the hint names the call for a folder if it is one.
+            ApiError: OBS refused the request.
+            TransferError: the checksum of the file is different.
+            TransportError: no response from OBS.
+
+        Source: *ModelArts SDK Reference*, "OBS Management".
+
+        Example:
+            >>> session.obs.download_file("obs://bucket/dir/a.txt", "data/")      # doctest: +SKIP
         """
         source = parse("src_obs_file", src_obs_file)
         if source.is_folder:
             raise InvalidArgument(
-                "src_obs_file", src_obs_file, "an object; download_dir fetches a folder"
+                "src_obs_file",
+                src_obs_file,
+                Worded(
+                    "an object; download_dir fetches a folder",
+                    "an object; a folder, or bucket, ends with a slash",
+                ),
             )
         return self.calls.download_file(
             source,
-            lambda name: targets.local_target("dst_local_dir", dst_local_dir, name),
+            lambda name: paths.local_target("dst_local_dir", dst_local_dir, name),
             progress,
         )
 
@@ -187,65 +276,134 @@ class Obs:
         threads: Optional[int] = None,
         progress: ProgressOption = None,
     ) -> Transferred:
-        """Fetch a folder with all that is in it; the folder itself lands under the target.
+        """Download a folder with all objects in it; the folder itself is placed in the target.
 
-        ``obs://bucket/dir1/`` to ``/home/ma-user/data/`` becomes ``/home/ma-user/data/dir1/…``;
-        a bucket's folder has the bucket's name.
+        ``obs://bucket/dir1/`` to ``/home/ma-user/data/`` becomes ``/home/ma-user/data/dir1/…``; the
+        folder of a bucket has the bucket's name.
 
         Args:
             src_obs_dir: the folder in OBS.
-            dst_local_dir: the folder on this machine that it is to be in.
+            dst_local_dir: the folder on this machine that it is placed in; a str or a path object.
+            threads: the number of files that are transferred at once, 1 to 256; by default 32.
+            progress: True, False or a function; see :class:`Obs`.
+
+        Returns:
+            What was transferred.
 
         Raises:
-            NotFound: there is no such folder; says so if it is an object.
+            InvalidArgument: an argument is wrong; no request was sent.
+            NotFound: there is no such folder; the hint names the call for an object if it is one.
+            IncompleteTransfer: some files could not be downloaded; all others were.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
+
+        Source: *ModelArts SDK Reference*, "OBS Management".
+
+        Example:
+            >>> session.obs.download_dir("obs://bucket/dir1/", "data/").target    # doctest: +SKIP
+            'data/dir1'
         """
         source = parse("src_obs_dir", src_obs_dir)
-        folder = targets.local_folder("dst_local_dir", dst_local_dir)
+        folder = paths.local_folder("dst_local_dir", dst_local_dir)
         return self.calls.download_dir(source, folder, Options(threads, progress))
 
     # What is there -------------------------------------------------------------------------
 
     def is_obs_path_exists(self, url: str) -> bool:
-        """Whether there is such an object, folder or bucket.
+        """Return True if there is such an object, folder or bucket.
 
-        A folder is there while something is in it. A path without a final slash may be either.
+        A folder exists while there are objects in it. A path without a final slash may be an object
+        or a folder.
+
+        Args:
+            url: the path in OBS.
+
+        Returns:
+            True if it exists, else False.
+
+        Raises:
+            InvalidArgument: ``url`` is not a path in OBS; no request was sent.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
+
+        Source: *ModelArts SDK Reference*, "OBS Management".
+
+        Example:
+            >>> session.obs.is_obs_path_exists("obs://bucket/logs/")              # doctest: +SKIP
+            True
         """
         return self.calls.exists(parse("url", url))
 
     def list(self, obs_dir: str) -> Iterator[ObsObject]:
-        """All objects below a folder, at any depth, in order of their names; read as needed.
+        """Return an iterator over all objects below a folder, at any depth, by name.
 
-        >>> for found in session.obs.list("obs://bucket/logs/"):          # doctest: +SKIP
-        ...     print(found.url, found.size, found.modified)
+        The order is that of the names. A page of the list is requested when its first object is
+        needed.
 
         Args:
-            obs_dir: the folder; an object's path lists that object.
+            obs_dir: the folder; the path of an object lists that object.
+
+        Returns:
+            An iterator of :class:`~modelarts.obs.results.ObsObject`.
+
+        Raises:
+            InvalidArgument: ``obs_dir`` is not a path in OBS; no request was sent.
+            ApiError: OBS refused the request; raised by the iterator.
+            TransportError: no response from OBS; raised by the iterator.
+
+        Example:
+            >>> for found in session.obs.list("obs://bucket/logs/"):              # doctest: +SKIP
+            ...     print(found.url, found.size, found.modified)
         """
         return self.calls.list(parse("obs_dir", obs_dir))
 
     def delete(self, url: str, *, recursive: bool = False, empty_bucket: bool = False) -> int:
-        """Delete an object, or a folder with all that is in it; answers how many objects.
+        """Delete an object, or a folder with all objects in it.
 
         Args:
             url: the object; or, with ``recursive``, the folder.
-            recursive: whether a folder may be meant.
-            empty_bucket: whether all of a bucket's objects may be meant; the bucket stays.
+            recursive: True if ``url`` may be a folder; by default False.
+            empty_bucket: True if ``url`` may be a bucket, whose objects are all deleted; the bucket
+                stays. By default False.
+
+        Returns:
+            The number of objects that were deleted.
 
         Raises:
+            InvalidArgument: ``url`` is not a path in OBS, or is a folder or bucket without the
+                option for it; nothing was deleted.
             NotFound: there is nothing of that name.
-            IncompleteTransfer: some objects could not be deleted; ``failed`` says which.
+            IncompleteTransfer: some objects could not be deleted; ``failed`` has their names.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
+
+        Example:
+            >>> session.obs.delete("obs://bucket/logs/old/", recursive=True)      # doctest: +SKIP
+            12
         """
         path = parse("url", url)
         if path.is_folder and not recursive:
-            raise InvalidArgument("url", url, "an object; recursive=True deletes a folder")
+            raise InvalidArgument(
+                "url",
+                url,
+                Worded(
+                    "an object; recursive=True deletes a folder",
+                    "an object; --recursive deletes a folder",
+                ),
+            )
         if not path.key and not empty_bucket:
             raise InvalidArgument(
-                "url", url, "a folder; empty_bucket=True deletes all objects of a bucket"
+                "url",
+                url,
+                Worded(
+                    "a folder; empty_bucket=True deletes all objects of a bucket",
+                    "a folder; --empty-bucket deletes all objects of a bucket",
+                ),
             )
         return self.calls.delete(path, recursive)
 
     def close(self) -> None:
-        """Close the connections. A call made later opens new ones."""
+        """Close the connections. A later call opens new ones."""
         self.calls.close()
 
 

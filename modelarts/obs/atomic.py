@@ -80,7 +80,7 @@ def discard_part(target: str) -> None:
 
 
 def same_content(one: BinaryIO, other: BinaryIO) -> bool:
-    """Whether two open files hold the same bytes."""
+    """Return True if two open files hold the same bytes."""
     if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
         return False
     while True:
@@ -92,7 +92,7 @@ def same_content(one: BinaryIO, other: BinaryIO) -> bool:
 
 
 def folds_case(folder: str) -> bool:
-    """Whether the file system takes names for the same that differ in their case only."""
+    """Return True if the file system ignores the case of names."""
     while not os.path.lexists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     other = os.path.join(os.path.dirname(folder), os.path.basename(folder).swapcase())
@@ -103,7 +103,7 @@ def folds_case(folder: str) -> bool:
 
 
 def is_named_so(path: str, root: str) -> bool:
-    """Whether each part of ``path`` below ``root`` that is there is spelt as it is listed."""
+    """Return True if each existing part of ``path`` below ``root`` is spelt as it is listed."""
     while path != root and os.path.dirname(path) != path:
         folder, name = os.path.split(path)
         if os.path.lexists(path) and name not in os.listdir(folder):
@@ -125,7 +125,7 @@ def _make(target: str, fill: Callable[[Any], None], private: bool) -> None:
 
 
 def _is_at(source: BinaryIO, target: str, state: os.stat_result) -> bool:
-    """Whether that is the file's own path, and not just another name of it."""
+    """Return True if that is the file's own path, not just another name of it."""
     try:
         if not os.path.samestat(os.lstat(target), state):
             return False

@@ -46,7 +46,7 @@ def combined(parts: Iterable[bytes]) -> str:
 
 
 def is_md5(etag: Optional[str]) -> bool:
-    """Whether an etag can be the MD5 of the content."""
+    """Return True if an ETag can be the MD5 of the content."""
     return etag is not None and re.match(r"[0-9a-f]{32}\Z", etag) is not None
 
 
@@ -56,7 +56,7 @@ def to_header(digest: bytes) -> str:
 
 
 def same(path: str, found: ObjectInfo) -> Optional[bool]:
-    """Whether a file has an object's content: by size, then by MD5, or by the MD5s of its parts.
+    """Return True if a file has an object's content: by size, then by MD5 of the whole or of parts.
 
     None where that cannot be told: somebody else chose the size of the parts, or the etag is no
     MD5, as in buckets that encrypt with keys of KMS.

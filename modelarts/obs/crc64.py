@@ -16,7 +16,7 @@ _X8 = 1 << 55
 
 
 def is_available() -> bool:
-    """Whether ``fastcrc`` is installed, which computes it; not on Python before 3.9."""
+    """Return True if ``fastcrc`` is installed, which computes the CRC (Python 3.9 and newer)."""
     try:
         _computing()
     except ImportError:
@@ -67,7 +67,7 @@ def _computing() -> Callable[[Any, int], int]:
 
 
 def _power(size: int) -> int:
-    """What that many zero bytes after it multiply a CRC with: x to the power of 8 * size."""
+    """Return the factor that so many zero bytes multiply a CRC by: x to the power of 8 * size."""
     result, square = _ONE, _X8
     while size:
         if size & 1:

@@ -105,7 +105,7 @@ class Source:
         return TransferError("%s was replaced while it was being sent; send it again" % self.path)
 
     def shorter(self) -> TransferError:
-        """What is raised where bytes that were there are not any more."""
+        """Return the error for a file that became shorter while it was read."""
         return TransferError("%s became shorter while it was being sent; send it again" % self.path)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelarts._internal.terminal import writable
 from modelarts.errors import InvalidArgument
-from modelarts.obs import targets
+from modelarts.obs import paths
 from modelarts.obs.operations import Calls, Options
 from modelarts.obs.paths import parse
 from modelarts.obs.results import Transferred
@@ -20,10 +20,10 @@ def upload_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
     """Send a file, several, or a folder."""
     target = parse("bucket_path", bucket_path, older=True)
     if not isinstance(path, (list, tuple)):
-        if os.path.isdir(targets.text_of("path", path)):
-            return calls.upload_dir(targets.local_dir("path", path), target, Options())
-        return calls.upload_file(targets.local_file("path", path), target, None)
-    files = [targets.local_file("path", each) for each in path]
+        if os.path.isdir(paths.text_of("path", path)):
+            return calls.upload_dir(paths.local_dir("path", path), target, Options())
+        return calls.upload_file(paths.local_file("path", path), target, None)
+    files = [paths.local_file("path", each) for each in path]
     names = [os.path.basename(file) for file in files]
     if not files or len(set(names)) < len(names):
         raise InvalidArgument("path", path, "a file, or a list of files with different names")
@@ -38,9 +38,9 @@ def download_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
         if calls.exists(folder):  # the slash was forgotten
             source = folder
     if source.is_folder:
-        goal = targets.local_folder("path", path)
+        goal = paths.local_folder("path", path)
         return calls.download_dir(source, goal, Options(), tell=_say)
-    target = partial(targets.local_target, "path", path, is_path=True)
+    target = partial(paths.local_target, "path", path, is_path=True)
     done = calls.download_file(source, target, None)
     _say(ObjectInfo(source.bucket, source.key, done.bytes), done.target)
     return done

@@ -8,6 +8,7 @@ import attr
 
 from modelarts._internal.clock import Clock
 from modelarts._internal.locks import ForkSafeLock
+from modelarts._internal.wording import Worded, worded
 from modelarts.errors import (
     IncompleteTransfer,
     InvalidArgument,
@@ -15,20 +16,20 @@ from modelarts.errors import (
     PermissionDenied,
     api_error,
 )
-from modelarts.obs.directory import Comparison, Fetch, Send, say_skipped
+from modelarts.obs.directory import Comparison, Fetch, LocalFile, Send, folders_in, say_skipped
 from modelarts.obs.executor import Task
-from modelarts.obs.paths import ObsPath
+from modelarts.obs.paths import ObsPath, object_target
 from modelarts.obs.progress import Meter, ProgressOption
 from modelarts.obs.results import ObsObject, Transferred
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 from modelarts.obs.sync import Sync
 from modelarts.obs.sync_cache import Memory
-from modelarts.obs.targets import object_target
-from modelarts.obs.walking import LocalFile, folders_in
 
 __all__ = ["Calls", "Options"]
 
 _BATCH = 1000
+
+_RECURSIVE = Worded("a folder: recursive=True deletes it", "a folder: --recursive deletes it")
 
 
 def _check_threads(options: "Options", attribute: object, value: Optional[int]) -> None:
@@ -39,7 +40,7 @@ def _check_threads(options: "Options", attribute: object, value: Optional[int]) 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Options:
-    """What calls that move many files have in common."""
+    """The options that calls with many files share."""
 
     threads: Optional[int] = attr.ib(default=None, validator=_check_threads)
     progress: ProgressOption = None
@@ -144,7 +145,7 @@ class Calls:
         )
 
     def passes(self, folder: str, target: ObsPath, options: Options) -> Callable[[], Transferred]:
-        """What keeps a folder below another in OBS as it is here: each call is one pass."""
+        """Return a function that brings a folder in OBS up to date; each call is one pass."""
         goal = _folder_in(target, folder)
         sync: List[Sync] = []
 
@@ -170,7 +171,14 @@ class Calls:
         store = self.store
         found = store.head(source.bucket, source.key)
         if found is None:
-            raise self._missing(source, "download_file", "a folder: download_dir fetches it")
+            raise self._missing(
+                source,
+                "download_file",
+                Worded(
+                    "a folder: download_dir fetches it",
+                    "a folder: give it with the slash to fetch it",
+                ),
+            )
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
 
         def fetch(moved: Progress) -> None:
@@ -198,7 +206,14 @@ class Calls:
         objects = store.list(source.bucket, source.key)
         first = list(islice(objects, 1))
         if not first and (source.key or not store.has_bucket(source.bucket)):
-            raise self._missing(source, "download_dir", "an object: download_file fetches it")
+            raise self._missing(
+                source,
+                "download_dir",
+                Worded(
+                    "an object: download_file fetches it",
+                    "an object: give it without the slash to fetch it",
+                ),
+            )
         memory = self._memory("down", source.url, os.path.abspath(path))
         fetching = Fetch(store, source.key, path, memory.interrupted, tell)
         memory.interrupted = True
@@ -219,7 +234,7 @@ class Calls:
         )
 
     def exists(self, path: ObsPath) -> bool:
-        """Whether there is such an object, folder or bucket."""
+        """Return True if there is such an object, folder or bucket."""
         store = self.store
         if not path.key:
             return store.has_bucket(path.bucket)
@@ -244,13 +259,17 @@ class Calls:
                 yield ObsObject.of(one)
 
     def delete(self, path: ObsPath, recursive: bool) -> int:
-        """Delete an object, or all below a folder; answers how many."""
+        """Delete an object, or all below a folder; returns how many."""
         store = self.store
         if not path.is_folder and store.head(path.bucket, path.key) is not None:
             _deleted(store, path.bucket, [path.key])
             return 1
         if not recursive:
-            raise self._missing(path, "delete", "a folder: recursive=True deletes it")
+            raise self._missing(
+                path,
+                "delete",
+                Worded("a folder: recursive=True deletes it", "a folder: --recursive deletes it"),
+            )
         objects = store.list(path.bucket, path.as_folder().key if path.key else "")
         count, failed, done = 0, [], []
         while True:
@@ -279,9 +298,9 @@ class Calls:
         if path.is_folder:
             key = path.key.rstrip("/")
             if key and self.store.head(path.bucket, key) is not None:
-                hint = "%s is %s" % (ObsPath(path.bucket, key).url, other)
+                hint = worded("%s is %s", ObsPath(path.bucket, key).url, other)
         elif self._is_folder(path):
-            hint = "%s is %s" % (path.as_folder().url, other)
+            hint = worded("%s is %s", path.as_folder().url, other)
         kind = "folder" if path.is_folder else "object"
         return api_error(
             "there is no such %s" % kind,

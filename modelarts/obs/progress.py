@@ -1,4 +1,4 @@
-"""How far a transfer is: a bar, or a callback."""
+"""The progress of a transfer: a bar, or calls of a function."""
 
 import sys
 import warnings
@@ -17,15 +17,15 @@ _PAUSE = 0.1
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
 class TransferProgress:
-    """How far a transfer is: what ``progress=`` is called with.
+    """The state of a transfer: the argument of the function ``progress=``.
 
     Attributes:
-        files: how many files are done.
-        total_files: of how many.
-        bytes: how many bytes are done.
-        total_bytes: of how many; a file that grows meanwhile makes it more.
-        seconds: since the beginning.
-        name: the file that was worked on last.
+        files: the number of files that are done.
+        total_files: the number of files in all.
+        bytes: the number of bytes that are done.
+        total_bytes: the number of bytes in all; it increases with a file that grows meanwhile.
+        seconds: the time since the beginning.
+        name: the name of the file of the last change.
     """
 
     files: int
@@ -147,7 +147,7 @@ def _make_bar(what: str) -> Any:
 
 
 def _somebody_looks() -> bool:
-    """Whether there is a terminal, or a notebook."""
+    """Return True if there is a terminal, or a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if getattr(shell, "kernel", None) is not None:

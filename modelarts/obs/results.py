@@ -1,4 +1,4 @@
-"""What the calls of ``session.obs`` answer."""
+"""The results of the calls of ``session.obs``."""
 
 from datetime import datetime, timezone
 from typing import Optional, Tuple
@@ -21,15 +21,15 @@ def bytes_for_people(count: float) -> str:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True, repr=False)
 class Transferred:
-    """What a call has moved.
+    """The result of a transfer.
 
     Attributes:
-        target: where it is now: a URL in OBS, or a path on this machine.
-        files: how many files were moved.
-        bytes: how many bytes those have.
-        seconds: how long it took.
-        unchanged: how many files were there already as they are here.
-        skipped: paths of what is no file (links, sockets, devices), or went meanwhile.
+        target: the place of the copy: a URL in OBS, or a path on this machine.
+        files: the number of files that were transferred.
+        bytes: the number of bytes in these files.
+        seconds: the time that the transfer took.
+        unchanged: the number of files that were left out because the copy was the same.
+        skipped: the paths of links, sockets and devices, and of files that were deleted meanwhile.
     """
 
     target: str
@@ -63,8 +63,8 @@ class ObsObject:
 
     Attributes:
         url: ``obs://bucket/key``.
-        size: in bytes.
-        modified: when it was written, in UTC; None where the place does not say.
+        size: the size in bytes.
+        modified: the time of the last change, in UTC; None if the store does not have it.
     """
 
     url: str
@@ -73,7 +73,14 @@ class ObsObject:
 
     @classmethod
     def of(cls, found: ObjectInfo) -> "ObsObject":
-        """What a store tells of it."""
+        """Return the result for an object of a store.
+
+        Args:
+            found: the metadata of the object.
+
+        Returns:
+            The object, with its URL.
+        """
         modified = found.modified
         return cls(
             "obs://%s/%s" % (found.bucket, found.key),

@@ -1,4 +1,4 @@
-"""Keeps a folder in OBS as a folder here is: sends what changed, once or again and again."""
+"""Keeps a folder in OBS equal to a local folder: one pass, or one after another."""
 
 import os
 import warnings
@@ -11,14 +11,13 @@ import attr
 from modelarts._internal.clock import Clock
 from modelarts._internal.warnings import level_of_the_caller
 from modelarts.errors import IncompleteTransfer, ModelArtsError, PermissionDenied
-from modelarts.obs.directory import Comparison, Send, say_skipped
+from modelarts.obs.directory import Comparison, LocalFile, Send, say_skipped
+from modelarts.obs.executor import Helper
 from modelarts.obs.paths import ObsPath
 from modelarts.obs.progress import Meter
 from modelarts.obs.results import Transferred
 from modelarts.obs.stores.base import ObjectInfo, Store
 from modelarts.obs.sync_cache import Memory
-from modelarts.obs.threads import Helper
-from modelarts.obs.walking import LocalFile
 
 __all__ = ["Sync", "Watch", "keep_following"]
 
@@ -49,7 +48,7 @@ class Sync(Comparison):
         self.result = Transferred(target=target.url)
 
     def run(self, threads: Optional[int], meter: Meter) -> Transferred:
-        """One pass; answers what all passes have done.
+        """One pass; returns what all passes have done.
 
         Raises:
             IncompleteTransfer: some files could not be sent; the next pass tries again.
@@ -182,22 +181,31 @@ def keep_following(
 
 
 class Watch:
-    """Follows a folder in the background while a ``with`` block runs.
+    """A thread that uploads the changes of a folder while a ``with`` block runs.
 
-    >>> with session.obs.watch("runs", "obs://bucket/logs/"):             # doctest: +SKIP
-    ...     train()
-
-    At the end of the block there is one more pass, after which everything is in OBS; what that
-    cannot send, it raises. A pass in between that fails draws a warning, and the next one tries
-    again.
+    At the end of the block there is a last pass, after which all files are in OBS; that pass raises
+    an error if it fails. A pass in between that fails warns, and the next one tries again.
 
     Attributes:
-        errors: what failed in between.
+        errors: the errors of the passes in between.
+        result: what was transferred until now; None before the first pass.
+
+    Example:
+        >>> with session.obs.watch("runs", "obs://bucket/logs/"):             # doctest: +SKIP
+        ...     train()
     """
 
     def __init__(
         self, one_pass: Callable[[], Transferred], folder: str, clock: Clock, interval: float
     ) -> None:
+        """Make the object for one folder; users take it from ``session.obs.watch(…)``.
+
+        Args:
+            one_pass: the function that uploads what has changed.
+            folder: the folder, for messages.
+            clock: the source of time and of pauses.
+            interval: the seconds between two passes.
+        """
         self._one_pass = one_pass
         self._folder = folder
         self._clock = clock
@@ -211,7 +219,14 @@ class Watch:
         self.result: Optional[Transferred] = None
 
     def start(self) -> "Watch":
-        """Begin; ``with`` does it."""
+        """Start the thread; ``with`` does it too.
+
+        Returns:
+            This object.
+
+        Raises:
+            RuntimeError: it was started before.
+        """
         if self._thread is not None:
             raise RuntimeError("it was started already")
         self._pid = os.getpid()
@@ -220,10 +235,16 @@ class Watch:
         return self
 
     def stop(self) -> Transferred:
-        """Make the last pass and end.
+        """Make the last pass, and end the thread.
+
+        Returns:
+            What was transferred, in all passes.
 
         Raises:
             IncompleteTransfer: some files could not be sent.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
+            RuntimeError: it was made in another process.
         """
         if self._pid != os.getpid():
             # Its thread is not here, and would be waited for without end.

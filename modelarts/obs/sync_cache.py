@@ -1,18 +1,18 @@
-"""What is remembered of a transfer from one call to the next: a cache, which may be lost."""
+"""A cache of earlier transfers, which may be lost without harm."""
 
 import hashlib
 import json
 import os
 from typing import Any, Dict, List, Mapping, Optional
 
+from modelarts.obs.directory import LocalFile
 from modelarts.obs.unfinished import remove
-from modelarts.obs.walking import LocalFile
 
 __all__ = ["Memory"]
 
 
 class Memory:
-    """Which files of a folder are known to be in OBS as they are here.
+    """The files of a folder that are known to be in OBS as they are here.
 
     Kept in ``$XDG_CACHE_HOME/modelarts/transfers`` (``~/.cache/…``), one file for each pair of a
     source and a target. A file is known by its size, its times and its number in the file system,
@@ -35,11 +35,11 @@ class Memory:
         self._is_new = False
 
     def knows(self, file: LocalFile, etag: Optional[str]) -> bool:
-        """Whether the file is known to be what the object of that ETag is."""
+        """Return True if the file is known to equal the object of that ETag."""
         return etag is not None and self._files.get(file.relative) == _entry(file, etag)
 
     def note(self, file: LocalFile, etag: Optional[str]) -> None:
-        """It is."""
+        """Record that the file equals the object."""
         if etag is not None and not self.knows(file, etag):
             self._files[file.relative] = _entry(file, etag)
             self._is_new = True

@@ -103,7 +103,7 @@ def lock(file: int) -> Optional[bool]:
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """What the file system refuses names the file, which a full disk, for one, does not."""
+    """Return True if an error of the file system is about the file's name; a full disk is not."""
     try:
         yield
     except OSError as error:
@@ -113,7 +113,7 @@ def naming(path: str) -> Iterator[None]:
 
 
 def is_still(file: int, path: str) -> bool:
-    """Whether a path leads to an open file."""
+    """Return True if a path still leads to an open file."""
     try:
         return os.path.samestat(os.fstat(file), os.lstat(path))
     except FileNotFoundError:

@@ -10,19 +10,20 @@ __all__ = ["FakeClock", "no_sleep"]
 
 
 class FakeClock(Clock):
-    """Stands still, but for its sleeps, which it remembers and does not sleep.
-
-    >>> clock = FakeClock(now=100)
-    >>> clock.sleep(2.5)
-    >>> clock.time(), clock.sleeps
-    (102.5, [2.5])
+    """A clock that stands still, except for its sleeps, which take no time and are recorded.
 
     Args:
-        now: what time it is, in seconds since the epoch.
+        now: the time, in seconds since the epoch.
 
     Attributes:
-        now: the same; add to it to let time pass.
-        sleeps: how many seconds each sleep was asked to last.
+        now: the time, in seconds since the epoch; add to it to let time pass.
+        sleeps: the seconds of each sleep.
+
+    Example:
+        >>> clock = FakeClock(now=100)
+        >>> clock.sleep(2.5)
+        >>> clock.time(), clock.sleeps
+        (102.5, [2.5])
     """
 
     def __init__(self, now: float = 1_790_000_000.0) -> None:
@@ -30,34 +31,54 @@ class FakeClock(Clock):
         self.sleeps: List[float] = []
 
     def time(self) -> float:
-        """Seconds since the epoch."""
+        """Return the time.
+
+        Returns:
+            Seconds since the epoch.
+        """
         return self.now
 
     def monotonic(self) -> float:
-        """The same."""
+        """Return the same time as :meth:`time`.
+
+        Returns:
+            Seconds since the epoch.
+        """
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` pass."""
+        """Record a sleep, and let its time pass.
+
+        Args:
+            seconds: the length of the sleep.
+        """
         self.sleeps.append(seconds)
         self.now += seconds
 
     def random(self) -> float:
-        """Always the same, so that pauses are."""
+        """Return always the same number, so that pauses are always the same.
+
+        Returns:
+            0.5.
+        """
         return 0.5
 
 
 @contextmanager
 def no_sleep() -> Iterator[FakeClock]:
-    """Meanwhile waits and retries of all sessions take no time, and their clock stands still.
+    """Let waits and retries of all sessions take no time while a block runs.
 
-    >>> with no_sleep() as clock:
-    ...     Clock().sleep(3600)
-    >>> clock.sleeps
-    [3600]
+    Their clock stands still, except for these waits. Sessions with a ``clock=`` of their own keep
+    it. Other processes, such as the local service, are not affected: use this with the fake.
 
-    Sessions that have a ``clock=`` of their own keep it. Other programs, such as the local
-    service, take the time they take, so this is for the fake.
+    Yields:
+        The clock of the sessions.
+
+    Example:
+        >>> with no_sleep() as clock:
+        ...     Clock().sleep(3600)
+        >>> clock.sleeps
+        [3600]
     """
     clock = FakeClock(time.time())
     with stand_in(clock):

@@ -50,34 +50,36 @@ _Answer = Tuple[int, Mapping[str, str], Any]
 
 
 class FakeModelArts:
-    """A region with one user and one project, for tests that take milliseconds.
+    """A region with one user and one project in memory, for tests that take milliseconds.
 
-    >>> from modelarts.estimator import VisualizationJob
-    >>> with FakeModelArts() as fake:
-    ...     job = VisualizationJob.create("/bucket/logs/", session=fake.session()).wait()
-    >>> job.status
-    <JobStatus.RUNNING: 8>
-    >>> fake.operations
-    ['create', 'show', 'show']
-
-    While it is entered ``Session()`` finds it in the environment, waits and retries take no time
-    (:func:`~modelarts.testing.no_sleep`), and no other address can be reached through
-    ``requests``. A request that the API does not know fails the test, even if the code under test
-    caught the error.
+    In its ``with`` block ``Session()`` finds it in the environment, waits and retries take no time
+    (:func:`~modelarts.testing.no_sleep`), and ``requests`` can reach no other address. A request
+    that the API does not know fails the test, even if the code under test catches the error.
 
     Args:
-        statuses: what a new job goes through. Each answer that shows the job is one step,
-            beginning with the answer to its create; a list is none. The last one stays.
-        stop_statuses: likewise after a stop.
-        restart_statuses: likewise after a restart.
-        most_active: how many jobs may be active at once; the next one exceeds the quota.
-        obs: a folder that stands for OBS; ``session.obs`` then works on it.
-        mock: a ``responses.RequestsMock`` of your own that is active already.
+        statuses: the statuses of a new job in their order. Each response that shows the job is one
+            step, beginning with the response to its create; a list is none. The last one stays.
+        stop_statuses: the statuses after a stop, likewise.
+        restart_statuses: the statuses after a restart, likewise.
+        most_active: the number of jobs that may be active at once; the next one exceeds the quota.
+            By default 100.
+        obs: a folder that takes the place of OBS; ``session.obs`` then works on it. By default
+            None: there is no OBS.
+        mock: an active ``responses.RequestsMock`` to use; by default a new one.
 
     Attributes:
-        clock: tells the time; ``fake.clock.now += 3600`` lets an hour pass.
-        requests: every request that came, in order.
+        clock: the source of time; ``fake.clock.now += 3600`` lets an hour pass.
+        requests: all requests that were received, in order.
         answers: bodies for other paths, as ``answers["GET", "/v1/…"] = {…}``.
+
+    Example:
+        >>> from modelarts.estimator import VisualizationJob
+        >>> with FakeModelArts() as fake:
+        ...     job = VisualizationJob.create("/bucket/logs/", session=fake.session()).wait()
+        >>> job.status
+        <JobStatus.RUNNING: 8>
+        >>> fake.operations
+        ['create', 'show', 'show']
     """
 
     region_name = "region-1"
@@ -123,7 +125,14 @@ class FakeModelArts:
     # What a test says ----------------------------------------------------------------------
 
     def session(self, **changes: Any) -> Session:
-        """A session with AK/SK; ``changes`` are arguments of ``Session``."""
+        """Return a session with AK/SK.
+
+        Args:
+            changes: arguments of ``Session``, by name, in addition or in place of the usual ones.
+
+        Returns:
+            The session.
+        """
         return Session(
             **{
                 "access_key": self.access_key,
@@ -135,35 +144,55 @@ class FakeModelArts:
         )
 
     def password_session(self, **changes: Any) -> Session:
-        """A session with a user's name and password, which asks for a token."""
+        """Return a session with a user's name and password, which requests a token.
+
+        Args:
+            changes: arguments of ``Session``, by name, in addition or in place of the usual ones.
+
+        Returns:
+            The session.
+        """
         names = ("account", "username", "password")
         return Session(**{**{n: getattr(self, n) for n in names}, **self._place(), **changes})
 
     def add_job(self, statuses: Sequence[int] = (JobStatus.RUNNING,), **fields: Any) -> str:
-        """A job that is there already; answers its id.
+        """Add a job, without a request.
 
         Args:
-            statuses: what it goes through, a step each time that it is looked at.
-            fields: those of :func:`~modelarts.testing.job_payload`.
+            statuses: the statuses of the job, one step for each response that shows it; by default
+                ``RUNNING`` only.
+            fields: fields of :func:`~modelarts.testing.job_payload`, by name.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            InvalidArgument: there is no status, a job with that id exists, or the API has no such
+                field.
         """
         with self._lock:
             return str(self._jobs.add(statuses, **fields))
 
     def fail(self, operation: str, fault: Union[Fault, Exception], times: int = 1) -> None:
-        """Have the next requests of an operation meet a fault.
-
-        >>> from modelarts.estimator import VisualizationJob
-        >>> from modelarts.testing import rate_limited
-        >>> with FakeModelArts() as fake:
-        ...     fake.fail("list", rate_limited(retry_after=7))
-        ...     jobs = VisualizationJob.list(fake.session())
-        >>> fake.clock.sleeps
-        [7.0]
+        """Let the next requests of an operation fail.
 
         Args:
-            operation: as in :class:`~modelarts.testing.Recorded`.
-            fault: one of :mod:`modelarts.testing.faults`, or what ``requests`` is to raise.
-            times: how many requests meet it; faults of one operation come in turn.
+            operation: the name of the operation, as in :class:`~modelarts.testing.Recorded`.
+            fault: a :class:`~modelarts.testing.Fault`, or an error that ``requests`` is to raise.
+            times: the number of requests that fail, by default 1; several faults of an operation
+                take effect in their order.
+
+        Raises:
+            InvalidArgument: there is no such operation.
+
+        Example:
+            >>> from modelarts.estimator import VisualizationJob
+            >>> from modelarts.testing import rate_limited
+            >>> with FakeModelArts() as fake:
+            ...     fake.fail("list", rate_limited(retry_after=7))
+            ...     jobs = VisualizationJob.list(fake.session())
+            >>> fake.clock.sleeps
+            [7.0]
         """
         if operation not in OPERATIONS:
             raise InvalidArgument("operation", operation, "one of " + ", ".join(OPERATIONS))
@@ -171,18 +200,18 @@ class FakeModelArts:
             self._faults[operation].extend([fault] * times)
 
     def expire_credentials(self) -> None:
-        """Have all tokens and temporary keys that were given out be refused from now on."""
+        """Refuse all tokens and temporary keys that were issued until now."""
         with self._lock:
             self._identity.forget()
 
     @property
     def operations(self) -> List[str]:
-        """The operations of all requests that came, in order."""
+        """The operations of all requests that were received, in order."""
         return [request.operation for request in self.requests]
 
     @property
     def environ(self) -> Dict[str, str]:
-        """The variables by which ``Session()`` finds it."""
+        """The environment variables by which ``Session()`` finds the fake."""
         place = {"access_key": self.access_key, "secret_key": self.secret_key, **self._place()}
         return variables(project_id=self.project_id, **place)
 
@@ -209,7 +238,11 @@ class FakeModelArts:
             raise self._malformed[0]
 
     def install(self, mock: responses.RequestsMock) -> None:
-        """Answer for both addresses, without the rest of what entering it does."""
+        """Register the fake for both addresses, without the other effects of its ``with`` block.
+
+        Args:
+            mock: the ``responses.RequestsMock`` that is to call the fake.
+        """
         for method in ("GET", "POST", "PUT", "DELETE"):
             for endpoint in (self.modelarts_endpoint, self.iam_endpoint):
                 mock.add_callback(method, re.compile(re.escape(endpoint) + "/"), self._callback)

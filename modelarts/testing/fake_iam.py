@@ -47,7 +47,7 @@ class FakeIdentity:
         self._keys: Dict[str, _Keys] = dict(self._permanent)
 
     def knows(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether a request carries a good token, or is signed with good keys."""
+        """Return True if a request carries a good token, or is signed with good keys."""
         token = headers.get("X-Auth-Token")
         if token is not None:
             return self._tokens.get(token, 0) > self._clock.time()

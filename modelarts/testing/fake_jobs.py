@@ -18,7 +18,7 @@ _Fields = Dict[str, Any]
 
 
 class Refusal(Exception):
-    """What the service answers instead."""
+    """A refusal of the service in place of an answer."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.body)
@@ -43,7 +43,7 @@ class FakeJobs:
         self._began: Dict[int, float] = {}
 
     def add(self, statuses: Iterable[int], **fields: Any) -> int:
-        """A job that is there already; answers its id."""
+        """A job that is there already; returns its id."""
         ahead = [int(JobStatus(status)) for status in statuses]
         if not ahead:
             raise InvalidArgument("statuses", statuses, "one status or more")
@@ -62,7 +62,7 @@ class FakeJobs:
         return number
 
     def create(self, body: Mapping[str, Any], statuses: Iterable[int]) -> _Fields:
-        """``POST /visualization-jobs``."""
+        """Create a job: ``POST /visualization-jobs``."""
         try:
             arguments.job_name(body["job_name"])
         except InvalidArgument:
@@ -80,7 +80,7 @@ class FakeJobs:
         return created_payload(job_name=job["job_name"], **numbers)
 
     def page(self, query: Mapping[str, str], sort_by: str) -> _Fields:
-        """``GET /visualization-jobs``."""
+        """Return a page of jobs: ``GET /visualization-jobs``."""
         if len(query.get("search_content", "")) > 100:
             raise _refusal("ModelArts.0104", "The length of search content should be in [0,100]")
         for job in self._jobs.values():
@@ -110,17 +110,17 @@ class FakeJobs:
         return dict(job)
 
     def update(self, number: int, body: Mapping[str, Any]) -> _Fields:
-        """``PUT /visualization-jobs/{job_id}``."""
+        """Change a description: ``PUT /visualization-jobs/{job_id}``."""
         self._find(number)["job_desc"] = body["job_desc"]
         return {"is_success": True}
 
     def stop(self, number: int, statuses: Iterable[int]) -> _Fields:
-        """``POST /visualization-jobs/{job_id}/stop``."""
+        """Stop a job: ``POST /visualization-jobs/{job_id}/stop``."""
         self._go_on(number, _ACTIVE, "stop", statuses)
         return {"is_success": True}
 
     def restart(self, number: int, statuses: Iterable[int]) -> _Fields:
-        """``POST /visualization-jobs/{job_id}/restart``."""
+        """Restart a job: ``POST /visualization-jobs/{job_id}/restart``."""
         self._find(number)
         self._make_room()
         self._go_on(number, _ENDED, "resubmit", statuses)
@@ -128,7 +128,7 @@ class FakeJobs:
         return {"is_success": True}
 
     def delete(self, number: int) -> _Fields:
-        """``DELETE /visualization-jobs/{job_id}``."""
+        """Delete a job: ``DELETE /visualization-jobs/{job_id}``."""
         self._allow(self._find(number), (*_ACTIVE, *_ENDED), "delete")
         del self._jobs[number]
         return {"is_success": True}

@@ -1,4 +1,4 @@
-"""What a network and a service can do to a call, for :meth:`FakeModelArts.fail`."""
+"""Faults of networks and services, for :meth:`FakeModelArts.fail`."""
 
 from typing import Any, Dict, Mapping, Optional
 
@@ -20,14 +20,14 @@ __all__ = [
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
 class Fault:
-    """What happens to a request in place of its answer.
+    """The event that replaces the response to a request.
 
     Attributes:
-        arrives: whether the request has its effect all the same.
-        error: what ``requests`` raises; None where there is an answer.
-        status: the HTTP status of the answer.
-        headers: its headers.
-        body: its body, sent as JSON.
+        arrives: True if the request takes effect; by default False.
+        error: the error that ``requests`` raises; None if there is a response.
+        status: the HTTP status of the response.
+        headers: the headers of the response.
+        body: the body of the response, sent as JSON.
     """
 
     arrives: bool = False
@@ -38,24 +38,36 @@ class Fault:
 
 
 def never_sent() -> Fault:
-    """Nobody listens: the request certainly had no effect."""
+    """Return a fault for a connection that is not made, so that the request has no effect.
+
+    Returns:
+        The fault.
+    """
     return Fault(error=requests.ConnectTimeout("nobody listens"))
 
 
 def answer_lost(arrives: bool = True) -> Fault:
-    """The connection breaks before the answer is there, which tells nothing of the effect.
+    """Return a fault for a connection that ends before the response.
+
+    The client cannot see whether the request took effect.
 
     Args:
-        arrives: whether the request had its effect.
+        arrives: True, the default, if the request takes effect.
+
+    Returns:
+        The fault.
     """
     return Fault(arrives=arrives, error=requests.ConnectionError("the connection was lost"))
 
 
 def rate_limited(retry_after: Optional[int] = None) -> Fault:
-    """429 by the gateway.
+    """Return a fault for a response 429 of the gateway.
 
     Args:
-        retry_after: how many seconds it says to wait; by default it does not say.
+        retry_after: the seconds of the header ``Retry-After``; by default there is no such header.
+
+    Returns:
+        The fault.
     """
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     body = gateway_failure_payload("APIG.0308", "The throttling threshold has been reached")
@@ -63,21 +75,38 @@ def rate_limited(retry_after: Optional[int] = None) -> Fault:
 
 
 def server_error(status: int = 503, arrives: bool = False) -> Fault:
-    """A 5xx.
+    """Return a fault for a response with a 5xx status.
 
     Args:
-        arrives: whether the request had its effect.
+        status: the HTTP status; by default 503.
+        arrives: True if the request takes effect; by default False.
+
+    Returns:
+        The fault.
     """
     body = failure_payload("ModelArts.0010", "Internal error.")
     return Fault(arrives=arrives, status=status, body=body)
 
 
 def quota_exceeded() -> Fault:
-    """The project may not have more jobs."""
+    """Return a fault for a project that may not have more jobs (ModelArts.0118).
+
+    Returns:
+        The fault.
+    """
     return refused("ModelArts.0118", "The number of jobs exceeds the quota.")
 
 
 def refused(error_code: str, error_message: str, status: int = 400) -> Fault:
-    """Any other refusal by ModelArts."""
+    """Return a fault for any other refusal by ModelArts.
+
+    Args:
+        error_code: the code, such as ``"ModelArts.0105"``.
+        error_message: the message.
+        status: the HTTP status; by default 400.
+
+    Returns:
+        The fault.
+    """
     body: Dict[str, Any] = failure_payload(error_code, error_message)
     return Fault(status=status, body=body)

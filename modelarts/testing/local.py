@@ -1,4 +1,4 @@
-"""The real local service for tests: in a folder of its own, gone afterwards."""
+"""The real local service for tests, in a temporary folder."""
 
 import json
 import os
@@ -23,11 +23,11 @@ _END_SECONDS = 60.0
 
 
 class LocalService:
-    """A local service that runs. Made by :func:`service` and ``modelarts_service``.
+    """A running local service, made by :func:`service` and by the fixture ``modelarts_service``.
 
     Attributes:
-        root: its folder.
-        session: a session with it.
+        root: the root folder of the service.
+        session: a session with the service.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,7 +41,7 @@ class LocalService:
 
     @property
     def environ(self) -> Dict[str, str]:
-        """The variables by which ``Session()`` finds it."""
+        """The environment variables by which ``Session()`` finds the service."""
         session = self.session
         keys = session.keys()
         found = variables(
@@ -58,14 +58,21 @@ class LocalService:
         return {**found, "NO_PROXY": ",".join(direct)}
 
     def write_scalars(self, train_url: str, **curves: Sequence[float]) -> Path:
-        """Write a real event file to a folder; answers the folder.
-
-        >>> service.write_scalars("/bucket/logs/", loss=[0.7, 0.5, 0.4])      # doctest: +SKIP
-        PosixPath('…/obs/bucket/logs')
+        """Write a real event file to a folder in OBS.
 
         Args:
             train_url: the folder in OBS, as for a job.
-            curves: the values of a tag, for the steps 0, 1, 2, …
+            curves: the values of a tag, by the tag's name, for the steps 0, 1, 2, …
+
+        Returns:
+            The folder on this machine.
+
+        Raises:
+            InvalidArgument: ``train_url`` is not a folder in OBS.
+
+        Example:
+            >>> service.write_scalars("/bucket/logs/", loss=[0.7, 0.5, 0.4])      # doctest: +SKIP
+            PosixPath('…/obs/bucket/logs')
         """
         from tensorboard.summary import Writer
 
@@ -81,15 +88,18 @@ class LocalService:
         return folder
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for the service: schedules, boards that sleep, tokens that expire.
+        """Let time pass for the service: for schedules, boards that sleep, tokens that expire.
 
-        A job that was to stop by then is being stopped when this answers. The next test has the
-        same time again plus what passed: it only goes forward.
+        A job whose schedule has ended by then is being stopped when this returns. The service keeps
+        its clock for the next test: time only goes forward.
+
+        Args:
+            seconds: the seconds that pass.
         """
         self.session.request("PUT", "/local/clock", body={"advance_seconds": seconds})
 
     def clear(self) -> None:
-        """Delete all jobs and all that is in its buckets."""
+        """Delete all jobs, and all files in the buckets."""
         for job in VisualizationJob.list(self.session):
             if job.status == JobStatus.KILLING:
                 job.wait(until=list(STOPPED))
@@ -110,7 +120,7 @@ class LocalService:
         _end(int(found["pid"]))
 
     def come_back(self) -> None:
-        """Start it again if a test has ended it."""
+        """Start the service again if a test has ended it."""
         self.session.close()
         self.session = _session(self.root)
 
@@ -124,21 +134,25 @@ def _session(root: Path) -> Session:
 
 @contextmanager
 def service(root: Union[None, str, "os.PathLike[str]"] = None) -> Iterator[LocalService]:
-    """The real local service, with real TensorBoard, for as long as the block lasts.
+    """Run the real local service, with real TensorBoard, while a block runs.
 
-    >>> with service() as running:                                            # doctest: +SKIP
-    ...     running.write_scalars("/bucket/logs/", loss=[0.7, 0.5, 0.4])
-    ...     job = VisualizationJob.create("/bucket/logs/", session=running.session).wait()
-
-    Meanwhile ``Session()`` finds it in the environment. It takes the time that TensorBoard takes,
-    less than a second a job on most machines. Needs Python 3.9 or newer on Linux or macOS.
+    In the block ``Session()`` finds it in the environment. Jobs take the time that TensorBoard
+    takes, less than a second each on most machines. Requires Python 3.9 or newer on Linux or macOS.
 
     Args:
         root: a new or an empty folder, which is kept; by default a temporary one.
 
+    Yields:
+        The running service.
+
     Raises:
-        InvalidArgument: there is something in the folder already.
-        ConfigurationError: the service cannot be started; the message says why.
+        InvalidArgument: the folder is not empty.
+        ConfigurationError: the service cannot be started; the message gives the reason.
+
+    Example:
+        >>> with service() as running:                                        # doctest: +SKIP
+        ...     running.write_scalars("/bucket/logs/", loss=[0.7, 0.5, 0.4])
+        ...     job = VisualizationJob.create("/bucket/logs/", session=running.session).wait()
     """
     if root is not None:
         with started(Path(root)) as running, environment(running.environ):

@@ -1,6 +1,7 @@
-"""Answers as the API documents them, for tests that play the service themselves.
+"""Response bodies as the API documents them, for tests that play the service themselves.
 
-Each takes changes by name and refuses names that no edition of the API has.
+Each function takes changes by name, and raises :class:`~modelarts.errors.InvalidArgument` for a
+name that no edition of the API has.
 """
 
 from datetime import datetime, timezone
@@ -25,12 +26,23 @@ _OPTIONAL = ("job_type", "schedule", "remaining_duration", "is_success", "reason
 
 
 def job_payload(**changes: Any) -> Dict[str, Any]:
-    """A job, as details and lists show it: every documented field.
+    """Return a job as details and lists show it: with every documented field.
 
-    >>> job_payload(job_id=7, status=8)["service_url"][-3:]
-    '/7/'
+    Args:
+        changes: fields with other values, by name.
+
+    Returns:
+        The body.
+
+    Raises:
+        InvalidArgument: the API has no such field.
+        ValueError: a value cannot be read.
 
     Source: *API Reference*, "Querying a Visualization Job", response parameters.
+
+    Example:
+        >>> job_payload(job_id=7, status=8)["service_url"][-3:]
+        '/7/'
     """
     number = changes.get("job_id", 8992)
     job = _changed(
@@ -54,7 +66,17 @@ def job_payload(**changes: Any) -> Dict[str, Any]:
 
 
 def created_payload(**changes: Any) -> Dict[str, Any]:
-    """The answer to a create; numbers come as texts, as in the document's sample."""
+    """Return the response to a create; numbers are strings, as in the document's sample.
+
+    Args:
+        changes: fields with other values, by name.
+
+    Returns:
+        The body.
+
+    Raises:
+        InvalidArgument: the API has no such field.
+    """
     return _changed(
         "the answer to a create",
         {
@@ -70,10 +92,19 @@ def created_payload(**changes: Any) -> Dict[str, Any]:
 
 
 def page_payload(jobs: Iterable[Mapping[str, Any]] = (), **changes: Any) -> Dict[str, Any]:
-    """One page of a list.
+    """Return one page of a list.
 
     Args:
-        jobs: the jobs of this page; the total is their number unless it is given.
+        jobs: the jobs of this page.
+        changes: fields with other values, by name; ``job_total_count`` is by default the number of
+            ``jobs``.
+
+    Returns:
+        The body.
+
+    Raises:
+        InvalidArgument: the API has no such field.
+        ValueError: a value cannot be read.
     """
     shown = [dict(job) for job in jobs]
     page = _changed(
@@ -94,32 +125,66 @@ def page_payload(jobs: Iterable[Mapping[str, Any]] = (), **changes: Any) -> Dict
 def failure_payload(
     error_code: str = "ModelArts.0104", error_message: str = "A parameter is wrong."
 ) -> Dict[str, Any]:
-    """A refusal by ModelArts."""
+    """Return a refusal by ModelArts.
+
+    Args:
+        error_code: the code; by default ``"ModelArts.0104"``.
+        error_message: the message.
+
+    Returns:
+        The body.
+    """
     return {"is_success": False, "error_code": error_code, "error_message": error_message}
 
 
 def gateway_failure_payload(
     error_code: str = "APIG.0301", error_msg: str = "Incorrect IAM authentication information"
 ) -> Dict[str, Any]:
-    """A refusal by the API gateway, which spells the message differently."""
+    """Return a refusal by the API gateway, which names the message ``error_msg``.
+
+    Args:
+        error_code: the code; by default ``"APIG.0301"``.
+        error_msg: the message.
+
+    Returns:
+        The body.
+    """
     return {"error_code": error_code, "error_msg": error_msg, "request_id": "f" * 32}
 
 
 def iam_failure_payload(
     code: int = 401, title: str = "Unauthorized", message: str = "The password is wrong."
 ) -> Dict[str, Any]:
-    """A refusal by IAM."""
+    """Return a refusal by IAM.
+
+    Args:
+        code: the HTTP status in the body; by default 401.
+        title: the reason phrase.
+        message: the message.
+
+    Returns:
+        The body.
+    """
     return {"error": {"code": code, "title": title, "message": message}}
 
 
 def token_payload(
     issued_at: float = 1_790_000_000.0, expires_at: Optional[float] = None, **changes: Any
 ) -> Dict[str, Any]:
-    """The body of a token's answer; the token itself is in the header ``X-Subject-Token``.
+    """Return the body of the response with a token.
+
+    The token itself is in the header ``X-Subject-Token``.
 
     Args:
-        issued_at: seconds since the epoch.
-        expires_at: likewise; by default 24 hours later.
+        issued_at: the time of issue, in seconds since the epoch.
+        expires_at: the time of expiry, in seconds since the epoch; by default 24 hours later.
+        changes: fields of the token with other values, by name.
+
+    Returns:
+        The body.
+
+    Raises:
+        InvalidArgument: a token has no such field.
     """
     token = _changed(
         "a token",

@@ -16,7 +16,11 @@ __all__ = ["fake_modelarts", "modelarts_service", "no_sleep"]
 
 @pytest.fixture
 def fake_modelarts(tmp_path_factory: "pytest.TempPathFactory") -> "Iterator[FakeModelArts]":
-    """ModelArts and IAM in memory; ``Session()`` finds it, and waits take no time."""
+    """ModelArts and IAM in memory; ``Session()`` finds it, and waits take no time.
+
+    Yields:
+        The fake, with a temporary folder as OBS.
+    """
     from modelarts.testing.fake import FakeModelArts
 
     with FakeModelArts(obs=tmp_path_factory.mktemp("obs")) as fake:
@@ -27,7 +31,10 @@ def fake_modelarts(tmp_path_factory: "pytest.TempPathFactory") -> "Iterator[Fake
 def modelarts_service(_modelarts_local_service: "LocalService") -> "Iterator[LocalService]":
     """The real local service, without jobs or files; ``Session()`` finds it.
 
-    One process serves all tests; what a test leaves behind is deleted after it.
+    One process serves all tests; jobs and files are deleted after each test.
+
+    Yields:
+        The running service.
     """
     from modelarts.testing.environment import environment
 
@@ -49,7 +56,11 @@ def _modelarts_local_service(
 
 @pytest.fixture
 def no_sleep() -> "Iterator[FakeClock]":
-    """Waits and retries of all sessions take no time; answers the clock they go by."""
+    """Waits and retries of all sessions take no time.
+
+    Yields:
+        The clock of the sessions.
+    """
     from modelarts.testing.clocks import no_sleep as meanwhile
 
     with meanwhile() as clock:

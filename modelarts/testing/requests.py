@@ -55,21 +55,24 @@ _QUERY = frozenset(
 
 
 class Malformed(AssertionError):
-    """A request that no edition of the API describes: the test is wrong, or the code is."""
+    """The error of the fake for a request that no edition of the API describes.
+
+    The test is wrong, or the code is.
+    """
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Recorded:
-    """A request that came.
+    """A request that the fake has received.
 
     Attributes:
         operation: ``"create"``, ``"list"``, ``"show"``, ``"update"``, ``"stop"``, ``"restart"``,
             ``"delete"``; of IAM ``"token"``, ``"keys"``, ``"projects"``; else ``"other"``.
         method: the HTTP method.
         path: the path, without the query.
-        job_id: the job it is about; None where it is about none.
+        job_id: the number of the job in the path; None if there is none.
         query: the query's parameters.
-        body: the body read as JSON; None without one, and for ``"token"``, which has a password.
+        body: the body read as JSON; None if it is empty, and for ``"token"``, which has a password.
     """
 
     operation: str
@@ -81,7 +84,7 @@ class Recorded:
 
 
 def read_call(method: str, url: str, content: bytes, project_id: str) -> Recorded:
-    """What a request is.
+    """Return the call that a request is.
 
     Raises:
         Malformed: it is one of the seven operations, and not as documented.

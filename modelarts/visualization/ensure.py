@@ -1,16 +1,17 @@
-"""One job for a folder: the one that runs, else a stopped one restarted, else a new one.
+"""One job for a folder: the running one, else a stopped one restarted, else a new one.
 
-Others may do the same at the same time, stop the job that was found, or delete it.
+Other processes may do the same at the same time, stop the job that was found, or delete it.
 """
 
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Type
 
 from modelarts._status import FAILED, STOPPED, JobStatus
 from modelarts.errors import JobStateError, NotFound
 
 if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
     from modelarts.session import Session
+    from modelarts.visualization.job import VisualizationJob
+    from modelarts.visualization.request import CreateRequest
 
 __all__ = ["ensure"]
 
@@ -29,15 +30,29 @@ _LOOKS = 3
 def ensure(
     kind: "Type[VisualizationJob]",
     session: "Session",
-    train_url: str,
-    job_type: str,
+    request: "CreateRequest",
     create: "Callable[[], VisualizationJob]",
 ) -> "VisualizationJob":
-    """Find, restart or create the job of that folder and type."""
+    """Find, restart or create the job of a folder and type.
+
+    Args:
+        kind: the class of the jobs.
+        session: the session.
+        request: the parameters of a new job; its ``train_url`` and ``job_type`` identify the job.
+        create: the function that creates the new job.
+
+    Returns:
+        The job; it may still be starting.
+
+    Raises:
+        ApiError: the service refused a request.
+        TransportError: no response, or an unreadable one.
+        WaitTimeout: a job is being stopped, and was not stopped in time.
+    """
 
     def look() -> "List[VisualizationJob]":
-        found = [job for job in kind.iter(session) if _is_over(job, train_url, job_type)]
-        return sorted(found, key=_number, reverse=True)
+        found = [job for job in kind.iter(session) if _is_over(job, request)]
+        return sorted(found, key=_age, reverse=True)
 
     for _ in range(_LOOKS):
         found = look()
@@ -59,11 +74,11 @@ def ensure(
     made = create()
     # Two programs that find nothing at once both create. Each looks after its create, so at
     # least the later one sees both; the job that was first stays.
-    earlier = [job for job in look() if job.status in _ACTIVE and _number(job) < _number(made)]
+    earlier = [job for job in look() if job.status in _ACTIVE and _age(job) < _age(made)]
     if not earlier:
         return made
     made.delete()
-    return min(earlier, key=_number)
+    return min(earlier, key=_age)
 
 
 def _first(
@@ -75,13 +90,17 @@ def _first(
     return matching[0] if matching else None
 
 
-def _is_over(job: "VisualizationJob", train_url: str, job_type: str) -> bool:
+def _is_over(job: "VisualizationJob", request: "CreateRequest") -> bool:
     raw = job.raw
     # A service that does not say the type has it in the board's address.
     said = raw.get("job_type")
     if not said:
         said = "mindinsight" if "/mindinsight/" in str(raw.get("service_url")) else "tensorboard"
-    return str(said).lower() == job_type and _folder(raw.get("train_url")) == _folder(train_url)
+    if str(said).lower() != request.job_type:
+        return False
+    if request.sources:
+        return sorted(map(tuple, raw.get("sources") or ())) == sorted(request.sources)
+    return not raw.get("sources") and _folder(raw.get("train_url")) == _folder(request.train_url)
 
 
 def _folder(url: object) -> str:
@@ -89,5 +108,7 @@ def _folder(url: object) -> str:
     return (text[len("obs:/") :] if text.startswith("obs://") else text).strip("/")
 
 
-def _number(job: "VisualizationJob") -> int:
-    return int(job.visualization_id or 0)
+def _age(job: "VisualizationJob") -> "Tuple[int, str]":
+    """Return what grows from job to job: the number in v1, the time of creation in v2."""
+    job_id = job.visualization_id or ""
+    return (int(job_id), "") if job_id.isdigit() else (job.create_time or 0, job_id)

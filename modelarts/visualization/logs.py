@@ -5,17 +5,19 @@ import warnings
 from importlib.util import find_spec
 from itertools import islice
 from threading import Thread
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from modelarts._internal.warnings import level_of_the_caller
+from modelarts._internal.wording import Worded, worded
 from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles, NotFound
 
 if TYPE_CHECKING:
     from modelarts.obs.paths import ObsPath
     from modelarts.obs.stores.base import Store
     from modelarts.session import Session
+    from modelarts.visualization.request import CreateRequest
 
-__all__ = ["FirstLook", "send_folder"]
+__all__ = ["FirstLook", "mounted", "send_folder"]
 
 #: Seconds that a create waits for the look when it is done itself.
 _PATIENCE = 1.0
@@ -24,8 +26,52 @@ _MOST = 1000
 _NAMED = 5
 
 
+def mounted(
+    session: "Session", folders: 'Mapping[str, Union[str, "os.PathLike[str]"]]'
+) -> Dict[str, Any]:
+    """Let the service of this machine read folders in place.
+
+    Args:
+        folders: folders of this machine, or ``/bucket/path/`` of the service, by the names of their
+            runs; a folder that is alone has an empty name.
+
+    Returns:
+        The fields ``train_url`` and ``folders`` of the request.
+
+    Raises:
+        InvalidArgument: a folder is not there, or cannot be read so; or the session is of a service
+            elsewhere.
+    """
+    from modelarts import validation as arguments
+    from modelarts.obs import paths
+
+    if session.local_root is None:
+        raise InvalidArgument(
+            "train_url",
+            list(folders),
+            "one folder; several are shown by the service of this machine only: Session.local()",
+        )
+    found = {}
+    for name, folder in folders.items():
+        if arguments.is_local(folder):
+            found[name] = os.path.realpath(paths.text_of("train_url", folder))
+        elif session.obs_endpoint.startswith("file:"):
+            found[name] = os.path.join(session.local_root, "obs", str(folder).strip("/"))
+        else:
+            raise InvalidArgument("train_url", folder, "folders of this machine")
+    try:
+        url = session.mount(found)
+    except ValueError as error:
+        raise InvalidArgument(
+            "train_url",
+            next(iter(folders.values())) if "" in folders else list(folders),
+            "a folder that can be read: %s" % error,
+        ) from None
+    return {"train_url": url, "folders": tuple(found.values())}
+
+
 def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) -> str:
-    """Send a local folder to OBS, what has changed of it; answers its ``train_url`` there.
+    """Send a local folder to OBS, what has changed of it; returns its ``train_url`` there.
 
     Args:
         obs_path: the folder in OBS that it is to be in. By default a folder of its own, told by
@@ -38,15 +84,15 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
         IncompleteTransfer: some files could not be sent.
     """
     from modelarts import validation as arguments
-    from modelarts.obs import targets
+    from modelarts.obs import paths
     from modelarts.obs.operations import Options
     from modelarts.obs.paths import parse
 
     allowed = "a folder in OBS, as '/bucket/path/' or 'obs://bucket/path/', or one on this machine"
-    text = targets.text_of("train_url", train_url)
+    text = paths.text_of("train_url", train_url)
     if not os.path.isdir(text):
         raise InvalidArgument("train_url", train_url, allowed + " that is there")
-    folder = targets.local_dir("train_url", train_url)
+    folder = paths.local_dir("train_url", train_url)
     if obs_path is not None:
         target = parse("obs_path", obs_path)
     else:
@@ -74,7 +120,7 @@ def _place_of_its_own(session: "Session", folder: str) -> "ObsPath":
         try:
             place = parse("obs_path", session.obs_path)
         except InvalidArgument as error:
-            source = session._resolved.sources["obs_path"]
+            source = session.sources["obs_path"]
             raise ConfigurationError("%s: %s" % (source, error)) from None
     elif session.obs_endpoint.startswith("file:"):
         place = ObsPath("uploads", "")
@@ -99,15 +145,16 @@ class FirstLook:
     the official client is not installed, it is left out.
 
     Args:
-        body: what the job is created with.
+        request: the job that is created.
     """
 
-    def __init__(self, session: "Session", body: Mapping[str, Any]) -> None:
+    def __init__(self, session: "Session", request: "CreateRequest") -> None:
         self._session = session
-        self._train_url: str = body["train_url"]
+        self._train_url = str(request.train_url)
+        self._folders = request.folders
         self._found: Optional[str] = None
         self._thread: Optional[Thread] = None
-        if body["job_type"] == "tensorboard":
+        if request.job_type == "tensorboard" and request.train_url is not None:
             self._thread = Thread(target=self._look, name="modelarts-first-look", daemon=True)
             self._thread.start()
 
@@ -120,6 +167,9 @@ class FirstLook:
 
     def _look(self) -> None:
         try:
+            if self._folders:
+                self._found = _what_is_in(self._folders)
+                return
             endpoint = self._session.obs_endpoint
             if not endpoint.startswith("file:") and find_spec("obs") is None:
                 return
@@ -129,6 +179,21 @@ class FirstLook:
             self._found = _what_is_there(self._session.obs.calls.store, path)
         except Exception:
             self._found = None  # the job is what matters
+
+
+def _what_is_in(folders: Sequence[str]) -> Optional[str]:
+    """In words, if folders of this machine hold no event files."""
+    number = 0
+    for folder in folders:
+        for _, _, names in os.walk(folder, followlinks=True):
+            number += 1 + len(names)
+            if any(map(_is_event_file, names)) or number > _MOST:
+                return None
+    return (
+        "%s has no event files (events.out.tfevents…), so the board will be empty until some "
+        % (", ".join(folders[:_NAMED]))
+        + "are written there"
+    )
 
 
 def _what_is_there(store: "Store", path: "ObsPath") -> Optional[str]:
@@ -146,11 +211,9 @@ def _what_is_there(store: "Store", path: "ObsPath") -> Optional[str]:
         return "%s; what is there: %s%s" % (said, ", ".join(names[:_NAMED]) or "nothing", more)
     said += " until some are written there; nothing is there yet"
     if os.path.isdir("/%s/%s" % (path.bucket, path.key)):
-        return "%s. This machine has a folder /%s/%s: to send that, give it as a pathlib.Path" % (
-            said,
-            path.bucket,
-            path.key,
-        )
+        form = Worded("give it as a pathlib.Path", "give its path from here, such as ../runs/")
+        text = "%s. This machine has a folder /%s/%s: to send that, %s"
+        return worded(text, said, path.bucket, path.key, form)
     if path.key:
         from modelarts.obs.paths import ObsPath
 

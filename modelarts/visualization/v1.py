@@ -4,12 +4,24 @@ Source: *ModelArts API Reference*, "Visualization Jobs". Arguments are checked b
 what comes back is read here as far as every caller needs it.
 """
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, Optional
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from modelarts._fields import documented_job
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
-from modelarts.visualization.seen import Seen
+from modelarts.visualization.pages import each
+from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
     from modelarts.models import JobPage
@@ -19,8 +31,10 @@ __all__ = [
     "delete",
     "details",
     "documented_page",
+    "find",
     "iterate",
     "page",
+    "resolve",
     "restart",
     "stop",
     "update",
@@ -28,17 +42,22 @@ __all__ = [
 
 Body = Dict[str, Any]
 
+#: How many of the newest jobs of a name are looked at where the answer to a create was lost.
+_FOUND = 100
 
-def create(client: ServiceClient, body: Mapping[str, Any]) -> Body:
-    """``POST /visualization-jobs``."""
+
+def create(client: ServiceClient, request: CreateRequest) -> Body:
+    """Create a job: ``POST /visualization-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
         if not isinstance(answer, dict) or not answer.get("job_id"):
             return "it has no job_id"
-        named = answer.get("job_name", body["job_name"])
-        return None if named == body["job_name"] else "it is about another job"
+        name = answer.get("job_name", request.job_name)
+        return None if name == request.job_name else "it is about another job"
 
-    answer = client.call("create visualization job", "POST", _path(client), body=body, check=check)
+    answer = client.call(
+        "create visualization job", "POST", _path(client), body=request.body(), check=check
+    )
     return dict(answer)
 
 
@@ -66,44 +85,43 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
 
 
 def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
-    """Every job that matches, page by page, none twice.
+    """Every job that matches, page by page, none twice; see :func:`pages.each`."""
 
-    A page is asked for when its first job is. Jobs that others delete meanwhile move the
-    later ones forward, so when the total shrinks the pages they may have moved to are read
-    again.
-    """
-    seen = Seen()
-    number, size = 1, 1
-    total_before = 0
-    while True:
+    def fetch(number: int) -> Tuple[Sequence[Body], Optional[int]]:
         read = _job_page(
             client, page(client, dict(query, page=str(number), per_page=str(per_page)))
         )
-        size = max(size, len(read.jobs))  # the service may allow less than was asked for
-        total = read.job_total_count
-        if total is not None and total < total_before:
-            # Read again from where the first job that was not seen may be now; in order.
-            number = max(1, number - -(-(total_before - total) // size))
-            total_before = total
-            continue
-        fresh = False
-        for job in read.jobs:
-            if seen.add(job.get("job_id")):
-                fresh = True
-                yield job
-        if not read.jobs or (number * size >= total if total is not None else not fresh):
-            return
-        del read  # or this page would be held while the next one is read
-        total_before = total or 0
-        number += 1
+        return read.jobs, read.job_total_count
+
+    # Some editions write numbers as strings.
+    return each(fetch, lambda job: str(job.get("job_id")))
+
+
+def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
+    """Return the newest jobs of the name and the folder of a request."""
+    query = {"search_content": request.job_name, "sort_by": "create_time", "order": "desc"}
+    jobs = documented_page(client, {**query, "per_page": str(_FOUND)})["jobs"]
+    return [
+        job
+        for job in jobs
+        if job["job_name"] == request.job_name
+        and _folder(job.get("train_url")) == _folder(request.train_url)
+    ]
+
+
+def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
+    """Return the request as it is: v1 reads any folder."""
+    return request
 
 
 def details(client: ServiceClient, job_id: str) -> Body:
-    """``GET /visualization-jobs/{job_id}``."""
+    """Return a job's fields: ``GET /visualization-jobs/{job_id}``."""
 
     def check(answer: Any) -> Optional[str]:
         if not isinstance(answer, dict):
             return "it is not a JSON object"
+        if isinstance(answer.get("metadata"), dict):
+            return "it is one of the v2 API: give api='v2'"
         found = answer.get("job_id")
         # Of a job, and of this one; a few editions leave the id out of the details.
         if str(found or job_id) != job_id:
@@ -114,23 +132,23 @@ def details(client: ServiceClient, job_id: str) -> Body:
 
 
 def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
-    """``PUT /visualization-jobs/{job_id}``."""
+    """Change a description: ``PUT /visualization-jobs/{job_id}``."""
     body = {"job_desc": job_desc}
     return _done(_call(client, "update visualization job", job_id, "PUT", body=body))
 
 
 def stop(client: ServiceClient, job_id: str) -> Body:
-    """``POST /visualization-jobs/{job_id}/stop``."""
+    """Stop a job: ``POST /visualization-jobs/{job_id}/stop``."""
     return _done(_call(client, "stop visualization job", job_id, "POST", "/stop"))
 
 
 def restart(client: ServiceClient, job_id: str) -> Body:
-    """``POST /visualization-jobs/{job_id}/restart``."""
+    """Restart a job: ``POST /visualization-jobs/{job_id}/restart``."""
     return _done(_call(client, "restart visualization job", job_id, "POST", "/restart"))
 
 
 def delete(client: ServiceClient, job_id: str) -> Body:
-    """``DELETE /visualization-jobs/{job_id}``."""
+    """Delete a job: ``DELETE /visualization-jobs/{job_id}``."""
     try:
         return _done(_call(client, "delete visualization job", job_id, "DELETE"))
     except NotFound as error:
@@ -138,6 +156,10 @@ def delete(client: ServiceClient, job_id: str) -> Body:
         if error.attempts > 1:
             return {"is_success": True}
         raise
+
+
+def _folder(train_url: object) -> str:
+    return str(train_url).strip("/")
 
 
 def _path(client: ServiceClient) -> str:
@@ -176,6 +198,8 @@ def _job_page(client: ServiceClient, answer: Body) -> "JobPage":
 
 
 def _no_list(answer: Any) -> Optional[str]:
+    if isinstance(answer, dict) and "items" in answer:
+        return "it is one of the v2 API: give api='v2'"
     if not isinstance(answer, dict) or "jobs" not in answer:
         return "it is not a list of jobs"
     return None

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, FrozenSet, Iterable, Optional, Type, Union
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.wording import Worded, worded
 from modelarts._status import STOPPED, JobStatus
 from modelarts.errors import InvalidArgument, JobFailed, WaitTimeout
 from modelarts.visualization.display.notebook import Line
@@ -58,8 +59,14 @@ def wait_for(
             settling = restarted and status.is_final and waited < _SETTLING
             if status.is_final and not settling:
                 raise JobFailed(
-                    "job %s is %s (%d) and will not become %s%s"
-                    % (job.visualization_id, status.name, status, _names(wanted), _why(job)),
+                    worded(
+                        "job %s is %s (%d) and will not become %s%s",
+                        job.visualization_id,
+                        status.name,
+                        status,
+                        _names(wanted),
+                        _why(job),
+                    ),
                     job,
                 )
             if waited >= timeout:
@@ -150,4 +157,5 @@ def _names(statuses: FrozenSet[JobStatus]) -> str:
 
 def _why(job: "VisualizationJob") -> str:
     reason = job.raw.get("reason")
-    return "%s; job.restart() runs it again" % (": %s" % reason if reason else "")
+    restart = Worded("job.restart()", "'modelarts jobs restart'")
+    return worded("%s; %s runs it again", ": %s" % reason if reason else "", restart)

@@ -168,7 +168,8 @@ def test_create_answers_the_documented_dict(cloud, run):
     assert said["service_url"].startswith("https://" + HOST)
 
 
-def test_a_job_that_was_created_is_printed_although_it_was_not_waited_for_long_enough(cloud, run):
+def test_created_job_is_printed_when_wait_times_out(cloud, run):
+    """A job that was created is printed although it was not waited for long enough."""
     code, out, err = run("create", "/bucket/logs/", "--wait", "--timeout", "0", "-o", "json")
     assert (code, json.loads(out)["job_id"]) == (4, max(cloud.jobs))
     assert json.loads(err)["type"] == "WaitTimeout"
@@ -246,9 +247,8 @@ def test_a_list_of_none_says_so_and_is_no_failure(run):
     assert run("list", "--output", "json") == (0, "[]\n", "")
 
 
-def test_a_folder_from_the_root_on_is_taken_for_obs_and_what_to_type_instead_is_said(
-    run, tmp_path, monkeypatch
-):
+def test_absolute_path_is_obs_with_advice(run, tmp_path, monkeypatch):
+    """A folder from the root on is taken for obs and what to type instead is said."""
     monkeypatch.setenv("MODELARTS_OBS_ENDPOINT", tmp_path.as_uri())
     code, _, err = run("create", str(tmp_path))
     assert code == 0
@@ -256,7 +256,7 @@ def test_a_folder_from_the_root_on_is_taken_for_obs_and_what_to_type_instead_is_
 
 
 @pytest.mark.parametrize("chosen", [["--running"], ["--status", "failed"], ["--search", "day"]])
-def test_where_none_was_chosen_it_is_not_said_that_there_are_none(cloud, run, chosen):
+def test_no_selection_is_not_reported_as_no_jobs(cloud, run, chosen):
     cloud.add(job_name="night", status=12)
     assert run("list", *chosen) == (0, "No visualization jobs match.\n", "")
 
@@ -414,10 +414,10 @@ def test_a_delete_asks_and_names_the_job(cloud, run, answers):
     ("arguments", "said"),
     [
         (["create", "http://bucket/logs/"], "train_url must be a folder in OBS"),
-        (["create", "/b/", "--name", "a b"], "argument --name: must be 1 to 20 letters"),
+        (["create", "/b/", "--name", "a b"], "argument --name: must be 1 to 64 letters"),
         (["create", "/b/", "--desc", "x" * 257], "argument --desc: must be a text of 0 to 256"),
         (["create", "/b/", "--desc", "\udcff"], "argument --desc: must be a text of 0 to 256"),
-        (["create", "/b/", "--auto-stop", "25"], "'25' is not a number from 0 to 24"),
+        (["create", "/b/", "--auto-stop", "721"], "'721' is not a number from 0 to 720"),
         (["create", "/b/", "--job-type", "x"], "must be 'tensorboard' or 'mindinsight'"),
         (["create", "/b/", "--wait", "--timeout", "soon"], "'soon' is not a number from 0"),
         (["wait", "1", "--timeout", "nan"], "'nan' is not a number from 0"),
@@ -448,7 +448,8 @@ def test_wrong_usage_is_code_2_and_sends_nothing(cloud, run, arguments, said):
 @pytest.mark.parametrize(
     "command", ["create", "list", "show", "wait", "open", "update", "stop", "restart", "delete"]
 )
-def test_each_command_has_help_with_examples_and_the_common_options(run, command):
+def test_every_command_has_help_and_common_options(run, command):
+    """Each command has help with examples and the common options."""
     code, out, _ = run(command, "--help")
     assert code == 0
     assert "examples:\n  modelarts jobs " + command in out
@@ -595,7 +596,9 @@ def test_only_debug_shows_the_traceback(run, monkeypatch):
     assert "Traceback (most recent call last)" in run("show", "absent")[2]
 
 
-def test_an_error_that_nobody_thought_of_is_one_line_and_says_where_to_report_it(capsys):
+def test_unexpected_error_is_one_line_to_report(capsys):
+    """An error that nobody thought of is one line and says where to report it."""
+
     def surprise():
         raise KeyError("surprise")
 
@@ -647,5 +650,5 @@ def test_what_errors_advise_is_said_in_the_words_of_a_terminal(cloud, run, monke
     for name in ("access_key", "secret_key"):
         monkeypatch.delenv("MODELARTS_" + name.upper())
     _, _, err = run("list")
-    assert "nothing says who you are. Use --local for the service on this machine" in err
+    assert "No credentials found. Use --local for the service on this machine" in err
     assert "Session" not in err

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -220,7 +221,7 @@ def test_open_gives_the_address_to_the_browser_and_prints_it(service, job, tmp_p
 
 
 def completions(line, tmp_path):
-    """What a shell is told when Tab is pressed at the end of that line."""
+    """Return the completions of a shell when Tab is pressed at the end of that line."""
     told = tmp_path / "told"
     environ = {
         **os.environ,
@@ -245,3 +246,38 @@ def test_a_completion_starts_no_service(tmp_path):
     root = tmp_path / "root"
     assert completions("modelarts jobs stop --root %s 1" % root, tmp_path) == []
     assert not root.exists()
+
+
+# Another modelarts in front -----------------------------------------------------------------
+
+
+@pytest.fixture
+def shadowed(tmp_path, monkeypatch):
+    """A folder with another ``modelarts`` comes first, as in a ModelArts notebook."""
+    other = tmp_path / "modelarts-sdk"
+    (other / "modelarts").mkdir(parents=True)
+    (other / "modelarts" / "__init__.py").write_text("raise ImportError('the built-in SDK')\n")
+    monkeypatch.setenv("PYTHONPATH", str(other))
+    return other / "modelarts"
+
+
+def command(*arguments):
+    script = Path(sys.executable).with_name("modelarts")
+    return subprocess.run(
+        [str(script), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_command_works_behind_another_modelarts(shadowed, tmp_path):
+    root = tmp_path / "root"
+    done = command("jobs", "list", "--root", root, "--output", "json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, []), done.stderr
+
+
+def test_whoami_names_the_modelarts_that_python_finds(shadowed, service):
+    done = command("whoami", "--root", service.root)
+    assert "finds another one, which is before it on sys.path: %s\n" % shadowed in done.stdout
+    assert done.returncode == 0

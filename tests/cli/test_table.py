@@ -96,7 +96,8 @@ def test_no_jobs_are_words():
     assert table([]) == "No visualization jobs."
 
 
-def test_facts_leave_out_what_is_not_known_and_say_times_in_words(jobs):
+def test_facts_omit_unknown_fields_and_word_times(jobs):
+    """Facts leave out what is not known and say times in words."""
     schedule = [{"type": "stop", "time_unit": "HOURS", "duration": 2}]
     running, failed = jobs(
         {"status": 8, "duration": 61_000, "schedule": schedule, "remaining_duration": 7_139_000},

@@ -27,6 +27,9 @@ from tests.service import Service
 
 pytestmark = pytest.mark.local
 
+#: Keeps its connection, and reads no environment at each request.
+BROWSER = requests.Session()
+BROWSER.trust_env = False
 MARK = "of-somebody-else-0123456789"
 #: The data routes of TensorBoard's plugins; a new one has to be looked at, then added here.
 ROUTES = {
@@ -57,21 +60,35 @@ ROUTES = {
     "text": {"/tags", "/text"},
     "timeseries": {"/imageData", "/tags", "/timeSeries"},
 }
+#: Of other boards and of the OBS API, as they lie in the root of a service.
+OF_OTHERS = (
+    "cache/2-other/events.out.tfevents.1",
+    "mindinsight/board-other/log",
+    "uploads/part",
+    "buckets.json.former",
+)
 SHAPES = ("absolute", "relative", "link", "folder-link", "event-file")
 
 
-@pytest.fixture(scope="module", params=["by the kernel", "by code alone"])
+HOSTILE = ["by the kernel", "by the kernel, with a data server", "by code alone"]
+
+
+@pytest.fixture(scope="module", params=HOSTILE)
 def hostile(request, tmp_path_factory):
     """A service with secrets, a board over a hostile folder, and what must not be read."""
-    if request.param == "by the kernel" and not landlock.abi():
+    by_kernel = request.param != "by code alone"
+    if by_kernel and not landlock.abi():
         pytest.fail("this machine has no Landlock, so nothing was tested")
     root = tmp_path_factory.mktemp("confined") / "root"
-    extra = [] if request.param == "by the kernel" else ["--unconfined-boards"]
+    extra = [] if by_kernel else ["--unconfined-boards"]
     service = Service(root, *extra, environ={"TRAINER": MARK})
     logs = root / "obs" / "bucket" / "logs"
     other = root / "obs" / "other" / "secret.txt"
     other.parent.mkdir(parents=True)
     other.write_text(MARK)
+    for name in OF_OTHERS:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(MARK)
     fifo, sock = root / "fifo", root / "socket"
     os.mkfifo(fifo)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -82,6 +99,7 @@ def hostile(request, tmp_path_factory):
             *("/etc/passwd", "/etc/hostname", "/proc/self/environ", "/dev/zero"),
             *("/proc/%d/environ" % service.process.pid, "/proc/%d/maps" % service.process.pid),
             *(other, fifo, sock, root, "/etc"),
+            *(root / name for name in OF_OTHERS),
         ]
         targets = [str(target) for target in targets]
         for log in ("service.log", "logs/job-1.log"):
@@ -94,9 +112,14 @@ def hostile(request, tmp_path_factory):
             for number, path in enumerate(targets)
             for run in _attack(logs, number, path, events)
         ]
+        if request.param == "by the kernel":
+            # The data server is chosen for so many runs, unless it would wait for a writer.
+            os.mkfifo(logs / "good" / "events.out.tfevents.2")
         with service.session() as session:
             job = VisualizationJob.create("/bucket/logs/", session=session).wait()
             wait_until(lambda: set(_get(job, "scalars/tags").json()) >= {"good", *runs})
+            reader = "data server" if "data server" in request.param else "Python reader"
+            assert job.refresh().raw["reader"] == "TensorBoard's %s" % reader
             yield service, job, runs, targets
     assert service.end() == 0
 
@@ -129,7 +152,7 @@ def _attack(logs, number, target, events):
 
 def _get(job, path, **query):
     url = "%sdata/plugin/%s" % (job.service_url, path)
-    return requests.get(url, params=query, timeout=30)
+    return BROWSER.get(url, params=query, timeout=30)
 
 
 def _secrets(service, targets):
@@ -154,7 +177,8 @@ def test_projector_returns_no_byte_from_outside(hostile):
             answer = _get(job, "projector/" + route, run=run, name="x:0", num_rows=10)
             assert [piece for piece in secrets if piece in answer.content] == [], (run, route)
             read += 1
-            refused += answer.status_code == 403
+            # 400 where TensorBoard itself, from 2.21 on, refuses a path outside of the run.
+            refused += answer.status_code in (400, 403)
     assert read == len(SHAPES) * len(targets) * 6
     # Each file that exists is refused in three ways of four, not just unknown: a folder is no file.
     assert refused >= 3 * 3 * 10
@@ -164,7 +188,7 @@ def test_projector_returns_no_byte_from_outside(hostile):
 @pytest.mark.parametrize("shape", ["a link", "with tensors"])
 @pytest.mark.parametrize("number", [0, 5, 9, 11, 12])
 def test_projector_configuration_leads_nowhere(hostile, shape, number):
-    """A board of its own: TensorBoard has no projector at all while a configuration is refused."""
+    """The projector of the board goes on, with one configuration less."""
     service, _, _, targets = hostile
     secrets = _secrets(service, targets)
     name = "%s-%d" % (shape.replace(" ", "-"), number)
@@ -183,21 +207,24 @@ def test_projector_configuration_leads_nowhere(hostile, shape, number):
             for route in ("runs", "info", "tensor")
         ]
         assert [p for p in secrets for answer in answers if p in answer.content] == []
-        assert 403 in [answer.status_code for answer in answers]
+        assert answers[0].status_code == 200
+        assert answers[2].status_code in (400, 403)
         assert job.refresh().status == 8
         job.delete()
 
 
 def test_every_route_returns_no_byte_from_outside(hostile):
-    service, job, _, targets = hostile
+    service, job, runs, targets = hostile
     secrets = _secrets(service, targets)
+    hostile_runs = [run for run in runs if run.startswith("event-file-")]
+    assert len(hostile_runs) == len(targets) == 20
     for plugin, routes in ROUTES.items():
         for route in sorted(routes):
             path = route if plugin == "core" else "/data/plugin/%s%s" % (plugin, route)
-            for run in ("good", "event-file-0", "folder-link-0", "../../other"):
+            for run in ("good", "../../other", *hostile_runs):
                 query = {"run": run, "tag": "loss", "name": "x:0", "index": 0, "sample": 0}
                 url = job.service_url.rstrip("/") + path
-                answer = requests.get(url, params=query, timeout=30)
+                answer = BROWSER.get(url, params=query, timeout=30)
                 assert [piece for piece in secrets if piece in answer.content] == [], (path, run)
     answer = _get(job, "scalars/scalars", run="good", tag="loss")
     assert answer.json()[0][2] == 0.5
@@ -210,11 +237,15 @@ def test_every_route_returns_no_byte_from_outside(hostile):
 
 def test_board_log_names_each_refused_path_once(hostile):
     service, job, _, _ = hostile
-    _get(job, "projector/metadata", run="absolute-0", name="x:0")
-    _get(job, "projector/metadata", run="absolute-0", name="x:0")
+    for _ in range(2):
+        _get(job, "projector/metadata", run="link-0", name="x:0")
+        _get(job, "scalars/tags")
     log = (service.root / "logs" / ("job-%s.log" % job.visualization_id)).read_text()
-    users = str(service.root / "users.json")
-    assert log.count("refused: %r" % users) == 1
+    link = str(service.root / "obs" / "bucket" / "logs" / "event-file-0" / "events.out.tfevents.1")
+    if job.raw["reader"] == "TensorBoard's data server":
+        assert log.count("Permission denied") > 0  # it is the kernel that refuses
+    else:
+        assert log.count("refused: %r" % link) == 1
 
 
 def test_every_route_of_every_plugin_is_known():
@@ -251,8 +282,9 @@ def _run_confined(folder, program, guard=False, **changes):
     confinement = Confinement(str(folder), by_kernel=not guard)
     lines = """
         import json, os, socket, sys, io
-        from modelarts.local.boards.confinement import Confinement
+        from modelarts.local.boards.confinement import Confinement, clear_environment
         confinement = Confinement(%r, by_kernel=%r)
+        clear_environment()
         confinement.apply()
         if %r:
             confinement.guard(lambda path: None)
@@ -435,6 +467,17 @@ def test_shared_service_needs_a_kernel_that_confines(tmp_path, monkeypatch, name
             main._confiner(tmp_path, settings, Accounts(path))
     else:
         assert main._confiner(tmp_path, settings, Accounts(path)) is not None
+
+
+def test_second_user_needs_a_kernel_that_confines(tmp_path, monkeypatch):
+    """One that is added while the service runs, too."""
+    path = prepare(tmp_path)
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
+    confiner = main._confiner(tmp_path, Settings(), Accounts(path))
+    assert confiner.of(str(tmp_path)).folder == str(tmp_path)
+    edit(path, lambda users: users.with_user("ann"))
+    with pytest.raises(ValueError, match="--unconfined-boards"):
+        confiner.of(str(tmp_path))
 
 
 def test_installed_paths_hold_no_home_and_no_root():

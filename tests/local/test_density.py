@@ -1,6 +1,7 @@
 """Many jobs on one machine: boards that sleep, limits that hold, one copy of what all need."""
 
 import contextlib
+import gzip
 import os
 import re
 import select
@@ -12,10 +13,11 @@ import urllib.request
 from urllib.parse import urljoin
 
 import pytest
+import requests
 
-from benchmarks.served import descendants, memory
 from modelarts.errors import QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
+from tests.served import descendants, memory
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -64,7 +66,8 @@ def _asleep(service, session, job, times=1):
 # Boards that sleep ------------------------------------------------------------------------
 
 
-def test_a_board_that_nobody_looks_at_sleeps_and_wakes_with_the_next_visit(sleepy):
+def test_idle_board_sleeps_and_next_visit_wakes_it(sleepy):
+    """A board that nobody looks at sleeps and wakes with the next visit."""
     with sleepy.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
         _asleep(sleepy, session, job)
@@ -102,8 +105,9 @@ def test_many_visits_at_once_wake_a_board_once(sleepy):
         for visit in visits:
             visit.join()
         assert found == [200] * 10
-        running = [line for line in sleepy.log if "job %s: running" % job.visualization_id in line]
-        assert len(running) == 2
+        running = "job %s: running" % job.visualization_id
+        sleepy.said(running, times=2)  # the log is read by a thread
+        assert len([line for line in sleepy.log if running in line]) == 2
 
 
 @pytest.mark.parametrize("verb", ["stop", "delete"])
@@ -122,7 +126,8 @@ def test_a_job_whose_board_sleeps_can_be_ended(sleepy, verb):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_board_that_slept_when_the_service_ended_sleeps_on_and_wakes(sleepy, number):
+def test_sleeping_board_survives_restart_of_service(sleepy, number):
+    """A board that slept when the service ended sleeps on and wakes."""
     with sleepy.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
         _asleep(sleepy, session, job)
@@ -138,7 +143,8 @@ def test_a_board_that_slept_when_the_service_ended_sleeps_on_and_wakes(sleepy, n
         again.end()
 
 
-def test_a_sleeping_board_whose_folder_went_bad_fails_its_job_on_the_next_visit(sleepy, tmp_path):
+def test_broken_folder_of_sleeping_board_fails_job(sleepy, tmp_path):
+    """A sleeping board whose folder went bad fails its job on the next visit."""
     with sleepy.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
         _asleep(sleepy, session, job)
@@ -165,7 +171,8 @@ def test_no_board_sleeps_where_none_is_to(tmp_path):
 # How many ---------------------------------------------------------------------------------
 
 
-def test_no_more_are_active_than_allowed_however_many_ask_at_once(tmp_path):
+def test_concurrent_creates_keep_the_quota(tmp_path):
+    """No more are active than allowed however many ask at once."""
     service = Service(tmp_path / "root", "--max-running", "4")
     try:
         with service.session() as session:
@@ -195,7 +202,8 @@ def test_no_more_are_active_than_allowed_however_many_ask_at_once(tmp_path):
         service.end()
 
 
-def test_jobs_by_the_dozen_run_and_answer_and_share_what_they_have_in_common(service):
+def test_dozen_jobs_run_and_share_memory(service):
+    """Jobs by the dozen run and answer and share what they have in common."""
     with service.session() as session:
         jobs = [VisualizationJob.create(URL, session=session) for _ in range(24)]
         for job in jobs:
@@ -208,7 +216,8 @@ def test_jobs_by_the_dozen_run_and_answer_and_share_what_they_have_in_common(ser
             job.delete()
 
 
-def test_a_board_serves_the_files_of_the_frontend_as_tensorboard_does(service):
+def test_board_serves_frontend_files_as_tensorboard_does(service):
+    """A board serves the files of the frontend as tensorboard does."""
     with service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
         asked = urllib.request.Request(
@@ -228,10 +237,46 @@ def test_a_board_serves_the_files_of_the_frontend_as_tensorboard_does(service):
         assert len(fonts) > 10
         for font in sorted(fonts)[:2]:
             assert _get(urljoin(job.service_url, font))[0] == 200
+        projector = job.service_url + "data/plugin/projector/projector_binary.html"
+        found = re.findall(r"url\((\S*font-roboto/\S+)\)", _get(projector)[1].decode())
+        assert len(found) > 10
+        assert _get(urljoin(projector, found[0]))[0] == 200
         job.delete()
 
 
-def test_the_service_ends_at_once_though_a_page_waits_for_a_board_that_hangs(own_service):
+def test_boards_share_one_copy_of_the_frontend(service):
+    """A browser fetches it once for all boards, and keeps it; each page is small."""
+    compressed = {"Accept-Encoding": "gzip"}
+    with service.session() as session, requests.Session() as browser:
+        browser.trust_env = False
+        scripts, sizes = set(), []
+        for _ in range(2):
+            job = VisualizationJob.create(URL, session=session).wait()
+            with browser.get(job.service_url, headers=compressed, stream=True) as page:
+                sizes.append(len(page.raw.read(decode_content=False)))
+                assert page.headers["Cache-Control"] == "no-cache, must-revalidate"
+            text = browser.get(job.service_url).text
+            reload, script = re.findall(r'<script src="([^"]+)"', text)
+            assert "autoReload" in browser.get(urljoin(job.service_url, reload)).text
+            scripts.add(urljoin(job.service_url, script))
+            job.delete()
+        assert max(sizes) < 30_000
+        (script,) = scripts
+        with browser.get(script, headers=compressed, stream=True) as answer:
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert answer.headers["Content-Type"].startswith("text/javascript")
+            packed = answer.raw.read(decode_content=False)
+        plain = browser.get(script, headers={"Accept-Encoding": "identity"})
+        assert gzip.decompress(packed) == plain.content
+        assert sizes[0] + len(packed) < 2_000_000
+        version = script.split("/frontend/")[1].split("/")[0]
+        assert browser.get(script.replace(version, "0" * 16)).status_code == 404
+        assert browser.get(script.replace("index.js", "../users.json")).status_code == 404
+        assert browser.get(script.replace("index.js", "no-such-file.js")).status_code == 404
+
+
+def test_service_ends_while_a_page_waits(own_service):
+    """The service ends at once though a page waits for a board that hangs."""
     with own_service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
     pid = own_service.board_pid(job)
@@ -247,7 +292,8 @@ def test_the_service_ends_at_once_though_a_page_waits_for_a_board_that_hangs(own
     _wait_for_exit(pid)
 
 
-def test_a_board_that_is_stopped_by_a_signal_does_not_outlive_a_killed_service(own_service):
+def test_stopped_board_ends_with_killed_service(own_service):
+    """A board that is stopped by a signal does not outlive a killed service."""
     with own_service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
     pid = own_service.board_pid(job)

@@ -1,4 +1,4 @@
-"""What the local service keeps: through kills, full disks, damaged files and older versions."""
+"""State of the local service through kills, full disks, damaged files and other versions."""
 
 import ctypes
 import os
@@ -10,49 +10,16 @@ import sys
 
 import pytest
 
-from benchmarks.kills import kill_repeatedly
 from modelarts.errors import ServerError
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.jobs import schema
 from modelarts.local.jobs.store import Store
+from tests.kills import kill_repeatedly
 from tests.service import Service
 
 pytestmark = pytest.mark.local
 
 URL = "/bucket/logs/"
-#: As the first release wrote it. Never to be changed.
-FIRST = """
-CREATE TABLE jobs (
-    job_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    project_id TEXT NOT NULL,
-    workspace_id TEXT NOT NULL,
-    job_name TEXT NOT NULL,
-    job_desc TEXT NOT NULL,
-    train_url TEXT NOT NULL,
-    job_type TEXT NOT NULL,
-    flavor TEXT,
-    schedule_hours INTEGER,
-    status INTEGER NOT NULL,
-    create_time INTEGER NOT NULL,
-    run INTEGER NOT NULL DEFAULT 1,
-    ran_ms INTEGER NOT NULL DEFAULT 0,
-    running_since INTEGER,
-    stop_at INTEGER,
-    page_key TEXT NOT NULL,
-    resource_id TEXT NOT NULL,
-    reason TEXT
-);
-CREATE INDEX jobs_of_project ON jobs (project_id, workspace_id);
-CREATE INDEX jobs_by_status ON jobs (status);
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-INSERT INTO settings VALUES ('port', '0');
-PRAGMA user_version = 1;
-"""
-_ROW = (
-    "INSERT INTO jobs (project_id, workspace_id, job_name, job_desc, train_url, job_type, status,"
-    " create_time, ran_ms, running_since, stop_at, schedule_hours, page_key, resource_id)"
-    " VALUES (?, '0', ?, '', '/bucket/logs/', 'tensorboard', ?, ?, ?, ?, ?, ?, ?, 'r')"
-)
 _NO_OVERRIDE = 1
 _DROP = 24
 
@@ -75,25 +42,11 @@ def _one_sentence(done):
     return lines[0]
 
 
-def _first_version(path, project="p"):
-    db = sqlite3.connect(path)
-    db.executescript(FIRST)
-    now = schema.wall_ms()
-    rows = [
-        (project, "ran", int(JobStatus.KILLED), now - 9000, 5000, None, None, None, "a" * 32),
-        (project, "runs", int(JobStatus.RUNNING), now, 1000, now - 60_000, None, None, "b" * 32),
-        (project, "due", int(JobStatus.RUNNING), now, 0, now - 60_000, now - 1, 1, "c" * 32),
-    ]
-    db.executemany(_ROW, rows)
-    db.commit()
-    db.close()
-
-
 # Kills ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path, seed):
+def test_random_kills_lose_nothing_acknowledged(tmp_path, seed):
     """``python -m benchmarks.kills 200`` does it 200 times."""
     seen = kill_repeatedly(tmp_path, 12, seed)
     assert seen.wrong == []
@@ -111,57 +64,33 @@ def test_kills_at_random_moments_leave_every_object_whole(tmp_path, seed):
 # Versions ---------------------------------------------------------------------------------
 
 
-def test_a_folder_of_the_first_version_is_served_with_all_of_its_jobs(tmp_path):
-    service = Service(tmp_path)
-    project = service.connection["project_id"]
-    service.end()
-    for left in tmp_path.glob("jobs.sqlite*"):
-        left.unlink()
-    _first_version(tmp_path / "jobs.sqlite", project)
-    service = Service(tmp_path)
-    try:
-        with service.session() as session:
-            ran, runs, due = VisualizationJob.list(session)
-            assert (ran.job_name, ran.status, ran.raw["duration"]) == ("ran", 12, 5000)
-            assert "b" * 32 in runs.wait().service_url
-            # It goes on from what was told last.
-            assert 61_000 <= runs.raw["duration"] < 180_000
-            assert due.wait(until=JobStatus.KILLED).raw["duration"] >= 60_000
-    finally:
-        service.end()
-
-
-def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(tmp_path):
+@pytest.mark.parametrize(("version", "age"), [(99, "a newer"), (2, "an unreleased")])
+def test_file_of_another_version_is_refused(tmp_path, version, age):
     path = tmp_path / "jobs.sqlite"
-    _first_version(path)
+    Store(path).close()
     db = sqlite3.connect(path)
-    # After the new column, in the middle of the second step.
-    db.execute("CREATE TRIGGER no BEFORE UPDATE ON jobs BEGIN SELECT raise(ABORT, 'no'); END")
-    db.commit()
-    before = list(db.iterdump())
-    db.close()
-    with pytest.raises(sqlite3.IntegrityError):
-        Store(path)
-    db = sqlite3.connect(path)
-    assert db.execute("PRAGMA user_version").fetchone()[0] == 1
-    assert list(db.iterdump()) == before
-    db.execute("DROP TRIGGER no")
-    db.close()
-    store = Store(path)
-    assert store.get(1).asleep == 0
-    store.close()
-
-
-def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path):
-    path = tmp_path / "jobs.sqlite"
-    _first_version(path)
-    db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 99")
+    db.execute("PRAGMA user_version = %d" % version)
     db.close()
     before = path.read_bytes()
-    said = _one_sentence(_serve(tmp_path))
-    assert "was written by a newer version of modelarts (schema 99, known here: 2)" in said
+    line = _one_sentence(_serve(tmp_path))
+    text = "was written by %s version of modelarts (schema %d, known here: 4)"
+    assert text % (age, version) in line
     assert path.read_bytes() == before
+
+
+def test_creating_tables_fails_wholly(tmp_path, monkeypatch):
+    path = tmp_path / "jobs.sqlite"
+    monkeypatch.setattr(schema, "SCHEMA", schema.SCHEMA + "CREATE TABLE jobs (again);")
+    with pytest.raises(sqlite3.OperationalError):
+        Store(path)
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone()[0] == 0
+    assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
+    db.close()
+    monkeypatch.undo()
+    store = Store(path)
+    assert store.any_active() is False
+    store.close()
 
 
 # Files that are damaged -------------------------------------------------------------------
@@ -191,14 +120,16 @@ def _contents(root):
 
 
 @pytest.mark.parametrize("position", [0.0, 0.3])
-def test_a_damaged_log_of_the_database_is_one_sentence_and_is_left_as_it_was(kept, position):
+def test_damaged_database_log_is_reported_and_kept(kept, position):
+    """A damaged log of the database is one sentence and is left as it was."""
     _spoil(kept / "jobs.sqlite-wal", position)
     before = _contents(kept)
     assert "jobs.sqlite-wal is damaged; it was left as it is" in _one_sentence(_serve(kept))
     assert _contents(kept) == before
 
 
-def test_a_change_that_was_written_in_part_is_as_if_never_made_and_is_kept_aside(kept):
+def test_partial_change_is_ignored_and_kept_aside(kept):
+    """A change that was written in part is as if never made and is kept aside."""
     log = kept / "jobs.sqlite-wal"
     os.truncate(log, log.stat().st_size)
     _spoil(log, (log.stat().st_size - 100) / log.stat().st_size)
@@ -216,7 +147,8 @@ def test_a_change_that_was_written_in_part_is_as_if_never_made_and_is_kept_aside
 @pytest.mark.parametrize(
     ("position", "said"), [(0.0, "file is not a database"), (0.45, "is damaged")]
 )
-def test_a_damaged_database_is_one_sentence_and_is_left_as_it_was(tmp_path, position, said):
+def test_damaged_database_is_reported_and_kept(tmp_path, position, said):
+    """A damaged database is one sentence and is left as it was."""
     path = tmp_path / "jobs.sqlite"
     store = Store(path)
     for number in range(300):
@@ -239,7 +171,8 @@ def _full(service, full=True):
     resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 
 
-def test_a_full_disk_is_an_error_with_words_and_all_is_well_once_there_is_room(own_service):
+def test_full_disk_is_an_error_until_there_is_room(own_service):
+    """A full disk is an error with words and all is well once there is room."""
     with own_service.session(retries=0) as session:
         job = VisualizationJob.create(URL, session=session).wait()
         _full(own_service)
@@ -264,7 +197,8 @@ def test_a_full_disk_is_an_error_with_words_and_all_is_well_once_there_is_room(o
         assert len(VisualizationJob.list(session)) == 2
 
 
-def test_a_board_that_dies_while_the_disk_is_full_fails_its_job_once_there_is_room(own_service):
+def test_board_death_on_full_disk_fails_job_later(own_service):
+    """A board that dies while the disk is full fails its job once there is room."""
     with own_service.session(retries=0) as session:
         job = VisualizationJob.create(URL, session=session).wait()
         _full(own_service)
@@ -276,7 +210,8 @@ def test_a_board_that_dies_while_the_disk_is_full_fails_its_job_once_there_is_ro
         assert job.restart().wait().status == JobStatus.RUNNING
 
 
-def test_a_service_that_cannot_write_says_so_in_one_sentence_and_destroys_nothing(kept):
+def test_unwritable_root_is_reported_and_kept(kept):
+    """A service that cannot write says so in one sentence and destroys nothing."""
     before = _contents(kept)
 
     def full():

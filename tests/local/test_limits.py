@@ -177,7 +177,8 @@ def _folder(service, name):
     return folder
 
 
-def test_a_board_that_needs_more_memory_than_it_may_fails_with_a_reason(limited):
+def test_board_over_memory_limit_fails_with_reason(limited):
+    """A board that needs more memory than it may fails with a reason."""
     _claims_memory_that_the_file_has(_folder(limited, "large"))
     with limited.session() as session:
         job = VisualizationJob.create("/bucket/large/", session=session)
@@ -187,7 +188,8 @@ def test_a_board_that_needs_more_memory_than_it_may_fails_with_a_reason(limited)
         job.delete()
 
 
-def test_a_board_whose_reading_of_event_files_broke_fails_instead_of_showing_what_is_old(limited):
+def test_broken_reader_fails_the_board(limited):
+    """A board whose reading of event files broke fails instead of showing what is old."""
     _no_events(_folder(limited, "broken"))
     with limited.session() as session:
         job = VisualizationJob.create("/bucket/broken/", session=session)
@@ -197,7 +199,8 @@ def test_a_board_whose_reading_of_event_files_broke_fails_instead_of_showing_wha
         job.delete()
 
 
-def test_a_board_may_open_so_many_files_and_allocate_so_much_and_leaves_no_core(limited):
+def test_board_has_limits_of_files_memory_and_core(limited):
+    """A board may open so many files and allocate so much and leaves no core."""
     with limited.session() as session:
         job = VisualizationJob.create("/bucket/good/", session=session).wait()
         pid = limited.board_pid(job)

@@ -23,23 +23,22 @@ import pytest
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import reaper
-from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import MOST_FILES
-from modelarts.local.identity.users_file import Accounts, edit, prepare
 from tests.service import Service
 
 pytestmark = pytest.mark.local
 
 SUMMARY = Path(__file__).parent / "mindspore-summary"
+ENVIRONMENT = Path(__file__).parents[2] / ".venv-mindinsight"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @pytest.fixture
 def service(tmp_path):
-    """A service whose bucket has the summary."""
+    """A service whose bucket has the summary, and whose user's home has MindInsight."""
     shutil.copytree(SUMMARY, tmp_path / "root" / "obs" / "bucket" / "logs")
-    service = Service(tmp_path / "root")
+    service = Service(tmp_path / "root", environ={"HOME": str(home_with_mindinsight(tmp_path))})
     yield service
     service.end()
 
@@ -49,6 +48,19 @@ def running(service):
     """A service, and a job of it that runs MindInsight."""
     with service.session() as session:
         yield service, create(session).wait()
+
+
+def home_with_mindinsight(folder):
+    """Make a home whose ~/.modelarts/mindinsight is the environment that README makes."""
+    if not (ENVIRONMENT / "bin" / "mindinsight").exists():
+        pytest.fail(
+            "make its environment: python3 -m venv .venv-mindinsight && "
+            ".venv-mindinsight/bin/pip install mindinsight"
+        )
+    place = folder / "home" / ".modelarts" / "mindinsight"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(ENVIRONMENT)
+    return folder / "home"
 
 
 def create(session):
@@ -66,7 +78,7 @@ def get(url):
 
 
 def ask(job, path, **query):
-    """What MindInsight's own API answers, once it has read the summary."""
+    """Return an answer of MindInsight's own API, once it has read the summary."""
     url = "%sv1/mindinsight/datavisual/%s?%s" % (
         job.service_url,
         path,
@@ -161,7 +173,8 @@ def test_the_board_answers_nobody_but_its_service(running):
     assert get("http://127.0.0.1:%d/" % port)[0] == 403
 
 
-def test_mindinsight_has_the_limits_of_a_board_and_appends_to_its_log(running):
+def test_mindinsight_has_board_limits_and_appends_log(running):
+    """Mindinsight has the limits of a board and appends to its log."""
     service, job = running
     pids = processes(service.root)
     assert len(pids) >= 4
@@ -186,13 +199,14 @@ def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     assert get(job.service_url)[0] == 200
 
 
-def test_mindinsight_ends_with_a_service_that_is_killed_and_is_there_again(running):
+def test_mindinsight_restarts_after_killed_service(running):
+    """Mindinsight ends with a service that is killed and is there again."""
     service, job = running
     pids = processes(service.root)
     address = job.service_url
     service.end(signal.SIGKILL)
     wait_until_gone(pids)
-    again = Service(service.root)
+    again = Service(service.root, environ={"HOME": str(service.root.parent / "home")})
     try:
         with again.session() as session:
             job = VisualizationJob.get(job.visualization_id, session).wait()
@@ -205,7 +219,7 @@ def test_mindinsight_ends_with_a_service_that_is_killed_and_is_there_again(runni
 
 
 @pytest.mark.parametrize("which", ["board", "reaper", "gunicorn"])
-def test_whichever_of_its_processes_is_killed_all_end_and_the_job_says_so(running, which):
+def test_killing_any_mindinsight_process_fails_the_job(running, which):
     service, job = running
     pids = sorted(processes(service.root))
     board = service.board_pid(job)
@@ -241,45 +255,35 @@ def test_a_command_that_is_not_there_is_refused_at_create(tmp_path):
         service.end()
 
 
-def test_several_users_have_no_mindinsight(tmp_path):
-    """It is not confined to the logs of its job, so each could read the files of all."""
-    path = prepare(tmp_path)
-    edit(path, lambda users: users.with_user("ann"))
-    refused = MindInsight(None, tmp_path, Confiner(str(tmp_path), Accounts(path)))
-    with pytest.raises(ValueError, match="--unconfined-boards"):
-        refused.check()
-    MindInsight(None, tmp_path, Confiner(str(tmp_path), Accounts(path), by_kernel=False)).check()
+def test_mindinsight_that_is_missing_is_refused_with_advice(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ValueError, match=r"python3 -m venv ~/.modelarts/mindinsight && "):
+        MindInsight(None, tmp_path).check()
 
 
-def test_without_mindinsight_a_create_says_how_to_get_it(tmp_path):
-    """A Python that sees this package and what it needs, and no MindInsight."""
-    hide = tmp_path / "sitecustomize.py"
-    hide.write_text(
-        "import importlib.util\n"
-        "find = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda n, *a: None if n == 'mindinsight' else find(n, *a)\n"
-    )
-    program = (
-        "from pathlib import Path\n"
-        "from modelarts.local.boards.confinement import Confiner\n"
-        "from modelarts.local.boards.mindinsight import MindInsight\n"
-        "from modelarts.local.identity.users_file import Accounts, prepare\n"
-        "confiner = Confiner('.', Accounts(prepare(Path('.'))))\n"
-        "try: MindInsight(None, Path(), confiner).check()\n"
-        "except ValueError as error: print(error)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": "/nowhere"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert "pip install 'modelarts[mindinsight]'" in done.stdout, done.stderr
+@pytest.mark.parametrize("place", ["home", "path", "option"])
+def test_mindinsight_is_found(tmp_path, monkeypatch, place):
+    """The option wins over the folder in the home, and that over PATH."""
+    places = {name: tmp_path / name for name in ("home", "path", "option")}
+    commands = {
+        "home": places["home"] / ".modelarts" / "mindinsight" / "bin" / "mindinsight",
+        "path": places["path"] / "mindinsight",
+        "option": places["option"] / "mindinsight",
+    }
+    order = ["path", "home", "option"]
+    for name in order[: order.index(place) + 1]:
+        commands[name].parent.mkdir(parents=True)
+        commands[name].write_text("#!/python/of/%s/python\n" % name)
+        commands[name].chmod(0o755)
+    monkeypatch.setenv("HOME", str(places["home"]))
+    monkeypatch.setenv("PATH", str(places["path"]))
+    option = str(commands["option"]) if place == "option" else None
+    assert MindInsight(option, tmp_path)._python() == "/python/of/%s/python" % place
 
 
-def test_a_python_without_mindinsight_fails_the_job_with_a_reason(tmp_path, monkeypatch):
+def test_python_without_mindinsight_fails_the_job(tmp_path, monkeypatch):
+    """A python without mindinsight fails the job with a reason."""
     monkeypatch.chdir(tmp_path)
     command = tmp_path / "mindinsight"
     broken = tmp_path / "broken" / "python"

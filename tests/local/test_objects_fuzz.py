@@ -30,7 +30,7 @@ OUTSIDE = "outside-of-the-buckets"
 #: What each answer is searched for: what is beside the root, and what is beside the buckets.
 PRIVATE = (OUTSIDE.encode(), b"root:x:", b"token_key", b"secret_key", b"SQLite format")
 #: What the service itself writes in its root while it runs.
-CHANGING = re.compile(r"jobs\.sqlite|service\.log|logs|obs\Z|uploads\Z")
+CHANGING = re.compile(r"jobs\.sqlite|service\.log|logs|obs\Z|uploads\Z|tmp\Z")
 _PART = b"a part"
 _ETAG = hashlib.md5(_PART).hexdigest()
 #: What the log says of errors in the code.
@@ -133,7 +133,7 @@ class World:
         return [*headers, ("Authorization", value)]
 
     def exchange(self, sent, is_cut=False):
-        """What is answered to these bytes."""
+        """Send these bytes and return the answer."""
         received = b""
         with socket.create_connection(self.address, timeout=30) as connection:
             try:
@@ -150,7 +150,7 @@ class World:
         return received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def check(self, sent, answer, is_whole):
-        """What holds for every answer; and the next one is answered, too."""
+        """Check an answer, and that the next request is answered, too."""
         status = int(answer[9:12]) if answer.startswith(b"HTTP/1.") else 0
         assert status or not is_whole, sent
         assert status < 500 or status == 501, (sent, answer)
@@ -174,7 +174,9 @@ class World:
         assert [line for line in log.splitlines() if any(word in line for word in UNCAUGHT)] == []
         assert code == 0
         del self.before["service.json"]
-        assert self.state() == self.before
+        state = self.state()
+        state.pop("buckets.json", None)  # the owners of the buckets that were made meanwhile
+        assert state == self.before
         assert list((self.root / "obs").rglob(".modelarts-*")) == []
         assert list((self.root / "uploads").rglob("*.new")) == []
 
@@ -582,7 +584,8 @@ def requests(draw):
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-def test_no_request_that_is_well_signed_is_an_error_of_the_service_or_leads_out(world, request, v4):
+def test_signed_requests_neither_fail_nor_lead_out(world, request, v4):
+    """No request that is well signed is an error of the service or leads out."""
     method, target, headers, body, is_whole = request
     target = target.replace("{upload}", world.upload())
     sent = world.signed(method, target, headers, v4) + body

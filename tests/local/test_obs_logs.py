@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,12 +18,18 @@ import pytest
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from modelarts.errors import BadRequest
+from modelarts._internal.clock import Clock
+from modelarts._obs_keys import KeySender
+from modelarts.auth.credentials import AccessKey
+from modelarts.errors import BadRequest, ConfigurationError, InvalidArgument
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.logs import wanted
 from modelarts.local.logs.mirror import Budget, Mirror
 from modelarts.local.logs.obs_source import Mirrors
 from modelarts.local.logs.remote import Bucket, Passing, Refused, Source
+from modelarts.local.server.control import stop
+from modelarts.session import Session
+from modelarts.visualization.display.table import facts
 from tests.buckets import Buckets, access_key_of
 from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
@@ -76,7 +83,8 @@ def content(mirror):
 # What is fetched --------------------------------------------------------------------------
 
 
-def test_a_mirror_holds_what_lies_under_the_folder_and_nothing_else(buckets, bucket, mirror):
+def test_mirror_holds_the_folder_and_nothing_else(buckets, bucket, mirror):
+    """A mirror holds what lies under the folder and nothing else."""
     kept = {
         "events.out.tfevents.1": b"one",
         "run 1/ü+&=#%.tfevents.2": b"two",
@@ -110,7 +118,7 @@ def test_every_page_of_a_list_is_read(buckets, small_pages, mirror):
     assert len(buckets.asked) == 2  # two pages, and no object
 
 
-def test_of_an_object_that_has_grown_only_the_new_bytes_are_fetched(buckets, bucket, mirror):
+def test_only_new_bytes_of_grown_object_are_fetched(buckets, bucket, mirror):
     data = os.urandom(100_000)
     key = PREFIX + "x.tfevents"
     for size in (50_000, 50_001, 90_000, 100_000):
@@ -170,9 +178,8 @@ def test_an_object_sent_in_parts_grows_too(buckets, bucket, mirror, tmp_path):
     assert [one.size for one in reads] == [len(part) + 1000, 4096 + 4000]
 
 
-def test_an_object_sent_in_parts_and_written_anew_is_fetched_anew(
-    buckets, bucket, mirror, tmp_path
-):
+def test_rewritten_multipart_object_is_fetched_anew(buckets, bucket, mirror, tmp_path):
+    """An object sent in parts and written anew is fetched anew."""
     for number in (1, 2):
         data = os.urandom(5 * 1024 * 1024 + number)
         send_in_parts(buckets, data, tmp_path / "big")
@@ -180,7 +187,7 @@ def test_an_object_sent_in_parts_and_written_anew_is_fetched_anew(
         assert content(mirror) == {"x.tfevents": data}
 
 
-def test_what_is_deleted_in_obs_is_deleted_here_with_its_empty_folders(buckets, bucket, mirror):
+def test_deletions_in_obs_are_mirrored(buckets, bucket, mirror):
     buckets.put(buckets.name, PREFIX + "a/b/x.tfevents", b"x")
     buckets.put(buckets.name, PREFIX + "a/y.tfevents", b"y")
     mirror.round(bucket)
@@ -201,7 +208,8 @@ def test_a_list_that_fails_in_the_middle_deletes_nothing(buckets, small_pages, m
     assert len(content(mirror)) == 4
 
 
-def test_an_object_that_changes_between_list_and_read_is_read_next_time(buckets, bucket, mirror):
+def test_object_changed_after_list_is_read_later(buckets, bucket, mirror):
+    """An object that changes between list and read is read next time."""
     key = PREFIX + "x.tfevents"
     buckets.put(buckets.name, key, b"old")
 
@@ -219,6 +227,51 @@ def test_an_object_that_changes_between_list_and_read_is_read_next_time(buckets,
     assert mirror.left_out == {}
 
 
+def test_objects_are_fetched_eight_at_once(buckets, bucket, mirror):
+    for number in range(8):
+        buckets.put(buckets.name, "%s%d.tfevents" % (PREFIX, number), b"x")
+    together = threading.Barrier(8)
+
+    def meet(request):
+        if request.path.endswith(".tfevents"):
+            together.wait(30)
+
+    buckets.refuse = meet
+    assert mirror.round(bucket) == 8
+    assert not together.broken
+
+
+def test_first_curve_does_not_wait_for_the_last_object(buckets, tmp_path):
+    for name in ("new", "old"):
+        buckets.put(buckets.name, PREFIX + name + ".tfevents", b"x")
+    released = threading.Event()
+    buckets.refuse = lambda r: (
+        released.wait(60) and None if r.path.endswith("old.tfevents") else None
+    )
+    mirrors = Mirrors(Source(buckets.endpoint, lambda: KEYS), tmp_path, FakeClock())
+    job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
+    folder = mirrors.open(job, lambda job, reason: None).folder
+    assert [file.name for file in folder.iterdir()] == ["new.tfevents"]
+    released.set()
+    mirrors.close(1)
+    wait_until_removed(folder.parent)
+    mirrors.shut()
+
+
+def test_requests_are_counted_as_obs_counts_them(buckets, small_pages, mirror):
+    for number in range(4):
+        buckets.put(buckets.name, "%s%d.tfevents" % (PREFIX, number), b"x" * 10)
+    buckets.asked.clear()
+    mirror.round(small_pages)
+    buckets.put(buckets.name, PREFIX + "0.tfevents", b"x" * 15)
+    mirror.round(small_pages)
+    counted = small_pages.requests
+    asked = [one.path for one in buckets.asked if one.method == "GET"]
+    assert counted.lists == asked.count("/" + buckets.name) == 4
+    assert counted.reads == len(asked) - counted.lists == 5
+    assert counted.size == 4 * 10 + 15
+
+
 # What is left out -------------------------------------------------------------------------
 
 
@@ -232,9 +285,7 @@ def test_checkpoints_and_data_are_left_in_obs(buckets, bucket, mirror):
     assert mirror.left_out == {}
 
 
-def test_where_the_room_does_not_do_event_files_come_first_and_the_user_is_told(
-    buckets, bucket, tmp_path
-):
+def test_event_files_come_first_in_little_room(buckets, bucket, tmp_path):
     budget = Budget(1000)
     mirror = new_mirror(tmp_path, budget)
     mirror.open()
@@ -250,9 +301,8 @@ def test_where_the_room_does_not_do_event_files_come_first_and_the_user_is_told(
     assert budget.take(1000)
 
 
-def test_room_is_given_back_by_what_shrinks_and_by_what_could_not_be_read(
-    buckets, bucket, tmp_path
-):
+def test_shrunk_and_failed_objects_free_room(buckets, bucket, tmp_path):
+    """Room is given back by what shrinks and by what could not be read."""
     budget = Budget(1000)
     mirror = new_mirror(tmp_path, budget)
     mirror.open()
@@ -308,7 +358,8 @@ def test_a_key_below_another_key_harms_only_itself(buckets, bucket, mirror):
 # What stays -------------------------------------------------------------------------------
 
 
-def test_a_new_service_takes_over_what_is_whole_and_fetches_the_rest(buckets, bucket, tmp_path):
+def test_new_service_reuses_whole_files(buckets, bucket, tmp_path):
+    """A new service takes over what is whole and fetches the rest."""
     for name in ("a", "b", "c"):
         buckets.put(buckets.name, PREFIX + name + ".tfevents", name.encode() * 9)
     first = new_mirror(tmp_path)
@@ -339,7 +390,8 @@ def test_an_index_that_cannot_be_used_means_to_begin_anew(buckets, bucket, tmp_p
     assert content(second) == {"a.tfevents": b"a"}
 
 
-def test_a_round_ends_in_the_middle_when_it_is_not_wanted_any_more(buckets, bucket, tmp_path):
+def test_unwanted_round_ends_early(buckets, bucket, tmp_path):
+    """A round ends in the middle when it is not wanted any more."""
     ended = threading.Event()
     mirror = new_mirror(tmp_path, ended=ended)
     mirror.open()
@@ -377,9 +429,8 @@ def test_a_refusal_says_what_to_do(buckets, bucket, refusal, said):
     assert Buckets.secret_key not in str(caught.value)
 
 
-def test_an_object_that_may_not_be_read_is_a_refusal_and_an_archived_one_is_left_out(
-    buckets, bucket, mirror
-):
+def test_forbidden_object_is_refused_archived_skipped(buckets, bucket, mirror):
+    """An object that may not be read is a refusal and an archived one is left out."""
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
     code = "InvalidObjectState"
     buckets.refuse = lambda request: (403, code) if request.path.endswith("x.tfevents") else None
@@ -433,7 +484,7 @@ def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
     clock = FakeClock()
     mirrors = Mirrors(Source(buckets.endpoint, lambda: KEYS), tmp_path, clock)
     job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
-    folder = mirrors.open(job, lambda job, reason: None)
+    folder = mirrors.open(job, lambda job, reason: None).folder
     assert (folder / "x.tfevents").read_bytes() == b"x"
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"xy")
     before = len(buckets.reads("/" + buckets.name))
@@ -449,13 +500,13 @@ def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
     mirrors.shut()
 
 
-def test_while_a_board_sleeps_obs_is_not_asked_and_who_wakes_it_sees_what_is_new(buckets, tmp_path):
+def test_sleeping_board_sends_no_requests_to_obs(buckets, tmp_path):
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
     clock = FakeClock()
     mirrors = Mirrors(Source(buckets.endpoint, lambda: KEYS), tmp_path, clock)
     job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
     other = SimpleNamespace(job_id=2, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
-    folder = mirrors.open(job, lambda job, reason: None)
+    folder = mirrors.open(job, lambda job, reason: None).folder
     mirrors.open(other, lambda job, reason: None)
     mirrors.rest(1)
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"xy")
@@ -466,7 +517,7 @@ def test_while_a_board_sleeps_obs_is_not_asked_and_who_wakes_it_sees_what_is_new
         mirrors.open(other, lambda job, reason: None)
     assert len(buckets.reads("/" + buckets.name)) == before + 3  # those of the other
     assert (folder / "x.tfevents").read_bytes() == b"x"
-    assert mirrors.open(job, lambda job, reason: None) == folder
+    assert mirrors.open(job, lambda job, reason: None).folder == folder
     assert (folder / "x.tfevents").read_bytes() == b"xy"
     mirrors.shut()
 
@@ -528,7 +579,8 @@ def losses(job, steps, within=60):
     return curve
 
 
-def test_a_job_shows_what_is_in_obs_and_what_training_adds_meanwhile(buckets, serve, tmp_path):
+def test_job_shows_objects_and_later_additions(buckets, serve, tmp_path):
+    """A job shows what is in obs and what training adds meanwhile."""
     training = Training(buckets, tmp_path / "run", "logs/run/")
     training.step(1, 0.5)
     service = serve()
@@ -544,7 +596,8 @@ def test_a_job_shows_what_is_in_obs_and_what_training_adds_meanwhile(buckets, se
         wait_until_removed(cache)
 
 
-def test_the_keys_for_obs_are_in_no_file_no_log_and_no_command_line(buckets, serve, tmp_path):
+def test_obs_keys_are_in_no_file_log_or_command_line(buckets, serve, tmp_path):
+    """The keys for obs are in no file no log and no command line."""
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
     service = serve()
     with service.session() as session:
@@ -577,7 +630,8 @@ def test_a_create_over_a_bucket_that_cannot_be_read_is_refused(buckets, serve, r
         assert VisualizationJob.list(session) == []
 
 
-def test_a_job_whose_files_turn_out_not_to_be_readable_fails_with_the_reason(buckets, serve):
+def test_unreadable_files_fail_job_with_reason(buckets, serve):
+    """A job whose files turn out not to be readable fails with the reason."""
     buckets.put(buckets.name, "logs/x.tfevents", b"x")
     buckets.refuse = lambda r: (403, "AccessDenied") if r.path.endswith("x.tfevents") else None
     service = serve()
@@ -592,7 +646,7 @@ def test_a_job_whose_files_turn_out_not_to_be_readable_fails_with_the_reason(buc
         job.restart().wait()
 
 
-def test_without_an_answer_from_obs_jobs_run_and_go_on_when_it_comes(buckets, serve, tmp_path):
+def test_jobs_run_while_obs_is_silent(buckets, serve, tmp_path):
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
     service = serve()
     buckets.stop()
@@ -604,7 +658,7 @@ def test_without_an_answer_from_obs_jobs_run_and_go_on_when_it_comes(buckets, se
         assert losses(job, 1, within=120) == [(1, 0.5)]
 
 
-def test_after_kill_9_the_service_shows_what_it_has_and_follows_on(buckets, serve, tmp_path):
+def test_killed_service_shows_mirror_and_goes_on(buckets, serve, tmp_path):
     training = Training(buckets, tmp_path / "run", "logs/run/")
     training.step(1, 0.5)
     service = serve()
@@ -620,6 +674,144 @@ def test_after_kill_9_the_service_shows_what_it_has_and_follows_on(buckets, serv
         buckets.refuse = lambda request: None
         training.step(2, 0.25)
         assert losses(job, 2, within=120) == [(1, 0.5), (2, 0.25)]
+
+
+def test_details_and_log_count_requests(buckets, serve, tmp_path):
+    Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
+    service = serve()
+    with service.session() as session:
+        job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
+        assert losses(job, 1) == [(1, 0.5)]
+        counted = job.refresh().raw["obs_requests"]
+        assert (counted["list"] >= 1, counted["read"]) == (True, 1)
+        shown = facts(job)
+        assert "OBS requests %d list, 1 read (0.0 MB)" % counted["list"] in shown
+        service.said("job 1: up to date: 1 list and 1 read requests to OBS, 0.0 MB")
+        job.delete()
+        service.said(r"job 1: in all: \d+ list and 1 read requests to OBS")
+
+
+# Session.local(obs=…) ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def cloud(buckets):
+    """A session whose OBS is that of the test."""
+    SECRETS.add(Buckets.secret_key)
+    with Session(
+        access_key=Buckets.access_key,
+        secret_key=Buckets.secret_key,
+        project_id="0" * 32,
+        region_name="cn-north-4",
+        obs_endpoint=buckets.endpoint,
+        proxies={},
+    ) as session:
+        yield session
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder whose service is ended."""
+    root = tmp_path / "root"
+    yield root
+    if (root / "service.json").exists():
+        stop(root, Clock())
+
+
+def test_one_line_shows_the_logs_of_a_session(buckets, cloud, root, tmp_path):
+    Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
+    url = "obs://%s/logs/run/" % buckets.name
+    job = VisualizationJob.ensure(url, session=Session.local(root, obs=cloud)).wait()
+    assert losses(job, 1) == [(1, 0.5)]
+    again = VisualizationJob.ensure(url, session=Session.local(root, obs=cloud))
+    assert again.visualization_id == job.visualization_id
+    assert len(list(again.session.obs.list("obs://%s/logs/" % buckets.name))) == 1
+    pid = json.loads((root / "service.json").read_text())["pid"]
+    for name in ("cmdline", "environ"):
+        with open("/proc/%d/%s" % (pid, name), "rb") as file:
+            assert Buckets.secret_key.encode() not in file.read()
+    kept = [file for file in root.rglob("*") if file.is_file()]
+    assert [file for file in kept if Buckets.secret_key.encode() in file.read_bytes()] == []
+
+
+def test_renewed_keys_reach_the_service(buckets, cloud, root, tmp_path):
+    Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
+    local = Session.local(root, obs=cloud)
+    keys = [
+        AccessKey("FIRST", "first-secret", "t", expires_at=1.0),
+        AccessKey("OTHER", "other-secret", "t"),
+    ]
+    sender = KeySender(local._wiring.parts.client, lambda: keys[0])
+    assert [sender.renew(), sender.renew()] == [True, False]
+    assert sender.is_temporary
+    url = "/%s/logs/run/" % buckets.name
+    VisualizationJob.create(url, session=local, check=False)
+    assert access_keys(buckets) == ["FIRST"]
+    del keys[0]
+    assert sender.renew()
+    assert not sender.is_temporary
+    VisualizationJob.create(url, session=local, check=False)
+    assert access_keys(buckets)[-1] == "OTHER"
+
+
+def test_pickled_session_has_no_keys_of_the_cloud(buckets, root, monkeypatch):
+    monkeypatch.setenv("MODELARTS_ACCESS_KEY", Buckets.access_key)
+    monkeypatch.setenv("MODELARTS_SECRET_KEY", Buckets.secret_key)
+    cloud = Session(project_id="0" * 32, region_name="r", obs_endpoint=buckets.endpoint)
+    pickled = pickle.dumps(Session.local(root, obs=cloud))
+    assert Buckets.secret_key.encode() not in pickled
+    again = pickle.loads(pickled)
+    assert list(again.obs.list("obs://%s/" % buckets.name)) == []
+
+
+def access_keys(buckets):
+    """Return the keys that signed requests so far, each once, in their order."""
+    return list(
+        dict.fromkeys(one.access_key for one in buckets.asked if one.access_key[:3] != "BUC")
+    )
+
+
+def test_service_without_keys_waits_for_them(buckets, root, tmp_path):
+    Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
+    service = Service(root, "--obs-endpoint", buckets.endpoint, "--obs-keys-sent")
+    try:
+        with service.session() as session:
+            url = "/%s/logs/run/" % buckets.name
+            job = VisualizationJob.create(url, session=session).wait()
+            service.said("none were sent yet")
+            assert "Session.local(obs=…) sends them" in job.refresh().raw["reason"]
+            KeySender(session._wiring.parts.client, lambda: AccessKey("AK", "SK")).renew()
+            assert losses(job, 1) == [(1, 0.5)]
+    finally:
+        service.end()
+
+
+def test_keys_that_are_none_are_refused(buckets, root):
+    service = Service(root, "--obs-endpoint", buckets.endpoint, "--obs-keys-sent")
+    try:
+        with service.session() as session:
+            client = session._wiring.parts.client
+            for body in ([], {}, {"access_key": "AK"}, {"access_key": 1, "secret_key": "s"}):
+                with pytest.raises(BadRequest, match="must be 1 to 16384 ASCII characters"):
+                    client.call("send keys", "PUT", "/local/obs-keys", body=json.dumps(body))
+    finally:
+        service.end()
+
+
+def test_service_that_reads_another_obs_is_not_joined(buckets, cloud, root):
+    service = Service(root)
+    try:
+        with pytest.raises(ConfigurationError, match=r"does not read http://127.*another root"):
+            Session.local(root, obs=cloud)
+    finally:
+        service.end()
+
+
+@pytest.mark.parametrize("obs", ["obs://bucket/", 1, True])
+def test_obs_that_is_no_session_is_refused(root, obs):
+    with pytest.raises(InvalidArgument, match="obs"):
+        Session.local(root, obs=obs)
+    assert not root.exists()
 
 
 class _Metadata(BaseHTTPRequestHandler):
@@ -711,7 +903,8 @@ def _serve(root, endpoint):
     )
 
 
-def test_the_etag_of_the_test_server_is_the_md5_that_is_relied_on(buckets, bucket):
+def test_etag_of_test_server_is_md5(buckets, bucket):
+    """The etag of the test server is the md5 that is relied on."""
     buckets.put(buckets.name, "x", b"content")
     (found,) = bucket.list("")
     assert found.etag == hashlib.md5(b"content").hexdigest()

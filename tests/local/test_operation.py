@@ -73,7 +73,8 @@ def test_where_nothing_ever_ran_nothing_is_made(tmp_path, capsys):
     assert not (tmp_path / "root").exists()
 
 
-def test_a_service_that_does_not_answer_is_told_from_one_that_is_not_there(own_service, capsys):
+def test_hung_service_differs_from_missing_one(own_service, capsys):
+    """A service that does not answer is told from one that is not there."""
     os.kill(own_service.process.pid, signal.SIGSTOP)
     try:
         code, said = _serve(capsys, own_service.root, "--status")
@@ -119,7 +120,8 @@ def test_stop_returns_when_the_service_has_ended(own_service, capsys):
     assert own_service.end() == 0
 
 
-def test_stop_ends_a_service_in_the_background_too_and_no_zombie_is_left(tmp_path, capsys):
+def test_stop_ends_background_service_without_zombie(tmp_path, capsys):
+    """Stop ends a service in the background too and no zombie is left."""
     before = set(threading.enumerate())
     with Session.local(tmp_path, stay=True) as session:
         assert VisualizationJob.list(session) == []
@@ -143,6 +145,32 @@ def test_the_table_in_the_docs_has_every_option_and_no_other(capsys):
     rows = [line for line in page.read_text().splitlines() if line.startswith("| `--")]
     told = {option for row in rows for option in re.findall(r"--[a-z-]+", row.split("|")[1])}
     assert told == offered
+
+
+def test_service_starts_where_paths_are_long(tmp_path):
+    """Paths of Unix sockets are short; TMPDIR and the root need not be."""
+    temporary = tmp_path / ("t" * 120)
+    temporary.mkdir()
+    service = Service(tmp_path / ("r" * 200), environ={"TMPDIR": str(temporary)})
+    with service.session() as session:
+        VisualizationJob.create("/bucket/logs/", session=session, check=False).wait()
+    assert service.end() == 0
+    assert list(temporary.iterdir()) == []
+    assert not (service.root / "tmp").is_symlink()
+
+
+def test_temporary_files_of_a_killed_service_are_removed(tmp_path):
+    service = Service(tmp_path / "root")
+    left = (service.root / "tmp").resolve()
+    assert left.is_dir()
+    service.end(signal.SIGKILL)
+    assert left.is_dir()
+    again = Service(tmp_path / "root")
+    assert not left.exists()
+    new = (service.root / "tmp").resolve()
+    assert new.is_dir()
+    assert again.end() == 0
+    assert not new.exists()
 
 
 # In the background --------------------------------------------------------------------------
@@ -170,7 +198,7 @@ def test_files_beside_the_program_are_no_modules_of_the_service(tmp_path):
     assert (said.returncode, said.stdout) == (0, "ok\n"), said.stderr
 
 
-def test_a_package_that_only_the_program_can_find_is_found_by_the_service(tmp_path):
+def test_service_finds_package_of_the_program(tmp_path):
     """As in a checkout that is not installed: by a relative PYTHONPATH, or none at all."""
     import modelarts
 
@@ -219,7 +247,8 @@ def test_a_line_of_the_log_is_one_line_whatever_is_asked_for(service):
     service.said(r"GET /a\\nserving \\ufffd\\x1b\[2J from")
 
 
-def test_a_log_that_grows_is_turned_over_and_the_oldest_part_goes(tmp_path):
+def test_growing_log_is_rotated(tmp_path):
+    """A log that grows is turned over and the oldest part goes."""
     program = (
         "import logging, pathlib, sys; from modelarts.local.server import logs as log\n"
         "log.open_log(pathlib.Path(sys.argv[1]), most=2000)\n"
@@ -243,7 +272,7 @@ def test_a_log_that_grows_is_turned_over_and_the_oldest_part_goes(tmp_path):
     assert said.stderr.count("\n") == 500  # a terminal sees all of it
 
 
-def test_what_goes_to_the_log_by_itself_is_not_written_there_twice(tmp_path):
+def test_redirected_log_has_no_duplicates(tmp_path):
     with Session.local(tmp_path) as session:
         VisualizationJob.create(URL, session=session).wait().delete()
     text = (tmp_path / "service.log").read_text()

@@ -1,8 +1,9 @@
-"""What the network, a browser and a board can do to the service, and what they cannot."""
+"""Attacks on the service by the network, a browser and a board."""
 
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -14,15 +15,17 @@ import pytest
 import requests
 from werkzeug.test import EnvironBuilder
 
+from modelarts import __version__
 from modelarts.auth import signer
 from modelarts.errors import InvalidArgument, RateLimited
-from modelarts.estimator import VisualizationJob
+from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local.identity.rate_limit import Replays
+from modelarts.local.jobs.store import PAGES
 from modelarts.local.server.network import Network
-from modelarts.local.web.app import App
+from modelarts.local.web.app import App, document
 from modelarts.local.web.headers import for_board, for_visitor
-from modelarts.local.web.hosts import PAGES, Reach, public_url
-from modelarts.local.web.openapi import document
-from modelarts.local.web.rate_limit import Replays
+from modelarts.local.web.hosts import Reach, public_url
+from modelarts.validation import JOB_TYPES
 from tests.certificates import a_certificate
 from tests.clocks import FakeClock
 from tests.service import Service
@@ -78,7 +81,7 @@ def _ask(url, method="GET", target=None, host=None, **headers):
         "[::1",
     ],
 )
-def test_a_name_that_was_made_to_lead_here_is_refused_for_every_path(page, host):
+def test_foreign_host_is_refused_on_every_path(page, host):
     """DNS rebinding: the page of ``evil.example`` has its own name lead to 127.0.0.1."""
     for path in (urlsplit(page).path, "/healthz", "/v3", "/openapi.json", "/v1/x/y"):
         assert _ask(page, target=path, host=host or " ")[0] == 421
@@ -87,7 +90,8 @@ def test_a_name_that_was_made_to_lead_here_is_refused_for_every_path(page, host)
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1:1", "LOCALHOST:80", "[::1]:8", "boards.test"]
 )
-def test_names_of_this_machine_and_those_that_were_allowed_are_answered(page, host):
+def test_own_and_allowed_hosts_are_answered(page, host):
+    """Names of this machine and those that were allowed are answered."""
     assert _ask(page, host=host)[0] == 200
 
 
@@ -114,7 +118,8 @@ def test_behind_a_hub_a_board_has_any_name_and_all_else_its_own(tmp_path):
         service.end()
 
 
-def test_names_in_the_environment_are_allowed_and_no_others_behind_a_hub_too(tmp_path):
+def test_environment_hosts_are_allowed_behind_hub(tmp_path):
+    """Names in the environment are allowed and no others behind a hub too."""
     environ = {**_HUB, "MODELARTS_ALLOW_HOST": "hub.example.com, LAB.example.com,,"}
     service = Service(tmp_path, "--allow-host", "boards.test", environ=environ)
     try:
@@ -148,7 +153,8 @@ def test_an_asterisk_allows_all_names_and_the_log_warns(tmp_path):
         {"behind_hub": False},
     ],
 )
-def test_only_on_loopback_and_where_nothing_was_said_a_hub_opens_boards(changes):
+def test_hub_opens_boards_on_loopback_by_default(changes):
+    """Only on loopback and where nothing was said a hub opens boards."""
     said = {"behind_hub": True, **changes}
     for network, own in ((Network(behind_hub=True), True), (Network(**said), False)):
         assert network.reach("http://127.0.0.1:1").is_own("hub.example.com", PAGES + "x") is own
@@ -176,7 +182,8 @@ def test_a_target_that_is_no_plain_path_is_refused(page, target):
         assert _ask(page, method, target=target)[0] == 400
 
 
-def test_everywhere_is_no_address_to_go_to_and_each_reader_is_told_its_own(tmp_path):
+def test_unspecified_address_is_never_shown(tmp_path):
+    """Everywhere is no address to go to and each reader is told its own."""
     service = Service(tmp_path, "--host", "0.0.0.0", "--insecure-http")
     try:
         assert service.connection["modelarts_endpoint"].startswith("http://127.0.0.1:")
@@ -225,7 +232,8 @@ def test_a_public_url_is_scheme_host_and_port(value):
         public_url(value)
 
 
-def test_behind_a_proxy_boards_have_its_address_and_local_programs_keep_theirs(tmp_path):
+def test_proxy_address_is_for_boards_only(tmp_path):
+    """Behind a proxy boards have its address and local programs keep theirs."""
     service = Service(tmp_path, "--public-url", "https://boards.example.com")
     try:
         local = service.connection["modelarts_endpoint"]
@@ -251,9 +259,7 @@ def certificate(tmp_path_factory):
     return a_certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
-def test_with_a_certificate_the_network_has_tls_and_this_machine_both(
-    tmp_path, certificate, monkeypatch
-):
+def test_certificate_gives_tls_and_local_http(tmp_path, certificate, monkeypatch):
     cert, key = certificate
     monkeypatch.chdir(os.path.dirname(cert))
     cert, key = os.path.basename(cert), os.path.basename(key)  # as docs/self-hosting.md has them
@@ -334,7 +340,8 @@ def test_a_copy_of_a_change_counts_within_a_moment_and_not_later():
     assert replays.is_replay("ann", "signature")
 
 
-def test_no_more_signatures_are_remembered_than_are_good_and_than_there_may_be():
+def test_remembered_signatures_are_bounded():
+    """No more signatures are remembered than are good and than there may be."""
     clock = FakeClock()
     replays = Replays(clock, keep_seconds=1800, most=100)
     for number in range(300):
@@ -369,7 +376,7 @@ def test_a_read_may_be_repeated_and_a_change_may_not(service_of_module):
     assert "received before" in refused.text
 
 
-def test_a_call_that_http_client_sends_with_a_hand_made_signature_is_accepted(service_of_module):
+def test_hand_made_signature_is_accepted(service_of_module):
     """As ``curl`` and ``openssl`` make it; docs/self-hosting.md has the lines."""
     import hashlib
     import hmac
@@ -538,7 +545,8 @@ def test_a_board_leads_nowhere_but_below_its_own_path(location, passed):
     assert dict(for_visitor([("Location", location)], "/p/k/1/"))["Location"] == passed
 
 
-def test_tensorboards_redirect_of_an_experiment_stays_with_its_board(page):
+def test_experiment_redirect_stays_on_board(page):
+    """Tensorboards redirect of an experiment stays with its board."""
     status, said, _ = _ask(page, target=urlsplit(page).path + "experiment/x")
     assert status in (301, 302, 307, 308)
     assert said["Location"].startswith(urlsplit(page).path)
@@ -553,9 +561,12 @@ def test_a_board_is_asked_only_what_tensorboard_answers(page, method):
 
 
 def test_the_document_tells_every_route_and_no_other():
-    app = App(*(_Anything() for _ in range(3)), Reach("127.0.0.1", "http://127.0.0.1:1"))
+    app = App(*(_Anything() for _ in range(4)), Reach("127.0.0.1", "http://127.0.0.1:1"))
     routes = {
-        (path.replace("<int:job_id>", "{job_id}").replace("<project_id>", "{project_id}"), method)
+        (
+            re.sub("<(?:int:)?(\\w+)>", "{\\1}", path.replace("<job_id>", "<training_job_id>")),
+            method,
+        )
         for path, methods in app.rules().items()
         if not path.startswith("/modelarts/")
         for method in methods - {"HEAD", "OPTIONS"}
@@ -578,6 +589,22 @@ def test_the_document_tells_every_route_and_no_other():
 class _Anything:
     def __getattr__(self, name):
         return lambda request: None
+
+
+def test_document_has_the_values_of_the_code():
+    text = json.dumps(document())
+    fields = document()["components"]["schemas"]["Job"]["properties"]
+    assert fields["status"]["enum"] == [int(status) for status in JobStatus]
+    create = document()["paths"]["/v1/{project_id}/visualization-jobs"]["post"]["requestBody"]
+    body = create["content"]["application/json"]["schema"]["properties"]
+    assert body["job_type"]["enum"] == list(JOB_TYPES)
+    assert document()["info"]["version"] == __version__
+    assert set(re.findall(r'"#/components/(\w+/\w+)"', text)) == {
+        "%s/%s" % (kind, name)
+        for kind, named in document()["components"].items()
+        for name in named
+        if kind != "securitySchemes"
+    }
 
 
 def test_the_document_is_served_as_it_is(service_of_module):

@@ -70,7 +70,8 @@ def test_a_running_job_shows_the_real_tensorboard(service):
         job.delete()
 
 
-def test_a_page_opens_only_under_its_own_address_and_while_its_job_runs(service):
+def test_page_opens_at_own_address_while_job_runs(service):
+    """A page opens only under its own address and while its job runs."""
     with service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
         base, key, number = job.service_url.rstrip("/").rsplit("/", 2)
@@ -87,7 +88,8 @@ def test_a_page_opens_only_under_its_own_address_and_while_its_job_runs(service)
         assert _get(job.service_url)[0] == 404
 
 
-def test_a_board_that_hangs_keeps_nobody_from_the_service_and_other_boards(own_service):
+def test_hung_board_blocks_nothing_else(own_service):
+    """A board that hangs keeps nobody from the service and other boards."""
     with own_service.session(timeout=20, retries=0) as session:
         hanging = VisualizationJob.create(URL, session=session).wait()
         other = VisualizationJob.create(URL, session=session).wait()
@@ -152,7 +154,8 @@ def _listening_port(pid):
     raise AssertionError("it listens on no port")
 
 
-def test_killing_a_board_fails_its_job_with_a_reason_and_nothing_else(own_service):
+def test_killed_board_fails_only_its_job(own_service):
+    """Killing a board fails its job with a reason and nothing else."""
     with own_service.session() as session:
         victim = VisualizationJob.create(URL, session=session).wait()
         other = VisualizationJob.create(URL, session=session).wait()
@@ -230,7 +233,8 @@ def _command_line(pid):
         return file.read()
 
 
-def test_a_job_stopped_while_it_starts_has_no_process_left_and_runs_when_restarted(held):
+def test_job_stopped_at_start_leaves_no_process(held):
+    """A job stopped while it starts has no process left and runs when restarted."""
     _service, job, board, pipe = held
     job.stop().wait(until=JobStatus.KILLED)
     _wait_for_exit(os.dup(board))
@@ -239,7 +243,8 @@ def test_a_job_stopped_while_it_starts_has_no_process_left_and_runs_when_restart
     assert _get(job.service_url)[0] == 200
 
 
-def test_a_job_deleted_while_it_starts_leaves_no_process_and_no_log(held):
+def test_job_deleted_at_start_leaves_nothing(held):
+    """A job deleted while it starts leaves no process and no log."""
     service, job, board, _pipe = held
     job.delete()
     _wait_for_exit(os.dup(board))
@@ -276,11 +281,13 @@ def test_a_job_that_has_hours_left_says_how_long(service):
     "url",
     ["/bucket/../../etc/", "/bucket/./", "bucket/", "/", "/../etc/", "/bucket/a\nb/", 5, None],
 )
-def test_a_train_url_that_is_no_folder_of_a_bucket_is_refused_by_the_service(service, url):
+def test_invalid_train_url_is_refused_by_service(service, url):
+    """A train url that is no folder of a bucket is refused by the service."""
     _refused(service, {"train_url": url})
 
 
-def test_a_train_url_that_links_lead_out_of_its_bucket_is_refused(service, tmp_path):
+def test_train_url_leaving_bucket_by_link_is_refused(service, tmp_path):
+    """A train url that links lead out of its bucket is refused."""
     bucket = service.root / "obs" / "links"
     bucket.mkdir(exist_ok=True)
     (bucket / "out").symlink_to(tmp_path)
@@ -315,11 +322,12 @@ def test_every_field_of_a_create_is_checked_by_the_service(service, change):
 
 def _refused(service, change):
     with service.session() as session:
+        before = [job.job_id for job in VisualizationJob.iter(session)]
         body = {"job_name": "job", "train_url": URL, **change}
         with pytest.raises(BadRequest) as caught:
             session.request("POST", "/v1/%s/visualization-jobs" % session.project_id, body=body)
         assert (caught.value.status_code, caught.value.error_code) == (400, "ModelArts.0104")
-        assert VisualizationJob.list(session) == []
+        assert [job.job_id for job in VisualizationJob.iter(session)] == before
 
 
 @pytest.mark.parametrize(
@@ -356,7 +364,8 @@ def test_a_body_that_is_no_json_object_is_refused(service, body):
         ),
     ],
 )
-def test_a_login_that_makes_no_sense_is_refused_and_no_error_of_the_service(service, body, status):
+def test_malformed_login_is_refused(service, body, status):
+    """A login that makes no sense is refused and no error of the service."""
     url = service.connection["iam_endpoint"] + "/v3/auth/tokens"
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with pytest.raises(urllib.error.HTTPError) as caught, _direct.open(request, timeout=30):
@@ -575,7 +584,8 @@ def test_what_says_how_to_connect_is_for_its_user_alone(service):
     assert (service.root / "obs").as_uri() == service.connection["obs_endpoint"]
 
 
-def test_a_second_service_of_the_same_folder_refuses_and_names_the_first(service):
+def test_second_service_of_folder_refuses(service):
+    """A second service of the same folder refuses and names the first."""
     second = subprocess.run(
         [sys.executable, "-m", "modelarts", "serve", "--root", str(service.root)],
         capture_output=True,
@@ -686,7 +696,8 @@ def test_a_service_that_cannot_start_says_why(tmp_path):
     assert (tmp_path / "jobs.sqlite").read_text().startswith("this is no database")
 
 
-def test_a_program_that_comes_while_a_service_ends_gets_the_next_one(own_service):
+def test_program_during_shutdown_gets_next_service(own_service):
+    """A program that comes while a service ends gets the next one."""
     with own_service.session() as session:
         VisualizationJob.create(URL, session=session).wait()
     # The boards' parent reports how a board ended; while it is held, the end lasts.
@@ -721,7 +732,7 @@ def test_a_wish_to_stay_ends_with_the_service_that_it_was_for(tmp_path):
 
 
 @pytest.mark.parametrize("said", ["[]", '{"pid": 1}'])
-def test_what_else_listens_at_the_port_of_a_killed_service_is_not_taken_for_it(tmp_path, said):
+def test_foreign_listener_is_not_taken_for_service(tmp_path, said):
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = "http://127.0.0.1:%d" % other.getsockname()[1]
         (tmp_path / "service.json").write_text(
@@ -753,7 +764,8 @@ def test_a_root_that_no_folder_can_be_is_a_clear_error(tmp_path, monkeypatch, ro
 
 
 @pytest.mark.parametrize("name", ["service.log", "service.lock", "service.json"])
-def test_a_file_of_the_service_that_cannot_be_opened_is_a_clear_error(tmp_path, name):
+def test_unopenable_service_file_is_clear_error(tmp_path, name):
+    """A file of the service that cannot be opened is a clear error."""
     (tmp_path / name).mkdir()
     with pytest.raises(ConfigurationError) as caught:
         Session.local(tmp_path)

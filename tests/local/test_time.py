@@ -87,7 +87,8 @@ def test_setting_the_clock_moves_neither_durations_nor_schedules(store, machine,
     assert _passed(before, Timeline(store, machine)) == (10, 10)
 
 
-def test_a_machine_that_sleeps_brings_schedules_on_and_no_duration(store, machine):
+def test_suspended_machine_advances_schedules_only(store, machine):
+    """A machine that sleeps brings schedules on and no duration."""
     timeline = Timeline(store, machine)
     before = timeline.running(), timeline.passed()
     machine.runs(10)
@@ -95,7 +96,7 @@ def test_a_machine_that_sleeps_brings_schedules_on_and_no_duration(store, machin
     assert _passed(before, timeline) == (10, HOUR + 10)
 
 
-def test_while_no_service_runs_schedules_go_on_and_durations_do_not(store, machine):
+def test_stopped_service_advances_schedules_only(store, machine):
     timeline = Timeline(store, machine)
     before = timeline.running(), timeline.passed()
     machine.runs(10)
@@ -104,7 +105,7 @@ def test_while_no_service_runs_schedules_go_on_and_durations_do_not(store, machi
     assert _passed(before, Timeline(store, machine)) == (10, HOUR + 10)
 
 
-def test_after_a_start_of_the_machine_the_wall_clock_says_how_long_it_was_off(store, machine):
+def test_wall_clock_measures_time_of_shutdown(store, machine):
     timeline = Timeline(store, machine)
     before = timeline.running(), timeline.passed()
     timeline.keep()
@@ -116,7 +117,8 @@ def test_after_a_start_of_the_machine_the_wall_clock_says_how_long_it_was_off(st
     assert _passed(before, Timeline(store, machine)) == (0, HOUR)
 
 
-def test_a_killed_service_loses_what_ran_since_it_last_wrote_that_down_and_no_more(store, machine):
+def test_killed_service_loses_little_duration(store, machine):
+    """A killed service loses what ran since it last wrote that down and no more."""
     timeline = Timeline(store, machine)
     timeline.keep()
     machine.runs(50)
@@ -179,7 +181,8 @@ def test_a_schedule_stops_its_job_on_its_hour(timed):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_schedule_that_came_while_no_service_ran_stops_its_job_on_return(tmp_path, number):
+def test_missed_schedule_stops_job_on_return(tmp_path, number):
+    """A schedule that came while no service ran stops its job on return."""
     service = Service(tmp_path, "--test-clock")
     with service.session() as session:
         due = VisualizationJob.create(URL, auto_stop=1, session=session).wait()
@@ -199,7 +202,8 @@ def test_a_schedule_that_came_while_no_service_ran_stops_its_job_on_return(tmp_p
         again.end()
 
 
-def test_a_duration_counts_what_ran_over_stops_and_restarts_of_the_job(timed):
+def test_duration_adds_up_over_restarts(timed):
+    """A duration counts what ran over stops and restarts of the job."""
     with timed.session() as session:
         clock = Clock(session)
         job = VisualizationJob.create(URL, session=session).wait()
@@ -229,7 +233,8 @@ def test_a_token_expires_by_the_clock_and_is_renewed(timed):
         assert job.refresh().job_id  # the SDK asks for a new one
 
 
-def test_signatures_go_by_the_clock_of_clients_which_nobody_moves(timed):
+def test_signatures_ignore_the_test_clock(timed):
+    """Signatures go by the clock of clients which nobody moves."""
     with timed.session(retries=0) as session:
         Clock(session).advance(365 * DAY)
         assert VisualizationJob.get_visualization_job_list(session)["is_success"] is True
@@ -266,7 +271,8 @@ def _details(service, job, headers):
 # Who may move it --------------------------------------------------------------------------
 
 
-def test_no_service_has_a_clock_that_can_be_moved_unless_it_was_asked_for(service):
+def test_test_clock_is_off_by_default(service):
+    """No service has a clock that can be moved unless it was asked for."""
     with service.session() as session, pytest.raises(Exception, match=r"does not exist") as caught:
         Clock(session).now()
     assert caught.value.status_code == 404

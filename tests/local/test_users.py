@@ -24,10 +24,11 @@ from modelarts.errors import (
 )
 from modelarts.estimator import VisualizationJob
 from modelarts.local.errors import Throttled
+from modelarts.local.identity.buckets import EVERYONE, Access, BucketsFile
 from modelarts.local.identity.passwords import Logins
+from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.identity.users import Users
-from modelarts.local.identity.users_file import Accounts, edit, prepare, read
-from modelarts.local.web.rate_limit import Rate
+from modelarts.local.identity.users_file import Accounts, edit, read
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.service import SECRETS, Service
@@ -55,7 +56,10 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, file):
-    service = Service(tmp_path_factory.mktemp("shared"), "--users", str(file), "--max-running", "2")
+    """A service whose users may all show boards over one bucket."""
+    root = tmp_path_factory.mktemp("shared")
+    BucketsFile(root).edit(lambda buckets: buckets.shared("bucket", EVERYONE, Access.READ))
+    service = Service(root, "--users", str(file), "--max-running", "2")
     yield service
     assert service.end() == 0
 
@@ -127,7 +131,8 @@ def test_how_many_jobs_may_be_active_is_counted_for_each_project(connect):
     VisualizationJob.create(URL, session=bob)
 
 
-def test_a_shared_project_is_one_for_all_who_have_it_and_none_for_others(connect):
+def test_shared_project_is_for_its_members_only(connect):
+    """A shared project is one for all who have it and none for others."""
     ann = connect("ann", project_name="local-1_team-a")
     bob = connect("bob", project_name="local-1_team-a")
     job = VisualizationJob.create(URL, session=ann)
@@ -161,7 +166,8 @@ def test_a_list_of_projects_is_of_the_callers_own(connect):
     assert names == {"bob": ["local-1", "local-1_team-a", "local-1_team-b"], "cem": ["local-1"]}
 
 
-def test_session_local_needs_a_user_of_its_own_and_says_how_others_sign_in(shared, file):
+def test_session_local_needs_the_local_user(shared, file):
+    """Session local needs a user of its own and says how others sign in."""
     with pytest.raises(ConfigurationError, match="has users of its own") as caught:
         Session.local(shared.root)
     said = str(caught.value)
@@ -234,42 +240,8 @@ def test_a_file_that_is_not_there_is_a_clear_error(tmp_path):
         read(tmp_path / "users.json")
 
 
-def test_the_user_that_earlier_versions_kept_is_taken_over_without_loss(tmp_path):
-    former = {
-        "project_id": "a" * 32,
-        "user_id": "b" * 32,
-        "account_id": "c" * 32,
-        "access_key": "LOCALOLD",
-        "secret_key": "the-secret-key-of-before",
-        "password": "the password of before",
-        "token_key": "d" * 64,
-        "region_name": "local-1",
-        "account": "local",
-        "username": "local",
-    }
-    path = tmp_path / "identity.json"
-    path.touch(0o600)
-    path.write_text(json.dumps(former))
-    SECRETS.update((former["secret_key"], former["password"]))
-    prepare(tmp_path)
-    assert not path.exists()
-    assert former["password"] not in (tmp_path / "users.json").read_text()
-    service = Service(tmp_path)
-    try:
-        found = service.connection
-        for name in ("project_id", "access_key", "secret_key", "username", "account"):
-            assert found[name] == former[name]
-        with service.session() as session:
-            assert VisualizationJob.list(session) == []
-        with service.password_session(password=former["password"]) as session:
-            assert VisualizationJob.list(session) == []
-            assert session.project_id == former["project_id"]
-            assert session.user_id == former["user_id"]
-    finally:
-        service.end()
-
-
-def test_a_file_is_read_anew_when_it_was_edited_and_a_broken_one_changes_nothing(tmp_path):
+def test_edited_file_is_read_and_broken_one_ignored(tmp_path):
+    """A file is read anew when it was edited and a broken one changes nothing."""
     path = tmp_path / "users.json"
     edit(path, lambda users: users.with_user("ann"))
     accounts = Accounts(path)
@@ -403,7 +375,7 @@ def _login(service, name, password):
         )
 
 
-def test_after_ten_wrong_passwords_a_name_has_to_wait_and_others_do_not(shared):
+def test_ten_wrong_passwords_block_one_name(shared):
     began, answers = time.monotonic(), []
     while len(answers) < 100 and {answer.status_code for answer in answers} <= {401}:
         answers.append(_login(shared, "cem", "wrong"))
@@ -416,7 +388,8 @@ def test_after_ten_wrong_passwords_a_name_has_to_wait_and_others_do_not(shared):
     assert _login(shared, "ann", ANNS).status_code == 201
 
 
-def test_a_right_password_costs_no_try_and_waiting_gives_tries_back(file):
+def test_right_password_costs_no_attempt(file):
+    """A right password costs no try and waiting gives tries back."""
     clock = FakeClock()
     logins = Logins(clock)
     ann = read(file).by_name["ann"]
@@ -427,7 +400,7 @@ def test_a_right_password_costs_no_try_and_waiting_gives_tries_back(file):
         clock.sleep(100)
 
 
-def test_who_is_unknown_or_has_no_password_is_answered_as_a_wrong_one(shared):
+def test_unknown_user_gets_wrong_password_answer(shared):
     said = {_login(shared, name, "x" * 9).text for name in ("nobody", "bob", "ann")}
     assert len(said) == 1
 
@@ -488,7 +461,8 @@ def test_no_more_than_two_passwords_are_hashed_at_once(monkeypatch):
     assert (len(at_once), max(at_once)) == (4, 2)
 
 
-def test_a_caller_may_call_as_often_as_was_saved_up_and_then_at_the_rate():
+def test_caller_uses_burst_then_rate():
+    """A caller may call as often as was saved up and then at the rate."""
     clock = FakeClock()
     rate = Rate(2, 3, clock, most_callers=2)
     assert [rate.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
@@ -503,7 +477,8 @@ def test_a_caller_may_call_as_often_as_was_saved_up_and_then_at_the_rate():
 # Others' clients ----------------------------------------------------------------------------
 
 
-def test_openstacksdk_logs_in_to_a_shared_project_and_sees_that_alone(shared, connect, file):
+def test_openstacksdk_sees_one_shared_project(shared, connect, file):
+    """Openstacksdk logs in to a shared project and sees that alone."""
     import openstack
     from otcextensions import sdk
 
@@ -528,7 +503,8 @@ def test_openstacksdk_logs_in_to_a_shared_project_and_sees_that_alone(shared, co
         connection.close()
 
 
-def test_huaweicloudsdkcore_signs_for_any_project_of_its_user_and_no_other(shared, file):
+def test_huaweicloudsdkcore_signs_for_own_projects(shared, file):
+    """Huaweicloudsdkcore signs for any project of its user and no other."""
     from huaweicloudsdkcore.auth.credentials import BasicCredentials
     from huaweicloudsdkcore.sdk_request import SdkRequest
     from huaweicloudsdkcore.signer.signer import Signer

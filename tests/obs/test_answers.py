@@ -50,9 +50,7 @@ def test_what_is_refused_to_all_is_raised_at_once(obs, server, tmp_path, call):
     assert len(server.calls) <= 24
 
 
-def test_what_is_refused_after_some_were_sent_is_told_of_those_that_are_missing(
-    obs, server, tmp_path
-):
+def test_refusal_midway_names_missing_files(obs, server, tmp_path):
     def forget_the_keys(call):
         if call.key.endswith("/3"):
             server.keys.clear()
@@ -70,9 +68,9 @@ def test_what_is_refused_after_some_were_sent_is_told_of_those_that_are_missing(
 
 
 @pytest.mark.parametrize("content", [PAGE, b""], ids=["page", "nothing"])
-def test_a_server_that_answers_200_to_anything_is_not_taken_for_obs(
-    obs, store, server, tmp_path, content
-):
+def test_server_answering_200_is_not_obs(obs, store, server, tmp_path, content):
+    """A server that answers 200 to anything is not taken for obs."""
+
     def answer(call):
         raise Refusal(200, "", content=content)
 
@@ -95,7 +93,9 @@ def test_a_server_that_answers_200_to_anything_is_not_taken_for_obs(
     assert sorted(os.listdir(str(tmp_path))) == ["file", "large"]
 
 
-def test_deletions_that_something_else_answers_are_not_taken_for_done(store, server):
+def test_foreign_answer_is_no_deletion(store, server):
+    """Deletions that something else answers are not taken for done."""
+
     def answer(call):
         raise Refusal(200, "", content=PAGE)
 
@@ -104,9 +104,7 @@ def test_deletions_that_something_else_answers_are_not_taken_for_done(store, ser
     assert (key, type(error)) == ("k", TransportError)
 
 
-def test_an_error_in_an_answer_that_began_well_is_an_error_and_is_tried_again(
-    store, server, tmp_path
-):
+def test_error_within_200_answer_is_retried(store, server, tmp_path):
     """S3 begins to answer 200 before it has put the parts together."""
     path, refusals = a_file(tmp_path, 3_000_000), [1, 2]
 
@@ -121,9 +119,7 @@ def test_an_error_in_an_answer_that_began_well_is_an_error_and_is_tried_again(
     assert server.buckets["b"]["k"][0] == path.read_bytes()
 
 
-def test_where_that_error_stays_the_parts_do_too_and_the_next_call_sends_none_again(
-    server, tmp_path
-):
+def test_lasting_error_keeps_parts(server, tmp_path):
     path = a_file(tmp_path, 30_000_000)
 
     def fail(call):
@@ -197,9 +193,8 @@ def test_a_list_of_parts_that_begins_again_and_again_ends(server, tmp_path):
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
-def test_no_redirect_is_followed_and_no_request_signed_for_elsewhere(
-    obs, store, server, tmp_path, status
-):
+def test_redirects_are_not_followed(obs, store, server, tmp_path, status):
+    """No redirect is followed and no request signed for elsewhere."""
     other = ObsServer(server.keys)
     try:
 
@@ -244,7 +239,7 @@ def test_a_bucket_of_another_region_is_told_with_what_to_do(obs, server):
 
 
 @pytest.mark.parametrize("url", ["obs://b/x", "obs://b/"])
-def test_why_a_look_is_refused_is_told_though_its_answer_has_no_body(server, url):
+def test_head_refusal_has_a_reason(server, url):
     session = Session(**settings(server, secret_key="not-that-one"))
     with pytest.raises(AuthenticationFailed, match="check the secret key") as caught:
         session.obs.is_obs_path_exists(url)

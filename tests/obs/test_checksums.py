@@ -1,4 +1,4 @@
-"""What was sent is what arrived: by CRC-64 where the service knows it, by MD5 elsewhere."""
+"""Checksums of transfers: CRC-64 where the service knows it, MD5 elsewhere."""
 
 import hashlib
 import os
@@ -82,7 +82,7 @@ def test_each_part_and_the_whole_are_verified_by_their_crc(way, server, request,
 
 @pytest.mark.parametrize("crc64", [None, lambda content: "n/a"], ids=["none", "no number"])
 def test_a_service_without_crc_is_verified_by_its_etags(store, server, tmp_path, crc64):
-    """What it was told of them at first is read once more here, and sent once only."""
+    """The first part is read once more here, and sent once only."""
     server.crc64, server.refuses = crc64, False
     path, moved = a_file(tmp_path, 2 * SIZE), []
     store.upload(str(path), "b", "k", moved.append)
@@ -146,7 +146,8 @@ def test_where_the_header_is_refused_it_goes_without(store, server, tmp_path):
     assert sum(moved) == 2 * SIZE
 
 
-def test_a_file_that_changes_between_the_sum_and_the_bytes_is_an_error(store, server, tmp_path):
+def test_file_changed_after_checksum_is_error(store, server, tmp_path):
+    """A file that changes between the sum and the bytes is an error."""
     path = a_file(tmp_path, SIZE)
 
     def change(call):
@@ -203,7 +204,7 @@ def test_with_keys_of_kms_nothing_goes_twice(store, server, tmp_path):
 
 
 @pytest.mark.parametrize("size", [1000, 40_000_000])
-def test_an_object_whose_etag_tells_nothing_is_verified_by_its_crc(store, server, tmp_path, size):
+def test_opaque_etag_is_verified_by_crc(store, server, tmp_path, size):
     """In one go, and in ranges, whose answers need not have it."""
     content, target = noise(size, size), tmp_path / "target"
     server.buckets["b"]["k"] = (content, '"%s-3"' % ("0" * 32))
@@ -253,7 +254,7 @@ def test_another_object_by_now_is_not_compared(store, server, tmp_path):
     assert store.same(str(path), found) is None
 
 
-def test_what_somebody_noted_as_the_md5_does_not_count_against_the_etag(request, tmp_path):
+def test_noted_md5_does_not_outweigh_etag(request, tmp_path):
     place = ObsPlace(request, tmp_path)
     client = place.session.get_obs_client()
     noted = {"md5": hashlib.md5(b"as it was before").hexdigest()}

@@ -90,7 +90,7 @@ def test_its_own_proxy_leads_there(server, login):
     client.close()
 
 
-def test_a_bucket_with_dots_in_its_name_is_at_a_place_that_is_certified(server, tmp_path):
+def test_dotted_bucket_uses_certified_host(server, tmp_path):
     """As OBS has it: ``*`` in a certificate stands for a name without dots."""
     bundle, server.tls = tls_for(tmp_path, "*.obs.test.example", "obs.test.example")
     server.buckets["my.logs"] = {}
@@ -108,7 +108,8 @@ def test_a_bucket_with_dots_in_its_name_is_at_a_place_that_is_certified(server, 
 
 
 @pytest.mark.parametrize("names", [["*.other.example"], ["*.obs.test.example"]])
-def test_no_bucket_is_at_a_place_that_another_name_is_certified_for(server, tmp_path, names):
+def test_bucket_host_needs_its_certificate(server, tmp_path, names):
+    """No bucket is at a place that another name is certified for."""
     bundle, server.tls = tls_for(tmp_path, *names)
     other = {"obs_endpoint": "https://obs.test.example", "proxies": {"https": server.url}}
     session = Session(**settings(server, verify=bundle, **other))
@@ -118,7 +119,8 @@ def test_no_bucket_is_at_a_place_that_another_name_is_certified_for(server, tmp_
     assert server.calls == []
 
 
-def test_a_bucket_is_addressed_by_a_name_of_its_own_where_that_is_asked_for():
+def test_cname_addresses_the_bucket():
+    """A bucket is addressed by a name of its own where that is asked for."""
     url = "https://b.obs.eu-de.otc.t-systems.com"
     session = Session(
         access_key=AK, secret_key=SK, project_id="p", region_name="eu-de", obs_endpoint=url
@@ -128,9 +130,8 @@ def test_a_bucket_is_addressed_by_a_name_of_its_own_where_that_is_asked_for():
 
 @pytest.mark.parametrize("endpoint", ["http://obs.test.example", "https://obs.test.example"])
 @pytest.mark.parametrize("scheme", ["https", "socks5"])
-def test_a_proxy_that_would_get_the_password_unencrypted_gets_nothing(
-    server, tmp_path, endpoint, scheme
-):
+def test_plain_proxy_gets_no_password(server, tmp_path, endpoint, scheme):
+    """A proxy that would get the password unencrypted gets nothing."""
     proxy = server.url.replace("http://", scheme + "://ann:the-password@")
     others = {"obs_endpoint": endpoint, "proxies": {endpoint.partition(":")[0]: proxy}}
     session = Session(**settings(server, **others))
@@ -254,7 +255,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used(server, tmp_path):
     client.close()
 
 
-def test_a_connection_that_was_given_back_is_not_closed_by_whoever_had_it(server, tmp_path):
+def test_returned_connection_stays_open(server, tmp_path):
     """It is another thread's by then, maybe."""
     store = store_of(server, Session(**settings(server)), 1_000_000)
     store.upload(str(a_file(tmp_path, 1000)), "b", "k")
@@ -281,7 +282,8 @@ def test_a_forked_child_has_connections_of_its_own(server):
     client.close()
 
 
-def test_certificates_must_name_the_host_as_everywhere_in_the_sdk():
+def test_certificates_must_name_the_host():
+    """Certificates must name the host as everywhere in the sdk."""
     context = make_context(True, None)
     assert context.check_hostname
     assert context.verify_mode == ssl.CERT_REQUIRED
@@ -372,7 +374,8 @@ def test_ten_thousand_parts_are_enough_for_any_file(size):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("smallest", [SMALLEST, SMALLEST_S3])
-def test_parts_cover_a_file_whatever_fails_and_whenever_it_is_interrupted(seed, smallest):
+def test_parts_cover_file_through_interruptions(seed, smallest):
+    """Parts cover a file whatever fails and whenever it is interrupted."""
     print("seed", seed)
     drawn = random.Random(seed)
     size, done = 3 * 10**9, []

@@ -1,4 +1,4 @@
-"""What ``session.obs`` promises, on a folder and on OBS."""
+"""The contract of ``session.obs``, on a folder and on OBS."""
 
 import json
 import os
@@ -142,7 +142,7 @@ def test_a_tree_as_deep_as_keys_can_be_goes_and_comes(obs, bucket, home, deep):
     assert obs.delete(bucket + "deep/", recursive=True) == 1
 
 
-def test_what_is_too_deep_for_a_key_is_named_and_all_else_is_sent(obs, bucket, deep):
+def test_too_long_keys_are_named_and_rest_sent(obs, bucket, deep):
     levels = ["d"] * 1000
     for depth in range(len(levels) + 1):
         os.mkdir(str(deep.joinpath(*levels[:depth])))
@@ -217,7 +217,8 @@ def test_a_file_here_is_the_target_if_it_is_named_so(obs, bucket, home, target, 
     assert (home / lands).read_bytes() == b"1"
 
 
-def test_a_file_where_a_folder_is_meant_is_refused_and_left_alone(obs, bucket, home):
+def test_file_in_place_of_folder_is_refused(obs, bucket, home):
+    """A file where a folder is meant is refused and left alone."""
     obs.upload_dir(tree(home / "d", {"a.txt": b"1"}), bucket)
     tree(home, {"file": b"precious"})
     with pytest.raises(InvalidArgument, match="dst_local_dir must be a folder"):
@@ -230,7 +231,8 @@ def test_a_file_where_a_folder_is_meant_is_refused_and_left_alone(obs, bucket, h
 # One taken for the other ------------------------------------------------------------------
 
 
-def test_a_folder_is_not_taken_for_a_file_nor_a_file_for_a_folder(obs, bucket, home):
+def test_folder_and_file_are_not_confused(obs, bucket, home):
+    """A folder is not taken for a file nor a file for a folder."""
     tree(home, {"d/a.txt": b"1"})
     with pytest.raises(InvalidArgument, match="upload_dir"):
         obs.upload_file(home / "d", bucket)
@@ -323,7 +325,7 @@ def test_no_file_takes_the_place_of_a_fifo_or_a_device(place, obs, bucket, home)
 # Partial success --------------------------------------------------------------------------
 
 
-def test_what_could_not_be_sent_is_listed_and_calling_again_sends_only_that(obs, bucket, home):
+def test_second_call_sends_only_missing_files(obs, bucket, home):
     source = tree(home / "runs", {"%d.txt" % n: b"%d" % n for n in range(20)})
     too_long = "ü" * 120 + ".txt"
     deep = source / "/".join(["d" * 100] * 10)
@@ -339,7 +341,7 @@ def test_what_could_not_be_sent_is_listed_and_calling_again_sends_only_that(obs,
     assert obs.upload_dir(source, bucket).files == 21
 
 
-def test_what_could_not_be_fetched_is_listed_and_calling_again_fetches_only_that(obs, bucket, home):
+def test_second_call_fetches_only_missing_files(obs, bucket, home):
     source = tree(home / "runs", {"%d.txt" % n: b"%d" % n for n in range(20)})
     obs.upload_dir(source, bucket)
     (home / "back" / "runs" / "7.txt").mkdir(parents=True)
@@ -352,7 +354,8 @@ def test_what_could_not_be_fetched_is_listed_and_calling_again_fetches_only_that
     assert contents(home / "back" / "runs") == contents(source)
 
 
-def test_a_file_that_was_changed_meanwhile_is_sent_again_after_a_failure(obs, bucket, home):
+def test_changed_file_is_sent_again_after_failure(obs, bucket, home):
+    """A file that was changed meanwhile is sent again after a failure."""
     source = tree(home / "runs", {"a.txt": b"old", "b.txt": b"b"})
 
     def stop(seen):
@@ -448,7 +451,8 @@ def test_more_objects_than_fit_a_page_are_listed_and_deleted(obs, bucket, home):
     assert urls(obs, bucket) == []
 
 
-def test_a_folder_is_deleted_only_with_recursive_and_a_bucket_only_if_said(obs, bucket, home):
+def test_delete_needs_recursive_and_empty_bucket(obs, bucket, home):
+    """A folder is deleted only with recursive and a bucket only if said."""
     obs.upload_dir(tree(home / "d", {"a": b"1", "sub/b": b"2"}), bucket)
     obs.upload_file(tree(home, {"d2": b"neighbour"}) / "d2", bucket)
     with pytest.raises(InvalidArgument, match="recursive=True"):

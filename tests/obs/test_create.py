@@ -76,21 +76,25 @@ def test_a_local_folder_is_sent_and_shown(create, local, bucket, runs, monkeypat
     assert said() == []
 
 
-def test_without_a_place_each_folder_has_one_of_its_own(create, local, runs, tmp_path):
-    first = create(runs)
-    again = create(runs)
+def test_without_a_place_each_folder_has_one_of_its_own(service, runs, tmp_path):
     other = tree(tmp_path / "other" / "runs", {"events.out.tfevents.1.x": b""})
-    assert first.train_url == again.train_url
-    assert first.train_url.startswith("/uploads/project-")
-    assert first.train_url.endswith("/runs/")
-    assert create(other).train_url != first.train_url
-    local.obs.delete("obs:/" + first.train_url, recursive=True)
+    with Session(**_settings(service), proxies={}) as session:
+        jobs = [VisualizationJob.create(folder, session=session) for folder in (runs, runs, other)]
+        first, again, third = (job.train_url for job in jobs)
+        assert first == again
+        assert first.startswith("/uploads/project-")
+        assert first.endswith("/runs/")
+        assert third != first
+        session.obs.delete("obs:/" + first, recursive=True)
+        for job in jobs:
+            job.delete()
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\\b"])
-def test_a_folder_that_no_job_could_name_is_refused_before_it_is_sent(
+def test_unnameable_folder_is_refused_before_sending(
     create, local, bucket, name, tmp_path, monkeypatch
 ):
+    """A folder that no job could name is refused before it is sent."""
     tree(tmp_path / name, {"events.out.tfevents.1.x": b""})
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidArgument, match="no control characters or backslashes") as caught:
@@ -110,7 +114,7 @@ def test_a_session_has_a_place_for_all_its_jobs(service, bucket, runs):
 
 def test_a_variable_names_the_place(service, bucket, runs, monkeypatch):
     monkeypatch.setenv("MODELARTS_OBS_PATH", bucket + "boards/")
-    with Session.local(service.root) as session:
+    with Session(**_settings(service), proxies={}) as session:
         job = VisualizationJob.create(runs, session=session)
         job.delete()
         said = session.explain()
@@ -199,9 +203,8 @@ def test_a_folder_of_this_machine_is_pointed_out(create, runs, said):
     assert "give it as a pathlib.Path" in said()[0]
 
 
-def test_events_at_any_depth_draw_no_warning_nor_does_a_check_that_is_off(
-    create, local, bucket, runs, said
-):
+def test_nested_events_draw_no_warning(create, local, bucket, runs, said):
+    """Events at any depth draw no warning nor does a check that is off."""
     create(bucket + "empty/", check=False)
     local.obs.upload_dir(runs, bucket + "a/b/c/")
     create(bucket)

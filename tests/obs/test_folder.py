@@ -44,7 +44,8 @@ def _keys(store, bucket="bucket", prefix=""):
     return [found.key for found in store.list(bucket, prefix)]
 
 
-def test_only_this_user_can_read_what_was_sent_whatever_the_umask(store, root, file):
+def test_sent_files_are_private_under_any_umask(store, root, file):
+    """Only this user can read what was sent whatever the umask."""
     before = os.umask(0)
     try:
         store.upload(str(file), "bucket", "a/b/c")
@@ -54,7 +55,7 @@ def test_only_this_user_can_read_what_was_sent_whatever_the_umask(store, root, f
     assert modes == {"bucket": 0o700, "a": 0o700, "b": 0o700, "c": 0o600}
 
 
-def test_what_is_written_to_a_file_later_does_not_show_in_the_copy(store, root, file):
+def test_later_writes_do_not_change_the_copy(store, root, file):
     store.upload(str(file), "bucket", "a")
     with open(file, "ab") as growing:
         growing.write(b" and more")
@@ -62,7 +63,7 @@ def test_what_is_written_to_a_file_later_does_not_show_in_the_copy(store, root, 
     assert not os.path.samefile(file, root / "bucket" / "a")
 
 
-def test_what_is_written_to_a_fetched_file_does_not_show_in_the_bucket(store, root, file, tmp_path):
+def test_writes_to_fetched_file_do_not_change_bucket(store, root, file, tmp_path):
     store.upload(str(file), "bucket", "a")
     store.download(store.head("bucket", "a"), str(tmp_path / "back"))
     (tmp_path / "back").write_bytes(b"mine")
@@ -80,7 +81,7 @@ def test_a_file_that_nobody_may_write_is_linked(store, root, file):
     assert (root / "bucket" / "a").read_bytes() == b"content"
 
 
-def test_what_is_there_under_that_very_name_is_left_to_whoever_writes_to_it(store, root, file):
+def test_open_target_is_replaced_not_written(store, root, file):
     """Event files may be written where the service reads them, and then be sent there."""
     store.upload(str(file), "bucket", "logs/a")
     there, moved = root / "bucket" / "logs" / "a", []
@@ -92,7 +93,8 @@ def test_what_is_there_under_that_very_name_is_left_to_whoever_writes_to_it(stor
     assert moved == [7, 7]
 
 
-def test_a_name_that_shares_a_file_with_the_object_is_parted_from_it(store, root, file):
+def test_hard_link_to_object_is_separated(store, root, file):
+    """A name that shares a file with the object is parted from it."""
     store.upload(str(file), "bucket", "a")
     file.unlink()
     os.link(root / "bucket" / "a", file)
@@ -102,7 +104,7 @@ def test_a_name_that_shares_a_file_with_the_object_is_parted_from_it(store, root
 
 
 @pytest.mark.parametrize("call", ["upload_dir", "sync_dir"])
-def test_a_folder_with_the_service_in_it_is_sent_without_the_buckets(tmp_path, call):
+def test_folder_with_service_is_sent_without_buckets(tmp_path, call):
     """As a home is, in which the service has its folder by default."""
     home, place = tmp_path / "ma-user", tmp_path / "ma-user" / ".modelarts" / "obs"
     for name in (".a", ".modelarts/a", ".modelarts/obs/other/a", "z"):
@@ -118,7 +120,8 @@ def test_a_folder_with_the_service_in_it_is_sent_without_the_buckets(tmp_path, c
         ]
 
 
-def test_a_folder_of_a_bucket_is_sent_to_below_itself_without_what_is_sent(tmp_path):
+def test_bucket_folder_is_sent_below_itself(tmp_path):
+    """A folder of a bucket is sent to below itself without what is sent."""
     obs = Obs(lambda: FolderStore(tmp_path.as_uri()), tmp_path.as_uri, Clock())
     (tmp_path / "b" / "x").mkdir(parents=True)
     (tmp_path / "b" / "x" / "a").write_text("1")
@@ -146,7 +149,8 @@ def test_a_folder_is_not_fetched_into_itself(tmp_path):
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b")])
-def test_a_folder_cannot_hold_an_object_and_others_below_its_name(store, file, first, second):
+def test_object_name_cannot_be_prefix_folder(store, file, first, second):
+    """A folder cannot hold an object and others below its name."""
     store.upload(str(file), "bucket", first)
     with pytest.raises(BadRequest, match="cannot hold an object and") as caught:
         store.upload(str(file), "bucket", second)
@@ -252,7 +256,7 @@ def test_a_stop_leaves_no_folder_that_was_not_there(store, root, file, there):
     assert not store.has_bucket("other")
 
 
-def test_a_file_that_nobody_may_write_can_be_sent_and_fetched_again(store, root, file, tmp_path):
+def test_read_only_file_is_sent_and_fetched(store, root, file, tmp_path):
     """Both names are one file by then, and such a rename does nothing."""
     file.chmod(0o444)
     for _ in range(2):
@@ -284,7 +288,7 @@ def test_what_a_killed_program_left_is_used_by_the_next(store, root, file):
     assert (root / "bucket" / "a").read_bytes() == b"short"
 
 
-def test_what_a_killed_program_left_of_what_is_there_already_is_forgotten(store, root, file):
+def test_leftovers_of_killed_program_are_removed(store, root, file):
     store.upload(str(file), "bucket", "a")
     found = store.head("bucket", "a")
     command = [sys.executable, "-c", KILLED, root.as_uri(), str(file)]
@@ -294,7 +298,8 @@ def test_what_a_killed_program_left_of_what_is_there_already_is_forgotten(store,
     assert [path.name for path in (root / "bucket").iterdir()] == ["a"]
 
 
-def test_two_that_send_the_same_at_once_do_not_disturb_each_other(store, root, file, tmp_path):
+def test_concurrent_sends_of_one_file_succeed(store, root, file, tmp_path):
+    """Two that send the same at once do not disturb each other."""
     other = tmp_path / "other"
     other.write_bytes(b"the other one")
     seen = []
@@ -346,7 +351,8 @@ def test_what_the_disk_refuses_is_said_as_obs_says_it(store, root, file, tmp_pat
     assert caught.value.operation == "send obs://bucket/a"
 
 
-def test_threads_that_send_and_delete_in_one_folder_do_not_disturb_each_other(store, file):
+def test_concurrent_send_and_delete_succeed(store, file):
+    """Threads that send and delete in one folder do not disturb each other."""
     failed = []
 
     def work(number):
@@ -366,7 +372,8 @@ def test_threads_that_send_and_delete_in_one_folder_do_not_disturb_each_other(st
     assert _keys(store) == []
 
 
-def test_an_object_that_goes_meanwhile_is_not_there_rather_than_a_failure(store, root, file):
+def test_vanished_object_is_not_found(store, root, file):
+    """An object that goes meanwhile is not there rather than a failure."""
     store.upload(str(file), "bucket", "a")
     found = store.head("bucket", "a")
     store.delete("bucket", ["a"])

@@ -42,9 +42,8 @@ def test_a_file_several_and_a_folder_are_sent(session, bucket, tmp_path):
     ]
 
 
-def test_an_object_is_fetched_to_a_folder_or_to_the_file_that_is_named(
-    session, bucket, tmp_path, capsys
-):
+def test_object_is_fetched_to_folder_or_file(session, bucket, tmp_path, capsys):
+    """An object is fetched to a folder or to the file that is named."""
     session.upload_data("/%s/dir1" % bucket, tree(tmp_path, {"sdk.txt": b"1"}) / "sdk.txt")
     key = "%s/dir1/sdk.txt" % bucket
     (tmp_path / "there").mkdir()
@@ -60,9 +59,8 @@ def test_an_object_is_fetched_to_a_folder_or_to_the_file_that_is_named(
         assert capsys.readouterr().out == LINE % (key, tmp_path / lands)
 
 
-def test_a_folder_is_fetched_with_a_line_for_each_file_slash_or_not(
-    session, bucket, tmp_path, capsys
-):
+def test_folder_fetch_prints_line_per_file(session, bucket, tmp_path, capsys):
+    """A folder is fetched with a line for each file slash or not."""
     source = tree(tmp_path / "logs", {"a.txt": b"1", "b/c.txt": b"2"})
     session.upload_data(bucket, source)
     for number, slash in enumerate(("/", "")):
@@ -76,9 +74,8 @@ def test_a_folder_is_fetched_with_a_line_for_each_file_slash_or_not(
         ]
 
 
-def test_a_name_that_the_terminal_cannot_show_is_fetched_all_the_same(
-    session, bucket, tmp_path, monkeypatch
-):
+def test_unprintable_name_is_fetched(session, bucket, tmp_path, monkeypatch):
+    """A name that the terminal cannot show is fetched all the same."""
     session.upload_data(bucket, tree(tmp_path / "logs", {"日志.txt": b"1"}))
     printed = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, "ascii", write_through=True))

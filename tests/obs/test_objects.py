@@ -382,7 +382,7 @@ def test_parts_that_always_arrive_damaged_are_refused(store, server, tmp_path):
     assert server.uploads == {}
 
 
-def test_where_etags_are_no_checksums_parts_are_verified_by_the_server(server, tmp_path):
+def test_server_verifies_parts_without_etags(server, tmp_path):
     """As in buckets that encrypt with keys of KMS; a few are sent twice until that is clear."""
     server.crc64 = None
     server.etag = lambda part: hashlib.md5(b"key" + part).hexdigest()
@@ -437,7 +437,8 @@ def test_an_interrupted_upload_goes_on_in_another_process(server, tmp_path):
     assert server.uploads == {}
 
 
-def test_a_changed_file_is_sent_anew_and_the_old_parts_are_deleted(server, tmp_path):
+def test_changed_file_replaces_old_parts(server, tmp_path):
+    """A changed file is sent anew and the old parts are deleted."""
     path = a_file(tmp_path, 60_000_000)
 
     def cut(call):
@@ -500,7 +501,8 @@ def test_one_that_cannot_be_deleted_is_named(store, server):
     assert error.error_code == "AccessDenied"
 
 
-def test_a_file_that_no_object_can_be_as_large_as_is_refused_at_once(store, server, tmp_path):
+def test_too_large_file_is_refused_at_once(store, server, tmp_path):
+    """A file that no object can be as large as is refused at once."""
     places = [str(tmp_path), "/dev/shm"]  # not each file system takes a file with such a hole
     for place in filter(os.path.isdir, places):
         with tempfile.NamedTemporaryFile(dir=place) as huge:

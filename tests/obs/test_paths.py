@@ -107,7 +107,8 @@ def test_the_older_calls_take_a_bucket_without_a_slash_before_it():
         (5, False),
     ],
 )
-def test_a_train_url_is_local_unless_it_begins_with_a_slash_or_a_scheme(value, local):
+def test_train_url_without_slash_or_scheme_is_local(value, local):
+    """A train url is local unless it begins with a slash or a scheme."""
     assert is_local(value) is local
 
 

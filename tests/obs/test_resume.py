@@ -94,7 +94,8 @@ def interrupt_download(server, found, target, refusal=None):
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_a_damaged_memory_of_an_upload_costs_time_and_nothing_else(server, tmp_path, kind):
+def test_damaged_upload_record_costs_only_time(server, tmp_path, kind):
+    """A damaged memory of an upload costs time and nothing else."""
     path = a_file(tmp_path, SIZE)
     interrupt_upload(server, path)
     damage(kind)
@@ -106,7 +107,8 @@ def test_a_damaged_memory_of_an_upload_costs_time_and_nothing_else(server, tmp_p
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_a_damaged_memory_of_a_download_costs_time_and_nothing_else(server, tmp_path, kind):
+def test_damaged_download_record_costs_only_time(server, tmp_path, kind):
+    """A damaged memory of a download costs time and nothing else."""
     content, target = an_object(server), tmp_path / "target"
     found = make_store(server).head("b", "k")
     with pytest.raises(TransportError):
@@ -192,7 +194,7 @@ def test_a_download_goes_on_after_a_refusal_that_passes(server, tmp_path, refusa
     assert os.listdir(tmp_path) == ["target"]
 
 
-def test_what_is_there_already_leaves_nothing_of_an_attempt_to_move_it_again(server, tmp_path):
+def test_present_object_leaves_no_partial_files(server, tmp_path):
     """The folders were moved before, the attempt was interrupted, and the next one compares."""
     obs = Session(**settings(server)).obs
     source, back = tmp_path / "source", tmp_path / "back"
@@ -243,7 +245,7 @@ def test_a_file_that_is_deleted_meanwhile_leaves_no_parts(store, server, tmp_pat
     assert checkpoints() == []
 
 
-def test_another_file_under_the_name_is_not_read_as_if_it_were_the_first(tmp_path):
+def test_replaced_file_is_not_resumed(tmp_path):
     """Only the beginning of a longer one would be sent."""
     path = a_file(tmp_path, 1000)
     source = Source.of(str(path))
@@ -283,9 +285,8 @@ def test_an_older_object_is_not_taken_for_what_was_sent(store, server, tmp_path,
 
 
 @pytest.mark.parametrize("crc64", CRCS)
-def test_an_object_that_was_made_though_the_answer_was_lost_is_found(
-    store, server, tmp_path, crc64
-):
+def test_object_of_lost_answer_is_found(store, server, tmp_path, crc64):
+    """An object that was made though the answer was lost is found."""
     lost = []
 
     def lose(call):
@@ -306,7 +307,8 @@ def test_an_object_that_was_made_though_the_answer_was_lost_is_found(
 
 
 @pytest.mark.parametrize("size", [1000, 40_000_000])
-def test_two_that_fetch_the_same_at_once_do_not_disturb_each_other(server, tmp_path, size):
+def test_concurrent_fetches_of_one_object_succeed(server, tmp_path, size):
+    """Two that fetch the same at once do not disturb each other."""
     content, target = an_object(server, size), tmp_path / "target"
     found = make_store(server).head("b", "k")
     both, failed = threading.Barrier(2, timeout=30), []
@@ -340,7 +342,8 @@ def test_two_that_fetch_the_same_at_once_do_not_disturb_each_other(server, tmp_p
     assert checkpoints() == []
 
 
-def test_two_that_send_the_same_at_once_do_not_disturb_each_other(server, tmp_path):
+def test_concurrent_sends_of_one_file_succeed(server, tmp_path):
+    """Two that send the same at once do not disturb each other."""
     path, second = a_file(tmp_path, SIZE), []
 
     def send_too(call):

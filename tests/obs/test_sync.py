@@ -124,7 +124,8 @@ def test_only_what_changed_is_sent(obs, bucket, runs):
     assert (third.files, third.bytes, third.unchanged) == (2, 7, 2)
 
 
-def test_a_change_that_keeps_size_and_time_is_found_by_the_checksum(obs, bucket, runs):
+def test_checksum_finds_change_of_same_size_and_time(obs, bucket, runs):
+    """A change that keeps size and time is found by the checksum."""
     obs.sync_dir(runs, bucket)
     before = (runs / "sub" / "c").stat()
     (runs / "sub" / "c").write_bytes(b"abc")
@@ -155,7 +156,8 @@ def test_what_was_compared_once_is_not_read_again(obs, bucket, runs):
 
 
 @pytest.mark.parametrize("way", ["calls", "watch"])
-def test_a_change_that_keeps_size_and_time_is_found_after_it_was_compared(obs, bucket, runs, way):
+def test_compared_file_with_same_stat_is_checked(obs, bucket, runs, way):
+    """A change that keeps size and time is found after it was compared."""
     path = runs / "sub" / "c"
     times = path.stat()
 
@@ -181,7 +183,8 @@ def test_a_change_that_keeps_size_and_time_is_found_after_it_was_compared(obs, b
     assert (runs.parent / "back" / "runs" / "sub" / "c").read_bytes() == b"444"
 
 
-def test_a_file_that_has_another_mode_is_compared_and_not_sent_again(obs, bucket, runs):
+def test_changed_mode_is_compared_not_sent(obs, bucket, runs):
+    """A file that has another mode is compared and not sent again."""
     obs.sync_dir(runs, bucket)
     assert obs.sync_dir(runs, bucket).unchanged == 3
     (runs / "a").chmod(0o600)
@@ -189,7 +192,8 @@ def test_a_file_that_has_another_mode_is_compared_and_not_sent_again(obs, bucket
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"files": 5}', b'{"files": {"a": null}}'])
-def test_a_lost_or_broken_memory_costs_a_comparison_and_nothing_else(obs, bucket, runs, damage):
+def test_lost_cache_costs_one_comparison(obs, bucket, runs, damage):
+    """A lost or broken memory costs a comparison and nothing else."""
     obs.sync_dir(runs, bucket)
     obs.sync_dir(runs, bucket)
     (memory,) = Path(os.environ["HOME"], ".cache/modelarts/transfers").iterdir()
@@ -224,9 +228,8 @@ def test_nothing_is_deleted_in_obs(obs, bucket, runs):
 # Following --------------------------------------------------------------------------------
 
 
-def test_a_growing_file_is_followed_until_told_to_stop_and_the_rest_is_sent_then(
-    place, obs, bucket, runs, tmp_path
-):
+def test_growing_file_is_followed_to_the_end(place, obs, bucket, runs, tmp_path):
+    """A growing file is followed until told to stop and the rest is sent then."""
     stop = threading.Event()
 
     def grow(text):
@@ -270,7 +273,8 @@ def test_ctrl_c_ends_it_after_one_more_pass(place, obs, bucket, runs):
     assert obs.is_obs_path_exists(bucket + "runs/last")
 
 
-def test_a_file_that_cannot_be_sent_is_tried_again_and_in_the_end_raised(place, obs, bucket, runs):
+def test_unsendable_file_is_retried_then_raised(place, obs, bucket, runs):
+    """A file that cannot be sent is tried again and in the end raised."""
     bad = runs / ("ü" * 100) / ("d" * 200) / ("d" * 200) / ("d" * 200) / ("d" * 200)
     tree(bad, {"deep" * 10: b"x"})
     stop = threading.Event()
@@ -297,7 +301,7 @@ def test_a_wrong_argument_of_watching_is_told_at_once(obs, bucket, runs, argumen
     assert urls(obs, bucket) == []
 
 
-def test_in_the_background_a_block_is_followed_and_its_end_is_sent(obs, bucket, tmp_path):
+def test_background_watch_sends_the_end(obs, bucket, tmp_path):
     runs = tmp_path / "runs"
     with obs.watch(runs, bucket) as watch:
         tree(runs, {"written/later": b"1"})
@@ -309,7 +313,9 @@ def test_in_the_background_a_block_is_followed_and_its_end_is_sent(obs, bucket, 
     assert contents(tmp_path / "back" / "runs") == {"written/later": b"12"}
 
 
-def test_a_failing_block_is_sent_too_and_its_error_is_the_one_raised(obs, bucket, runs):
+def test_failing_block_is_sent_and_reraised(obs, bucket, runs):
+    """A failing block is sent too and its error is the one raised."""
+
     def train():
         (runs / "crash.log").write_bytes(b"nan")
         raise RuntimeError("diverged")
@@ -319,7 +325,7 @@ def test_a_failing_block_is_sent_too_and_its_error_is_the_one_raised(obs, bucket
     assert obs.is_obs_path_exists(bucket + "runs/crash.log")
 
 
-def test_a_warning_that_is_an_error_keeps_nothing_from_being_sent(obs, bucket, runs):
+def test_warning_as_error_stops_no_transfer(obs, bucket, runs):
     """It ends the following, so the end of the block is all the more to send what is left."""
     (runs / "link").symlink_to(runs / "a")
     with warnings.catch_warnings():

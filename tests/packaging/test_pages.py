@@ -56,7 +56,7 @@ def fake(tmp_path, monkeypatch):
 
 @pytest.fixture
 def names(fake):
-    """What a reader of a page has at hand."""
+    """Return the names that the examples of a page can use."""
     session = Session()
     return {
         "JobStatus": JobStatus,

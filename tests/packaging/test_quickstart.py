@@ -11,7 +11,8 @@ pytestmark = pytest.mark.local
 SAMPLE = Path(__file__).parents[2] / "samples" / "quickstart.py"
 
 
-def test_two_quickstarts_beside_each_other_read_their_own_curves_back(tmp_path):
+def test_two_quickstarts_read_own_curves(tmp_path):
+    """Two quickstarts beside each other read their own curves back."""
     runs = [
         subprocess.Popen(
             [sys.executable, str(SAMPLE), "--root", str(tmp_path)],

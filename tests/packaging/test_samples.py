@@ -67,7 +67,8 @@ def test_the_script_and_its_port_do_the_same(name, modelarts_service):
     assert job.wait(until=list(STOPPED)).job_desc == "loss of the first run"
 
 
-def test_the_unchanged_script_runs_without_a_cloud_as_the_page_says(modelarts_service, monkeypatch):
+def test_unchanged_script_runs_without_cloud(modelarts_service, monkeypatch):
+    """The unchanged script runs without a cloud as the page says."""
     for name in modelarts_service.environ:
         if name.startswith("MODELARTS_"):
             monkeypatch.delenv(name, raising=False)
@@ -197,9 +198,8 @@ def test_a_team_without_room_sees_what_runs(tmp_path, capsys):
 # Upload while training --------------------------------------------------------------------
 
 
-def test_the_board_shows_steps_while_training_writes_them_and_all_at_the_end(
-    modelarts_service, tmp_path
-):
+def test_board_shows_steps_during_training(modelarts_service, tmp_path):
+    """The board shows steps while training writes them and all at the end."""
     printed = run(
         "upload_while_training.py",
         str(tmp_path / "runs"),
@@ -239,7 +239,7 @@ def test_the_notebook_is_kept_without_outputs(notebook):
 
 
 def printed(outputs):
-    """What is below a cell on the standard output; a bar may be there too."""
+    """Return the standard output of a cell; a bar may be there too."""
     return "".join(output["text"] for output in outputs if output.get("name") == "stdout")
 
 
@@ -258,7 +258,8 @@ def test_the_notebook_leads_from_training_to_the_board(notebook, tmp_path):
     assert "Warning" not in nbformat.writes(notebook)
     buckets = Path.home() / ".modelarts" / "local" / "obs"
     runs = ["rate-0.1", "rate-0.8", "rate-2.0"]
-    assert names_below(buckets.glob("uploads/*/runs/*/events*")) == runs
+    assert names_below(tmp_path.glob("runs/*/events*")) == [*runs, "rate-4.0"]
+    assert not (buckets / "uploads").exists()
     assert names_below(buckets.glob("live/runs/*/events*")) == [*runs, "rate-4.0"]
 
 

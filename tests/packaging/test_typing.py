@@ -1,4 +1,4 @@
-"""What users' type checkers make of the installed package: ``tests/packaging/typing``, strictly.
+"""Types of the installed package, as users' type checkers see them, strictly.
 
 Lines that end with ``# error: [code]`` must be refused with that code, all others accepted.
 """

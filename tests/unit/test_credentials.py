@@ -66,7 +66,8 @@ def test_no_repr_shows_a_secret_but_what_it_is(name):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("keys", CREDENTIALS, ids=ids)
-def test_credentials_are_not_pickled_and_the_refusal_does_not_show_them(keys, protocol):
+def test_credentials_are_not_pickled(keys, protocol):
+    """Credentials are not pickled and the refusal does not show them."""
     with pytest.raises(TypeError, match="holds a secret and is not pickled") as caught:
         pickle.dumps(keys, protocol)
     assert SECRET not in str(caught.value)
@@ -92,8 +93,8 @@ def test_a_session_that_was_given_its_secret_is_not_pickled(given, protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_session_of_the_environment_is_pickled_without_its_secret(monkeypatch, protocol):
-    """Where it is unpickled, that environment is asked."""
+def test_environment_session_is_pickled_without_secret(monkeypatch, protocol):
+    """The environment is read again on unpickling."""
     monkeypatch.setenv("MODELARTS_ACCESS_KEY", "AK")
     monkeypatch.setenv("MODELARTS_SECRET_KEY", SECRET)
     pickled = pickle.dumps(Session(project_id="0a1b"), protocol)
@@ -140,7 +141,8 @@ BAD_KEYS = [
 
 @pytest.mark.parametrize("value", BAD_KEYS, ids=ascii)
 @pytest.mark.parametrize("name", ["secret_key", "security_token"])
-def test_a_secret_with_a_line_break_or_a_blank_is_refused_without_being_shown(name, value):
+def test_malformed_secret_is_refused_unshown(name, value):
+    """A secret with a line break or a blank is refused without being shown."""
     given = {"access_key": "AK", "secret_key": "SK", name: value}
     with pytest.raises(InvalidArgument, match="without blanks or line breaks") as caught:
         AccessKey(**given)
@@ -155,7 +157,8 @@ def test_an_access_key_with_a_line_break_or_a_blank_is_refused(value):
 
 
 @pytest.mark.parametrize("value", ["", SECRET + "\n", SECRET + "\x00", None, 5, SECRET.encode()])
-def test_a_password_that_cannot_be_one_is_refused_without_being_shown(value):
+def test_invalid_password_is_refused_unshown(value):
+    """A password that cannot be one is refused without being shown."""
     with pytest.raises(InvalidArgument) as caught:
         Password("ann", value)
     assert_hidden(caught.value, "password", value)
@@ -184,7 +187,8 @@ def test_a_name_that_cannot_be_one_is_refused(name, value):
         ({"username": "ann", "password": SECRET, "region_name": " x"}, InvalidArgument),
     ],
 )
-def test_a_session_that_cannot_be_made_does_not_show_what_it_was_given(given, kind):
+def test_failed_session_shows_no_secret(given, kind):
+    """A session that cannot be made does not show what it was given."""
     with pytest.raises(kind) as caught:
         Session(**given)
     assert_hidden(caught.value)

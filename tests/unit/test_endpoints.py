@@ -1,4 +1,4 @@
-"""Where the services are: what may be typed, what the environment names, what regions mean."""
+"""Addresses of services: arguments, environment and regions."""
 
 import pytest
 
@@ -33,7 +33,8 @@ from modelarts.errors import ConfigurationError, InvalidArgument
         ("obs", "file:///data/obs", "file:///data/obs"),
     ],
 )
-def test_an_address_may_be_written_with_and_without_scheme_and_version(service, given, expected):
+def test_address_allows_scheme_and_version(service, given, expected):
+    """An address may be written with and without scheme and version."""
     assert endpoints.normalize(service, given) == expected
 
 
@@ -158,7 +159,8 @@ def test_eu_nl_has_the_other_services(service):
     assert endpoints.of_region(service, "eu-nl") == "https://%s.eu-nl.otc.t-systems.com" % service
 
 
-def test_eu_nl_has_no_modelarts_and_the_error_names_a_region_that_has():
+def test_eu_nl_error_names_another_region():
+    """Eu nl has no modelarts and the error names a region that has."""
     with pytest.raises(ConfigurationError, match="eu-nl has no ModelArts; use eu-de"):
         endpoints.of_region("modelarts", "eu-nl")
 

@@ -1,4 +1,4 @@
-"""What can be imported from ``modelarts`` itself, and that importing it costs nothing."""
+"""The names in ``modelarts`` itself, whose import costs nothing."""
 
 import pickle
 import subprocess

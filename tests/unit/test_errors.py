@@ -1,11 +1,13 @@
 """The errors: one tree, with what each says, keeps, and is made for."""
 
+import copy
 import pickle
 import re
 
 import pytest
 
 from modelarts import errors
+from modelarts._internal.wording import Worded, command_of, worded
 from modelarts.errors import (
     AmbiguousCreate,
     ApiError,
@@ -153,7 +155,7 @@ def test_the_old_name_is_the_same_class():
 
 
 def state(error):
-    """What is kept in an error, with jobs as what is kept in them."""
+    """Return the attributes of an error, with jobs as their attributes."""
     kept = dict(vars(error))
     if "job" in kept:
         kept["job"] = kept["job"].__getstate__()
@@ -191,7 +193,8 @@ def test_that_nothing_was_sent_comes_back_from_a_pickle(protocol):
 # What they say and keep -------------------------------------------------------------------
 
 
-def test_a_wrong_argument_names_itself_what_was_given_and_what_is_allowed():
+def test_invalid_argument_names_value_and_allowed():
+    """A wrong argument names itself what was given and what is allowed."""
     error = InvalidArgument("job_name", "a b", "1 to 20 letters")
     assert (error.argument, error.given, error.allowed) == ("job_name", "'a b'", "1 to 20 letters")
     assert str(error) == "job_name must be 1 to 20 letters; got 'a b'"
@@ -210,7 +213,8 @@ def test_a_long_wrong_argument_is_shortened():
     assert "5002 characters" in str(error)
 
 
-def test_missing_credentials_name_what_was_tried_and_why_each_failed():
+def test_missing_credentials_list_sources():
+    """Missing credentials name what was tried and why each failed."""
     tried = (("environment", "MODELARTS_ACCESS_KEY is not set"), ("file", "there is none"))
     error = CredentialsNotFound("no credentials", tried)
     assert error.tried == tried
@@ -222,7 +226,8 @@ def test_missing_credentials_name_what_was_tried_and_why_each_failed():
 
 
 @pytest.mark.parametrize("kind", [TransportError, RequestTimeout, AmbiguousCreate])
-def test_no_answer_keeps_the_address_and_names_what_was_being_done(kind):
+def test_transport_error_names_address_and_operation(kind):
+    """No answer keeps the address and names what was being done."""
     error = kind("no answer from https://h:1", "https://h:1", "stop visualization job 5")
     assert (error.address, error.operation) == ("https://h:1", "stop visualization job 5")
     assert str(error) == "stop visualization job 5: no answer from https://h:1"
@@ -372,3 +377,28 @@ def test_a_name_with_a_line_break_is_told_on_one_line():
     error = IncompleteTransfer([("runs/a\nb", TransportError("no answer\x1b[2J"))])
     assert str(error).splitlines()[1:] == [r"  - runs/a\nb: no answer\x1b[2J"]
     assert error.failed[0][0] == "runs/a\nb"
+
+
+# Two wordings -------------------------------------------------------------------------------
+
+
+def test_text_with_two_wordings_keeps_both_in_other_texts():
+    form = Worded("recursive=True", "--recursive")
+    text = worded("%s of %d: %s", "one", 2, form)
+    assert (text, command_of(text)) == ("one of 2: recursive=True", "one of 2: --recursive")
+    assert command_of(worded("%s", text)) == "one of 2: --recursive"
+    plain = worded("%s of %d", "one", 2)
+    assert (type(plain), command_of(plain)) == (str, "one of 2")
+
+
+@pytest.mark.parametrize("copied", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])
+def test_error_has_both_wordings(copied):
+    form = Worded("a folder: recursive=True", "a folder: --recursive")
+    error = copied(InvalidArgument("url", "x", form))
+    assert str(error) == "url must be a folder: recursive=True; got 'x'"
+    assert command_of(error) == "url must be a folder: --recursive; got 'x'"
+    outer = worded("failed: %s", error)
+    assert (outer, command_of(outer)) == (
+        "failed: url must be a folder: recursive=True; got 'x'",
+        "failed: url must be a folder: --recursive; got 'x'",
+    )

@@ -207,7 +207,7 @@ WIRE = {
 
 def test_a_job_is_read_with_types():
     info = JobInfo.from_wire(WIRE)
-    assert (info.job_id, info.status, info.duration) == (8992, JobStatus.RUNNING, 33000)
+    assert (info.job_id, info.status, info.duration) == ("8992", JobStatus.RUNNING, 33000)
     assert info.status is JobStatus.RUNNING
     assert info.schedule == Schedule(2)
     assert info.remaining_duration == 7100000
@@ -275,7 +275,8 @@ DOCUMENTED = [
 ]
 
 
-def test_a_documented_job_has_numbers_as_numbers_and_keeps_the_rest():
+def test_documented_job_converts_numbers_only():
+    """A documented job has numbers as numbers and keeps the rest."""
     job = documented_job(WIRE)
     assert list(job)[: len(DOCUMENTED)] == DOCUMENTED
     assert job == {**WIRE, "job_id": 8992, "status": 8, "create_time": 1565149736000}

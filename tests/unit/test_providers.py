@@ -1,4 +1,4 @@
-"""Where a session finds out who you are: each source, and each way that it can be broken."""
+"""Sources of credentials, and each way that one can be broken."""
 
 import http.server
 import json
@@ -312,7 +312,8 @@ def test_a_password_may_stay_in_the_environment(place):
     assert session._resolved.found.credentials == Password("ann", "pw", "ann")
 
 
-def test_a_project_that_was_named_wins_over_an_id_of_the_environment(place):
+def test_named_project_wins_over_environment_id(place):
+    """A project that was named wins over an id of the environment."""
     place(*SOURCES["MODELARTS_* keys"][:2])
     session = Session(project_name="cn-north-4_team")
     assert session._resolved.project_id is None
@@ -330,7 +331,8 @@ def test_a_project_that_was_named_wins_over_an_id_of_the_environment(place):
         ({"OS_USER_DOMAIN_NAME": "n", "OS_USER_DOMAIN_ID": "i"}, ("ann", "i")),
     ],
 )
-def test_an_account_of_openstack_is_told_by_its_name_or_by_its_id(place, where, account):
+def test_openstack_account_is_name_or_id(place, where, account):
+    """An account of openstack is told by its name or by its id."""
     expected = Password("ann", "pw", account[0], account_id=account[1])
     place({}, {"clouds.yaml": {"clouds": {"one": {"auth": _auth(where)}}}})
     assert Session()._resolved.found.credentials == expected
@@ -514,7 +516,8 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("name", list(CHOICES))
-def test_a_project_is_only_taken_for_the_region_that_it_was_said_with(place, name):
+def test_project_belongs_to_its_region(place, name):
+    """A project is only taken for the region that it was said with."""
     arguments, environ, files, (region, project_id, project_name) = CHOICES[name]
     place(environ, files)
     session = Session(**arguments)
@@ -563,7 +566,8 @@ def test_a_file_that_was_asked_for_is_read_beside_keys_too(place, monkeypatch, f
         Session(access_key="a", secret_key="s")
 
 
-def test_a_file_of_the_environment_does_not_stand_in_the_way_of_a_session_that_says_all(place):
+def test_broken_file_is_unread_with_full_arguments(place):
+    """A file of the environment does not stand in the way of a session that says all."""
     place({"MODELARTS_CONFIG": "none.json"})
     address = "https://m.example.com"
     session = Session(
@@ -744,7 +748,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", list(BROKEN))
-def test_a_broken_source_is_an_error_that_names_it_and_shows_no_secret(place, home, name):
+def test_broken_source_error_shows_no_secret(place, home, name):
+    """A broken source is an error that names it and shows no secret."""
     environ, files, sentence = BROKEN[name]
     place(environ, files)
     # What comes later would do, and must not be fallen through to.
@@ -790,7 +795,8 @@ def test_where_nothing_is_the_error_says_what_was_looked_at(home):
         assert "%s: %s" % (name, reason) in str(caught.value)
 
 
-def test_a_file_with_secrets_that_others_can_read_draws_one_warning(place, home):
+def test_readable_secret_file_warns_once(place, home):
+    """A file with secrets that others can read draws one warning."""
     place({}, {".modelarts/config.json": FLAT})
     path = home / ".modelarts" / "config.json"
     with warnings.catch_warnings():
@@ -858,7 +864,8 @@ def metadata(home, monkeypatch):
 
 
 @pytest.mark.parametrize("token", ["metadata-token", None])
-def test_a_server_with_an_agency_has_temporary_keys_with_and_without_a_token(metadata, token):
+def test_agency_gives_temporary_keys(metadata, token):
+    """A server with an agency has temporary keys with and without a token."""
     metadata.token = token
     session = Session(region_name="cn-north-4", project_id="p")
     assert session._resolved.sources["credentials"] == "ECS metadata"
@@ -874,7 +881,8 @@ def test_temporary_keys_are_renewed_before_they_expire(metadata, clock):
     assert session.access_key == session.access_key == "ECS2"
 
 
-def test_keys_that_cannot_be_renewed_are_an_error_with_the_reason(metadata, clock):
+def test_failed_renewal_is_error_with_reason(metadata, clock):
+    """Keys that cannot be renewed are an error with the reason."""
     clock.now = 4070908000.0
     session = Session(region_name="cn-north-4", project_id="p", clock=clock)
     clock.now += 750
@@ -904,7 +912,8 @@ def test_a_server_without_an_agency_says_so(metadata):
         Session()
 
 
-def test_a_metadata_service_that_is_not_there_costs_no_more_than_its_timeout(home, monkeypatch):
+def test_missing_metadata_costs_its_timeout(home, monkeypatch):
+    """A metadata service that is not there costs no more than its timeout."""
     monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CredentialsNotFound, match="does not answer"):
         Session()
@@ -984,7 +993,8 @@ def test_what_is_no_provider_or_no_place_is_refused():
 # Where the services are -------------------------------------------------------------------
 
 
-def test_a_session_keeps_the_endpoints_that_were_set_when_it_was_made(home):
+def test_session_keeps_endpoints_of_its_making(home):
+    """A session keeps the endpoints that were set when it was made."""
     keys = {"access_key": "AK", "secret_key": "SK", "project_id": "p"}
     Session.set_endpoint(modelarts_endpoint="one.example.com", region_name="r-1")
     first = Session(**keys)

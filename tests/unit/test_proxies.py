@@ -1,4 +1,4 @@
-"""Which proxy leads where: decided from the environment as it was once."""
+"""Proxies by the environment as it was when the session was made."""
 
 import pytest
 
@@ -61,7 +61,8 @@ def test_no_proxy_in_small_letters_comes_first():
     assert Proxies(None, environ).of(ENDPOINT) == {"all": PROXY}
 
 
-def test_given_proxies_replace_those_of_the_environment_and_its_exceptions():
+def test_given_proxies_replace_environment():
+    """Given proxies replace those of the environment and its exceptions."""
     environ = {"HTTPS_PROXY": "http://other.example", "NO_PROXY": "*"}
     assert Proxies({"https": PROXY}, environ).of(ENDPOINT) == {"https": PROXY}
 

@@ -1,4 +1,4 @@
-"""Whether a request is sent again, and when: the policy alone, nothing is sent."""
+"""The retry policy alone; no request is sent."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a caller may give: each wrong argument is refused by name, each right one is sent so."""
+"""Validation of arguments: each wrong one is refused by name, each right one is sent so."""
 
 import pytest
 

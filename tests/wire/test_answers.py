@@ -1,11 +1,11 @@
-"""Whatever JSON a service answers: a typed error comes out, or a right object. Nothing else."""
+"""Any JSON answer gives a typed error or a right object."""
 
 import json
 from datetime import datetime
 
 import pytest
 import responses
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from modelarts.errors import ApiError, ModelArtsError
@@ -122,6 +122,7 @@ def test_details(session, status, body):
 
 @slowly
 @given(status=statuses, body=pages | json_values)
+@example(status=200, body={"jobs": [{"job_id": [None]}]})
 def test_lists(session, status, body):
     with _answering(status, body):
         _attempt(lambda: [_is_right(job) for job in VisualizationJob.list(session)])

@@ -17,9 +17,11 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.session import Session
 from tests.cloud import Cloud
 from tests.faults import FaultProxy
+from tests.training_cloud import TrainingCloud
 
 pytestmark = pytest.mark.local
 
+TRAINING = "11111111-1111-1111-1111-111111111111"
 SEED = int(os.environ.get("MODELARTS_TEST_SEED") or random.SystemRandom().randrange(10**6))
 TIMEOUT = 0.25
 RETRIES = 3
@@ -60,7 +62,17 @@ class Documented(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def documented():
-    cloud = Cloud()
+    yield from _serve(Cloud())
+
+
+@pytest.fixture
+def trainings():
+    cloud = TrainingCloud()
+    cloud.add_training("obs://b/x", TRAINING)
+    yield from _serve(cloud)
+
+
+def _serve(cloud):
     handler = type("Handler", (Documented,), {"cloud": cloud})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
@@ -90,7 +102,7 @@ def _session(cloud, proxy, **changes):
 
 
 def _timed(call, slowest):
-    """What a call came to: its answer, or its typed error. Anything else fails the test."""
+    """Return the answer of a call, or its typed error. Any other error fails the test."""
     began = time.monotonic()
     try:
         return call(), None
@@ -114,7 +126,7 @@ def test_every_call_ends_in_a_right_answer_or_a_typed_error(documented):
                 lambda: VisualizationJob(session, number).update("same").job_desc,
             ]
             expected = [JobStatus.RUNNING, [str(number)], True, "same"]
-            for turn in range(1200):
+            for turn in range(480):
                 which = turn % len(calls)
                 answer, error = _timed(calls[which], slowest)
                 if error is None and which == 2 and answer is False:
@@ -126,7 +138,7 @@ def test_every_call_ends_in_a_right_answer_or_a_typed_error(documented):
         proxy.close()
     assert all(proxy.met.values()), proxy.met
     # With half of all attempts failing, four attempts fail together once in sixteen times.
-    assert right > 960, (SEED, proxy.met)
+    assert right > 384, (SEED, proxy.met)
     # A lookup of all pages is two calls; each ends within timeout * (retries + 2).
     # Were it not for that, an answer that is late would take half a minute.
     assert max(slowest) < 2 * TIMEOUT * (RETRIES + 2) + 10
@@ -162,6 +174,36 @@ def test_creates_equal_jobs_exactly(documented, named):
     # What is left was never answered: each is named by the error that said so.
     assert set(jobs.values()) <= set(doubtful), SEED
     assert len(made) > 200, (SEED, len(doubtful), failed)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_creates_of_v2_equal_jobs_exactly(trainings, named):
+    print("seed", SEED)
+    proxy = FaultProxy(trainings.target, SEED, share=0.4)
+    made, doubtful, slowest = [], [], []
+    try:
+        with _session(trainings, proxy, api="v2") as session:
+            for turn in range(250):
+                name = "board-%d" % turn if named else None
+                job, error = _timed(
+                    lambda name=name: VisualizationJob.create(
+                        job_name=name, training_jobs=[TRAINING], session=session
+                    ),
+                    slowest,
+                )
+                if error is None:
+                    made.append((job.job_id, job.job_name))
+                elif isinstance(error, AmbiguousCreate):
+                    doubtful.append(error.job_name)
+    finally:
+        proxy.close()
+    jobs = trainings.boards()
+    names = list(jobs.values())
+    assert len(names) == len(set(names)), "a job was doubled; seed %d" % SEED
+    for job_id, name in made:
+        assert jobs.pop(job_id) == name, SEED
+    assert set(jobs.values()) <= set(doubtful), SEED
+    assert len(made) > 200, (SEED, len(doubtful))
 
 
 def test_stops_and_restarts_are_done_once_or_said_to_be_undone(documented):

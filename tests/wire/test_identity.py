@@ -282,7 +282,8 @@ def test_the_catalog_names_modelarts_or_the_region_does(entry, expected):
 # Temporary keys ---------------------------------------------------------------------------
 
 
-def test_a_password_session_has_temporary_keys_that_the_service_accepts(service):
+def test_password_session_has_temporary_keys(service):
+    """A password session has temporary keys that the service accepts."""
     found = service.connection
     with service.password_session() as session:
         assert session.access_key != found["access_key"]
@@ -325,7 +326,8 @@ def test_temporary_keys_are_obtained_anew_before_they_expire(service):
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])
-def test_a_clock_that_is_twenty_minutes_off_works_with_one_warning(service, minutes, caplog):
+def test_skewed_clock_works_with_one_warning(service, minutes, caplog):
+    """A clock that is twenty minutes off works with one warning."""
     clock = FakeClock(now=time.time() + minutes * 60)
     with service.session(clock=clock) as session:
         for _ in range(3):
@@ -336,7 +338,8 @@ def test_a_clock_that_is_twenty_minutes_off_works_with_one_warning(service, minu
         assert session.explain().clock_skew == pytest.approx(-minutes * 60, abs=5)
 
 
-def test_many_threads_with_a_clock_that_is_off_all_work_with_one_warning(service, caplog):
+def test_threads_with_skewed_clock_warn_once(service, caplog):
+    """Many threads with a clock that is off all work with one warning."""
     clock = FakeClock(now=time.time() - 1200)
     with service.session(clock=clock) as session:
         answers = []
@@ -380,7 +383,8 @@ def test_a_session_goes_on_in_a_forked_process(service):
         assert _count(session) == before
 
 
-def test_a_lock_that_was_held_at_a_fork_does_not_hold_the_child_up(service):
+def test_lock_held_at_fork_is_free_in_child(service):
+    """A lock that was held at a fork does not hold the child up."""
     with service.password_session() as session:
         tokens = session._wiring.parts.identity.authorizer.tokens
         context = multiprocessing.get_context("fork")
@@ -428,7 +432,8 @@ def test_a_session_of_a_named_file_finds_that_file_again(tmp_path):
 
 
 @pytest.mark.parametrize("make", [_keys, _password])
-def test_a_session_with_secrets_from_arguments_refuses_to_be_pickled(make):
+def test_session_with_argument_secrets_is_not_pickled(make):
+    """A session with secrets from arguments refuses to be pickled."""
     with pytest.raises(TypeError, match=r"secrets are not pickled\. Let the worker make its own"):
         pickle.dumps(make())
 
@@ -491,7 +496,8 @@ def test_a_bad_argument_of_auth_by_apig_is_one_clear_error(argument, given):
 # whoami -----------------------------------------------------------------------------------
 
 
-def test_explain_says_where_each_thing_came_from_and_that_it_works(service):
+def test_explain_lists_sources_and_services(service):
+    """Explain says where each thing came from and that it works."""
     with service.password_session() as session:
         said = session.explain()
     found = service.connection
@@ -533,7 +539,7 @@ def test_explain_counts_the_jobs(cloud, jobs, says):
 
 @pytest.mark.parametrize("make", [_keys, _password])
 def test_explain_does_not_wait_long_for_hosts_that_say_nothing(make, monkeypatch):
-    monkeypatch.setattr("modelarts.whoami._PATIENCE", 0.2)
+    monkeypatch.setattr("modelarts.whoami.PATIENCE", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)

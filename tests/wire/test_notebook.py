@@ -101,7 +101,8 @@ def test_a_wait_that_needs_no_waiting_shows_nothing(service):
     ((),) = run(service, "job.wait(); None")
 
 
-def test_a_job_that_was_stopped_is_not_shown_but_said_how_to_restart(service):
+def test_stopped_job_is_not_shown_but_advised(service):
+    """A job that was stopped is not shown but said how to restart."""
     ((said,),) = run(
         service,
         """
@@ -117,7 +118,7 @@ job.restart().wait(progress=False); None
     assert "is KILLED (12) and will not become RUNNING; job.restart() runs it again" in said["text"]
 
 
-def test_where_there_is_no_browser_open_links_to_the_board_and_answers_its_address(service):
+def test_open_links_without_browser(service):
     ((link, answer),) = run(
         service, "import os; os.environ.update(BROWSER='no-such-browser', PATH=''); job.open()"
     )
@@ -140,7 +141,8 @@ job.show()
     assert '<iframe src="%s' % address in board["data"]["text/html"]
 
 
-def test_the_magic_shows_the_board_of_a_folder_and_takes_the_same_job_again(service):
+def test_magic_shows_board_and_reuses_job(service):
+    """The magic shows the board of a folder and takes the same job again."""
     loaded, first, second, wrong = run(
         service,
         "%load_ext modelarts",
@@ -194,7 +196,8 @@ class Kernel:
         self.client.stop_channels()
 
 
-def test_an_interrupt_ends_the_wait_and_harms_neither_the_job_nor_the_object(service):
+def test_interrupt_ends_only_the_wait(service):
+    """An interrupt ends the wait and harms neither the job nor the object."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel()
     kernel = Kernel(manager.client())
@@ -276,7 +279,8 @@ def jupyter(tmp_path):
     server.close()
 
 
-def test_a_board_is_reached_through_the_jupyter_server_of_the_notebook(jupyter, tmp_path):
+def test_board_is_reached_through_jupyter_server(jupyter, tmp_path):
+    """A board is reached through the jupyter server of the notebook."""
     kernel = jupyter.kernel()
     root = tmp_path / "root"
     try:

@@ -54,7 +54,8 @@ def test_only_an_address_of_the_web_is_linked(session, address):
 
 
 @pytest.mark.parametrize("status", [*JobStatus, 99, "8", None, "nonsense"])
-def test_a_card_says_each_status_as_a_word_and_only_a_running_board_is_linked(session, status):
+def test_card_words_status_and_links_running(session, status):
+    """A card says each status as a word and only a running board is linked."""
     html = made(session, status=status)._repr_html_()
     known = status in [*JobStatus, 99, "8"]
     assert (JobStatus(int(status)).name if known else "not asked yet") in html
@@ -103,7 +104,7 @@ def test_showing_a_job_or_a_list_asks_the_service_nothing(session, cloud):
         assert repr(each).startswith("VisualizationJob(")
     assert "101" in str(jobs)
     assert jobs._repr_html_()
-    assert jobs.to_dataframe().index.tolist() == [101]
+    assert jobs.to_dataframe().index.tolist() == ["101"]
     assert len(cloud.calls) == asked
 
 
@@ -159,7 +160,8 @@ def test_a_list_is_a_list_and_prints_as_a_table(session, cloud):
     assert jobs[1:] == [jobs[1]]
 
 
-def test_columns_are_as_wide_as_their_cells_and_dates_are_not_broken_in_two(session, cloud):
+def test_columns_fit_cells_and_keep_dates(session, cloud):
+    """Columns are as wide as their cells and dates are not broken in two."""
     cloud.add()
     html = VisualizationJob.list(session)._repr_html_()
     assert "table-layout: auto" in html  # JupyterLab has 'fixed', for all tables
@@ -175,7 +177,7 @@ def test_an_empty_list_prints_and_shows_as_one(session, cloud):
     assert jobs.to_dataframe().empty
 
 
-def test_of_a_long_list_the_first_jobs_are_shown_and_the_rest_is_counted(session, cloud):
+def test_long_list_shows_first_jobs_and_count(session, cloud):
     for _ in range(250):
         cloud.add()
     jobs = VisualizationJob.list(session)
@@ -189,10 +191,10 @@ def test_a_data_frame_has_types_that_can_be_sorted(session, cloud):
     cloud.add(status=12, job_desc="b", duration="1000")
     cloud.add(status=8, job_desc="a", duration=None, remaining_duration=60_000)
     frame = VisualizationJob.list(session).to_dataframe()
-    assert frame.sort_values("job_desc").index.tolist() == [102, 101]
-    assert frame.loc[101, "status"] == "KILLED"
-    assert frame.loc[101, "duration"].total_seconds() == 1
-    assert frame.loc[102, "remaining"].total_seconds() == 60
+    assert frame.sort_values("job_desc").index.tolist() == ["102", "101"]
+    assert frame.loc["101", "status"] == "KILLED"
+    assert frame.loc["101", "duration"].total_seconds() == 1
+    assert frame.loc["102", "remaining"].total_seconds() == 60
     assert frame["duration"].isna().tolist() == [False, True]
     assert frame["created"].dt.year.tolist() == [2019, 2019]
 
@@ -234,7 +236,8 @@ def test_a_board_that_is_not_on_this_machine_has_its_own_address(service_url):
         ),
     ],
 )
-def test_a_board_on_loopback_is_reached_by_way_of_what_stands_in_front(host, environ, before):
+def test_loopback_board_is_reached_by_proxy(host, environ, before):
+    """A board on loopback is reached by way of what stands in front."""
     path = "/modelarts/tensorboard/0a/5/"
     assert board_address("http://%s:6006%s" % (host, path), environ) == before + path
 

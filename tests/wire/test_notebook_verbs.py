@@ -22,7 +22,9 @@ URL = "/bucket/logs/"
 @pytest.fixture
 def session(cloud, clock):
     names = ("access_key", "secret_key", "project_id", "region_name", "modelarts_endpoint")
-    return Session(**{name: getattr(cloud, name) for name in names}, clock=clock, retries=0)
+    return Session(
+        **{name: getattr(cloud, name) for name in names}, clock=clock, retries=0, api="v1"
+    )
 
 
 @pytest.fixture
@@ -114,7 +116,8 @@ def test_who_wants_no_line_gets_none(session, cloud, terminal):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), None])
-def test_a_log_gets_no_line_and_a_program_without_stderr_waits_too(session, cloud, clock, stream):
+def test_wait_writes_no_line_to_logs(session, cloud, clock, stream):
+    """A log gets no line and a program without stderr waits too."""
     job = VisualizationJob(session, cloud.add(status=15))
     with redirect_stderr(stream), pytest.raises(WaitTimeout):
         job.wait(timeout=9)
@@ -148,7 +151,8 @@ def test_a_job_that_does_not_come_up_is_not_waited_for_long(session, cloud, cloc
 
 
 @pytest.mark.parametrize("said", [None, "", "javascript:alert(1)"])
-def test_a_running_job_without_an_address_is_an_answer_that_cannot_be_read(session, cloud, said):
+def test_running_job_without_address_is_unreadable(session, cloud, said):
+    """A running job without an address is an answer that cannot be read."""
     job = VisualizationJob(session, cloud.add(status=8, service_url=said))
     with pytest.raises(TransportError, match="service_url"):
         job.open()
@@ -215,7 +219,9 @@ def test_with_says_that_a_job_cannot_be_stopped(session, cloud):
         cloud.jobs[101]["status"] = 15
 
 
-def test_a_stop_that_fails_does_not_hide_what_went_wrong_in_the_block(session, cloud, caplog):
+def test_failed_stop_keeps_error_of_block(session, cloud, caplog):
+    """A stop that fails does not hide what went wrong in the block."""
+
     def block():
         with VisualizationJob.create(URL, session=session):
             cloud.jobs[101]["status"] = 15
@@ -235,7 +241,8 @@ def ensure(session, train_url=URL, **arguments):
 
 @pytest.mark.parametrize("given", ["/bucket/logs/", "/bucket/logs", "obs://bucket/logs"])
 @pytest.mark.parametrize("there", ["/bucket/logs/", "/bucket/logs", "obs://bucket/logs/"])
-def test_ensure_takes_the_job_that_runs_however_its_folder_is_written(session, cloud, given, there):
+def test_ensure_takes_running_job_in_any_spelling(session, cloud, given, there):
+    """Ensure takes the job that runs however its folder is written."""
     cloud.add(status=12)
     cloud.add(status=8, train_url="/bucket/logs/other/")
     number = cloud.add(status=8, train_url=there)
@@ -264,9 +271,8 @@ def test_ensure_takes_a_job_that_starts_and_rather_one_that_runs(session, cloud)
     ("statuses", "restarted"),
     [((12, 13, 11), 102), ((10,), 101), ((11, 3), 101), ((11, 9, 12), 103)],
 )
-def test_ensure_restarts_the_newest_that_was_stopped_else_one_that_failed(
-    session, cloud, statuses, restarted
-):
+def test_ensure_restarts_newest_stopped_then_failed(session, cloud, statuses, restarted):
+    """Ensure restarts the newest that was stopped else one that failed."""
     for status in statuses:
         cloud.add(status=status)
     if statuses == (11, 3):
@@ -278,7 +284,8 @@ def test_ensure_restarts_the_newest_that_was_stopped_else_one_that_failed(
 
 
 @pytest.mark.parametrize("status", [0, 6, 99])
-def test_ensure_makes_a_new_job_where_the_others_cannot_be_restarted(session, cloud, status):
+def test_ensure_creates_when_restart_is_refused(session, cloud, status):
+    """Ensure makes a new job where the others cannot be restarted."""
     cloud.add(status=status)
     job = ensure(session, job_name="new", job_desc="d", auto_stop=3)
     assert (job.job_id, job.job_name, job.job_desc) == ("102", "new", "d")
@@ -293,7 +300,8 @@ def test_ensure_keeps_the_types_of_jobs_apart(session, cloud):
     assert ensure(session, job_type="MindInsight").job_id == "103"
 
 
-def test_ensure_waits_for_a_job_that_is_being_stopped_and_restarts_it(session, cloud):
+def test_ensure_waits_for_stopping_job(session, cloud):
+    """Ensure waits for a job that is being stopped and restarts it."""
     cloud.add(status=9)
     assert ensure(session).wait().status == JobStatus.RUNNING
     assert list(cloud.jobs) == [101]
@@ -312,7 +320,8 @@ def test_ensure_looks_again_when_another_was_faster(session, cloud):
     assert list(cloud.jobs) == [101]
 
 
-def test_ensure_makes_a_new_job_when_the_stopped_one_is_deleted_meanwhile(session, cloud):
+def test_ensure_creates_when_job_is_deleted(session, cloud):
+    """Ensure makes a new job when the stopped one is deleted meanwhile."""
     cloud.add(status=12)
     allow = cloud._restart
 
@@ -328,7 +337,8 @@ def test_ensure_makes_a_new_job_when_the_stopped_one_is_deleted_meanwhile(sessio
     assert len(cloud.jobs) == 2
 
 
-def test_two_that_ensure_the_same_folder_at_once_get_the_same_job(session, cloud):
+def test_concurrent_ensures_get_one_job(session, cloud):
+    """Two that ensure the same folder at once get the same job."""
     create = cloud._create
 
     def behind_another(body):
@@ -356,9 +366,8 @@ def test_the_first_of_two_keeps_its_job(session, cloud):
 @pytest.mark.parametrize(
     ("argument", "value"), [("train_url", "logs/"), ("job_type", "x"), ("auto_stop", 99)]
 )
-def test_a_bad_argument_of_ensure_is_one_clear_error_before_any_request(
-    session, cloud, argument, value
-):
+def test_invalid_ensure_argument_sends_nothing(session, cloud, argument, value):
+    """A bad argument of ensure is one clear error before any request."""
     with pytest.raises(InvalidArgument) as caught:
         ensure(session, **{argument: value})
     assert caught.value.argument == argument

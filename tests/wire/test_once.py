@@ -1,4 +1,4 @@
-"""What happens once, where an answer is lost: each case by itself, on the wire."""
+"""Calls that happen once, also when an answer is lost: each case by itself, on the wire."""
 
 import contextlib
 import itertools
@@ -144,7 +144,8 @@ class Never:
 
 @pytest.mark.parametrize("answer", [LOST, LATE, (502, HTML), (500, "{}"), (200, "{"), (200, "{}")])
 @pytest.mark.parametrize("name", [None, "mine"])
-def test_a_create_whose_answer_was_lost_is_found_and_not_sent_again(session, service, answer, name):
+def test_lost_create_is_found_and_not_repeated(session, service, answer, name):
+    """A create whose answer was lost is found and not sent again."""
     service.answers["create"] = [answer]
     job = VisualizationJob.create("/bucket/logs/", name, session=session)
     assert service.sent == ["create", "list"]
@@ -160,7 +161,8 @@ def test_a_create_that_did_not_arrive_is_sent_once_more(session, service, answer
     assert [job.job_id] == [str(found["job_id"]) for found in service.jobs]
 
 
-def test_a_create_that_is_lost_twice_and_not_there_names_the_job_to_look_for(session, service):
+def test_twice_lost_create_names_the_job(session, service):
+    """A create that is lost twice and not there names the job to look for."""
     service.answers["create"] = [Never(LOST), Never(LATE)]
     with pytest.raises(AmbiguousCreate, match="Look for a job named 'mine'") as caught:
         VisualizationJob.create("/bucket/logs/", "mine", session=session)
@@ -185,7 +187,8 @@ def test_what_fails_before_a_create_leaves_none_in_doubt(fake_modelarts, before,
     assert fake_modelarts.operations == [before] * 4
 
 
-def test_a_create_that_cannot_be_looked_for_names_the_job_to_look_for(session, service):
+def test_unsearchable_create_names_the_job(session, service):
+    """A create that cannot be looked for names the job to look for."""
     service.answers["create"] = [LOST]
     service.answers["list"] = [LOST] * 4
     with pytest.raises(AmbiguousCreate, match="looking for it failed too") as caught:
@@ -193,7 +196,8 @@ def test_a_create_that_cannot_be_looked_for_names_the_job_to_look_for(session, s
     assert caught.value.job_name == service.jobs[0]["job_name"]
 
 
-def test_a_job_of_the_same_name_from_before_is_not_taken_for_the_lost_one(session, service):
+def test_earlier_namesake_is_not_adopted(session, service):
+    """A job of the same name from before is not taken for the lost one."""
     before = int(service.clock.time() * 1000) - 60_000
     service.add(job_name="mine", train_url="/bucket/logs/", create_time=before)
     service.add(job_name="mine", train_url="/bucket/other/")
@@ -204,7 +208,7 @@ def test_a_job_of_the_same_name_from_before_is_not_taken_for_the_lost_one(sessio
 
 
 @pytest.mark.parametrize("off", [-3600, -200, 200, 3600])
-def test_when_a_job_was_created_is_told_by_the_clock_of_the_service(session, service, clock, off):
+def test_creation_time_uses_service_clock(session, service, clock, off):
     service.answers["create"] = [LOST]
     made_at = int(clock.time() * 1000)
     service.clock = FakeClock(clock.now)
@@ -213,7 +217,8 @@ def test_when_a_job_was_created_is_told_by_the_clock_of_the_service(session, ser
     assert (service.sent, job.create_time) == (["create", "list"], made_at)
 
 
-def test_several_jobs_that_may_be_the_lost_one_are_not_chosen_from(session, service):
+def test_several_candidates_are_ambiguous(session, service):
+    """Several jobs that may be the lost one are not chosen from."""
     service.add(job_name="mine", train_url="/bucket/logs/")
     service.answers["create"] = [LOST]
     with pytest.raises(AmbiguousCreate, match="2 such jobs were created meanwhile"):
@@ -227,9 +232,8 @@ def test_several_jobs_that_may_be_the_lost_one_are_not_chosen_from(session, serv
         ([Never((429, "{}"))] * 3, ["create"] * 4),
     ],
 )
-def test_a_create_that_certainly_did_not_arrive_is_simply_sent_again(
-    session, service, answers, sent
-):
+def test_unsent_create_is_repeated(session, service, answers, sent):
+    """A create that certainly did not arrive is simply sent again."""
     service.answers["create"] = list(answers)
     VisualizationJob.create("/bucket/logs/", session=session)
     assert service.sent == sent
@@ -363,7 +367,8 @@ def test_a_delete_of_a_job_that_is_not_there_is_an_error(session, service):
 # Time -------------------------------------------------------------------------------------
 
 
-def test_a_call_ends_within_its_time_whatever_pauses_are_asked_for(clock):
+def test_call_ends_within_its_limit(clock):
+    """A call ends within its time whatever pauses are asked for."""
     began = clock.now
     session = Session(
         access_key="AK",

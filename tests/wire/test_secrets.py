@@ -149,7 +149,8 @@ def test_not_in_whoami(service, secrets):
         assert not [secret for secret in secrets if secret in said.stdout + said.stderr]
 
 
-def test_whoami_without_credentials_says_what_was_tried_and_fails():
+def test_whoami_without_credentials_lists_sources():
+    """Whoami without credentials says what was tried and fails."""
     said = subprocess.run(
         [sys.executable, "-m", "modelarts", "whoami"], capture_output=True, text=True
     )
@@ -160,7 +161,8 @@ def test_whoami_without_credentials_says_what_was_tried_and_fails():
 
 @pytest.mark.parametrize("option", ["--region-name=r", "--config-file=f"])
 @pytest.mark.parametrize("local", ["--local", "--root=."])
-def test_whoami_of_the_local_service_and_of_another_place_is_wrong_usage(local, option, capsys):
+def test_whoami_local_with_config_is_wrong_usage(local, option, capsys):
+    """Whoami of the local service and of another place is wrong usage."""
     with pytest.raises(SystemExit) as caught:
         main(["whoami", local, option])
     assert caught.value.code == 2
@@ -175,7 +177,7 @@ def test_whoami_prints_json_where_there_is_no_session_too(capsys, monkeypatch):
     said = json.loads(printed.out)
     assert printed.err == ""
     assert said["works"] is False
-    assert said["error"].startswith("nothing says who you are")
+    assert said["error"].startswith("No credentials found")
     assert {"source": "environment S3_*", "reason": "S3_ACCESS_KEY_ID is not set"} in said["tried"]
     monkeypatch.setenv("S3_ACCESS_KEY_ID", "AK")
     assert main(["whoami", "--json"]) == 1
@@ -195,7 +197,8 @@ def test_whoami_can_be_printed_where_only_ascii_can(service, monkeypatch):
     assert "secret_key  ..." + shown in said.stdout.decode("ascii")
 
 
-def test_whoami_with_credentials_that_are_refused_says_why_and_fails(service, monkeypatch):
+def test_whoami_explains_refused_credentials(service, monkeypatch):
+    """Whoami with credentials that are refused says why and fails."""
     found = service.connection
     monkeypatch.setenv("MODELARTS_ACCESS_KEY", found["access_key"])
     monkeypatch.setenv("MODELARTS_SECRET_KEY", "a-wrong-secret-key")

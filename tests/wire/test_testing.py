@@ -1,4 +1,4 @@
-"""What users get to test their code with: the fake, its faults, payloads, clocks."""
+"""Helpers for users' tests: the fake, its faults, payloads, clocks."""
 
 import doctest
 import os
@@ -68,7 +68,8 @@ def test_jobs_go_their_own_ways(fake_modelarts):
     assert (first.wait().status, second.refresh().status) == (8, 5)
 
 
-def test_a_stop_and_a_restart_go_through_the_statuses_they_are_told(fake_modelarts):
+def test_stop_and_restart_follow_given_statuses(fake_modelarts):
+    """A stop and a restart go through the statuses they are told."""
     fake_modelarts.stop_statuses = [9, 9, 13]
     fake_modelarts.restart_statuses = [16]
     job = VisualizationJob(visualization_id=fake_modelarts.add_job())
@@ -289,7 +290,8 @@ def test_the_environment_leads_to_it_and_is_as_before_afterwards(monkeypatch):
     assert dict(os.environ) == before
 
 
-def test_endpoints_that_were_set_for_all_sessions_do_not_hold_meanwhile():
+def test_fake_overrides_global_endpoints():
+    """Endpoints that were set for all sessions do not hold meanwhile."""
     Session.set_endpoint(modelarts_endpoint="https://cloud.example.com", region_name="r-1")
     with FakeModelArts() as fake:
         assert Session().modelarts_endpoint == fake.modelarts_endpoint
@@ -359,7 +361,8 @@ def test_payloads_are_read_by_the_models():
     assert {type(value) for value in created_payload().values()} == {bool, str}
 
 
-def test_a_payload_without_changes_has_every_field_of_the_documents_and_no_other():
+def test_default_payload_has_documented_fields():
+    """A payload without changes has every field of the documents and no other."""
     assert JobInfo.from_wire(job_payload()).extra == {}
     missing = {name for name, value in vars_of(JobInfo.from_wire(job_payload())) if value is None}
     assert missing == {"remaining_duration", "schedule", "job_type"}

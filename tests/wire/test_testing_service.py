@@ -65,7 +65,8 @@ def test_every_fault_and_operation_of_the_page_is_there():
     assert re.findall(r"`(\w+)`", sentence) == list(OPERATIONS)
 
 
-def test_the_line_of_the_page_filters_the_warning_of_a_folder_without_event_files(tmp_path):
+def test_documented_filter_hides_the_warning(tmp_path):
+    """The line of the page filters the warning of a folder without event files."""
     line = re.search(r"`(ignore::\S+)`", PAGE).group(1)
     (tmp_path / "test_it.py").write_text(
         "from modelarts.estimator import VisualizationJob\n"

@@ -1,4 +1,4 @@
-"""What goes over the wire, and what is made of what comes back.
+"""Requests on the wire, and the reading of answers.
 
 Where ``responses`` is enough it plays the service; where sockets matter, a server on the loopback
 does. The clock is the tests' own: waits are counted, not waited for.
@@ -210,7 +210,8 @@ def test_a_post_that_may_have_happened_is_not_repeated(wire, session, clock, pat
     assert (len(wire.calls), clock.sleeps) == (1, [])
 
 
-def test_a_post_that_was_throttled_is_repeated_when_the_gateway_says(wire, session, clock):
+def test_throttled_post_waits_for_retry_after(wire, session, clock):
+    """A post that was throttled is repeated when the gateway says."""
     wire.post(URL + PATH, status=429, headers={"Retry-After": "3"})
     wire.post(URL + PATH, json={"job_id": "1"})
     assert session().request("POST", PATH, body={"job_name": "job"}) == {"job_id": "1"}
@@ -381,7 +382,7 @@ def test_a_clock_that_is_set_right_later_is_believed_again(wire, session, clock)
     assert len(wire.calls) == 4
 
 
-def test_a_request_on_its_way_profits_when_another_finds_the_clock_off(wire, session, clock):
+def test_pending_request_uses_corrected_clock(wire, session, clock):
     """Both were dated by the wrong clock; neither may fail for it."""
     made = session()
 
@@ -426,7 +427,8 @@ def test_a_redirect_is_reported_and_not_followed(wire, session, status):
 HTML = "<!DOCTYPE html>\n<html><body>Welcome to the hotel's network</body></html>"
 
 
-def test_a_page_instead_of_an_answer_says_so_and_names_the_address(wire, session):
+def test_html_answer_is_error_naming_address(wire, session):
+    """A page instead of an answer says so and names the address."""
     wire.get(URL + PATH, body=HTML, content_type="text/html")
     with pytest.raises(TransportError) as caught:
         session().request("GET", PATH)
@@ -570,7 +572,8 @@ def test_an_answer_without_end_is_not_read_to_its_end(wire, session):
     ],
     ids=["create", "create no id", "list", "list no jobs", "details", "details status", "stop"],
 )
-def test_an_answer_that_is_not_the_documented_one_names_its_address(wire, session, answer, call):
+def test_undocumented_answer_names_address(wire, session, answer, call):
+    """An answer that is not the documented one names its address."""
     for method in (responses.GET, responses.POST):
         wire.add(method, ANYTHING, json=answer)
     made = session()
@@ -727,9 +730,8 @@ def test_no_cookie_is_kept(server, session):
     assert [asked.headers["Cookie"] for asked in server.asked] == [None, None]
 
 
-def test_proxies_are_those_of_the_environment_when_the_session_was_made(
-    server, refusing, session, monkeypatch
-):
+def test_proxies_are_read_once_per_session(server, refusing, session, monkeypatch):
+    """Proxies are those of the environment when the session was made."""
     monkeypatch.setenv("HTTP_PROXY", server.url)
     through = session(modelarts_endpoint=refusing)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -756,7 +758,8 @@ def test_proxies_can_be_given(server, refusing, session, monkeypatch):
     assert [asked.path for asked in server.asked] == [refusing + PATH]
 
 
-def test_a_proxy_that_does_not_answer_is_named_as_such_without_its_password(refusing, session):
+def test_silent_proxy_is_named_without_password(refusing, session):
+    """A proxy that does not answer is named as such without its password."""
     proxy = refusing.replace("//", "//ann:s3cret@")
     made = session(modelarts_endpoint="http://127.0.0.1:9", proxies={"http": proxy}, retries=0)
     with pytest.raises(
@@ -820,9 +823,7 @@ def test_a_broken_answer_is_no_answer_and_names_the_address(scripted, session, c
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_a_refused_connection_is_tried_again_whatever_was_to_be_sent(
-    refusing, session, clock, method
-):
+def test_refused_connection_is_retried_for_any_method(refusing, session, clock, method):
     """Nothing was sent, so nothing can happen twice."""
     with pytest.raises(TransportError, match="Connection refused") as caught:
         session(modelarts_endpoint=refusing).request(method, PATH)
@@ -841,13 +842,15 @@ def test_https_where_there_is_none_is_no_answer(server, session):
 
 
 @pytest.mark.parametrize("setting", ["verify", "cert"])
-def test_a_certificate_file_that_is_not_there_is_an_error_of_ours(session, refusing, setting):
+def test_missing_certificate_file_is_typed_error(session, refusing, setting):
+    """A certificate file that is not there is an error of ours."""
     url = refusing.replace("http:", "https:")
     with pytest.raises(ModelArtsError, match=r"nowhere\.pem"):
         session(modelarts_endpoint=url, retries=0, **{setting: "/nowhere.pem"}).request("GET", PATH)
 
 
-def test_connections_are_used_again_and_a_closed_session_opens_new_ones(server, session):
+def test_connections_are_reused_until_close(server, session):
+    """Connections are used again and a closed session opens new ones."""
     made = session(modelarts_endpoint=server.url)
     for _ in range(3):
         made.request("GET", PATH)
@@ -857,7 +860,7 @@ def test_connections_are_used_again_and_a_closed_session_opens_new_ones(server, 
     assert clients[0] == clients[1] == clients[2] != clients[3]
 
 
-def test_a_closed_session_has_no_connection_left_though_its_error_is_kept(session):
+def test_closed_session_keeps_no_connection(session):
     """With the error its frames are kept, and all that they know."""
     good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     with socket.socket() as listening:

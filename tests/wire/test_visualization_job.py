@@ -31,6 +31,7 @@ def session(clock):
         iam_endpoint=Cloud.iam_endpoint,
         clock=clock,
         retries=0,
+        api="v1",
     )
 
 
@@ -60,9 +61,8 @@ def _create(session, **arguments):
     ],
 )
 @pytest.mark.parametrize("documented", [False, True])
-def test_a_bad_argument_of_create_is_one_clear_error_before_any_request(
-    session, cloud, argument, value, documented
-):
+def test_invalid_create_argument_sends_nothing(session, cloud, argument, value, documented):
+    """A bad argument of create is one clear error before any request."""
     given = {"train_url": "/bucket/logs/", argument: value}
     create = VisualizationJob.create
     if documented:
@@ -104,7 +104,8 @@ def test_a_bad_filter_is_one_clear_error_before_any_request(session, cloud, call
     assert cloud.calls == []
 
 
-def test_a_filter_of_iter_is_checked_when_it_is_called_not_when_it_is_read(session, cloud):
+def test_iter_checks_filters_when_called(session, cloud):
+    """A filter of iter is checked when it is called not when it is read."""
     with pytest.raises(InvalidArgument):
         VisualizationJob.iter(session, per_page=0)
 
@@ -120,7 +121,8 @@ def test_a_call_that_needs_a_job_says_so(session, cloud):
     assert cloud.calls == []
 
 
-def test_making_an_object_sends_nothing_and_the_first_unknown_attribute_one_request(session, cloud):
+def test_object_fetches_details_once_on_demand(session, cloud):
+    """Making an object sends nothing and the first unknown attribute one request."""
     number = cloud.add(status=8)
     job = VisualizationJob(modelarts_session=session, visualization_id=str(number))
     assert cloud.calls == []
@@ -147,7 +149,8 @@ def test_jobs_of_a_list_know_everything(session, cloud):
     assert len(cloud.calls) == 1
 
 
-def test_a_create_sends_what_is_documented_and_only_what_was_given(session, cloud):
+def test_create_sends_documented_fields_only(session, cloud):
+    """A create sends what is documented and only what was given."""
     _create(session, job_name="n", job_type="MindInsight", auto_stop=1, flavor="code.1")
     assert json.loads(cloud.calls[0].body) == {
         "job_name": "n",
@@ -166,7 +169,7 @@ def test_a_create_sends_what_is_documented_and_only_what_was_given(session, clou
     }
 
 
-def test_without_a_session_one_is_made_of_the_environment_or_refused():
+def test_missing_session_is_made_from_environment():
     with pytest.raises(CredentialsNotFound):
         VisualizationJob(visualization_id="5").refresh()
     with pytest.raises(InvalidArgument, match="modelarts_session"):
@@ -217,7 +220,8 @@ def test_jobs_created_while_iter_reads_come_too(session, cloud):
     assert [job.job_id for job in jobs][-1] == str(late)
 
 
-def test_iter_copes_with_a_service_that_gives_smaller_pages_than_asked_for(session):
+def test_iter_reads_smaller_pages(session):
+    """Iter copes with a service that gives smaller pages than asked for."""
     with responses.RequestsMock() as mock:
         for page in ((1, 2), (3, 4), (5,)):
             jobs = [{"job_id": number} for number in page]
@@ -226,7 +230,8 @@ def test_iter_copes_with_a_service_that_gives_smaller_pages_than_asked_for(sessi
     assert found == ["1", "2", "3", "4", "5"]
 
 
-def test_iter_ends_with_a_service_that_says_no_total_or_repeats_itself(session):
+def test_iter_ends_without_total_or_with_repeats(session):
+    """Iter ends with a service that says no total or repeats itself."""
     with responses.RequestsMock() as mock:
         mock.get(LIST, json={"is_success": True, "jobs": [{"job_id": 1}, {"job_id": 2}]})
         assert [job.job_id for job in VisualizationJob.iter(session)] == ["1", "2"]
@@ -235,7 +240,8 @@ def test_iter_ends_with_a_service_that_says_no_total_or_repeats_itself(session):
 # Answers of every edition -----------------------------------------------------------------
 
 
-def test_details_are_read_with_or_without_is_success_and_with_unknown_fields(session):
+def test_details_allow_unknown_fields(session):
+    """Details are read with or without is success and with unknown fields."""
     with responses.RequestsMock() as mock:
         mock.get(DETAILS, json={"job_id": "197", "status": "99", "create_time": "7", "new": [1]})
         info = VisualizationJob(session, 197).get_visualization_job_info()

@@ -1,8 +1,9 @@
-"""What a place that credentials may come from has to offer.
+"""The interface of a credential provider.
 
-A provider has a name and a method ``load`` that is given its surroundings. It answers what it
-found, or raises :class:`NotHere` with the reason; what is there but broken or half there is an
-error, because falling through to the next place would use an identity that nobody expects.
+A provider has a name and a method ``load``, which takes the environment and the clock as an
+argument. It returns the credentials, or raises :class:`NotHere` with the reason. Credentials that
+are incomplete or damaged are an error: the next source could be another identity than the one that
+the user expects.
 """
 
 import os
@@ -20,14 +21,14 @@ __all__ = ["NotHere", "Provider", "Surroundings", "both_or_neither"]
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
 class Surroundings:
-    """What a provider may look at.
+    """The environment, files and clock that a provider may use.
 
     Attributes:
         environ: the environment variables.
         home: the user's home.
-        directory: the working directory; None where it was deleted.
-        config_file: the configuration file that was asked for, or None.
-        clock: what tells the time.
+        directory: the working directory; None if it was deleted.
+        clock: the source of time.
+        config_file: the path of the configuration file that was requested; or None.
     """
 
     environ: Mapping[str, str] = attr.ib(repr=False)  # it may hold secrets
@@ -38,7 +39,15 @@ class Surroundings:
 
     @classmethod
     def of_this_process(cls, config_file: Optional[str], clock: Clock) -> "Surroundings":
-        """Those of this process, as they are now."""
+        """Return the environment and directories of this process, as they are now.
+
+        Args:
+            config_file: the path of the configuration file that was requested; or None.
+            clock: the source of time.
+
+        Returns:
+            The argument of :meth:`Provider.load`.
+        """
         return cls(
             environ=dict(os.environ),
             home=Path(os.path.expanduser("~")),
@@ -56,37 +65,46 @@ def _working_directory() -> Optional[Path]:
 
 
 class Provider:
-    """One place to look at.
+    """One source of credentials.
 
-    >>> from modelarts.auth import AccessKey, Found, NotHere, Provider
-    >>> from modelarts.auth import add_provider, remove_provider
-    >>> class FromMyPlatform(Provider):
-    ...     name = "my platform"
-    ...     def load(self, surroundings):
-    ...         path = surroundings.environ.get("MY_PLATFORM_KEYS")
-    ...         if path is None:
-    ...             raise NotHere("MY_PLATFORM_KEYS is not set")
-    ...         access_key, secret_key = open(path).read().split()
-    ...         return Found(credentials=AccessKey(access_key, secret_key), source=self.name)
-    >>> add_provider(FromMyPlatform())
-    >>> remove_provider("my platform")
+    Derive a class from it, or use any object that has a name and a method ``load``.
+
+    Example:
+        >>> from modelarts.auth import AccessKey, Found, NotHere, Provider
+        >>> from modelarts.auth import add_provider, remove_provider
+        >>> class FromMyPlatform(Provider):
+        ...     name = "my platform"
+        ...     def load(self, surroundings):
+        ...         path = surroundings.environ.get("MY_PLATFORM_KEYS")
+        ...         if path is None:
+        ...             raise NotHere("MY_PLATFORM_KEYS is not set")
+        ...         access_key, secret_key = open(path).read().split()
+        ...         return Found(credentials=AccessKey(access_key, secret_key), source=self.name)
+        >>> add_provider(FromMyPlatform())
+        >>> remove_provider("my platform")
     """
 
-    #: Said in errors and by ``modelarts whoami``.
+    #: The name of the source, for errors and ``modelarts whoami``.
     name = ""
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What is found.
+        """Return the credentials of this source.
+
+        Args:
+            surroundings: the environment, files and clock to use.
+
+        Returns:
+            The credentials, and other settings of this source.
 
         Raises:
-            NotHere: nothing is.
-            ConfigurationError: something is, and it cannot be used.
+            NotHere: the source has no credentials; the message gives the reason.
+            ConfigurationError: the source has credentials that cannot be used.
         """
         raise NotHere("it offers nothing")
 
 
 def both_or_neither(names: Tuple[str, str], get: Callable[[str], Any], where: str = "") -> bool:
-    """Whether two values that belong together are there.
+    """Return True if both of two values are there, False if neither is.
 
     Raises:
         ConfigurationError: one is and the other is not.

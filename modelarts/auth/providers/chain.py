@@ -6,6 +6,7 @@ SDKs, OpenStack clients and Elastic Cloud Server.
 
 from typing import List, Optional, Tuple
 
+from modelarts._internal.wording import Worded, worded
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import Found
 from modelarts.auth.providers.base import NotHere, Provider, Surroundings
@@ -26,19 +27,30 @@ from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArg
 
 __all__ = ["add_provider", "find", "remove_provider"]
 
+_GIVE = Worded(
+    "Pass access_key= and secret_key=, or username= and password=, use Session.local()",
+    "Use --local for the service on this machine",
+)
+
 _added: List[Tuple[Provider, Optional[str]]] = []
 
 
 def add_provider(provider: Provider, before: Optional[str] = None) -> None:
-    """Have all sessions made from now on look at another place too.
+    """Add a source of credentials for all sessions made from now on.
 
     Args:
-        provider: the place; one of the same name that was added before is replaced.
-        before: the name of the provider to come before; by default it is asked when all but the
-            ECS metadata have nothing to say.
+        provider: the source, an object with a name and a method ``load``. It replaces one of the
+            same name that was added before.
+        before: the name of the provider that it precedes; by default that of the ECS metadata,
+            which is the last.
 
     Raises:
-        InvalidArgument: it is no provider, or no provider has that name.
+        InvalidArgument: ``provider`` is not a provider, or there is none named ``before``.
+
+    Example:
+        >>> add_provider(FromMyPlatform())                                    # doctest: +SKIP
+        >>> Session().mode                                                    # doctest: +SKIP
+        'AK/SK'
     """
     if not getattr(provider, "name", "") or not callable(getattr(provider, "load", None)):
         raise InvalidArgument("provider", provider, "an object with a name and a method load")
@@ -50,7 +62,11 @@ def add_provider(provider: Provider, before: Optional[str] = None) -> None:
 
 
 def remove_provider(name: str) -> None:
-    """Undo :func:`add_provider`; nothing happens where none of that name was added."""
+    """Remove a source that :func:`add_provider` added.
+
+    Args:
+        name: the name of the provider; nothing happens if none of that name was added.
+    """
     _added[:] = [entry for entry in _added if entry[0].name != name]
 
 
@@ -68,10 +84,9 @@ def find(surroundings: Surroundings) -> Found:
         except NotHere as reason:
             tried.append((provider.name, str(reason)))
         except InvalidArgument as error:
-            raise ConfigurationError("%s: %s" % (provider.name, error)) from None
+            raise ConfigurationError(worded("%s: %s", provider.name, error)) from None
     raise CredentialsNotFound(
-        "nothing says who you are. Give Session(access_key=…, secret_key=…) or "
-        "Session(username=…, password=…), use Session.local(), or provide one of:",
+        worded("No credentials found. %s, or provide one of:", _GIVE),
         tuple(tried),
     )
 

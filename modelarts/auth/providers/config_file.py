@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from modelarts._internal.warnings import level_of_the_caller
+from modelarts._internal.wording import Worded
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, Credentials, Found, Password
 from modelarts.auth.providers.base import NotHere, Provider, Surroundings, both_or_neither
@@ -30,6 +31,7 @@ _SPELLINGS: Mapping[str, Iterable[str]] = {
     "iam_endpoint": ("iam_endpoint",),
     "obs_endpoint": ("obs_endpoint",),
     "obs_path": ("obs_path",),
+    "api": ("api",),
 }
 #: What is read of ``auth`` in a ``clouds.yaml``.
 _CLOUD = (
@@ -54,10 +56,10 @@ class ExplicitConfig(Provider):
     """The file of ``Session(config_file=…)``, or of ``MODELARTS_CONFIG``."""
 
     variable = "MODELARTS_CONFIG"
-    name = "config_file= or " + variable
+    name = Worded("config_file= or " + variable, "--config-file or " + variable)
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What it says. That it is missing is an error: it was asked for."""
+        """Return the content of the file. A missing file that was named is an error."""
         path = _asked_for(surroundings)
         if path is None:
             raise NotHere("not given")
@@ -67,7 +69,8 @@ class ExplicitConfig(Provider):
             raise ConfigurationError("%s: %s" % (path, reason)) from None
 
     def beside(self, credentials: Credentials, surroundings: Surroundings) -> Optional[Found]:
-        """What it says beside credentials that were given; None where none was asked for."""
+        """Return the file's settings besides credentials given elsewhere; None if no file was
+        named."""
         path = _asked_for(surroundings)
         if path is None:
             return None
@@ -75,12 +78,12 @@ class ExplicitConfig(Provider):
 
 
 class DefaultConfig(Provider):
-    """``~/.modelarts/config.json``."""
+    """The file ``~/.modelarts/config.json``."""
 
     name = "~/.modelarts/config.json"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What it says."""
+        """Return the content of the file."""
         path = surroundings.home / ".modelarts" / "config.json"
         text = _text_of(path)
         if text is None:
@@ -94,7 +97,7 @@ class HuaweiCloudCredentials(Provider):
     name = "~/.huaweicloud/credentials"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What it says."""
+        """Return the content of the file."""
         path = surroundings.home / ".huaweicloud" / "credentials"
         text = _text_of(path)
         if text is None:
@@ -136,7 +139,7 @@ class CloudsYaml(Provider):
     name = "clouds.yaml"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What it says of the cloud."""
+        """Return the settings of the cloud in the file."""
         wanted = surroundings.environ.get("OS_CLOUD")
         explicit = surroundings.environ.get("OS_CLIENT_CONFIG_FILE")
         own = surroundings.home / ".config" / "openstack"
@@ -265,7 +268,7 @@ def _config(path: Path, text: str) -> Found:
 
 
 def _values(path: Path, text: str) -> Dict[str, Optional[str]]:
-    """What a ``config.json`` says, by our own names."""
+    """Return the settings in a ``config.json`` by this package's names."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -310,6 +313,7 @@ def _settings(path: Path, given: Mapping[str, Optional[str]], credentials: Crede
         region_name=given["region_name"],
         endpoints=named,
         obs_path=given["obs_path"],
+        api=given["api"],
     )
 
 

@@ -31,7 +31,7 @@ class EcsMetadata(Provider):
     name = "ECS metadata"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What the metadata service answers."""
+        """Return the temporary keys of the metadata service."""
         endpoint = surroundings.environ.get("MODELARTS_METADATA_ENDPOINT")
         if endpoint == "off":
             raise NotHere("MODELARTS_METADATA_ENDPOINT is off")

@@ -23,7 +23,7 @@ class ModelArtsVariables(Provider):
     name = "environment MODELARTS_*"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What they say."""
+        """Return the credentials in these variables."""
         environ = surroundings.environ
         keys = ("MODELARTS_ACCESS_KEY", "MODELARTS_SECRET_KEY")
         user = ("MODELARTS_USERNAME", "MODELARTS_PASSWORD")
@@ -48,7 +48,7 @@ class HuaweiCloudVariables(Provider):
     name = "environment HUAWEICLOUD_SDK_*"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What they say."""
+        """Return the credentials in these variables."""
         environ = surroundings.environ
         keys = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
         if not both_or_neither(keys, environ.get, "environment"):
@@ -67,7 +67,7 @@ class S3Variables(Provider):
     name = "environment S3_*"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What they say."""
+        """Return the credentials in these variables."""
         environ = surroundings.environ
         keys = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
         if not both_or_neither(keys, environ.get, "environment"):
@@ -99,7 +99,7 @@ class OpenStackVariables(Provider):
     name = "environment OS_*"
 
     def load(self, surroundings: Surroundings) -> Found:
-        """What they say."""
+        """Return the credentials in these variables."""
         environ = surroundings.environ
         given: Dict[str, Optional[str]] = {}
         names: Dict[str, str] = {}
@@ -115,7 +115,7 @@ class OpenStackVariables(Provider):
 
 
 def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], source: str) -> Found:
-    """What a Keystone client's settings say: keys, or a password, or a token.
+    """Return the keys, password or token in the settings of a Keystone client.
 
     Args:
         given: the settings, by the names that ``clouds.yaml`` has for them.
@@ -153,7 +153,7 @@ def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], sourc
 
 
 def _account(given: Mapping[str, Optional[str]]) -> Tuple[bool, str]:
-    """Whether the account is told by its id, and the setting that tells it."""
+    """Return True if the account is given by its id, and the setting that gives it."""
     for owner in ("user_domain", "domain"):
         for kind in ("_id", "_name"):
             if given.get(owner + kind):

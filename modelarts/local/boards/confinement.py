@@ -14,6 +14,7 @@ import site
 import stat
 import sys
 import sysconfig
+from functools import lru_cache
 from typing import Any, Callable, Iterable
 
 import attr
@@ -21,10 +22,10 @@ import attr
 from modelarts.local.boards import landlock
 from modelarts.local.identity.users_file import Accounts
 
-__all__ = ["Confinement", "Confiner", "installed_paths"]
+__all__ = ["DEVICES", "SYSTEM", "Confinement", "Confiner", "clear_environment", "installed_paths"]
 
 #: Read by the C library and by Python, and of no interest to anybody.
-_SYSTEM: tuple[str, ...] = (
+SYSTEM: tuple[str, ...] = (
     "/lib",
     "/lib64",
     "/usr/lib",
@@ -35,13 +36,14 @@ _SYSTEM: tuple[str, ...] = (
     *(str(path) for path in mimetypes.knownfiles),  # kinds of files by their endings
     "/dev/urandom",
 )
-_DEVICES = ("/dev/null", "/dev/zero")
+DEVICES = ("/dev/null", "/dev/zero")
 #: Never the target of a link that is followed.
 _NEVER = ("/dev", "/proc", "/sys", "/run")
 #: What a board keeps of its environment; the rest can hold keys.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "MALLOC_ARENA_MAX")
 #: TensorBoard takes a file for an event file by this part of its name.
 EVENT_FILE = "tfevents"
+_PROJECTOR = "projector_config.pbtxt"
 #: How many links of one folder are followed at most.
 _MAX_LINKS = 1000
 _STARTS_PROGRAMS = frozenset(
@@ -51,40 +53,51 @@ _STARTS_PROGRAMS = frozenset(
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Confinement:
-    """What the processes of one board can reach.
+    """The files that the processes of one board can reach.
 
     Args:
         folder: the folder of the job's logs, without links in its path.
         links: where the links in it lead that the board follows for event files.
         by_kernel: use Landlock; where the kernel has none, the owner of the service has been told.
-        identity: device and inode of the folder, None where it does not exist.
+        identity: device and inode of the folder, and of those that are linked, None where one does
+            not exist.
+        linked: where links in the folder lead that the service has made; all below is of the job.
     """
 
     folder: str
     links: tuple[str, ...] = ()
     by_kernel: bool = True
-    identity: tuple[int, int] | None = None
+    identity: tuple[tuple[int, int] | None, ...] = ()
+    linked: tuple[str, ...] = ()
 
-    def apply(
-        self, write: Iterable[str] = (), read: Iterable[str] = (), execute: Iterable[str] = ()
-    ) -> None:
-        """Confine this process, which must not have other threads yet, and clear its environment.
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The folders of the job."""
+        return (self.folder, *self.linked)
+
+    @property
+    def is_enforced(self) -> bool:
+        """True if the kernel enforces it."""
+        return self.by_kernel and landlock.abi() > 0
+
+    def follows(self, target: str) -> bool:
+        """Return True if a link with this target, a path without links, is followed."""
+        return _within(target, [*self.own, *self.links])
+
+    def apply(self, connect: Iterable[int] = ()) -> None:
+        """Confine this process, which must not have other threads yet.
 
         Args:
-            write: folders that are the board's own.
-            read: more that it may read.
-            execute: more that it may read and run.
+            connect: the ports that it may connect to.
 
         Raises:
             OSError: the kernel refused.
         """
-        for name in [name for name in os.environ if name not in _ENVIRONMENT]:
-            del os.environ[name]
-        if self.by_kernel and landlock.abi():
+        if self.is_enforced:
             landlock.restrict(
-                read=[self.folder, *self.links, *installed_paths(), *read],
-                write=[*write, *_DEVICES],
-                execute=execute,
+                read=[*self.own, *self.links, *installed_paths()],
+                write=DEVICES,
+                connect=connect,
             )
 
     def guard(self, refused: Callable[[str], None]) -> None:
@@ -116,24 +129,42 @@ class Confiner:
 
     @property
     def is_shared(self) -> bool:
-        """Whether the service has several users, now."""
+        """True if the service has several users, now."""
         return len(self.accounts.users().by_name) > 1
 
-    def of(self, folder: str) -> Confinement:
-        """Return the confinement of a board over a folder, which need not exist."""
+    @property
+    def confines_programs(self) -> bool:
+        """True if a program that is not Python can be kept from the files of other users."""
+        return not self.is_shared or (self.by_kernel and landlock.abi() > 0)
+
+    def of(self, folder: str, linked: tuple[str, ...] = ()) -> Confinement:
+        """Return the confinement of a board over a folder, which need not exist.
+
+        Args:
+            folder: without links in its path.
+            linked: where links in it lead that the service has made.
+
+        Raises:
+            ValueError: the service has several users now, and its kernel confines no board.
+        """
+        if self.by_kernel and self.is_shared and not landlock.abi():
+            raise ValueError(
+                "the service has several users now, and this system cannot confine boards to the "
+                "logs of their jobs; whoever runs it has to restart it with --unconfined-boards"
+            )
         links = self._links(folder)
-        return Confinement(folder, links, self.by_kernel, _identity(folder))
+        identity = tuple(map(_identity, (folder, *linked)))
+        return Confinement(folder, links, self.by_kernel, identity, linked)
 
     def is_current(self, confinement: Confinement, links_too: bool) -> bool:
-        """Whether a board with this confinement can read its logs still.
+        """Return True if a board with this confinement can still read its logs.
 
         It cannot once its folder was made, or made anew, after the board started, or a link was
         added: the kernel's rules are about the folders that were there.
         """
-        folder = confinement.folder
-        if _identity(folder) != confinement.identity:
+        if tuple(map(_identity, confinement.own)) != confinement.identity:
             return False
-        return not links_too or self._links(folder) == confinement.links
+        return not links_too or self._links(confinement.folder) == confinement.links
 
     def _links(self, folder: str) -> tuple[str, ...]:
         if self.is_shared:
@@ -141,7 +172,8 @@ class Confiner:
         return _link_targets(folder, os.path.realpath(self.root))
 
 
-def installed_paths() -> list[str]:
+@lru_cache(maxsize=None)
+def installed_paths() -> tuple[str, ...]:
     """Return the files and folders of the installed Python, its packages, and the C library."""
     paths = {*sysconfig.get_paths().values(), *site.getsitepackages()}
     user = site.getusersitepackages()
@@ -152,7 +184,16 @@ def installed_paths() -> list[str]:
     paths.update((base, os.path.dirname(os.__file__), sysconfig.get_config_var("LIBDIR") or base))
     for name in ("include", "scripts", "data"):
         paths.discard(sysconfig.get_paths().get(name, ""))
-    return sorted({os.path.realpath(path) for path in paths if path} | set(_SYSTEM))
+    return tuple(sorted({os.path.realpath(path) for path in paths if path} | set(SYSTEM)))
+
+
+def clear_environment() -> None:
+    """Remove from this process's environment all that a board does not need, which can hold keys.
+
+    What is left out also holds proxies, by which a board would look for its data server.
+    """
+    for name in [name for name in os.environ if name not in _ENVIRONMENT]:
+        del os.environ[name]
 
 
 def _imported() -> Iterable[Any]:
@@ -213,7 +254,7 @@ class _Guard:
     """The audit hook of a board's process, and the ``open`` that looks again at what it opened."""
 
     def __init__(self, confinement: Confinement, refused: Callable[[str], None]) -> None:
-        self._folder = [confinement.folder]
+        self._folders = confinement.own
         self._links = confinement.links
         self._installed = installed_paths()
         self._plain = tuple(path + os.sep for path in self._installed)
@@ -230,9 +271,10 @@ class _Guard:
             try:
                 return plain_open(file, mode, *rest, **options, opener=self._open)
             except PermissionError:
-                # To TensorBoard an event file that cannot be read is an error of all runs.
+                # To TensorBoard one of these that cannot be read is an error of all runs.
                 name = os.fsdecode(file)
-                if EVENT_FILE not in os.path.basename(name) or set(mode) & set("wax+"):
+                base = os.path.basename(name)
+                if (EVENT_FILE not in base and base != _PROJECTOR) or set(mode) & set("wax+"):
                     raise
                 self._report(name)
                 return plain_open(os.devnull, mode, *rest, **options)
@@ -285,7 +327,7 @@ class _Guard:
         return path.startswith(self._plain) and os.pardir not in path
 
     def _is_allowed(self, path: str, real: str) -> bool:
-        if _within(real, self._folder) or _within(real, self._installed) or real in _DEVICES:
+        if _within(real, self._folders) or _within(real, self._installed) or real in DEVICES:
             return True
         is_log = EVENT_FILE in os.path.basename(real) or os.path.isdir(real)
         return is_log and _within(real, self._links)

@@ -18,7 +18,7 @@ __all__ = ["abi", "restrict"]
 # The same numbers on every architecture.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1
-_PATH_BENEATH = 1
+_PATH_BENEATH, _NET_PORT = 1, 2
 _SET_NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -37,17 +37,25 @@ def abi() -> int:
     return max(version, 0)
 
 
-def restrict(read: Iterable[str], write: Iterable[str], execute: Iterable[str] = ()) -> None:
+def restrict(
+    read: Iterable[str],
+    write: Iterable[str],
+    execute: Iterable[str] = (),
+    listen: Iterable[int] = (),
+    connect: Iterable[int] = (),
+) -> None:
     """Restrict this thread, and all threads and processes that it starts, for good.
 
-    It can open no file but those below the given paths. With Linux 6.7 and newer it can neither
-    listen on a TCP port nor connect to one; sockets that it has already go on. From 6.12 on, it
+    It can open no file but those below the given paths. With Linux 6.7 and newer it can listen on
+    and connect to the given TCP ports only; sockets that it has already go on. From 6.12 on, it
     signals no process but those that it starts. Paths that do not exist are left out.
 
     Args:
         read: files, and folders with all below them.
         write: folders whose files it may also create, change and remove.
         execute: files and folders that it may also run programs from.
+        listen: TCP ports; 0 is any that the kernel chooses.
+        connect: TCP ports.
 
     Raises:
         OSError: the kernel refuses, or has no Landlock.
@@ -73,6 +81,11 @@ def restrict(read: Iterable[str], write: Iterable[str], execute: Iterable[str] =
         ):
             for path in paths:
                 _allow(ruleset, path, rights & every)
+        if version >= 4:
+            for ports, right in ((listen, _BIND_TCP), (connect, _CONNECT_TCP)):
+                for port in ports:
+                    rule = struct.pack("=QQ", right, port)
+                    _checked(_ADD_RULE, ruleset, _NET_PORT, rule, ctypes.c_uint32(0))
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "no_new_privs was refused")

@@ -9,7 +9,7 @@ of TensorBoard does, and a reaper ends all of it with the board.
 from __future__ import annotations
 
 import http.client
-import importlib.util
+import json
 import os
 import re
 import shutil
@@ -26,17 +26,24 @@ from typing import TYPE_CHECKING, Callable, Iterable
 from werkzeug.wsgi import get_input_stream
 
 from modelarts._internal.clock import Clock
-from modelarts.local.boards import reaper
-from modelarts.local.boards.confinement import Confinement, Confiner
+from modelarts.local.boards import landlock, reaper
+from modelarts.local.boards.audit import sitecustomize
+from modelarts.local.boards.confinement import DEVICES, SYSTEM, Confinement
 from modelarts.local.boards.sandbox import confine, open_output
 from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["MindInsight", "serve"]
+__all__ = ["ENVIRONMENT", "MindInsight", "serve"]
 
+#: In the workspace too, a link to a short path: multiprocessing makes sockets there.
+_TEMPORARY = "tmp"
+#: The Python environment where MindInsight is looked for; its pins hold other packages back.
+ENVIRONMENT = "~/.modelarts/mindinsight"
 _SOCKET = "socket"  # in the workspace; a path from the root may be too long for one
+#: MindInsight reads summaries in processes of its own, which need the semaphores of POSIX.
+_SEMAPHORES = "/dev/shm"
 _PAUSE = 0.1
 _ANSWER_SECONDS = 120
 _CHUNK = 64 * 1024
@@ -53,7 +60,7 @@ _OWN_HEADERS = {
     KEY_HEADER.lower(),
 }
 #: All that MindInsight is told of the service's environment.
-_PASSED_ON = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
+_PASSED_ON = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TZ")
 _SHEBANG = re.compile(rb"""#!\s*(\S+python\S*)|#!/bin/sh\s+'''exec'\s+"?([^"\n]+?)"?\s+"\$0\"""")
 
 
@@ -61,51 +68,45 @@ class MindInsight:
     """The MindInsight that a service has.
 
     Args:
-        command: the path of its command ``mindinsight``; by default that of this Python, or the
-            one on ``PATH``.
+        command: the path of its command ``mindinsight``; by default that of the environment
+            ``~/.modelarts/mindinsight``, or the one on ``PATH``.
         folder: where each board has a folder to write to.
-        confiner: how the boards of the service are confined. MindInsight's are not yet, so it is
-            not run for several users, unless the owner has accepted unconfined boards.
     """
 
-    def __init__(self, command: str | None, folder: Path, confiner: Confiner) -> None:
+    def __init__(self, command: str | None, folder: Path) -> None:
         self._command = command
         self._folder = folder
-        self._confiner = confiner
 
     def check(self) -> None:
         """Raise ValueError, which says what to do, where MindInsight cannot be run."""
-        if self._confiner.is_shared and self._confiner.by_kernel:
-            raise ValueError(
-                "this service has several users, and MindInsight is not confined to the logs of "
-                "its job; create a tensorboard job, or start the service with --unconfined-boards"
-            )
         self._python()
 
     def prepare(self) -> None:
         """Remove what the boards of a killed service have left."""
+        for link in self._folder.glob("*/" + _TEMPORARY):
+            shutil.rmtree(os.path.realpath(link), ignore_errors=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def target(self) -> Callable[..., None]:
         """The function that a board's process runs.
 
         Raises:
-            ValueError: MindInsight is not installed, or may not run here.
+            ValueError: MindInsight is not installed.
         """
-        self.check()
         return partial(serve, self._python(), str(self._folder))
 
     def _python(self) -> str:
         """The Python that MindInsight is installed for."""
-        if self._command is None:
-            importlib.invalidate_caches()  # it may have been installed meanwhile
-            if importlib.util.find_spec("mindinsight") is not None:
-                return sys.executable
-        command = self._command or shutil.which("mindinsight")
+        environment = os.path.expanduser(ENVIRONMENT)
+        command = self._command
+        if command is None:
+            own = os.path.join(environment, "bin")
+            command = shutil.which("mindinsight", path=own) or shutil.which("mindinsight")
         if command is None:
             raise ValueError(
-                "this service has no MindInsight: pip install 'modelarts[mindinsight]', or give "
-                "modelarts serve --mindinsight the path of the command mindinsight"
+                "this service has no MindInsight, which needs a Python environment of its own: "
+                f"python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install mindinsight; or "
+                "give modelarts serve --mindinsight the path of the command mindinsight"
             )
         try:
             with open(command, "rb") as file:
@@ -128,7 +129,7 @@ def serve(
 ) -> None:
     """Run MindInsight until the other end of ``connection`` is closed.
 
-    Sends ``("ready", port)``, or ``("failed", why)`` and ends.
+    Sends ``("ready", (port, reader))``, or ``("failed", why)`` and ends.
 
     Args:
         memory: the most that each of its processes may allocate, in bytes (Linux only).
@@ -137,10 +138,13 @@ def serve(
     os.makedirs(workspaces, mode=0o700, exist_ok=True)
     workspace = tempfile.mkdtemp(prefix="board-", dir=workspaces)
     os.chdir(workspace)
-    process = _spawn(python, workspace, confinement.folder, open_output(log))
+    temporary = tempfile.mkdtemp(prefix="modelarts-")
+    os.symlink(temporary, _TEMPORARY)
+    folders = [workspace, temporary]
+    process = _spawn(python, folders, confinement, open_output(log))
     assert process.stdout is not None  # it is a pipe
     group = int(process.stdout.readline() or 0)
-    Thread(target=_end_with, args=(connection, group, workspace), daemon=True).start()
+    Thread(target=_end_with, args=(connection, group, folders), daemon=True).start()
     try:
         _wait_for_answer(process)
         server = listen()
@@ -149,16 +153,25 @@ def serve(
         connection.send(("failed", f"{error}; see {log}"))
     else:
         Thread(target=server.serve_forever, daemon=True).start()
-        connection.send(("ready", server.port))
+        connection.send(("ready", (server.port, "MindInsight")))
         process.wait()
-    _end(group, workspace, 1)
+    _end(group, folders, 1)
 
 
-def _spawn(python: str, workspace: str, folder: str, descriptor: int) -> subprocess.Popen[bytes]:
+def _spawn(
+    python: str, folders: list[str], confinement: Confinement, descriptor: int
+) -> subprocess.Popen[bytes]:
+    workspace, temporary = folders
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    settings = {"WORKSPACE": workspace, "SUMMARY_BASE_DIR": folder}
+    settings = {"WORKSPACE": workspace, "SUMMARY_BASE_DIR": confinement.folder}
+    rules = {
+        "read": [*confinement.own, *SYSTEM, "/proc/stat"],
+        "links": confinement.links,
+        "write": [*folders, *DEVICES, _SEMAPHORES],
+        "landlock": landlock.__file__ if confinement.is_enforced else None,
+    }
     command = [
-        *(sys.executable, "-I", reaper.__file__, workspace),
+        *(sys.executable, "-I", reaper.__file__, os.pathsep.join(folders)),
         *(python, "-m", "gunicorn", "--bind", f"unix:{_SOCKET}"),
         *("--config", "python:mindinsight.backend.config.gunicorn_conf"),
         "mindinsight.backend.application:APP",
@@ -173,24 +186,27 @@ def _spawn(python: str, workspace: str, folder: str, descriptor: int) -> subproc
             env={
                 **environment,
                 "HOME": workspace,
+                "TMPDIR": temporary,
+                "PYTHONPATH": os.path.dirname(sitecustomize.__file__),
+                sitecustomize.RULES: json.dumps(rules),
                 **{f"MINDINSIGHT_{name}": value for name, value in settings.items()},
             },
             start_new_session=True,
         )
 
 
-def _end_with(connection: Connection, group: int, workspace: str) -> None:
+def _end_with(connection: Connection, group: int, folders: list[str]) -> None:
     try:
         connection.recv()
     except (EOFError, OSError):
         pass
-    _end(group, workspace, 0)
+    _end(group, folders, 0)
 
 
-def _end(group: int, workspace: str, code: int) -> None:
+def _end(group: int, folders: list[str], code: int) -> None:
     # The reaper does so too; it may have been killed.
     if group:
-        reaper.end(group, workspace)
+        reaper.end(group, folders)
     os._exit(code)
 
 

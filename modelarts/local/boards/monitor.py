@@ -27,7 +27,7 @@ class Watcher:
     Args:
         boards: answers those that run; None ends the thread.
         ended: is called with each that has ended by itself.
-        look: is called after each wait; answers how many seconds the next may take.
+        look: is called after each wait; returns how many seconds the next may take.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Watcher:
         self._thread = Thread(target=self._watch, name="watch", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:

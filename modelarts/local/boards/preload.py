@@ -1,4 +1,4 @@
-"""What every board needs, made once, in the process that boards are forked from.
+"""The part of TensorBoard that boards share, loaded before they are forked.
 
 A TensorBoard packs its frontend's files when it starts, which takes most of that time and some
 megabytes. Here that is done before the fork, by TensorBoard's own code, and the memory is shared.
@@ -7,17 +7,25 @@ megabytes. Here that is done before the fork, by TensorBoard's own code, and the
 from __future__ import annotations
 
 import gc
+import gzip
 import io
 import mimetypes
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import tensorboard.assets
 import tensorboard.data.provider
 import tensorboard.default
 import tensorboard.program
+from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.core import core_plugin
+from tensorboard.plugins.projector import projector_plugin
+from werkzeug.wrappers import Request, Response
+
+from modelarts.local.boards import frontend
+from modelarts.local.boards.confinement import installed_paths
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -28,21 +36,43 @@ _INDEX = "index.html"
 
 
 def _pack() -> tuple[dict[str, WSGIApplication], bytes]:
-    """What serves each of the frontend's files, by path, but for the index: that one knows of
-    the board it is for. And an archive with the index alone."""
-    provider = tensorboard.assets.get_default_assets_zip_provider()
-    if provider is None:
-        raise ImportError("TensorBoard is installed without its frontend (webfiles.zip)")
-    core = core_plugin.CorePlugin(base_plugin.TBContext(assets_zip_provider=provider))
+    """Return the handlers of the frontend's files by path, and an archive with the index alone,
+    which is all that a board needs of them."""
+    core = core_plugin.CorePlugin(
+        base_plugin.TBContext(
+            assets_zip_provider=tensorboard.assets.get_default_assets_zip_provider()
+        )
+    )
     served = core.get_plugin_apps()
+    files = {
+        "/" + name: served["/" + name]
+        for name in frontend.names() - {frontend.INDEX, frontend.RELOAD}
+    }
+    page = gzip.decompress(frontend.content(frontend.INDEX))
     index = io.BytesIO()
-    with provider() as file, zipfile.ZipFile(file) as archive:
-        names = set(archive.namelist()) - {_INDEX}
-        with zipfile.ZipFile(index, "w") as alone:
-            # Its fonts are asked for at the root of the origin, where no board is.
-            page = archive.read(_INDEX).replace(b"url(/font-roboto/", b"url(font-roboto/")
-            alone.writestr(_INDEX, page)
-    return {"/" + name: served["/" + name] for name in names}, index.getvalue()
+    with zipfile.ZipFile(index, "w") as alone:
+        alone.writestr(frontend.INDEX, page)
+    # As TensorBoard begins it for a page at the root.
+    shown = b'<!doctype html><meta name="tb-relative-root" content="./">' + page
+    files["/"] = files["/" + frontend.INDEX] = _page(frontend.refer(shown, depth=2))
+    projector = Path(projector_plugin.__file__).with_name("tf_projector_plugin")
+    binary = (projector / "projector_binary.html").read_bytes()
+    path = "/data/plugin/projector/projector_binary.html"
+    files[path] = _page(frontend.refer(binary, depth=5))
+    return files, index.getvalue()
+
+
+def _page(content: bytes) -> WSGIApplication:
+    compressed = gzip.compress(content, 9, mtime=0)
+
+    @Request.application
+    def respond(request: Request) -> Response:
+        response: Response = http_util.Respond(
+            request, compressed, "text/html", content_encoding="gzip"
+        )
+        return response
+
+    return respond
 
 
 def index_only() -> BinaryIO:
@@ -53,6 +83,8 @@ def index_only() -> BinaryIO:
 PLUGINS = tensorboard.default.get_plugins()
 ASSETS, _ARCHIVE = _pack()
 mimetypes.init()
+# Found before the fork too, as it loads the settings that Python was built with.
+installed_paths()
 # Pages that the collector leaves alone stay shared with the boards.
 gc.collect()
 gc.freeze()

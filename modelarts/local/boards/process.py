@@ -5,22 +5,28 @@ from __future__ import annotations
 import multiprocessing
 import os
 import secrets
+import shutil
 import signal
+import tempfile
+from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Callable, Iterable
+from typing import TYPE_CHECKING, Callable, Iterable, cast
 
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.http_proxy import ProxyMiddleware
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
+from modelarts.local.boards import data_server
 from modelarts.local.boards import tensorboard as board
 from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.jobs.store import Job
+from modelarts.local.logs.source import Logs
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,8 +37,14 @@ __all__ = ["BoardProcess", "Processes", "board_of", "visited"]
 _START_SECONDS = 120
 #: How long one request to a board may take.
 _PAGE_SECONDS = 120
+#: How often the folder of a board that is visited is looked at.
+_LOOK_SECONDS = 5.0
 #: What multiprocessing says of a process whose parent cannot say how it ended.
 _PARENT_GONE = 255
+
+
+#: The path of a Unix socket has 104 bytes on macOS; multiprocessing adds 31.
+_MAX_FOLDER = 60
 
 
 class BoardProcess:
@@ -44,10 +56,13 @@ class BoardProcess:
         visits: how many requests it has to answer.
         seen: when it was last asked something, by the monotonic clock.
         confinement: what its processes can reach.
-        links_seen: when the links in its folder were last looked at, by the same clock.
+        looked: when its folder was last looked at, by the same clock.
+        reader: which program reads its event files; there once it answers.
+        choice: that the data server was chosen for its event files, or not; None: there was none.
     """
 
     page: ProxyMiddleware
+    reader: str | None = None
 
     def __init__(
         self,
@@ -58,10 +73,12 @@ class BoardProcess:
         log: Path,
         lock: RLock,
         confinement: Confinement,
+        choice: bool | None,
     ) -> None:
         self.job = job
+        self.choice = choice
         self.confinement = confinement
-        self.links_seen = 0.0
+        self.looked = 0.0
         self.visits = 0
         self.seen = 0.0
         self._process = process
@@ -72,7 +89,7 @@ class BoardProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process."""
+        """The id of the process."""
         return self._process.pid
 
     @property
@@ -95,15 +112,16 @@ class BoardProcess:
         if said != "ready":
             self.kill()
             raise RuntimeError(what)
+        port, self.reader = cast("tuple[int, str]", what)
         target = {
-            "target": f"http://127.0.0.1:{what}/",
+            "target": f"http://127.0.0.1:{port}/",
             "remove_prefix": True,
             "headers": {board.KEY_HEADER: self._key},
         }
         self.page = ProxyMiddleware(NotFound(), {prefix: target}, timeout=_PAGE_SECONDS)
 
     def was_told_to_end(self) -> bool:
-        """Whether one that has ended was sent SIGTERM, it or the parent of all boards."""
+        """Return True if an ended process, or the parent of all boards, was sent SIGTERM."""
         with self._lock:
             self._process.join()
             return self._process.exitcode in (-signal.SIGTERM, _PARENT_GONE)
@@ -148,25 +166,56 @@ class Processes:
         self.confiner = confiner
         self._logs = logs
         self._memory = memory
+        self._temporary = logs.parent / "tmp"
         self._lock = lock
+        self._data_server = data_server.program()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["modelarts.local.boards.preload"])
 
     def warm(self) -> None:
-        """Begin to load the boards' parent."""
+        """Begin to load the boards' parent.
+
+        Raises:
+            OSError: there is no folder for its socket.
+        """
         # glibc gives each thread a heap of its own otherwise, and keeps what was freed there.
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+        self._remove_temporary()
+        usual = tempfile.tempdir
+        try:
+            # For the socket of the boards' parent; removed when this process ends, unless killed.
+            tempfile.tempdir = _short_folder()
+            os.symlink(get_temp_dir(), self._temporary)
+        finally:
+            tempfile.tempdir = usual
         forkserver.ensure_running()
 
-    def start(self, job: Job, folder: Path, serve: Callable[..., None]) -> BoardProcess:
-        """Start the board of a job over a folder; it does not answer yet.
+    def close(self) -> None:
+        """Note that no board is started any more."""
+        self._temporary.unlink(missing_ok=True)
+
+    def _remove_temporary(self) -> None:
+        """Remove the folder that a killed service has left."""
+        folder = os.path.realpath(self._temporary)
+        if self._temporary.is_symlink():
+            if os.path.basename(folder).startswith("pymp-"):
+                shutil.rmtree(folder, ignore_errors=True)
+            self._temporary.unlink()
+
+    def start(
+        self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None
+    ) -> BoardProcess:
+        """Start the board of a job over its logs; it does not answer yet.
 
         Args:
-            serve: what its process runs, as :func:`modelarts.local.boards.tensorboard.serve`.
+            mindinsight: what the board's process runs in place of TensorBoard.
         """
         key = secrets.token_hex(16)
         log = self.log(job.job_id)
-        confinement = self.confiner.of(os.path.realpath(folder))
+        confinement = self.confiner.of(os.path.realpath(logs.folder), logs.links)
+        program = self._data_server if self.confiner.confines_programs else None
+        suits = program is not None and data_server.suits(confinement)
+        serve = mindinsight or partial(board.serve, program if suits else None)
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=serve, args=(theirs, confinement, key, str(log), self._memory), daemon=True
@@ -179,22 +228,48 @@ class Processes:
             raise
         finally:
             theirs.close()
-        return BoardProcess(job, process, ours, key, log, self._lock, confinement)
+        choice = None if program is None or mindinsight is not None else suits
+        return BoardProcess(job, process, ours, key, log, self._lock, confinement, choice)
+
+    def is_current(self, one: BoardProcess, now: float) -> bool:
+        """Return True if a board is still the right one for its folder."""
+        look = now - one.looked >= _LOOK_SECONDS
+        if look:
+            one.looked = now
+            if one.choice is not None and one.choice != data_server.suits(one.confinement):
+                return False
+        return self.confiner.is_current(one.confinement, links_too=look)
 
     def log(self, job_id: int) -> Path:
-        """Where the output of a job's board goes."""
+        """Return the path of the output of a job's board."""
         return self._logs / f"job-{job_id}.log"
 
 
+def _short_folder() -> str:
+    """Return a folder for temporary files whose path is short enough for sockets.
+
+    ``TMPDIR`` can be long, as on macOS, in scratch folders of clusters and under test runners.
+    """
+    usual = tempfile.gettempdir()
+    for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
+        if len(os.fsencode(folder)) <= _MAX_FOLDER and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise OSError(
+        f"no folder for sockets: {usual} is longer than {_MAX_FOLDER} bytes, and /tmp cannot be "
+        "written; set TMPDIR to a folder with a shorter path"
+    )
+
+
 def board_of(job: Job) -> str:
-    """What a job's board is called."""
+    """Return the name of the program that is a job's board."""
     return "MindInsight" if job.job_type == "mindinsight" else "TensorBoard"
 
 
 def visited(
     enter: Callable[[], BoardProcess | None], leave: Callable[[BoardProcess], None]
 ) -> WSGIApplication:
-    """What serves the page of the board that ``enter`` answers; then ``leave`` is called."""
+    """Return a WSGI application for the board that ``enter`` returns; ``leave`` is called
+    afterwards."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         one = enter()

@@ -1,4 +1,4 @@
-"""What the process of a board does before all else: it ends with its service, and has limits."""
+"""Limits of a board's process, and its end together with the service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 from multiprocessing import forkserver
 
-__all__ = ["MOST_FILES", "confine", "open_output"]
+__all__ = ["MOST_FILES", "confine", "end_with_parent", "open_output"]
 
 #: How many files and connections a board may have open.
 MOST_FILES = 4096
@@ -26,25 +26,28 @@ def confine(memory: int) -> None:
     """
     # Ctrl-C in a terminal goes to the whole process group; the service ends its boards itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent()
+    # The parent of the boards ends when no other process holds a pipe that every process it starts
+    # inherits.
+    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)
+    if alive is not None:
+        os.close(alive)
+    end_with_parent()
     _limit(memory)
 
 
 def open_output(log: str) -> int:
-    """Where a board writes what it has to say, to be appended to: the file may be cut short."""
+    """Open a board's log for appending; the service may truncate it."""
     try:
         return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     except OSError:  # a full disk keeps nobody from looking at a board
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def _end_with_parent() -> None:
-    """Whatever it is doing, stopped even; the thread that waits for the service's end cannot run
-    while another holds the interpreter. The boards' parent ends when nobody else holds what every
-    process is given that it starts."""
-    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)
-    if alive is not None:
-        os.close(alive)
+def end_with_parent() -> None:
+    """Have the kernel end this process with its parent, even when it is stopped (Linux only).
+
+    The thread that waits for the service's end cannot run while another holds the interpreter.
+    """
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)

@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Callable
 
-from modelarts.local.boards import tensorboard as board
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.monitor import Watcher
@@ -21,7 +20,7 @@ from modelarts.local.boards.process import BoardProcess, Processes, board_of, vi
 from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import ACTIVE, Job, Store, StoreFailure
-from modelarts.local.logs.source import Folders
+from modelarts.local.logs.source import LogSource
 from modelarts.models import JobStatus
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ _LOG = logging.getLogger("modelarts.local")
 #: So much of the jobs' durations is lost at most when the service is killed; so late is a
 #: schedule at most after the machine slept.
 _KEEP_SECONDS = 60.0
-#: How often the links in the folder of a board that is looked at are looked for.
-_LINKS_SECONDS = 5.0
 
 
 class Supervisor:
@@ -52,7 +49,7 @@ class Supervisor:
     def __init__(
         self,
         store: Store,
-        folders: Folders,
+        folders: LogSource,
         mindinsight: MindInsight,
         logs: Path,
         timeline: Timeline,
@@ -114,6 +111,7 @@ class Supervisor:
             self._starts.close()
             self._ends.close()
             self._watcher.join()
+            self._processes.close()
             try:
                 self.timeline.keep()
             except StoreFailure as failure:
@@ -166,8 +164,18 @@ class Supervisor:
         self._folders.close(job_id)
         self._processes.log(job_id).unlink(missing_ok=True)
 
+    def log(self, job_id: int) -> Path:
+        """Return the path of the log of a job's board."""
+        return self._processes.log(job_id)
+
+    def reader(self, job_id: int) -> str | None:
+        """Return the name of the program that reads a job's files; None if it has no board."""
+        with self._lock:
+            one = self._boards.get(job_id)
+        return None if one is None else one.reader
+
     def page(self, job: Job) -> WSGIApplication | None:
-        """What serves a running job's page; None if it has no board."""
+        """Return the WSGI application of a running job's page; None if it has no board."""
         if job.status != JobStatus.RUNNING:
             return None
         self._folders.visited(job.job_id)
@@ -198,16 +206,13 @@ class Supervisor:
         return None
 
     def _renew(self, job: Job) -> None:
-        """End a board that cannot read its logs any more, as if it slept; the visitor wakes it."""
+        """End a board that cannot read its logs any more, or too slowly, as if it slept; the
+        visitor wakes it."""
         with self._lock:
             one = self._boards.get(job.job_id)
         if one is None:
             return
-        now = self.timeline.monotonic()
-        links_too = now - one.links_seen >= _LINKS_SECONDS
-        if links_too:
-            one.links_seen = now
-        if not self._processes.confiner.is_current(one.confinement, links_too):
+        if not self._processes.is_current(one, self.timeline.monotonic()):
             self._sleep(one)
 
     def _leave(self, one: BoardProcess) -> None:
@@ -242,7 +247,9 @@ class Supervisor:
                 if self._is_wanted(job, status) and said(job) is not None:
                     one.seen = self.timeline.monotonic()
                     self._boards[job.job_id] = one
-                    _LOG.info("job %d: running, process %s", job.job_id, one.pid)
+                    _LOG.info(
+                        "job %d: running, process %s, read by %s", job.job_id, one.pid, one.reader
+                    )
                     self.wake()
                     return
             # Stopped or deleted while it started.
@@ -281,7 +288,7 @@ class Supervisor:
             return job
 
     def _is_wanted(self, job: Job, status: int) -> bool:
-        """Whether a board is to be started for this run of the job, still."""
+        """Return True if a board is still to be started for this run of the job."""
         found = self._store.get(job.job_id)
         return (
             not self._closed
@@ -290,12 +297,12 @@ class Supervisor:
         )
 
     def _launch(self, job: Job, status: int) -> BoardProcess:
-        folder = self._folders.open(job, self.give_up)
-        serve = self._mindinsight.target() if job.job_type == "mindinsight" else board.serve
+        logs = self._folders.open(job, self.give_up)
+        mindinsight = self._mindinsight.target() if job.job_type == "mindinsight" else None
         with self._lock:
             if not self._is_wanted(job, status):
                 raise RuntimeError("it was stopped or deleted before")
-            one = self._processes.start(job, folder, serve)
+            one = self._processes.start(job, logs, mindinsight)
             self._starting[job.job_id, job.run] = one
         one.wait_until_it_answers(job.page)
         return one
@@ -341,7 +348,7 @@ class Supervisor:
             return None if self._closed else list(self._boards.values())
 
     def _look(self) -> float:
-        """Do what is due; answers how many seconds nothing else will be."""
+        """Do what is due; returns how many seconds nothing else will be."""
         self._starts.try_again()
         self._ends.try_again()
         self.stop_due()

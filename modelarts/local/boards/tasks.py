@@ -1,4 +1,4 @@
-"""What is done in the background, and done again where it could not be written down."""
+"""Tasks in the background, repeated when the store could not be written."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Work:
 
     @property
     def failed(self) -> bool:
-        """Whether there is something to try again."""
+        """True if there is a task to repeat."""
         return bool(self._failed)
 
     def try_again(self) -> None:

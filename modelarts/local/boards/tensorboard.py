@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from modelarts.local.boards.confinement import Confinement
+from modelarts.local.boards import data_server
+from modelarts.local.boards.confinement import Confinement, clear_environment
+from modelarts.local.boards.data_server import DataServer
+from modelarts.local.boards.namespace import isolate_network
 from modelarts.local.boards.sandbox import confine, open_output
 
 if TYPE_CHECKING:
@@ -30,21 +33,29 @@ _RELOADER = "Reloader"
 
 
 def serve(
-    connection: Connection, confinement: Confinement, key: str, log: str, memory: int
+    program: str | None,
+    connection: Connection,
+    confinement: Confinement,
+    key: str,
+    log: str,
+    memory: int,
 ) -> None:
     """Run TensorBoard until the other end of ``connection`` is closed.
 
-    Sends ``("ready", port)``, or ``("failed", why)`` and ends; it may fail later too.
+    Sends ``("ready", (port, reader))``, or ``("failed", why)`` and ends; it may fail later too.
 
     Args:
-        memory: the most that it may allocate, in bytes (Linux only).
+        program: the data server that reads the event files; None: this process reads them itself.
+        memory: the most that each process may allocate, in bytes (Linux only).
     """
     confine(memory)
     _write_to(open_output(log))
+    clear_environment()
     # Before any thread: the kernel confines the thread that asks, and those that it starts.
     try:
         server = listen()
-        confinement.apply()
+        reader = None if program is None else _start_reader(program, confinement)
+        confinement.apply(connect=[] if reader is None else [reader.port])
     except OSError as error:
         connection.send(("failed", str(error)))
         raise
@@ -52,13 +63,16 @@ def serve(
     end = Thread(target=_end_with, args=(connection,), daemon=True)
     end.start()
     _fail_with_threads(connection, memory)
+    if reader is not None:
+        Thread(target=_fail_with_reader, args=(connection, reader, memory), daemon=True).start()
     try:
         confinement.guard(_report)
-        _launch(confinement.folder, key, server)
+        _launch(confinement.folder, key, server, reader)
     except BaseException as error:
         connection.send(("failed", f"{type(error).__name__}: {error}"))
         raise
-    connection.send(("ready", server.port))
+    name = "TensorBoard's Python reader" if reader is None else "TensorBoard's data server"
+    connection.send(("ready", (server.port, name)))
     end.join()
 
 
@@ -74,13 +88,34 @@ def listen() -> BaseWSGIServer:
         )
 
 
+def _start_reader(program: str, confinement: Confinement) -> DataServer | None:
+    """Return a data server that runs; None where none can, which the output then says."""
+    try:
+        if not isolate_network():
+            print("other users of this machine can ask the data server, on loopback", flush=True)
+        return data_server.start(program, confinement)
+    except (data_server.Unavailable, OSError) as why:
+        print(f"{why}; TensorBoard reads the event files itself, slowly", flush=True)
+        return None
+
+
+def _fail_with_reader(connection: Connection, reader: DataServer, memory: int) -> None:
+    """End the board with its data server: without it, it would show what was read until then."""
+    try:
+        connection.send(("failed", reader.wait(memory)))
+    finally:
+        os._exit(1)
+
+
 class _Quiet(WSGIRequestHandler):
     """A request handler that writes no log: addresses of pages are secret."""
 
     protocol_version = "HTTP/1.1"
+    #: Headers and content are sent apart; the latter would wait 40 ms for the former's receipt.
+    disable_nagle_algorithm = True
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Write nothing."""
+        """Write no log."""
 
 
 def _no_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -144,7 +179,7 @@ def _name(thread: threading.Thread | None) -> str:
     return "" if thread is None else thread.name
 
 
-def _launch(folder: str, key: str, server: BaseWSGIServer) -> None:
+def _launch(folder: str, key: str, server: BaseWSGIServer, reader: DataServer | None) -> None:
     from tensorboard import program
 
     from modelarts.local.boards import preload as warm
@@ -162,7 +197,10 @@ def _launch(folder: str, key: str, server: BaseWSGIServer) -> None:
             return f"http://127.0.0.1:{server.port}/"
 
     board = program.TensorBoard(warm.PLUGINS, warm.index_only, Server)
-    board.configure(logdir=folder, host="127.0.0.1", port=0, load_fast="false")
+    address = "" if reader is None else f"127.0.0.1:{reader.port}"
+    board.configure(
+        logdir=folder, host="127.0.0.1", port=0, load_fast="false", grpc_data_provider=address
+    )
     board.launch()
 
 

@@ -1,4 +1,4 @@
-"""Who sent a request: by its signature or its token.
+"""Authentication of requests by signature or token.
 
 Tokens and temporary keys are sealed, not stored: they stay good when the service is restarted,
 and end with the password that they were given for.
@@ -6,10 +6,8 @@ and end with the password that they were given for.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import json
 import secrets
 from calendar import timegm
 from time import strptime
@@ -17,14 +15,15 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import attr
+from itsdangerous import BadData, URLSafeSerializer
 from werkzeug.wrappers import Request
 
 from modelarts._internal.clock import Clock
 from modelarts.auth import signer
 from modelarts.local.errors import GatewayFailure, Throttled
+from modelarts.local.identity.rate_limit import Rate, Replays
 from modelarts.local.identity.users import Project, User, Users
 from modelarts.local.identity.users_file import Accounts
-from modelarts.local.web.rate_limit import Rate, Replays
 
 __all__ = ["TOKEN_SECONDS", "Authentication", "Caller", "TemporaryKeys"]
 
@@ -35,8 +34,8 @@ _REFUSED = "Incorrect IAM authentication information: "
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Caller:
-    """Who calls, and the projects that this call may be about: with permanent keys all of the
-    user's; with a token the one that it is for, or none.
+    """The caller of a request, and the projects that it may be about: with permanent keys all of
+    the user's; with a token the one that it is for, or none.
 
     ``expires_at`` is there with a token.
     """
@@ -80,7 +79,7 @@ class Authentication:
         return self._accounts.users()
 
     def caller(self, request: Request) -> Caller:
-        """Who sent it.
+        """Return the caller who sent a request.
 
         Raises:
             GatewayFailure: it cannot be told (401, APIG.0301).
@@ -122,7 +121,7 @@ class Authentication:
         return self._pack("token", user, project=project_id, until=expires_at), expires_at
 
     def token(self, value: str) -> Caller:
-        """Who a token is for. Raises GatewayFailure (401, APIG.0301)."""
+        """Return the caller that a token is for. Raises GatewayFailure (401, APIG.0301)."""
         user, claims = self._unpack("token", value)
         return Caller(user, _projects(user, claims), claims["until"])
 
@@ -143,19 +142,22 @@ class Authentication:
 
     def _pack(self, purpose: str, user: User, **claims: Any) -> str:
         claims = {"user": user.user_id, "mark": self._mark(user), **claims}
-        payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
-        return f"{payload}.{self._mac(purpose, payload)}"
+        return str(self._serializer(purpose).dumps(claims))
+
+    def _serializer(self, purpose: str) -> URLSafeSerializer:
+        # The salt keeps a token for one purpose from being taken for another.
+        settings = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        return URLSafeSerializer(self.users().token_key, purpose, signer_kwargs=settings)
 
     def _mark(self, user: User) -> str:
-        """Another one as soon as the password is."""
+        """Return a mark that changes with the user's password."""
         return self._mac("password", str(user.password))[:16]
 
     def _unpack(self, purpose: str, sealed: str) -> tuple[User, dict[str, Any]]:
-        payload, _, seal = sealed.partition(".")
-        expected = self._mac(purpose, payload)
-        if not hmac.compare_digest(seal.encode("utf-8", "replace"), expected.encode()):
-            raise _refused("unknown token")
-        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload))
+        try:
+            claims: dict[str, Any] = self._serializer(purpose).loads(sealed)
+        except (BadData, UnicodeError):
+            raise _refused("unknown token") from None
         if claims["until"] <= self._clock.time():
             raise _refused("the token has expired")
         user = self.users().by_id(claims.get("user"))
@@ -166,7 +168,7 @@ class Authentication:
     def signing_key(
         self, access_key: str, token: str | None
     ) -> tuple[User | None, str, tuple[Project, ...]]:
-        """Whose key it is, the secret key that belongs to it, and the projects it is good for.
+        """Return the user of an access key, its secret key, and the projects that it is for.
 
         The user of an unknown key is None. It has a secret key all the same, which nobody knows:
         so checking the signature takes as long.

@@ -8,8 +8,8 @@ from werkzeug.security import check_password_hash
 
 from modelarts._internal.clock import Clock
 from modelarts.local.errors import Throttled
+from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.identity.users import User
-from modelarts.local.web.rate_limit import Rate
 
 __all__ = ["Logins"]
 
@@ -28,7 +28,8 @@ class Logins:
         self._waiting = BoundedSemaphore(2 * _MOST_AT_ONCE)
 
     def is_right(self, user: User | None, password: str, name: str, address: str) -> bool:
-        """Whether the password is the user's. It takes as long where there is no such user.
+        """Return True if the password is the user's. It takes as long for a user that does not
+        exist.
 
         Raises:
             Throttled: too many wrong ones, or too many at this moment.

@@ -78,11 +78,11 @@ class Users:
 
     @classmethod
     def new(cls) -> Users:
-        """None yet."""
+        """Return an account without users."""
         return cls(secrets.token_hex(16), secrets.token_hex(32), {}, {})
 
     def by_access_key(self, access_key: str) -> User | None:
-        """Whose key it is."""
+        """Return the user who has an access key."""
         found = [user for user in self.by_name.values() if user.key.access_key == access_key]
         return found[0] if found else None
 
@@ -134,7 +134,7 @@ class Users:
         return attr.evolve(self, by_name=left)
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept in the file."""
+        """Return the content of the users file."""
         return {
             "version": _VERSION,
             "region_name": self.region_name,
@@ -157,7 +157,7 @@ class Users:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Users:
-        """What a file says. Raises ValueError where it makes no sense."""
+        """Return the users in a file's content. Raises ValueError where it makes no sense."""
         if content.get("version") != _VERSION:
             raise ValueError(f"its version is {content.get('version')!r}; known here: {_VERSION}")
         try:
@@ -182,23 +182,6 @@ class Users:
         except (TypeError, AttributeError):
             raise ValueError("it has another form") from None
         return attr.evolve(users, by_name=found)
-
-    @classmethod
-    def from_identity(cls, content: dict[str, Any]) -> Users:
-        """The one user that earlier versions kept in ``identity.json``, with the password as it
-        is. Raises ValueError where that makes no sense."""
-        try:
-            user = User(
-                content["username"],
-                content["user_id"],
-                (Project(content["project_id"], content["region_name"]),),
-                Key(content["access_key"], content["secret_key"]),
-                generate_password_hash(content["password"], "scrypt"),
-            )
-            names = ("region_name", "account", "account_id", "token_key")
-            return cls(shared={}, by_name={user.name: user}, **{n: content[n] for n in names})
-        except (KeyError, TypeError, AttributeError):
-            raise ValueError("it has another form") from None
 
     def _full(self, project: str) -> str:
         return f"{self.region_name}_{project}"

@@ -1,4 +1,4 @@
-"""What time it is for the jobs.
+"""The clocks by which durations and schedules of jobs are measured.
 
 Three scales, in milliseconds, because none is right for all:
 
@@ -37,7 +37,7 @@ class ServiceClock(Clock):
         return time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def boot(self) -> str:
-        """Which start of the machine :meth:`since_boot` counts from; empty if unknown."""
+        """The start of the machine that :meth:`since_boot` counts from; empty if unknown."""
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:

@@ -1,16 +1,17 @@
-"""The file of the jobs: opened, checked, and brought up to the version that is known here."""
+"""The file of the jobs: its tables, its version, and checks before it is used."""
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from pathlib import Path
 
 from modelarts.local.jobs.wal import check_log
 
-__all__ = ["VERSION", "open_database", "wall_ms"]
+__all__ = ["SCHEMA", "VERSION", "open_database"]
 
-_FIRST = """
+#: A released schema is never changed: a later version comes with the steps that lead to it.
+VERSION = 4
+SCHEMA = """
 CREATE TABLE jobs (
     job_id INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id TEXT NOT NULL,
@@ -29,21 +30,14 @@ CREATE TABLE jobs (
     stop_at INTEGER,
     page_key TEXT NOT NULL,
     resource_id TEXT NOT NULL,
-    reason TEXT
+    reason TEXT,
+    asleep INTEGER NOT NULL DEFAULT 0,
+    reads_as TEXT NOT NULL
 );
-CREATE INDEX jobs_of_project ON jobs (project_id, workspace_id);
+CREATE INDEX jobs_of_project ON jobs (project_id, status);
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-# Until then running_since was of the wall clock; what a client was told last, goes on from there.
-_SECOND = """
-ALTER TABLE jobs ADD COLUMN asleep INTEGER NOT NULL DEFAULT 0;
-UPDATE jobs SET ran_ms = ran_ms + max(0, wall_ms() - running_since), running_since = NULL
-WHERE running_since IS NOT NULL;
-"""
-#: Each leads to the next version. Released ones are never changed; a new one is added at the end.
-_STEPS = (_FIRST, _SECOND)
-VERSION = len(_STEPS)
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -61,21 +55,15 @@ def open_database(path: Path) -> sqlite3.Connection:
         db.row_factory = sqlite3.Row
         # SQLite's own knows A to Z only.
         db.create_function("lower", 1, str.lower, deterministic=True)
-        db.create_function("wall_ms", 0, wall_ms)
         db.execute("PRAGMA journal_mode = WAL")
         # What a client was told survives a power cut too; the second is for macOS.
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
-        _migrate(db)
+        _create(db)
     except BaseException:
         db.close()
         raise
     return db
-
-
-def wall_ms() -> int:
-    """What the wall clock shows, in the first version's terms."""
-    return int(time.time() * 1000)
 
 
 def _check(path: Path) -> None:
@@ -83,9 +71,10 @@ def _check(path: Path) -> None:
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
+        if version not in (0, VERSION):
+            age = "a newer" if version > VERSION else "an unreleased"
             raise ValueError(
-                f"{path} was written by a newer version of modelarts (schema {version}, "
+                f"{path} was written by {age} version of modelarts (schema {version}, "
                 f"known here: {VERSION})"
             )
         found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
@@ -102,14 +91,12 @@ def _check(path: Path) -> None:
         )
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    """To the version known here, wholly or not at all."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == VERSION:
+def _create(db: sqlite3.Connection) -> None:
+    """Make the tables of a new file, wholly or not at all."""
+    if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
-    steps = "".join(_STEPS[version:])
     try:
-        db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
     except sqlite3.Error:
         if db.in_transaction:
             db.execute("ROLLBACK")

@@ -14,11 +14,12 @@ import attr
 
 from modelarts.local.errors import Failure
 from modelarts.local.jobs.schema import open_database
-from modelarts.local.web.hosts import PAGES
 from modelarts.models import JobStatus
 
-__all__ = ["ACTIVE", "Job", "Store", "StoreFailure"]
+__all__ = ["ACTIVE", "PAGES", "Job", "Store", "StoreFailure"]
 
+#: The beginning of the paths of boards; their next part is a key that has to be known.
+PAGES = "/modelarts/tensorboard/"
 #: A job that has, or is about to have, a board.
 ACTIVE = (JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING)
 _ACTIVE = ", ".join(str(int(status)) for status in ACTIVE)
@@ -45,6 +46,7 @@ class Job:
         running_since: on the timeline's ``running``, as what :meth:`duration` takes.
         stop_at: on the timeline's ``passed``.
         asleep: it is RUNNING, and its board starts with the next visit.
+        reads_as: the id of the project by whose access to the bucket the job reads its logs.
     """
 
     job_id: int
@@ -66,6 +68,7 @@ class Job:
     resource_id: str
     reason: str | None
     asleep: int
+    reads_as: str
 
     @property
     def page(self) -> str:
@@ -120,6 +123,7 @@ class Store:
             "status": int(JobStatus.INIT),
             "page_key": secrets.token_hex(16),
             "resource_id": str(uuid.uuid4()),
+            "reads_as": columns["project_id"],
             **columns,
         }
         names = ", ".join(columns)
@@ -209,7 +213,7 @@ class Store:
         return found
 
     def any_active(self) -> bool:
-        """Whether there is an active job."""
+        """Return True if there is an active job."""
         with self._file() as db:
             row = db.execute(f"SELECT 1 FROM jobs WHERE status IN ({_ACTIVE}) LIMIT 1").fetchone()
         return row is not None
@@ -224,7 +228,7 @@ class Store:
     ) -> Job | None:
         """Give a job a new status, if it has one of ``sources`` (and is in that run).
 
-        Answers the job as it is then; None where nothing was changed.
+        Returns the job as it is then; None where nothing was changed.
         """
         columns = {"status": int(target), **columns}
         changes = ", ".join(f"{name} = :{name}" for name in columns)

@@ -1,4 +1,4 @@
-"""Whether SQLite's write-ahead log is whole.
+"""Checks that SQLite's write-ahead log is complete.
 
 SQLite takes a log for ended where a page of it cannot be read, and later writes over the rest. So
 it has to be looked at before.

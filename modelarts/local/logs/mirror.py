@@ -13,9 +13,10 @@ import os
 import re
 import shutil
 from contextlib import closing
+from itertools import count
 from pathlib import Path
-from threading import Event, Lock
-from typing import Any
+from threading import Event, Lock, Thread
+from typing import Any, Iterator, Sequence
 
 import attr
 
@@ -26,6 +27,8 @@ __all__ = ["Budget", "Mirror"]
 
 #: Of an object that has grown, so much of what is there is fetched again and compared.
 _OVERLAP = 4096
+#: How many objects of a job are fetched at once.
+_CONNECTIONS = 8
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -53,7 +56,7 @@ class Budget:
 
 @attr.s(slots=True, auto_attribs=True)
 class _File:
-    """What is there of an object. ``exact``: its ETag is the MD5 of its content."""
+    """The local copy of an object. ``exact``: its ETag is the MD5 of its content."""
 
     etag: str
     size: int
@@ -61,8 +64,19 @@ class _File:
     digest: Any = attr.ib(default=None, repr=False)  # of the content, kept from fetch to fetch
 
 
+@attr.s(slots=True, auto_attribs=True)
+class _Fetch:
+    """The objects that one round fetches; the threads that fetch share it."""
+
+    wanted: Sequence[tuple[str, Found]]
+    left_out: dict[str, str]
+    changed: int = 0
+    errors: list[BaseException] = attr.ib(factory=list)
+    lock: Any = attr.ib(factory=Lock)
+
+
 class Mirror:
-    """The mirror of one job; one thread at a time.
+    """The mirror of one job; one round at a time.
 
     Args:
         folder: where it is kept; all of it may be removed.
@@ -73,6 +87,7 @@ class Mirror:
         files: the folder that the board reads.
         left_out: what is not there, with the reason.
         listed: how many objects OBS has listed.
+        has_files: set when there is something to show.
     """
 
     def __init__(
@@ -81,6 +96,8 @@ class Mirror:
         self.files = folder / "files"
         self.left_out: dict[str, str] = {}
         self.listed = 0
+        self.has_files = Event()
+        self._parts = count()
         self._folder = folder
         self._origin = origin
         self._prefix = prefix
@@ -89,7 +106,7 @@ class Mirror:
         self._known: dict[str, _File] = {}
 
     def open(self) -> bool:
-        """Take over what is there of an earlier service; answers whether anything is.
+        """Take over what is there of an earlier service; returns whether anything is.
 
         Raises:
             OSError: the folder cannot be used.
@@ -111,10 +128,12 @@ class Mirror:
         for file in [file for file in self.files.rglob("*") if not file.is_dir()]:
             if str(file.relative_to(self.files)) not in self._known:
                 file.unlink()
+        if self._known:
+            self.has_files.set()
         return bool(self._known)
 
     def round(self, bucket: Bucket) -> int:
-        """Have the folder follow the bucket once; answers how many files have changed.
+        """Have the folder follow the bucket once; returns how many files have changed.
 
         Raises:
             Refused: OBS refuses, and will go on refusing.
@@ -124,30 +143,19 @@ class Mirror:
         listed = list(bucket.list(self._prefix))
         self.listed = len(listed)
         selection = select(self._prefix, listed)
-        changed, left_out = 0, dict(selection.left_out)
+        left_out = dict(selection.left_out)
+        listed_paths = {path for path, _ in selection.wanted}
+        dropped = [path for path in self._known if path not in listed_paths]
+        fetch = _Fetch(selection.wanted, left_out)
         try:
-            there = {path for path, _ in selection.wanted}
-            for path in [path for path in self._known if path not in there]:
+            for path in dropped:
                 self._drop(path)
-                changed += 1
-            for path, found in selection.wanted:
-                if self._ended.is_set():
-                    break
-                known = self._known.get(path)
-                if known is not None and (known.etag, known.size) == (found.etag, found.size):
-                    continue
-                try:
-                    self._follow(bucket, path, found)
-                    changed += 1
-                except (Unreadable, NotADirectoryError, IsADirectoryError, FileExistsError) as why:
-                    left_out[path] = (
-                        str(why) if isinstance(why, Unreadable) else "a folder has the same name"
-                    )
+            self._fetch(bucket, fetch)
         finally:
-            if changed:
+            if dropped or fetch.changed:
                 self._write_index()
         self.left_out = left_out
-        return changed
+        return len(dropped) + fetch.changed
 
     def remove(self) -> None:
         """Remove all of it."""
@@ -155,25 +163,69 @@ class Mirror:
         self._known.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _follow(self, bucket: Bucket, path: str, found: Found) -> None:
+    def _fetch(self, bucket: Bucket, fetch: _Fetch) -> None:
+        """Fetch what has changed, several objects at once, and raise the first error."""
+        changes = [(path, found) for path, found in fetch.wanted if self._has_changed(path, found)]
+        waiting = iter(changes)
+        # One object is fetched by this thread alone. Daemons: see Mirrors.
+        helpers = [
+            Thread(target=self._fetch_next, args=(bucket, fetch, waiting), daemon=True)
+            for _ in range(min(_CONNECTIONS, len(changes)) - 1)
+        ]
+        for helper in helpers:
+            helper.start()
+        self._fetch_next(bucket, fetch, waiting)
+        for helper in helpers:
+            helper.join()
+        if fetch.errors:
+            raise fetch.errors[0]
+
+    def _fetch_next(
+        self, bucket: Bucket, fetch: _Fetch, waiting: Iterator[tuple[str, Found]]
+    ) -> None:
+        """Fetch objects until none waits, or one fails in a way that concerns the others too."""
+        while True:
+            # The order decides who gets the room that is left.
+            with fetch.lock:
+                path, found = next(waiting, ("", None))
+                if found is None or fetch.errors or self._ended.is_set():
+                    return
+                known = self._known.get(path)
+                more = found.size - (known.size if known is not None else 0)
+                has_room = more <= 0 or self._budget.take(more)
+            if not has_room:
+                megabytes = self._budget.most // 1024**2
+                fetch.left_out[path] = f"the cache is full ({megabytes} MiB)"
+                continue
+            try:
+                self._follow(bucket, path, found, known)
+            except BaseException as error:
+                if more > 0:
+                    self._budget.give(more)
+                if isinstance(error, Unreadable):
+                    fetch.left_out[path] = str(error)
+                elif isinstance(error, (NotADirectoryError, IsADirectoryError, FileExistsError)):
+                    fetch.left_out[path] = "a folder has the same name"
+                else:
+                    fetch.errors.append(error)
+                    return
+            else:
+                if more < 0:
+                    self._budget.give(-more)
+                with fetch.lock:
+                    fetch.changed += 1
+                self.has_files.set()
+
+    def _has_changed(self, path: str, found: Found) -> bool:
         known = self._known.get(path)
-        more = found.size - (known.size if known is not None else 0)
-        if more > 0 and not self._budget.take(more):
-            raise Unreadable(f"the cache is full ({self._budget.most // 1024**2} MiB)")
-        try:
-            fetched = (
-                self._grown(bucket, path, found, known)
-                if known is not None and known.size and found.size > known.size
-                else None
-            )
-            if fetched is None:
-                fetched = self._whole(bucket, path, found)
-        except BaseException:
-            if more > 0:
-                self._budget.give(more)
-            raise
-        if more < 0:
-            self._budget.give(-more)
+        return known is None or (known.etag, known.size) != (found.etag, found.size)
+
+    def _follow(self, bucket: Bucket, path: str, found: Found, known: _File | None) -> None:
+        fetched = None
+        if known is not None and known.size and found.size > known.size:
+            fetched = self._grown(bucket, path, found, known)
+        if fetched is None:
+            fetched = self._whole(bucket, path, found)
         self._known[path] = fetched
 
     def _grown(self, bucket: Bucket, path: str, found: Found, known: _File) -> _File | None:
@@ -185,7 +237,7 @@ class Mirror:
             file.seek(start)
             overlap = file.read(known.size - start)
         added = digest.copy()
-        part = self._folder / "grown.part"
+        part = self._part()
         got = 0
         with open(part, "wb") as output, closing(bucket.read(found, start)) as pieces:
             seen = b""
@@ -212,7 +264,7 @@ class Mirror:
         return _File(found.etag, found.size, known.exact, added)
 
     def _whole(self, bucket: Bucket, path: str, found: Found) -> _File:
-        part = self._folder / "whole.part"
+        part = self._part()
         digest = _digest()
         got = 0
         with open(part, "wb") as output, closing(bucket.read(found)) as pieces:
@@ -228,6 +280,10 @@ class Mirror:
         os.replace(part, target)
         return _File(found.etag, found.size, digest.hexdigest() == found.etag, digest)
 
+    def _part(self) -> Path:
+        """Return a new name for a file that is not whole yet."""
+        return self._folder / f"{next(self._parts)}.part"
+
     def _drop(self, path: str) -> None:
         self._budget.give(self._known.pop(path).size)
         target = self.files / path
@@ -238,7 +294,7 @@ class Mirror:
             folder.rmdir()
 
     def _cut(self, path: str, size: int) -> bool:
-        """Whether a file is there; what a killed service had added to it is taken off."""
+        """Return True if a file is there; remove what a killed service had added to it."""
         target = self.files / path
         try:
             there = target.stat().st_size

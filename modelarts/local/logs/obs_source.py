@@ -15,8 +15,8 @@ import attr
 from modelarts._internal.clock import Clock
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.mirror import Budget, Mirror
-from modelarts.local.logs.remote import Bucket, Passing, Refused, Source
-from modelarts.local.logs.source import Folders
+from modelarts.local.logs.remote import Bucket, Passing, Refused, Requests, Source
+from modelarts.local.logs.source import Logs, LogSource
 
 __all__ = ["MOST_BYTES", "Mirrors"]
 
@@ -30,6 +30,8 @@ _VISITED, _UNVISITED = 5.0, 60.0
 _VISIT_SECONDS = 120.0
 #: How long a create, and the start of a board, wait for OBS.
 _PATIENCE = 5.0
+#: How much longer the start of a board waits when the first file is there.
+_MORE_FILES = 1.0
 #: How many mirrors are brought up to date at once.
 _WORKERS = 8
 
@@ -49,6 +51,7 @@ class _Following:
     resting: bool = False
     failures: int = 0
     reached: bool = False  # whether it could be read ever
+    is_logged: bool = False  # whether its first requests are in the log
     remark: str | None = None
     bucket: Bucket | None = None
     first: Event = attr.ib(factory=Event)
@@ -59,7 +62,7 @@ class _Following:
         return 1 + self.mirror.listed // 1000
 
 
-class Mirrors(Folders):
+class Mirrors(LogSource):
     """Mirrors of what OBS holds, in ``folder``.
 
     Args:
@@ -109,6 +112,10 @@ class Mirrors(Folders):
         if refusal is not None:
             raise ValueError(refusal)
 
+    def has_bucket(self, bucket: str) -> bool:
+        """Return True: buckets in OBS are not the service's to give away."""
+        return True
+
     def keep(self, jobs: Iterable[Job]) -> None:
         """Remove the mirrors of all other jobs."""
         names = {_name(job) for job in jobs}
@@ -117,13 +124,17 @@ class Mirrors(Folders):
                 if found.name not in names:
                     shutil.rmtree(found, ignore_errors=True)
 
-    def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Path:
-        """The job's mirror; returns when it was brought up to date, or after five seconds."""
+    def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
+        """Return the folder of the job's mirror.
+
+        Waits until the mirror was brought up to date, but not longer than a second after its first
+        file is there, or five seconds without one.
+        """
         with self._changed:
             following = self._followed.get(job.job_id)
         if following is not None and following.job.run == job.run:
             self._wake(following)
-            return following.mirror.files
+            return Logs(following.mirror.files)
         bucket, prefix = _parts(job.train_url)
         origin = f"{self._source.endpoint}/{bucket}/{prefix}"
         ended = Event()
@@ -135,9 +146,9 @@ class Mirrors(Folders):
             self._followed[job.job_id] = following
             self._changed.notify()
         _LOG.info("job %d: reads %s", job.job_id, origin)
-        if self._answers and not has_files:
-            following.first.wait(_PATIENCE)
-        return mirror.files
+        if self._answers and not has_files and mirror.has_files.wait(_PATIENCE):
+            following.first.wait(_MORE_FILES)
+        return Logs(mirror.files)
 
     def rest(self, job_id: int) -> None:
         """Ask OBS nothing until the job's board is opened again."""
@@ -159,9 +170,15 @@ class Mirrors(Folders):
                 self._changed.notify()
 
     def remark(self, job_id: int) -> str | None:
-        """What is left out, or why nothing new comes."""
+        """Return what is left out of a job's files, or why nothing new comes; None otherwise."""
         following = self._followed.get(job_id)
         return following.remark if following is not None else None
+
+    def requests(self, job_id: int) -> Requests | None:
+        """Return the requests to OBS for a running job since it, or the service, has started."""
+        following = self._followed.get(job_id)
+        bucket = following.bucket if following is not None else None
+        return bucket.requests if bucket is not None else None
 
     def close(self, job_id: int, run: int | None = None) -> None:
         """Remove the mirror of that run."""
@@ -196,6 +213,7 @@ class Mirrors(Folders):
 
     def _dispose(self, following: _Following) -> None:
         if following.bucket is not None:
+            _log_requests("in all", following.job, following.bucket.requests)
             following.bucket.close()
         following.mirror.remove()
 
@@ -252,6 +270,9 @@ class Mirrors(Folders):
                 _LOG.warning("job %d: %s", following.job.job_id, remark)
             following.remark = remark
             following.failures = following.failures + 1 if failed else 0
+            if not failed and not following.is_logged and following.bucket is not None:
+                following.is_logged = True
+                _log_requests("up to date", following.job, following.bucket.requests)
             following.reached = following.reached or not failed
             self._answers = not failed
             here = now - following.visited < _VISIT_SECONDS
@@ -261,9 +282,22 @@ class Mirrors(Folders):
             following.due = now + pause
             following.busy = False
             following.first.set()
+            # There is nothing to wait for.
+            following.mirror.has_files.set()
             self._changed.notify()
         if ended:
             self._dispose(following)
+
+
+def _log_requests(when: str, job: Job, requests: Requests) -> None:
+    _LOG.info(
+        "job %d: %s: %d list and %d read requests to OBS, %.1f MB",
+        job.job_id,
+        when,
+        requests.lists,
+        requests.reads,
+        requests.size / 1e6,
+    )
 
 
 def _name(job: Job) -> str:

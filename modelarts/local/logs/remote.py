@@ -7,6 +7,7 @@ import os
 import ssl
 from contextlib import contextmanager
 from ipaddress import ip_address
+from threading import Lock
 from typing import Any, Callable, Generator, Iterator, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -17,7 +18,7 @@ from obs import GetObjectHeader, ObsClient
 
 from modelarts.errors import ModelArtsError
 
-__all__ = ["Bucket", "Found", "Keys", "Passing", "Refused", "Source", "Unreadable"]
+__all__ = ["Bucket", "Found", "Keys", "Passing", "Refused", "Requests", "Source", "Unreadable"]
 
 #: For one answer to begin, or to go on. A round that failed is repeated anyway.
 _SECONDS = 20
@@ -42,7 +43,7 @@ class Keys(Protocol):
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Source:
-    """Where objects are read from, and as whom.
+    """The address and the credentials of the OBS that objects are read from.
 
     Attributes:
         endpoint: the address of OBS, such as ``https://obs.cn-north-4.myhuaweicloud.com``.
@@ -65,6 +66,27 @@ class Found:
     modified: str
 
 
+class Requests:
+    """Counts requests to OBS, which are billed.
+
+    Attributes:
+        lists: how many pages of a list were asked for.
+        reads: how many objects, or parts of them.
+        size: how many bytes of content came.
+    """
+
+    def __init__(self) -> None:
+        self.lists = self.reads = self.size = 0
+        self._lock = Lock()
+
+    def add(self, lists: int = 0, reads: int = 0, size: int = 0) -> None:
+        """Add to the counts."""
+        with self._lock:
+            self.lists += lists
+            self.reads += reads
+            self.size += size
+
+
 class Refused(Exception):
     """OBS refuses, and will go on refusing; the message says what to do."""
 
@@ -78,10 +100,15 @@ class Unreadable(Exception):
 
 
 class Bucket:
-    """One bucket. Connections are kept; one thread at a time."""
+    """One bucket. Connections are kept; threads may share it.
+
+    Attributes:
+        requests: how many requests were sent.
+    """
 
     def __init__(self, source: Source, name: str, per_page: int = 1000) -> None:
         self.name = name
+        self.requests = Requests()
         self._per_page = per_page
         self._source = source
         parts = urlsplit(source.endpoint)
@@ -116,6 +143,7 @@ class Bucket:
         """
         marker = None
         while True:
+            self.requests.add(lists=1)
             with self._talking():
                 answer = self._client.listObjects(
                     self.name,
@@ -147,6 +175,7 @@ class Bucket:
             Passing: it did not work this time.
         """
         headers = GetObjectHeader(range=f"{start}-{found.size - 1}" if start else None)
+        self.requests.add(reads=1)
         with self._talking():
             answer = self._client.getObject(self.name, found.key, headers=headers)
         self._see(answer, found.key)
@@ -161,6 +190,7 @@ class Bucket:
                     piece = stream.read(_CHUNK)
                 if not piece:
                     break
+                self.requests.add(size=len(piece))
                 yield piece
             whole = True
         finally:
@@ -222,7 +252,7 @@ class Bucket:
 
 
 def _by_path(host: str) -> bool:
-    """Whether the bucket goes into the path: where it cannot go before the host's name."""
+    """Return True if the bucket goes into the path because it cannot go before the host's name."""
     try:
         ip_address(host)
     except ValueError:

@@ -1,13 +1,17 @@
-"""Where the files of a ``train_url`` are on this machine."""
+"""The folder on this machine with the files of a ``train_url``."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import TYPE_CHECKING, Callable, Iterable, NamedTuple, Tuple
 
 from modelarts.local.jobs.store import Job
 
-__all__ = ["Folders", "folder_of"]
+if TYPE_CHECKING:
+    from modelarts.local.logs.remote import Requests
+
+__all__ = ["LocalFolders", "LogSource", "Logs", "folder_of", "inside"]
 
 
 def folder_of(obs: Path, train_url: str) -> Path:
@@ -20,33 +24,57 @@ def folder_of(obs: Path, train_url: str) -> Path:
             those of the bucket.
     """
     bucket, _, key = train_url.strip("/").partition("/")
-    # Resolved as far as it exists; the bucket itself must not be a link either.
-    inside = obs.resolve() / bucket
-    folder = (inside / key).resolve()
-    if folder != inside and inside not in folder.parents:
+    # The bucket itself must not be a link either.
+    return inside(obs.resolve() / bucket, key, train_url)
+
+
+def inside(base: Path, key: str, train_url: str) -> Path:
+    """Return the folder ``key`` below ``base``, without links as far as it exists.
+
+    Raises:
+        ValueError: links lead out of ``base``.
+    """
+    folder = (base / key).resolve()
+    if folder != base and base not in folder.parents:
         raise ValueError(f"{train_url} leads out of its bucket")
     return folder
 
 
-class Folders:
-    """The folders that boards read; here those below one that stands for OBS.
+class Logs(NamedTuple):
+    """The files that a board reads.
 
-    Args:
-        obs: that folder.
+    Attributes:
+        folder: the folder that it shows.
+        links: the folders outside that links in it lead to, which the service has made.
     """
 
-    def __init__(self, obs: Path) -> None:
-        self._obs = obs
+    folder: Path
+    links: Tuple[str, ...] = ()
 
+
+class LogSource(ABC):
+    """The folders on this machine that the boards of a service read."""
+
+    @abstractmethod
     def check(self, train_url: str) -> None:
-        """See whether a job can read it, when the job is created. Raises ValueError."""
-        folder_of(self._obs, train_url)
+        """Check, when a job is created, that it can read its ``train_url``. Raises ValueError."""
 
+    @abstractmethod
+    def has_bucket(self, bucket: str) -> bool:
+        """Return whether a bucket exists, as far as is known here."""
+
+    @abstractmethod
     def keep(self, jobs: Iterable[Job]) -> None:
-        """Remove what was kept for all other jobs, when the service begins."""
+        """Remove the copies of all other jobs' files, when the service starts."""
 
-    def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Path:
-        """The folder that the job's board reads, from now on.
+    def folders(self, train_url: str) -> tuple[str, ...]:
+        """Return the folders that a board over the ``train_url`` reads in place; none if it reads
+        copies, or the folder that stands for OBS."""
+        return ()
+
+    @abstractmethod
+    def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
+        """Return the folder that the job's board reads, from now on.
 
         Args:
             give_up: is called with the reason, should it turn out that the job's files cannot be
@@ -56,20 +84,69 @@ class Folders:
             ValueError: there is no such folder.
             OSError: it cannot be made.
         """
-        return folder_of(self._obs, job.train_url)
+
+    @abstractmethod
+    def visited(self, job_id: int) -> None:
+        """Note that the job's board was visited."""
+
+    @abstractmethod
+    def rest(self, job_id: int) -> None:
+        """Note that the job's board sleeps, and is not looked at until it is opened again."""
+
+    @abstractmethod
+    def remark(self, job_id: int) -> str | None:
+        """Return a remark on a running job's files for its user; None where there is none."""
+
+    def requests(self, job_id: int) -> Requests | None:
+        """Return the requests to OBS for a running job; None where its logs are not in OBS."""
+        return None
+
+    @abstractmethod
+    def close(self, job_id: int, run: int | None = None) -> None:
+        """End the reading for this run of the job (by default, for any)."""
+
+    @abstractmethod
+    def shut(self) -> None:
+        """End all reading: the service ends."""
+
+
+class LocalFolders(LogSource):
+    """The folders below the one that stands for OBS, which boards read in place.
+
+    Args:
+        obs: that folder.
+    """
+
+    def __init__(self, obs: Path) -> None:
+        self._obs = obs
+
+    def check(self, train_url: str) -> None:
+        """Check that links do not lead out of the bucket. Raises ValueError."""
+        folder_of(self._obs, train_url)
+
+    def has_bucket(self, bucket: str) -> bool:
+        """Return whether the bucket's folder exists."""
+        return (self._obs / bucket).exists()
+
+    def keep(self, jobs: Iterable[Job]) -> None:
+        """Remove nothing: there are no copies."""
+
+    def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
+        """Return the folder of the job's ``train_url``. Raises ValueError."""
+        return Logs(folder_of(self._obs, job.train_url))
 
     def visited(self, job_id: int) -> None:
-        """Somebody looks at the job's board."""
+        """Do nothing: the board reads the folder itself."""
 
     def rest(self, job_id: int) -> None:
-        """The job's board sleeps: nobody looks until it is opened again."""
+        """Do nothing: the board reads the folder itself."""
 
     def remark(self, job_id: int) -> str | None:
-        """What the user should know of a running job's files; None where there is nothing."""
+        """Return None: all files are read."""
         return None
 
     def close(self, job_id: int, run: int | None = None) -> None:
-        """The board of this run of the job (by default, of any) has ended for good."""
+        """Do nothing: the board reads the folder itself."""
 
     def shut(self) -> None:
-        """The service ends."""
+        """Do nothing: the board reads the folder itself."""

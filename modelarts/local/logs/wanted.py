@@ -1,4 +1,4 @@
-"""Which objects under a ``train_url`` a board may need, and in what order."""
+"""Selects the objects under a ``train_url`` that a board may need, and their order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LONGEST_NAME = 255
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Selection:
-    """What is to be read, the most important first; and what is not, by the reason."""
+    """The objects to read, the most important first, and the reasons for leaving out others."""
 
     wanted: Sequence[tuple[str, Found]]
     left_out: dict[str, str]

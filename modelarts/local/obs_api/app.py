@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Iterable, Mapping
 from werkzeug.wrappers import Request, Response
 
 from modelarts._internal.clock import Clock
-from modelarts.errors import ApiError
+from modelarts.errors import ApiError, ConfigurationError
 from modelarts.local.errors import GatewayFailure
 from modelarts.local.identity.authentication import Authentication
+from modelarts.local.identity.buckets import BucketAccess
+from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.obs_api.auth import Asked, Refusal, signer_of
 from modelarts.local.obs_api.handlers import Call
 from modelarts.local.obs_api.request import Sent
@@ -25,7 +27,6 @@ from modelarts.local.obs_api.storage import Objects
 from modelarts.local.obs_api.xml import as_refusal, refused
 from modelarts.local.web.headers import COMMON
 from modelarts.local.web.hosts import Reach
-from modelarts.local.web.rate_limit import Rate
 from modelarts.local.web.security import check_names
 
 if TYPE_CHECKING:
@@ -47,18 +48,20 @@ class ObjectsApi:
         self,
         objects: Objects,
         authentication: Authentication,
+        buckets: BucketAccess,
         reach: Reach,
         rate: Rate,
         clock: Clock,
     ) -> None:
         self._objects = objects
         self._authentication = authentication
+        self._buckets = buckets
         self._reach = reach
         self._rate = rate
         self._clock = clock
 
     def admits(self, method: str, target: str, headers: Mapping[str, str]) -> bool:
-        """Whether the body of a request is worth keeping, seen from its head."""
+        """Return True if the body of a request is worth keeping, judged by its head."""
         try:
             signer_of(Asked.of(method, target, headers), self._authentication, self._clock.time())
         except Refusal:
@@ -81,6 +84,9 @@ class ObjectsApi:
             said = error.strerror or "Internal error"
             _LOG.warning("OBS request %s: %s", request_id, said)
             answer = refused(Refusal(500, "InternalError", said + "."), request_id)
+        except ConfigurationError as error:
+            _LOG.error("OBS request %s: %s", request_id, error)
+            answer = refused(Refusal(500, "InternalError", "Internal error."), request_id)
         except Exception:
             _LOG.exception("request %s: internal error", request_id)
             answer = refused(Refusal(500, "InternalError", "Internal error."), request_id)
@@ -108,14 +114,14 @@ class ObjectsApi:
             # The official client asks, unsigned, in which way to sign.
             return Response(headers={"x-obs-api": "3.0"})
         try:
-            user = signer_of(asked, self._authentication, self._clock.time())
+            caller = signer_of(asked, self._authentication, self._clock.time())
         except Refusal:
             self._count(f"address {request.remote_addr}")
             raise
-        self._count(f"user {user.user_id}")
+        self._count(f"user {caller.user.user_id}")
         sent = Sent(asked, request.environ["wsgi.input"])
         region = self._authentication.users().region_name
-        return Call(self._objects, sent, user, region).answer()
+        return Call(self._objects, self._buckets, sent, caller, region).answer()
 
     def _count(self, who: str) -> None:
         if self._rate.take(who):

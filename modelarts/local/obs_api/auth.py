@@ -1,4 +1,4 @@
-"""What the OBS API is asked, and by whom: by a signature as OBS has it, or as S3 has it.
+"""Signatures of the OBS API: in OBS's own form, and in those of S3.
 
 Source: *OBS API Reference*, "Authentication of Signature in a Header"; *Amazon S3 API Reference*,
 "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
@@ -19,8 +19,7 @@ from urllib.parse import quote, unquote
 import attr
 
 from modelarts.local.errors import GatewayFailure
-from modelarts.local.identity.authentication import Authentication
-from modelarts.local.identity.users import User
+from modelarts.local.identity.authentication import Authentication, Caller
 
 __all__ = ["SUBRESOURCES", "Asked", "Refusal", "signer_of"]
 
@@ -110,8 +109,8 @@ class Asked:
         return self.headers.get(self.prefix + name)
 
 
-def signer_of(asked: Asked, authentication: Authentication, now: float) -> User:
-    """Who signed a request. What it carries may still be other than what was signed.
+def signer_of(asked: Asked, authentication: Authentication, now: float) -> Caller:
+    """Return the caller who signed a request; its body may still be another one.
 
     Raises:
         Refusal: nobody, or not well.
@@ -139,7 +138,9 @@ def signer_of(asked: Asked, authentication: Authentication, now: float) -> User:
     if abs(sent_at - now) > _MOST_SKEW:
         raise Refusal(403, "RequestTimeTooSkewed", "The date is more than 15 minutes off.")
     try:
-        user, secret_key, _ = authentication.signing_key(access_key, asked.own("security-token"))
+        user, secret_key, projects = authentication.signing_key(
+            access_key, asked.own("security-token")
+        )
     except GatewayFailure as failure:
         raise Refusal(403, "InvalidToken", failure.message) from None
     if v4 is not None:
@@ -152,7 +153,7 @@ def signer_of(asked: Asked, authentication: Authentication, now: float) -> User:
         raise Refusal(403, "InvalidAccessKeyId", "The access key is none of this service's.")
     if not right:
         raise Refusal(403, "SignatureDoesNotMatch", "The signature is not that of this request.")
-    return user
+    return Caller(user, projects)
 
 
 def _signature(asked: Asked, secret_key: str) -> str:

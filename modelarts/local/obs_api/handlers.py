@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from modelarts._internal.clock import Clock
 from modelarts.errors import ApiError
+from modelarts.local.identity.buckets import Access
 from modelarts.local.obs_api.auth import SUBRESOURCES, Refusal
 from modelarts.local.obs_api.checksums import digests
 from modelarts.local.obs_api.request import MOST_KEYS
@@ -26,24 +27,25 @@ _BLOCK = 256 * 1024
 _NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
 _CONDITIONS = {"if-match", "if-none-match"}
 _ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
+#: The calls by method and what is asked for, with the access to the bucket that they need.
 _MODES = {
-    ("GET", ""): "list_objects",
-    ("PUT", ""): "create_bucket",
-    ("HEAD", ""): "head_bucket",
-    ("DELETE", ""): "delete_bucket",
-    ("POST", "delete"): "delete_objects",
-    ("GET", "uploads"): "list_uploads",
+    ("GET", ""): ("list_objects", Access.READ),
+    ("PUT", ""): ("create_bucket", Access.NONE),
+    ("HEAD", ""): ("head_bucket", Access.READ),
+    ("DELETE", ""): ("delete_bucket", Access.OWN),
+    ("POST", "delete"): ("delete_objects", Access.WRITE),
+    ("GET", "uploads"): ("list_uploads", Access.WRITE),
 }
 _OBJECT_MODES = {
-    ("GET", ""): "get_object",
-    ("HEAD", ""): "get_object",
-    ("PUT", ""): "put_object",
-    ("DELETE", ""): "delete_object",
-    ("POST", "uploads"): "begin_upload",
-    ("PUT", "partNumber uploadId"): "put_part",
-    ("GET", "uploadId"): "list_parts",
-    ("POST", "uploadId"): "complete_upload",
-    ("DELETE", "uploadId"): "abort_upload",
+    ("GET", ""): ("get_object", Access.READ),
+    ("HEAD", ""): ("get_object", Access.READ),
+    ("PUT", ""): ("put_object", Access.WRITE),
+    ("DELETE", ""): ("delete_object", Access.WRITE),
+    ("POST", "uploads"): ("begin_upload", Access.WRITE),
+    ("PUT", "partNumber uploadId"): ("put_part", Access.WRITE),
+    ("GET", "uploadId"): ("list_parts", Access.WRITE),
+    ("POST", "uploadId"): ("complete_upload", Access.WRITE),
+    ("DELETE", "uploadId"): ("abort_upload", Access.WRITE),
 }
 
 
@@ -51,22 +53,33 @@ class Call(UploadCalls):
     """One request that is well signed."""
 
     def answer(self) -> Response:
-        """What is answered. Raises Refusal."""
+        """Return the response of the call. Raises Refusal."""
         asked = self._asked
         self._refuse_what_is_not_kept()
         wanted = " ".join(sorted(SUBRESOURCES & set(asked.query)))
         if self._key and not self._bucket:
             raise Refusal(400, "InvalidBucketName", "The path has no bucket.")
         if not self._bucket:
-            mode = "list_buckets" if (asked.method, wanted) == ("GET", "") else None
+            modes = {("GET", ""): ("list_buckets", Access.NONE)}
         else:
-            mode = (_OBJECT_MODES if self._key else _MODES).get((asked.method, wanted))
-        if mode is None:
+            modes = _OBJECT_MODES if self._key else _MODES
+        mode, needed = modes.get((asked.method, wanted), ("", Access.NONE))
+        if not mode:
             raise missing(f"{asked.method}{' ?' if wanted else ''}{wanted}")
         if self._bucket and mode != "create_bucket":
-            self._objects.check_bucket(self._bucket)
+            self._check_bucket(self._bucket, needed)
         answer: Response = getattr(self, mode)()
         return answer
+
+    def _check_bucket(self, bucket: str, needed: Access) -> None:
+        self._objects.check_bucket(bucket)
+        if self._access(bucket) < needed:
+            raise Refusal(
+                403,
+                "AccessDenied",
+                "The bucket belongs to another project, and is not shared with the caller's for "
+                "this.",
+            )
 
     def _refuse_what_is_not_kept(self) -> None:
         asked = self._asked
@@ -82,26 +95,48 @@ class Call(UploadCalls):
     # Buckets -------------------------------------------------------------------------------
 
     def list_buckets(self) -> Response:
-        """All buckets."""
+        """The buckets that the caller can read."""
         inside = "".join(
             f"<Bucket><Name>{escape(name)}</Name><CreationDate>{iso(made)}</CreationDate>"
             f"<Location>{self._region}</Location><BucketType>OBJECT</BucketType></Bucket>"
             for name, made in self._objects.buckets()
+            if self._access(name) >= Access.READ
         )
         return xml("ListAllMyBucketsResult", f"{self._owner()}<Buckets>{inside}</Buckets>")
 
     def create_bucket(self) -> Response:
-        """A new bucket."""
-        self._objects.create_bucket(self._bucket)
+        """Make a bucket, which belongs to the first project of the credentials."""
+        taken = Refusal(409, "BucketAlreadyExists", "The name is another project's bucket.")
+        owner, is_open = self._buckets.owner(self._bucket), self._buckets.is_open
+        if not is_open and not self._projects:
+            raise Refusal(403, "AccessDenied", "The credentials are for no project.")
+        if not is_open and owner is not None and owner not in self._projects:
+            raise taken
+        try:
+            self._objects.create_bucket(self._bucket)
+        except Refusal as refusal:
+            if refusal.status == 409 and self._access(self._bucket) < Access.OWN:
+                raise taken from None
+            raise
+        if owner is None and self._projects:
+            try:
+                is_own = self._buckets.claim(self._bucket, self._projects[0])
+            except BaseException:
+                self._objects.delete_bucket(self._bucket)
+                raise
+            if not is_own and not is_open:  # a job of another project was faster
+                self._objects.delete_bucket(self._bucket)
+                raise taken
         return Response(headers={"Location": "/" + self._bucket})
 
     def head_bucket(self) -> Response:
-        """Whether there is such a bucket."""
+        """Confirm that the bucket exists."""
         return Response(headers={self._asked.prefix + "bucket-location": self._region})
 
     def delete_bucket(self) -> Response:
         """The bucket is no more."""
         self._objects.delete_bucket(self._bucket)
+        self._buckets.release(self._bucket)
         return Response(status=204)
 
     def list_objects(self) -> Response:
@@ -226,7 +261,7 @@ class Call(UploadCalls):
             raise Refusal(400, "InvalidArgument", "The source of a copy is /bucket/object.")
         if [name for name in self._asked.headers if "copy-source-" in name]:
             raise missing("a copy with conditions")
-        self._objects.check_bucket(bucket)
+        self._check_bucket(bucket, Access.READ)
         with self._objects.open(bucket, key) as source:
             (etag,) = digests(source, os.fstat(source.fileno()).st_size, "md5")
             if (bucket, key) != (self._bucket, self._key):

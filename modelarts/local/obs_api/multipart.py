@@ -139,7 +139,7 @@ class Uploads:
         wanted: Sequence[tuple[int, str]],
         expected: str | None = None,
     ) -> str:
-        """Make an object of these parts (numbers and etags); answers its etag.
+        """Make an object of these parts (numbers and etags); returns its etag.
 
         Args:
             expected: the CRC-64 that the object must have; None where any is right.

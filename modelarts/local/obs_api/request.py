@@ -1,4 +1,4 @@
-"""What came with a request of the OBS API: its body, its numbers, its conditions."""
+"""The body, numbers and conditions of a request to the OBS API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_XML = 1024 * 1024
 
 
 class Sent:
-    """What a well signed request says.
+    """The content of a well signed request.
 
     Args:
         stream: the body, as far as it came.
@@ -145,7 +145,7 @@ class Sent:
 
 
 def _names_etag(condition: str, etag: str) -> bool:
-    """Whether a condition is about this one; the official client has its quotes as ``%22``."""
+    """Return True if a condition names this ETag; the official client sends quotes as ``%22``."""
     return condition.strip() == "*" or etag in re.findall("[0-9a-f]{32}", unquote(condition))
 
 

@@ -1,4 +1,4 @@
-"""What the OBS API does with the folder that stands for OBS."""
+"""The folder that stands for OBS, as buckets and objects."""
 
 from __future__ import annotations
 
@@ -162,11 +162,11 @@ class Objects:
             self._store.put(source, bucket, key)
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[tuple[str, Exception]]:
-        """Delete objects; answers those that could not be, with the reasons."""
+        """Delete objects; returns those that could not be, with the reasons."""
         return self._store.delete(bucket, keys)
 
     def clear(self, before: float) -> int:
-        """Remove those that were never whole, as FolderStore does; answers how many."""
+        """Remove those that were never whole, as FolderStore does; returns how many."""
         return self._store.clear(before)
 
     def scratch(self) -> BinaryIO:

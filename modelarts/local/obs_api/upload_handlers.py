@@ -8,7 +8,8 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
-from modelarts.local.identity.users import User
+from modelarts.local.identity.authentication import Caller
+from modelarts.local.identity.buckets import Access, BucketAccess
 from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.request import MOST_KEYS, MOST_PARTS, Sent
 from modelarts.local.obs_api.storage import Objects
@@ -21,15 +22,25 @@ class UploadCalls:
     """One request, as far as it is about an upload in parts.
 
     Args:
-        user: who signed it.
+        buckets: decides which buckets the caller reaches.
+        caller: the user who signed it, and the projects that the credentials are for.
         region: what is said to be the region of all buckets.
     """
 
-    def __init__(self, objects: Objects, sent: Sent, user: User, region: str) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        buckets: BucketAccess,
+        sent: Sent,
+        caller: Caller,
+        region: str,
+    ) -> None:
         self._objects = objects
+        self._buckets = buckets
         self._sent = sent
         self._asked = sent.asked
-        self._user = user
+        self._user = caller.user
+        self._projects = [project.project_id for project in caller.projects]
         self._region = region
         self._bucket = sent.asked.bucket
         self._key = sent.asked.key
@@ -130,6 +141,9 @@ class UploadCalls:
         return xml(name, f"{named.told}{about}{told}{inside}")
 
     # How things are named -------------------------------------------------------------------
+
+    def _access(self, bucket: str) -> Access:
+        return self._buckets.of(self._projects, bucket)
 
     def _names(self, names: Iterable[str], is_encoded: bool = False) -> Names:
         return Names(is_encoded or self._sent.query.get("encoding-type") == "url", names)

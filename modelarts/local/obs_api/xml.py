@@ -28,12 +28,12 @@ class Names:
         self.told = "<EncodingType>url</EncodingType>" if is_encoded else ""
 
     def of(self, name: str) -> str:
-        """That name."""
+        """Return a name in the form of this answer."""
         return quote(name, safe="/") if self._is_encoded else escape(name)
 
 
 def xml(name: str, inside: str) -> Response:
-    """An answer."""
+    """Return an XML response."""
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{name}>{inside}</{name}>'
     return Response(text.encode(), content_type="application/xml")
 
@@ -50,7 +50,7 @@ def refused(refusal: Refusal, request_id: str) -> Response:
 
 
 def as_refusal(error: ApiError) -> Refusal:
-    """What the folder refuses, said by OBS."""
+    """Return the refusal that OBS would give for an error of the folder."""
     return Refusal(error.status_code, error.error_code or "InternalError", error.error_msg)
 
 

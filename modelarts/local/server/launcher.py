@@ -38,12 +38,17 @@ _START_SECONDS = 120.0
 _PAUSE = 0.05
 #: Where this package is, which may be a folder that only this program knows.
 _PACKAGES = Path(__file__).resolve().parents[3]
-#: ``-c`` puts the current folder first; this puts it nowhere, and the package last.
+#: ``-c`` puts the current folder first; this puts it nowhere, and the package last; first only
+#: where another package of that name would be found, as in ModelArts notebooks.
 _PROGRAM = """
 import sys
+from importlib.util import find_spec
 if sys.path[:1] == [""]:
     del sys.path[0]
-sys.path.append(sys.argv.pop(1))
+packages = sys.argv.pop(1)
+sys.path.append(packages)
+if not (find_spec("modelarts").origin or "").startswith(packages):
+    sys.path.insert(0, packages)
 from modelarts.cli import main
 sys.exit(main())
 """
@@ -61,7 +66,7 @@ class ServiceFile:
         write_private(self._path, connection)
 
     def read(self) -> dict[str, Any] | None:
-        """What is said; None where nothing is."""
+        """Return the content of the file; None where there is none."""
         try:
             found = json.loads(self._path.read_text())
         except (FileNotFoundError, ValueError):
@@ -74,19 +79,31 @@ class ServiceFile:
 
 
 def connect(
-    root: str | os.PathLike[str] | None, stay: bool, options: Sequence[str] = ()
+    root: str | os.PathLike[str] | None,
+    stay: bool,
+    options: Sequence[str] = (),
+    obs_endpoint: str | None = None,
 ) -> dict[str, Any]:
     """How to connect to the service of ``root``, which is started if none runs there.
 
     Args:
+        root: by default ``~/.modelarts/local``, or a folder of its own for each ``obs_endpoint``.
         options: further ones of ``modelarts serve``, where it is started.
+        obs_endpoint: the OBS that the service reads, with keys that are sent to it; by default its
+            own folder stands for OBS.
 
     Raises:
-        ConfigurationError: it cannot be started, or does not come up.
+        ConfigurationError: it cannot be started, does not come up, or reads something else.
     """
     if root is not None and (not isinstance(root, (str, os.PathLike)) or not str(root)):
         raise InvalidArgument("root", root, "a folder")
-    folder = root_folder(DEFAULT_ROOT if root is None else root)
+    usual = DEFAULT_ROOT
+    if obs_endpoint is None:
+        options = ("--obs-api", *options)
+    else:
+        usual += "-" + (urlsplit(obs_endpoint).netloc.replace(":", "-") or "obs")
+        options = ("--obs-endpoint", obs_endpoint, "--obs-keys-sent", *options)
+    folder = root_folder(usual if root is None else root)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _hold_lease(folder)
@@ -97,6 +114,13 @@ def connect(
     except OSError as error:
         what = error.filename or folder
         raise ConfigurationError(f"{what} cannot be used: {error.strerror}") from None
+    reads = found.get("obs_endpoint")
+    if obs_endpoint is not None and (reads != obs_endpoint or not found.get("obs_keys_sent")):
+        raise ConfigurationError(
+            f"the service of {folder} runs already, and does not read {obs_endpoint} with keys "
+            "that are sent to it: give Session.local(root, obs=…) another root, or end that "
+            f"service with: modelarts serve --stop --root {folder}"
+        )
     if "secret_key" not in found:
         raise ConfigurationError(
             f"the service of {folder} has users of its own, and none is named 'local': sign in "
@@ -144,11 +168,11 @@ def _start(folder: Path, options: Sequence[str]) -> dict[str, Any]:
 
 
 def _spawn(folder: Path, log: Path, options: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
-    """Begin a service; answers its process, and where in the log it begins to write."""
+    """Begin a service; returns its process, and where in the log it begins to write."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as output:
         began = output.seek(0, os.SEEK_END)
-        arguments = ["serve", "--root", str(folder), "--while-used", "--obs-api", *options]
+        arguments = ["serve", "--root", str(folder), "--while-used", *options]
         process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(_PACKAGES), *arguments],
             # Not in the program's folder: files there are not the service's modules.
@@ -171,7 +195,7 @@ def _environment() -> dict[str, str]:
 
 
 def is_served(folder: Path) -> bool:
-    """Whether a process serves the folder: beginning, running or ending."""
+    """Return True if a process serves the folder: starting, running or ending."""
     import fcntl
 
     with open(folder / SERVICE_LOCK, "ab") as lock:

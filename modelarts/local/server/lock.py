@@ -1,4 +1,4 @@
-"""Whose a folder is: one service's at a time, for as long as programs use it."""
+"""Single-instance lock of a root folder, and the end of a service that no program uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG = logging.getLogger("modelarts.local")
 
 
 def take(root: Path, file: ServiceFile) -> int:
-    """Take the folder; answers a descriptor that is kept open until the end.
+    """Take the folder; returns a descriptor that is kept open until the end.
 
     The system frees it, however this process ends.
 

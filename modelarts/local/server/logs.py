@@ -1,4 +1,4 @@
-"""What a service writes about itself: ``service.log``, which is never longer than it may be."""
+"""The service's own log, ``service.log``, whose size is bounded."""
 
 from __future__ import annotations
 

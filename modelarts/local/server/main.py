@@ -24,11 +24,14 @@ from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.identity.authentication import Authentication
+from modelarts.local.identity.buckets import BucketAccess, BucketsFile
+from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.identity.users import OWNER, Users
 from modelarts.local.identity.users_file import Accounts, prepare
 from modelarts.local.jobs.clock import MovableClock, ServiceClock, Timeline
 from modelarts.local.jobs.store import Store, StoreFailure
-from modelarts.local.logs.source import Folders
+from modelarts.local.logs.mounts import Mount, MountedLogs, mount_option
+from modelarts.local.logs.source import LocalFolders, LogSource
 from modelarts.local.obs_api.app import ObjectsApi
 from modelarts.local.obs_api.server import ObjectsServer
 from modelarts.local.obs_api.storage import Objects
@@ -43,8 +46,9 @@ from modelarts.local.web.boards import MOST_OPEN, Pages
 from modelarts.local.web.clock import TestClock
 from modelarts.local.web.hosts import Reach
 from modelarts.local.web.iam import Iam
-from modelarts.local.web.rate_limit import Rate
+from modelarts.local.web.obs_keys import ObsKeysApi
 from modelarts.local.web.v1 import Api
+from modelarts.local.web.v2 import TrainingJobs
 from modelarts.local.web.waitress import Channel
 
 if TYPE_CHECKING:
@@ -77,6 +81,7 @@ def serve(root: Path, settings: Settings) -> None:
             "--obs-api offers the folder ROOT/obs, and with --obs-endpoint that is not used: "
             "give one of them"
         )
+    mounts = _mounts(root, settings)
     uploads = [] if settings.obs_api is None else [root / "uploads"]
     for folder in (root, root / "obs", root / "logs", *uploads):
         try:
@@ -94,6 +99,9 @@ def serve(root: Path, settings: Settings) -> None:
             open_log(root / "service.log")
             settings.network.check()
             accounts = Accounts(settings.users or prepare(root))
+            accounts.users()
+            buckets_file = BucketsFile(root)
+            buckets_file.current()
             store = Store(root / "jobs.sqlite")
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
@@ -104,9 +112,9 @@ def serve(root: Path, settings: Settings) -> None:
                 network, source = settings.network, settings.source
                 plain, tls = _listen(network, store, open_ones)
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
-                folders = _folders(root, settings)
+                folders = _folders(root, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
-                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight", confiner)
+                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
                 supervisor = Supervisor(
                     store,
                     folders,
@@ -119,27 +127,33 @@ def serve(root: Path, settings: Settings) -> None:
                 )
                 # Clients have clocks of their own, which nobody moved.
                 authentication = Authentication(accounts, clock, settings.rate, Clock())
+                buckets = BucketAccess(accounts, buckets_file)
                 operations = Operations(
-                    store, supervisor, folders, mindinsight, settings.most_running
+                    store, supervisor, folders, mindinsight, buckets, settings.most_running
                 )
+                api = Api(operations, authentication, reach)
                 app = App(
-                    Api(operations, authentication, reach),
+                    api,
+                    TrainingJobs(api, operations, supervisor.log),
                     Iam(authentication, reach, clock),
                     Pages(operations, supervisor, Rate(_PAGES, 10 * _PAGES, Clock())),
                     reach,
                     TestClock(movable, supervisor, authentication) if movable else None,
+                    ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
                 )
                 if tls is not None:
                     open_ones.callback(_serve_tls(app, tls, network).close)
                 objects = None
                 if settings.obs_api is not None:
                     objects = _listen_objects(network, settings.obs_api, store, open_ones)
-                    api = _objects_api(root, authentication, reach, settings.rate)
-                    server = ObjectsServer(api, objects, root / "uploads")
+                    objects_api = _objects_api(root, authentication, buckets, reach, settings.rate)
+                    server = ObjectsServer(objects_api, objects, root / "uploads")
                     open_ones.callback(server.close)
                     server.start()
                 obs = source.endpoint if source else (root / "obs").resolve().as_uri()
                 connection = _connection(accounts.users(), reach.local, obs)
+                if settings.obs_keys is not None:
+                    connection["obs_keys_sent"] = True
                 if objects is not None:
                     address = url_of(objects, "http", _plain_host(network))
                     connection["obs_http_endpoint"] = address
@@ -165,7 +179,7 @@ def _allow_many_files() -> None:
 def _listen(
     network: Network, store: Store, open_ones: ExitStack
 ) -> tuple[socket.socket, socket.socket | None]:
-    """Where plain HTTP is spoken, and TLS if it is; then the former is for this machine alone."""
+    """Return the socket for plain HTTP, and the one for TLS; plain HTTP is on loopback then."""
     listening = listen(network.host, network.port, int(store.setting("port") or 0))
     open_ones.enter_context(listening)
     store.keep_setting("port", str(listening.getsockname()[1]))
@@ -180,7 +194,7 @@ def _listen(
 def _listen_objects(
     network: Network, port: int, store: Store, open_ones: ExitStack
 ) -> socket.socket:
-    """Where the OBS API is spoken: in plain HTTP, so not beyond this machine if there is TLS."""
+    """Return the socket of the OBS API, which is plain HTTP, so on loopback if there is TLS."""
     listening = listen(_plain_host(network), port, int(store.setting("obs_port") or 0))
     open_ones.enter_context(listening)
     store.keep_setting("obs_port", str(listening.getsockname()[1]))
@@ -188,12 +202,14 @@ def _listen_objects(
 
 
 def _objects_api(
-    root: Path, authentication: Authentication, reach: Reach, rate: float
+    root: Path, authentication: Authentication, buckets: BucketAccess, reach: Reach, rate: float
 ) -> ObjectsApi:
     objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
     objects.uploads.clear()
     Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
-    return ObjectsApi(objects, authentication, reach, Rate(rate, 10 * rate, Clock()), Clock())
+    return ObjectsApi(
+        objects, authentication, buckets, reach, Rate(rate, 10 * rate, Clock()), Clock()
+    )
 
 
 def _clear_copies(objects: Objects, before: float) -> None:
@@ -307,16 +323,28 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     return Confiner(str(root), accounts, by_kernel)
 
 
-def _folders(root: Path, settings: Settings) -> Folders:
+def _mounts(root: Path, settings: Settings) -> dict[str, Mount]:
+    try:
+        pairs = [mount_option(text, root) for text in settings.mounts]
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    mounts = dict(pairs)
+    if len(mounts) < len(pairs):
+        raise ConfigurationError("--mount: two have the same name")
+    return mounts
+
+
+def _folders(root: Path, settings: Settings, mounts: dict[str, Mount]) -> LogSource:
     if settings.source is None:
-        return Folders(root / "obs")
+        return MountedLogs(root, mounts, LocalFolders(root / "obs"))
     from modelarts.local.logs.obs_source import Mirrors
 
-    return Mirrors(settings.source, root / "cache", Clock(), settings.most_cached)
+    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.most_cached)
+    return MountedLogs(root, mounts, mirrors)
 
 
 def _connection(users: Users, address: str, obs_endpoint: str) -> dict[str, Any]:
-    """What programs on this machine need: the keys of the owner, if there is one."""
+    """Return the content of ``service.json``, with the keys of the user ``local`` if it exists."""
     owner = users.by_name.get(OWNER)
     mine = {}
     if owner is not None:

@@ -19,7 +19,7 @@ _LOG = logging.getLogger("modelarts.local")
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Network:
-    """What was said of where to listen, and how that is reached.
+    """The addresses to listen on, and the names by which they are reached.
 
     Args:
         port: 0 for the one of last time, or any that is free.
@@ -72,7 +72,7 @@ class Network:
         return context
 
     def is_local(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Return True if only this machine can reach it."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:

@@ -1,9 +1,9 @@
-"""What the owner of a service can choose."""
+"""The settings of a service."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Sequence
 
 import attr
 
@@ -11,6 +11,7 @@ from modelarts.local.server.network import Network
 
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Source
+    from modelarts.local.logs.sent_keys import SentKeys
 
 __all__ = ["Settings"]
 
@@ -29,9 +30,11 @@ class Settings:
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
         test_clock: the clock can be moved, and begins so many seconds ahead.
         source: the OBS that jobs read; by default, ``obs`` in the root stands for it.
+        obs_keys: the keys that programs send for ``source``; None: they come from elsewhere.
         most_cached: how many bytes of it are kept on this machine at most.
         obs_api: the port at which the folder is offered through OBS's API too, 0 for that of last
             time or any that is free; None: it is not.
+        mounts: folders of this machine that boards may read in place, as ``NAME=DIR``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
     """
@@ -45,7 +48,9 @@ class Settings:
     sleep_after: float = 3600.0
     test_clock: float | None = None
     source: Source | None = None
+    obs_keys: SentKeys | None = None
     most_cached: int = 10 * 1024**3
     obs_api: int | None = None
     mindinsight: str | None = None
+    mounts: Sequence[str] = ()
     unconfined_boards: bool = False

@@ -1,11 +1,13 @@
-"""Which path leads where, and what is said when something is wrong."""
+"""The routes of the service, and its responses to errors."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -14,20 +16,23 @@ from werkzeug.routing import Map, RequestRedirect, Rule
 from werkzeug.wrappers import Request, Response
 
 from modelarts import __version__
+from modelarts.local.boards.frontend import PATH as FRONTEND
 from modelarts.local.errors import Failure, GatewayFailure, json_response
+from modelarts.local.jobs.store import PAGES
 from modelarts.local.web.boards import Pages
 from modelarts.local.web.clock import TestClock
 from modelarts.local.web.headers import COMMON
-from modelarts.local.web.hosts import PAGES, Reach
+from modelarts.local.web.hosts import Reach
 from modelarts.local.web.iam import Iam
-from modelarts.local.web.openapi import document
+from modelarts.local.web.obs_keys import ObsKeysApi
 from modelarts.local.web.security import check
 from modelarts.local.web.v1 import Api
+from modelarts.local.web.v2 import TrainingJobs
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["App"]
+__all__ = ["App", "document"]
 
 _LOG = logging.getLogger("modelarts.local")
 _KEY = re.compile(f"({PAGES})[^/]+")
@@ -40,10 +45,12 @@ class App:
     def __init__(
         self,
         api: Api,
+        training_jobs: TrainingJobs,
         iam: Iam,
         pages: Pages,
         reach: Reach,
         test_clock: TestClock | None = None,
+        obs_keys: ObsKeysApi | None = None,
     ) -> None:
         self._reach = reach
         jobs = "/v1/<project_id>/visualization-jobs"
@@ -51,6 +58,7 @@ class App:
             (jobs, ("GET", "POST"), api.jobs),
             (jobs + "/<int:job_id>", ("GET", "PUT", "DELETE"), api.job),
             (jobs + "/<int:job_id>/<any(stop,restart):action>", ("POST",), api.action),
+            *_training_routes(training_jobs),
             ("/", ("GET",), iam.versions),
             ("/v3", ("GET",), iam.versions),
             ("/v3/", ("GET",), iam.versions),
@@ -60,11 +68,14 @@ class App:
             ("/v3/projects", ("GET",), iam.projects),
             ("/healthz", ("GET",), _health),
             ("/openapi.json", ("GET",), _described),
+            (f"{PAGES}{FRONTEND}/<version>/<path:rest>", ("GET",), pages.frontend),
             (_PAGE, (), pages.page),
             (_PAGE + "<path:rest>", (), pages.page),
         ]
         if test_clock is not None:
             routes.append(("/local/clock", ("GET", "PUT"), test_clock.answer))
+        if obs_keys is not None:
+            routes.append(("/local/obs-keys", ("PUT",), obs_keys.put))
         self._routes = Map(
             [
                 Rule(path, methods=methods or None, endpoint=call, defaults=_defaults(path))
@@ -124,12 +135,44 @@ class App:
             return Failure(500, "ModelArts.0010", "Internal error.").response(request_id)
 
 
+def _training_routes(
+    api: TrainingJobs,
+) -> list[tuple[str, tuple[str, ...], Callable[..., WSGIApplication]]]:
+    project = "/v2/<project_id>"
+    job = project + "/training-jobs/<job_id>"
+    task = job + "/tasks/<task_id>/logs"
+    return [
+        (project + "/training-jobs", ("POST",), api.create),
+        (project + "/training-jobs/batch-delete", ("POST",), api.batch_delete),
+        (project + "/training-job-searches", ("POST",), api.search),
+        (project + "/training-job-flavors", ("GET",), api.flavors),
+        (project + "/training-job-engines", ("GET",), api.engines),
+        (job, ("GET", "PUT", "DELETE"), api.job),
+        (job + "/actions", ("POST",), api.action),
+        (job + "/events", ("GET",), api.events),
+        (job + "/metrics/<task_id>", ("GET",), api.metrics),
+        (job + "/logs/<task_id>", ("GET",), api.log_url),
+        (task + "/preview", ("GET",), api.log),
+        (task + "/url", ("GET",), api.log_url),
+    ]
+
+
 def _defaults(path: str) -> dict[str, Any] | None:
     return {"rest": ""} if path == _PAGE else None
 
 
 def _health(request: Request) -> Response:
     return json_response({"status": "ok", "pid": os.getpid(), "version": __version__})
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of the service. Boards are not in it: they are TensorBoard's.
+
+    Source: *OpenAPI Specification* 3.1.
+    """
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_bytes())
+    found["info"]["version"] = __version__
+    return found
 
 
 def _described(request: Request) -> Response:

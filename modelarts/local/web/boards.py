@@ -6,7 +6,9 @@ board, as with the service in the cloud.
 
 from __future__ import annotations
 
+import gzip
 import hmac
+import mimetypes
 from collections import Counter
 from http.client import HTTPException, InvalidURL
 from threading import Lock
@@ -16,13 +18,14 @@ from werkzeug.exceptions import BadGateway, BadRequest, MethodNotAllowed
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import ClosingIterator
 
+from modelarts.local.boards import frontend
 from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.boards.tensorboard import KEY_HEADER
 from modelarts.local.errors import Throttled
+from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.jobs.store import Job
 from modelarts.local.operations import Operations
 from modelarts.local.web.headers import for_board, for_visitor
-from modelarts.local.web.rate_limit import Rate
 from modelarts.models import JobStatus
 
 if TYPE_CHECKING:
@@ -48,13 +51,19 @@ class Pages:
         self._open: Counter[int] = Counter()
 
     def page(self, request: Request, key: str, job_id: int, rest: str) -> WSGIApplication:
-        """What answers this request."""
+        """Return the WSGI application that responds to this request."""
         pause = self._rate.take(str(request.remote_addr))
         if pause:
             raise Throttled("Too many requests for pages.", pause)
         job = self._operations.find(job_id) if job_id < 2**63 else None
         if job is None or not hmac.compare_digest(job.page_key.encode(), key.encode()):
             return Response("There is no such board.\n", 404, content_type="text/plain")
+        if not self._operations.may_read(job):
+            return Response(
+                f"The bucket of job {job.job_id} is not shared with its project any more.\n",
+                403,
+                content_type="text/plain",
+            )
         board = self._supervisor.page(job)
         if board is not None:
             if request.method not in _METHODS:
@@ -69,6 +78,24 @@ class Pages:
         )
         if not status.is_final:
             response.headers["Retry-After"] = "1"
+        return response
+
+    def frontend(self, request: Request, version: str, rest: str) -> Response:
+        """Return a file of TensorBoard's frontend, which browsers and proxies may keep for ever."""
+        pause = self._rate.take(str(request.remote_addr))
+        if pause:
+            raise Throttled("Too many requests for pages.", pause)
+        if version != frontend.version() or rest not in frontend.names():
+            return Response("There is no such file.\n", 404, content_type="text/plain")
+        content = frontend.content(rest)
+        kind = mimetypes.guess_type(rest)[0] or "application/octet-stream"
+        response = Response(content, content_type=kind)
+        if request.accept_encodings["gzip"]:
+            response.content_encoding = "gzip"
+        else:
+            response.set_data(gzip.decompress(content))
+        response.headers["Vary"] = "Accept-Encoding"
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
 
     def _guarded(self, job: Job, board: WSGIApplication) -> WSGIApplication:

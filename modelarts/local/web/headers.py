@@ -1,4 +1,4 @@
-"""What of a request a board is shown, and what of its answer a visitor.
+"""Filters the headers of requests to boards and of their responses.
 
 All boards are of one origin, and what they show comes from event files. What keeps one from doing
 others harm is told in docs/local-service.md, "Security".
@@ -69,7 +69,7 @@ def for_visitor(headers: Iterable[tuple[str, str]], prefix: str) -> list[tuple[s
 
 
 def _location(value: str, prefix: str) -> str:
-    """Where a board leads: always below its own path, of which it does not know."""
+    """Return the target of a board's redirect, which is always below its own path."""
     parts = urlsplit(value)
     if not parts.netloc and not parts.path.startswith("/"):
         return value  # beside the page that it is on

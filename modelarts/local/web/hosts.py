@@ -9,11 +9,10 @@ import attr
 from werkzeug.wrappers import Request
 
 from modelarts.errors import InvalidArgument
+from modelarts.local.jobs.store import PAGES
 
-__all__ = ["ANY", "PAGES", "Reach", "is_unspecified", "public_url"]
+__all__ = ["ANY", "Reach", "is_unspecified", "public_url"]
 
-#: What boards' paths begin with; their next part is a key that has to be known.
-PAGES = "/modelarts/tensorboard/"
 #: Stands for all names.
 ANY = "*"
 
@@ -53,7 +52,7 @@ class Reach:
     pages_for_all: bool = False
 
     def is_own(self, header: str | None, path: str) -> bool:
-        """Whether a ``Host`` header has a name under which this service answers for the path.
+        """Return True if a ``Host`` header names this service, for this path.
 
         Another name means that a page of somebody else's had its own name lead here (DNS
         rebinding). An address cannot be made to lead elsewhere, so any will do where the service
@@ -83,13 +82,13 @@ class Reach:
         return f"{request.scheme}://{header}"
 
     def pages(self, request: Request) -> str:
-        """What boards' addresses begin with: they are opened elsewhere, so this is the public
-        address if there is one."""
+        """Return the beginning of boards' addresses: the public address, if there is one, since
+        they are opened on other machines."""
         return self.public or self.base(request)
 
 
 def is_unspecified(host: str) -> bool:
-    """Whether this is no address to go to: ``0.0.0.0`` and ``::`` are all of a machine's."""
+    """Return True for ``0.0.0.0`` and ``::``, which are no addresses to connect to."""
     try:
         return ip_address(host).is_unspecified
     except ValueError:

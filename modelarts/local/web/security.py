@@ -1,4 +1,4 @@
-"""What no request gets past, whatever it is for: odd targets, foreign names, foreign pages."""
+"""Rejects malformed targets, unknown hosts (DNS rebinding) and cross-origin requests."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _check_target(request: Request) -> None:
 
 
 def _check_origin(request: Request) -> None:
-    """Whoever has a board's address may open it, in a window or in a frame of a notebook; no
-    page of another origin may read it. Source: *Fetch Metadata Request Headers* (W3C)."""
+    """Reject reads by pages of other origins. A board may be opened, in a window or in a frame of a
+    notebook. Source: *Fetch Metadata Request Headers* (W3C)."""
     origin = request.headers.get("Origin")
     foreign = origin is not None and _place(origin) != request.headers.get("Host")
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):

@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from modelarts.local.errors import Failure, json_of, json_response
-from modelarts.local.identity.authentication import Authentication
+from modelarts.local.identity.authentication import Authentication, Caller
 from modelarts.local.operations import Operations
 from modelarts.local.web.hosts import Reach
 
@@ -30,36 +30,39 @@ class Api:
 
     def jobs(self, request: Request, project_id: str) -> Response:
         """Create and list."""
-        self._authorize(request, project_id)
+        caller = self.authorize(request, project_id)
         if request.method == "POST":
-            made = self._operations.create(project_id, _body(request))
-            return json_response(self._addressed(request, made))
+            made = self._operations.create(caller, project_id, _body(request))
+            return json_response(self.addressed(request, made))
         page = self._operations.page(project_id, request.args)
-        page["jobs"] = [self._addressed(request, job) for job in page["jobs"]]
+        page["jobs"] = [self.addressed(request, job) for job in page["jobs"]]
         return json_response(page)
 
     def job(self, request: Request, project_id: str, job_id: int) -> Response:
         """Details, update and delete."""
-        self._authorize(request, project_id)
+        self.authorize(request, project_id)
         number = min(job_id, _MOST_ID)
         if request.method == "PUT":
             return json_response(self._operations.update(project_id, number, _body(request)))
         if request.method == "DELETE":
             return json_response(self._operations.delete(project_id, number))
         details = self._operations.details(project_id, number)
-        return json_response(self._addressed(request, details))
+        return json_response(self.addressed(request, details))
 
     def action(self, request: Request, project_id: str, job_id: int, action: str) -> Response:
         """Stop and restart."""
-        self._authorize(request, project_id)
-        act = self._operations.stop if action == "stop" else self._operations.restart
-        return json_response(act(project_id, min(job_id, _MOST_ID)))
+        caller = self.authorize(request, project_id)
+        number = min(job_id, _MOST_ID)
+        if action == "stop":
+            return json_response(self._operations.stop(project_id, number))
+        return json_response(self._operations.restart(caller, project_id, number))
 
-    def _addressed(self, request: Request, job: dict[str, Any]) -> dict[str, Any]:
+    def addressed(self, request: Request, job: dict[str, Any]) -> dict[str, Any]:
         """A job whose ``service_url`` this caller can open; the operations know the path."""
         return {**job, "service_url": self._reach.pages(request) + job["service_url"]}
 
-    def _authorize(self, request: Request, project_id: str) -> None:
+    def authorize(self, request: Request, project_id: str) -> Caller:
+        """Return the caller of a request. Raises Failure if it may not use the project."""
         caller = self._authentication.caller(request)
         if not _PROJECT.match(project_id):
             raise Failure(400, "ModelArts.0210", "Invalid project ID.")
@@ -71,6 +74,7 @@ class Api:
                 "ModelArts.0210",
                 "The project id in the request URL does not match the credentials.",
             )
+        return caller
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class _Chunks(ChunkedReceiver):
     """A body in chunks, which holds up nobody else and takes no memory but for its content."""
 
     def received(self, s: bytes) -> int:
-        """Take some bytes more; answers how many were."""
+        """Take some bytes more; returns how many were."""
         this: Any = self
         taken = 0
         while taken < len(s) and not this.completed and this.error is None:

@@ -111,11 +111,11 @@ class Connections:
     # The official client's queue ------------------------------------------------------------
 
     def put_nowait(self, connection: "_Kept") -> None:
-        """What the official client calls :meth:`give_back`."""
+        """Take a connection back; the official client's name for :meth:`give_back`."""
         self.give_back(connection)
 
     def empty(self) -> bool:
-        """What it asks before it closes them one by one: they are closed already."""
+        """Close all connections, and return True: the official client would close each."""
         self.close()
         return True
 
@@ -213,14 +213,14 @@ class _Kept(http.client.HTTPConnection):
         return self._answer
 
     def is_free(self) -> bool:
-        """Whether the next request can be sent over it."""
+        """True if the next request can be sent over it."""
         if self.sock is None or self._answer is None or self._refused:
             return False
         # One that was cut off counts as closed, too; so many bytes were still to come.
         return self._answer.isclosed() and not self._answer.length
 
     def is_stale(self) -> bool:
-        """Whether the other side has closed it, or says something that nobody asked for."""
+        """Return True if the peer has closed it, or has sent data that no request asked for."""
         if self.sock is None:
             return True
         if time.monotonic() - self.since < _FRESH:
@@ -233,11 +233,11 @@ class _Kept(http.client.HTTPConnection):
 
 
 class _Plain(_Kept):
-    """Over TCP."""
+    """A connection over TCP."""
 
 
 class _Secure(_Kept, http.client.HTTPSConnection):
-    """Over TLS."""
+    """A connection over TLS."""
 
     def connect(self) -> None:
         """Connect, and have the certificate shown."""

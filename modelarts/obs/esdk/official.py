@@ -13,7 +13,7 @@ __all__ = ["SessionClient", "Stored"]
 
 
 class Stored(NamedTuple):
-    """What is answered where bytes were stored."""
+    """The answer to a request that stored bytes."""
 
     status: int
     etag: str
@@ -51,7 +51,7 @@ class SessionClient(ObsClient):
 
     @property
     def securityProvider(self) -> Any:
-        """What the client signs the next request with."""
+        """Return the keys for the next request."""
         if self._refreshed is not None:
             return self._refreshed
         keys = self._used.keys = self._keys()
@@ -134,7 +134,8 @@ class SessionClient(ObsClient):
 
     @staticmethod
     def _is_redirect_exception(status: int, headers: Mapping[str, str]) -> bool:
-        """Whether to follow: never, since who is there would get a request signed for OBS."""
+        """Return False: a redirect is never followed, as its target would get a request signed for
+        OBS."""
         return False
 
     def _get_server_connection(

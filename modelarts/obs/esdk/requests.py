@@ -48,7 +48,7 @@ class Own(Exception):
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Asking:
-    """What asks OBS.
+    """The base of clients that send requests to OBS.
 
     Attributes:
         client: an ``obs.ObsClient``.

@@ -31,7 +31,7 @@ class Arrived(NamedTuple):
 class Sender:
     """Sends the parts of one upload. Safe for threads.
 
-    OBS is told the CRC-64 of a part before it, takes nothing else, and answers it. Where it does
+    OBS is told the CRC-64 of a part before it, takes nothing else, and returns it. Where it does
     not, as other servers do not, the MD5 of what is sent is compared with the etag that is
     answered; where that is another one, too, as with keys of KMS, the part is sent once more with
     its ``Content-MD5``.

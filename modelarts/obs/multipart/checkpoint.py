@@ -1,4 +1,4 @@
-"""What is known of a transfer that may be interrupted: a file of lines, one for each part.
+"""The record of a transfer that may be interrupted: a file of lines, one for each part.
 
 They are in ``~/.modelarts/transfers``, survive the process, hold no secret, and are removed when
 the transfer has ended, well or for good.
@@ -19,7 +19,7 @@ _LIFETIME = 7 * 24 * 3600
 
 
 def folder() -> str:
-    """Where they are."""
+    """Return the folder of the records."""
     return os.path.join(os.path.expanduser("~"), ".modelarts", "transfers")
 
 
@@ -39,7 +39,7 @@ class Checkpoint:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it is on the disk, for somebody to go on from."""
+        """True if the record is on the disk, so that a later transfer can go on from it."""
         return self._file is not None and not self._is_empty
 
     def open(self) -> List[Any]:

@@ -9,9 +9,9 @@ from modelarts.errors import ApiError, TransferError
 from modelarts.obs.checksums import same
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.esdk.requests import PASSING, Asking, Own
+from modelarts.obs.executor import Crew
 from modelarts.obs.multipart.checkpoint import Checkpoint
 from modelarts.obs.stores.base import ObjectInfo, Progress
-from modelarts.obs.threads import Crew
 from modelarts.obs.unfinished import Unfinished, discard, naming
 
 __all__ = ["Download"]
@@ -119,7 +119,7 @@ class Download:
         crew.run(take, work)
 
     def _done(self) -> List[int]:
-        """Where the ranges begin that are there from an earlier attempt; else makes room."""
+        """Return the offsets of the ranges of an earlier attempt; make room if there are none."""
         found = self._found
         state = {"size": found.size, "etag": found.etag, "modified": found.modified}
         # A part under another name nobody would find.

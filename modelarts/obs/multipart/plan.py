@@ -85,7 +85,7 @@ def layout(size: int) -> List[int]:
 
 
 def _gaps(done: Sequence[Part]) -> Tuple[List[Part], int, int]:
-    """What is missing between parts that are there, and the number and offset after them all."""
+    """Return the gaps between the parts that are there, and the number and offset after them."""
     missing: List[Part] = []
     number, offset = 1, 0
     for part in done:

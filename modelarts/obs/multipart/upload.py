@@ -13,12 +13,12 @@ from modelarts.errors import (
 from modelarts.obs.checksums import combined, is_md5
 from modelarts.obs.crc64 import crc64_in, is_available
 from modelarts.obs.esdk.requests import PASSING, Asking
+from modelarts.obs.executor import Crew
 from modelarts.obs.io import Source
 from modelarts.obs.multipart.arrivals import Arrived, Sender, arrived_in, whole_crc64, whole_etag
 from modelarts.obs.multipart.checkpoint import Checkpoint, stale
 from modelarts.obs.multipart.plan import SMALLEST, SMALLEST_S3, Layout, Part
 from modelarts.obs.stores.base import Progress
-from modelarts.obs.threads import Crew
 
 __all__ = ["Upload", "abort_stale"]
 
@@ -105,12 +105,12 @@ class Upload:
         return []
 
     def _state(self) -> Dict[str, int]:
-        """What the file is told from another one by."""
+        """Return the fields by which a changed file is recognized."""
         source = self._source
         return {"size": source.size, "modified": source.modified, "inode": source.inode}
 
     def _resume(self) -> Optional[List[Part]]:
-        """What has arrived of this file as it is now."""
+        """Return the parts of this file, as it is now, that have arrived."""
         lines = self._checkpoint.open()
         if not lines:
             return None
@@ -218,7 +218,7 @@ class Upload:
             )
 
     def _is_there(self, arrived: List[Arrived]) -> bool:
-        """Whether the object is what the upload was to become: a first answer was lost, maybe."""
+        """Return True if the object is already complete, as when a first answer was lost."""
         client, source = self._asking.client, self._source
         answer = self._asking.ask(
             self._operation,
@@ -247,7 +247,7 @@ class Upload:
 
 
 def _differs(answer: Any, expected: Tuple[Optional[str], Optional[int]]) -> str:
-    """What is wrong with the checksums that are answered, in words; "" where nothing is.
+    """Return the differences between checksums in words; "" where there are none.
 
     An etag that is not made of parts, as the local service has them, is not compared: each part
     was verified.

@@ -1,4 +1,4 @@
-"""What the calls of ``session.obs`` need of a place that keeps objects."""
+"""The interface of a store of objects, for the calls of ``session.obs``."""
 
 from abc import ABC, abstractmethod
 from typing import Callable, Iterator, Optional, Sequence, Tuple
@@ -13,7 +13,7 @@ Progress = Callable[[int], None]
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class ObjectInfo:
-    """An object.
+    """The metadata of an object.
 
     Attributes:
         bucket: its bucket.
@@ -47,7 +47,7 @@ class Store(ABC):
 
     @abstractmethod
     def has_bucket(self, bucket: str) -> bool:
-        """Whether there is such a bucket that this user may see."""
+        """Return True if there is such a bucket that this user may see."""
 
     @abstractmethod
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -62,7 +62,7 @@ class Store(ABC):
         """Fetch an object to ``path``: the file is there whole and verified, or as before."""
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
-        """Whether a file has the content of an object; None where that cannot be told."""
+        """Return True if a file has the content of an object; None where that is unknown."""
         return None
 
     @abstractmethod
@@ -71,10 +71,10 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
-        """Delete objects; answers those that could not be, each with the reason."""
+        """Delete objects; returns those that could not be, each with the reason."""
 
     def own_folders(self, bucket: str, prefix: str) -> Sequence[str]:
-        """Where on this machine it keeps everything, and what is below a prefix; if it does."""
+        """Return the store's folder on this machine and that of a prefix; None if it has none."""
         return ()
 
     @abstractmethod

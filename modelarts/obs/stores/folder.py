@@ -61,7 +61,7 @@ class FolderStore(Store):
                 return None
 
     def has_bucket(self, bucket: str) -> bool:
-        """Whether there is such a folder."""
+        """Return True if there is such a folder."""
         path = os.path.join(self._root, bucket)
         return os.path.isdir(path) and self._is_inside(path)
 
@@ -160,7 +160,8 @@ class FolderStore(Store):
             copy(source, path, progress)
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
-        """Whether a file has the content of an object: both are read, if they are as long."""
+        """Return True if a file has the content of an object; both are read if their sizes are
+        equal."""
         # Opened first: that it is gone is no failure of the place.
         with open(path, "rb") as here:
             try:
@@ -194,7 +195,7 @@ class FolderStore(Store):
         return failed
 
     def clear(self, before: float) -> int:
-        """Remove copies that were never finished, as who made them was killed; answers how many.
+        """Remove copies that were never finished, as who made them was killed; returns how many.
 
         One that is still being made is left or, on a file system without locks, begun anew.
 
@@ -234,7 +235,7 @@ class FolderStore(Store):
         return os.path.join(self._root, bucket, *segments)
 
     def _is_inside(self, path: str) -> bool:
-        """Whether it is reached by no link, and named so."""
+        """Return True if a path leads through no link and is spelt as it is listed."""
         if os.path.realpath(path) != path:
             return False
         return not folds_case(self._root) or is_named_so(path, self._root)
@@ -325,7 +326,7 @@ def _refuse(
 
 @contextmanager
 def _refusals(verb: str, bucket: str, key: str) -> Iterator[None]:
-    """What the file system refuses, said as OBS says it."""
+    """Map errors of the file system to those of OBS."""
     try:
         yield
     except OSError as error:

@@ -13,12 +13,12 @@ from modelarts.http.retry import Retry
 from modelarts.obs.checksums import is_md5, md5, same, to_header
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.esdk.requests import Asking
+from modelarts.obs.executor import Crew
 from modelarts.obs.io import Body, Content, Source
 from modelarts.obs.multipart.download import Download
 from modelarts.obs.multipart.plan import MOST
 from modelarts.obs.multipart.upload import Upload, abort_stale
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
-from modelarts.obs.threads import Crew
 
 __all__ = ["ObsStore"]
 
@@ -86,7 +86,7 @@ class ObsStore(Store):
         )
 
     def has_bucket(self, bucket: str) -> bool:
-        """Whether there is such a bucket.
+        """Return True if there is such a bucket.
 
         Raises:
             PermissionDenied: there is, and this user may not see it.
@@ -212,7 +212,7 @@ class ObsStore(Store):
         Download(self._asking, found, path, progress).run(self._crew)
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
-        """Whether a file has the content of an object, by their checksums.
+        """Return True if a file has the content of an object, by their checksums.
 
         By the etag where that can be told; else by the CRC-64, for which OBS is asked.
         """
@@ -231,7 +231,7 @@ class ObsStore(Store):
         Download(self._asking, found, path).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
-        """Delete objects; answers those that could not be, each with the reason."""
+        """Delete objects; returns those that could not be, each with the reason."""
         failed: List[Tuple[str, Exception]] = []
         # XML has no way to write control characters.
         odd = [key for key in keys if any(letter < " " for letter in key)]

@@ -1,4 +1,4 @@
-"""Where a browser finds a board: at its address, or through what stands in front of a notebook.
+"""The address of a board for a browser: its own, or one through the notebook's server.
 
 A board of the local service is on loopback of the machine that the notebook's kernel runs on. The
 reader's browser may be elsewhere, and then sees of that machine only what the notebook's server
@@ -44,7 +44,7 @@ def board_address(service_url: str, environ: Optional[Mapping[str, str]] = None)
 
 
 def is_web_address(address: str) -> bool:
-    """Whether a page may link to it: an address of the web, or a path; no script."""
+    """Return True if a page may link to it: an address of the web, or a path; no script."""
     try:
         parts = urlsplit(address)
     except ValueError:

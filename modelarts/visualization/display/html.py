@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
 from modelarts._status import JobStatus
 from modelarts.models import JobInfo
 from modelarts.visualization.display.board_url import board_address, is_web_address
-from modelarts.visualization.display.text import clock_time, last_known, span, title
+from modelarts.visualization.display.text import clock_time, folders, last_known, span, title
 
 if TYPE_CHECKING:
-    from modelarts.visualization._known import KnownJob
+    from modelarts.visualization.job import VisualizationJob
 
 __all__ = ["card", "frame", "link", "status_word", "table"]
 
@@ -33,7 +33,7 @@ _SHORT = _CELL + "; white-space: nowrap"
 _FAINT = "opacity: 0.75"
 
 
-def card(job: "KnownJob") -> str:
+def card(job: "VisualizationJob") -> str:
     """One job: name, status, link to the board, times, folder, description."""
     info = last_known(job)
     head = [
@@ -53,7 +53,7 @@ def card(job: "KnownJob") -> str:
     )
 
 
-def table(jobs: Sequence["KnownJob"]) -> str:
+def table(jobs: Sequence["VisualizationJob"]) -> str:
     """Jobs as a table; of a long list only the first."""
     names = ("ID", "Name", "Status", "Created", "Stops in", "Folder", "Description")
     head = "".join('<th scope="col" style="%s">%s</th>' % (_CELL, name) for name in names)
@@ -74,7 +74,7 @@ def table(jobs: Sequence["KnownJob"]) -> str:
     )
 
 
-def link(job: "KnownJob", address: str) -> str:
+def link(job: "VisualizationJob", address: str) -> str:
     """A line that names the job and links to the board."""
     return '<div style="margin-bottom: 4px"><strong>%s</strong> &nbsp; %s</div>' % (
         escape(title(last_known(job))),
@@ -82,7 +82,7 @@ def link(job: "KnownJob", address: str) -> str:
     )
 
 
-def frame(job: "KnownJob", address: str, height: int) -> str:
+def frame(job: "VisualizationJob", address: str, height: int) -> str:
     """The board itself, below that line."""
     return (
         '%s<iframe src="%s" title="TensorBoard" width="100%%" height="%d" '
@@ -125,10 +125,10 @@ def _anchor(address: str, info: JobInfo) -> str:
     )
 
 
-def _facts(job: "KnownJob", info: JobInfo) -> Iterator[Tuple[str, str]]:
+def _facts(job: "VisualizationJob", info: JobInfo) -> Iterator[Tuple[str, str]]:
     yield "job", "" if info.job_id is None else str(info.job_id)
-    if info.train_url:
-        yield "folder", info.train_url
+    if folders(info) or info.train_url:
+        yield "folder", ", ".join(folders(info)) or str(info.train_url)
     if info.job_desc:
         yield "description", info.job_desc
     if info.created:
@@ -164,7 +164,7 @@ def _cells(info: JobInfo) -> str:
         clock_time(info.created),
         escape(_stops_in(info)),
     )
-    long = (escape(info.train_url or ""), escape(info.job_desc or ""))
+    long = (escape(", ".join(folders(info)) or info.train_url or ""), escape(info.job_desc or ""))
     return "".join(
         '<td style="%s">%s</td>' % (style, cell)
         for style, cells in ((_SHORT, short), (_CELL, long))

@@ -1,4 +1,4 @@
-"""A list of jobs that a person can read."""
+"""A list of jobs that is shown as a table."""
 
 from typing import TYPE_CHECKING, Any, List, TypeVar
 
@@ -8,21 +8,23 @@ from modelarts.visualization.display import table
 from modelarts.visualization.display import text as display
 
 if TYPE_CHECKING:
-    from modelarts.visualization._known import KnownJob
+    from modelarts.visualization.job import VisualizationJob
 
 __all__ = ["JobList"]
 
-_J = TypeVar("_J", bound="KnownJob")
+_J = TypeVar("_J", bound="VisualizationJob")
 _MOST_ROWS = 100
 
 
 class JobList(List[_J]):
     """A ``list`` of jobs; a terminal and a notebook show it as a table.
 
-    >>> jobs = VisualizationJob.list(session, status=8)                   # doctest: +SKIP
-    >>> jobs.to_dataframe().sort_values("created")                        # doctest: +SKIP
+    Showing it sends no request: the table contains what was last fetched. It shows the first 100
+    jobs.
 
-    Showing it asks the service nothing: what is shown is what was last seen.
+    Example:
+        >>> jobs = VisualizationJob.list(session, status=8)                   # doctest: +SKIP
+        >>> jobs.to_dataframe().sort_values("created")                        # doctest: +SKIP
     """
 
     def __repr__(self) -> str:
@@ -38,14 +40,20 @@ class JobList(List[_J]):
         return cards.table(self)
 
     def to_dataframe(self) -> Any:
-        """The jobs as a ``pandas.DataFrame``, a row each, indexed by ``job_id``.
+        """Return the jobs as a ``pandas.DataFrame``, one row for each job.
 
-        The columns: ``job_name``, ``status`` (a word), ``created`` (with time zone),
-        ``duration`` and ``remaining`` (time spans), ``job_type``, ``train_url``,
-        ``service_url``, ``job_desc``. What is not known is missing there, too.
+        No request is sent: a value that was not fetched is missing.
+
+        Returns:
+            A data frame indexed by ``job_id``, with the columns ``job_name``, ``status`` (its
+            name), ``created`` (with time zone), ``duration`` and ``remaining`` (time spans),
+            ``job_type``, ``train_url``, ``service_url`` and ``job_desc``.
 
         Raises:
-            ConfigurationError: there is no pandas.
+            ConfigurationError: pandas is not installed.
+
+        Example:
+            >>> VisualizationJob.list(session).to_dataframe()["duration"].sum()   # doctest: +SKIP
         """
         try:
             import pandas

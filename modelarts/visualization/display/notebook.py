@@ -1,4 +1,4 @@
-"""What a person looks at: the output of a notebook's cell, a terminal, a browser."""
+"""Output in a notebook's cell, a terminal, or a browser."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ _TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m")
 
 
 def in_notebook() -> bool:
-    """Whether this runs in the kernel of a notebook."""
+    """Return True in the kernel of a notebook."""
     # Who has not imported it yet cannot run in it.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
@@ -35,7 +35,7 @@ def publish(html: str, text: str) -> None:
 
 
 def browse(address: str) -> bool:
-    """Open an address in a browser of this machine; answers whether there is one."""
+    """Open an address in a browser of this machine; returns whether there is one."""
     import webbrowser
 
     if not address.startswith("http"):  # a path on a server that only its visitor can name

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Text
 
 from modelarts._internal.terminal import text_width, writable
 from modelarts._status import JobStatus
-from modelarts.visualization.display.text import clock_time, last_known, one_line, span
+from modelarts.visualization.display.text import clock_time, folders, last_known, one_line, span
 
 if TYPE_CHECKING:
     from modelarts.models import JobInfo
-    from modelarts.visualization._known import KnownJob
+    from modelarts.visualization.job import VisualizationJob
 
 __all__ = ["facts", "fitting", "look", "show", "table"]
 
@@ -48,7 +48,9 @@ def look(stream: Optional[TextIO], otherwise: Optional[int] = None) -> Tuple[Opt
     return shutil.get_terminal_size().columns, not plain
 
 
-def table(jobs: Iterable["KnownJob"], columns: Optional[int] = None, colour: bool = False) -> str:
+def table(
+    jobs: Iterable["VisualizationJob"], columns: Optional[int] = None, colour: bool = False
+) -> str:
     """Jobs as a table of text, a line each, statuses as words. Asks the service nothing.
 
     Args:
@@ -71,18 +73,18 @@ def table(jobs: Iterable["KnownJob"], columns: Optional[int] = None, colour: boo
     return "\n".join(lines)
 
 
-def fitting(jobs: Iterable["KnownJob"]) -> str:
+def fitting(jobs: Iterable["VisualizationJob"]) -> str:
     """The table, without colours, as wide as the terminal or as a notebook's output."""
     return table(jobs, look(sys.stdout, _USUAL)[0])
 
 
-def show(jobs: Iterable["KnownJob"]) -> None:
+def show(jobs: Iterable["VisualizationJob"]) -> None:
     """Print the table, likewise, with colours where they show."""
     columns, colour = look(sys.stdout, _USUAL)
     print(writable(table(jobs, columns, colour), sys.stdout))
 
 
-def facts(job: "KnownJob", colour: bool = False) -> str:
+def facts(job: "VisualizationJob", colour: bool = False) -> str:
     """All that is known of a job, a line for each fact. Asks the service nothing."""
     info = last_known(job)
     status = _word(info)
@@ -94,6 +96,11 @@ def facts(job: "KnownJob", colour: bool = False) -> str:
         + (": %s" % one_line(str(reason), _LONGEST) if reason else ""),
         "board": None if info.status and info.status.is_final else info.service_url,
         "train url": info.train_url,
+        "folder": ", ".join(folders(info)),
+        "read by": None
+        if info.status and info.status.is_final
+        else _text(info.extra.get("reader")),
+        "OBS requests": _requests(info.extra.get("obs_requests")),
         "type": info.job_type,
         "description": info.job_desc,
         "created": clock_time(info.created),
@@ -110,13 +117,23 @@ def facts(job: "KnownJob", colour: bool = False) -> str:
     return "\n".join(lines)
 
 
+def _requests(value: object) -> Optional[str]:
+    if not isinstance(value, dict):
+        return None
+    try:
+        counts = [int(value[key]) for key in ("list", "read", "bytes")]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return "%d list, %d read (%.1f MB)" % (counts[0], counts[1], counts[2] / 1e6)
+
+
 def _cells(info: "JobInfo") -> Sequence[str]:
     return (
         _number(info),
         info.job_name or "",
         _word(info),
         clock_time(info.created),
-        info.train_url or "",
+        ", ".join(folders(info)) or info.train_url or "",
         info.job_desc or "",
     )
 
@@ -196,3 +213,7 @@ def _cut(text: str, width: int, end: bool) -> str:
             kept = kept[:number]
             break
     return "…" + "".join(reversed(kept)) if end else "".join(kept) + "…"
+
+
+def _text(value: object) -> Optional[str]:
+    return value if isinstance(value, str) else None

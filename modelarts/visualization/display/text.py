@@ -1,4 +1,4 @@
-"""What is said of a job to a person: the words, times and names."""
+"""The texts of a job for people: words, times and names."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, List, Optional
@@ -9,13 +9,13 @@ from modelarts.errors import ModelArtsError
 from modelarts.models import JobInfo
 
 if TYPE_CHECKING:
-    from modelarts.visualization._known import KnownJob
+    from modelarts.visualization.job import VisualizationJob
 
-__all__ = ["clock_time", "last_known", "one_line", "span", "title"]
+__all__ = ["clock_time", "folders", "last_known", "one_line", "span", "title"]
 
 
-def last_known(job: "KnownJob") -> JobInfo:
-    """What is known of a job, as far as it can be read. Asks the service nothing."""
+def last_known(job: "VisualizationJob") -> JobInfo:
+    """Return the fields of a job that can be read, without asking the service."""
     try:
         number = job.visualization_id
     except ModelArtsError:
@@ -24,7 +24,13 @@ def last_known(job: "KnownJob") -> JobInfo:
         info = JobInfo.from_wire(job.raw)
     except (ValueError, TypeError):
         info = JobInfo()
-    return attr.evolve(info, job_id=None if number is None else int(number))
+    return attr.evolve(info, job_id=number)
+
+
+def folders(info: JobInfo) -> List[str]:
+    """Return the folders of the service's machine that a board reads in place."""
+    found = info.extra.get("folders")
+    return [str(folder) for folder in found] if isinstance(found, list) else []
 
 
 def title(info: JobInfo) -> str:

@@ -1,4 +1,4 @@
-"""What a type checker knows of the names in ``modelarts`` itself."""
+"""Types of the names in ``modelarts`` itself."""
 
 from typing import Optional
 

@@ -1,4 +1,4 @@
-"""What a type checker knows of jobs."""
+"""Types of jobs and of their methods."""
 
 from typing import Any, Dict, Iterator, List, Optional
 

@@ -1,4 +1,4 @@
-"""What a type checker knows of sessions."""
+"""Types of sessions and of their methods."""
 
 from typing import Any, Optional
 

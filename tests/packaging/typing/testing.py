@@ -1,4 +1,4 @@
-"""What a type checker knows of the helpers for tests."""
+"""Types of the helpers for tests."""
 
 from typing import Any, Dict, List
 

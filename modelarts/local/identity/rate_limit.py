@@ -1,4 +1,4 @@
-"""What bounds callers: how often they may call, and how often one signature counts."""
+"""Limits on how often a caller may call, and on copies of a signed request."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Replays:
         self._seen: dict[str, OrderedDict[str, float]] = {}
 
     def is_replay(self, caller: str, signature: str) -> bool:
-        """Whether it was seen before that moment; it is remembered if not."""
+        """Return True if it was received before that moment; remember it if not."""
         with self._lock:
             now = self._clock.monotonic()
             seen = self._seen.setdefault(caller, OrderedDict())

@@ -204,7 +204,7 @@ class ObjectClient:
 
 
 def look_at_objects(root: Path, session: Any, clients: List[ObjectClient]) -> List[str]:
-    """What is wrong with what is there."""
+    """Return the faults of the objects that are there."""
     wrong: List[str] = []
     with closing(session.get_obs_client(max_retry_count=0)) as client:
         if client.headBucket(BUCKET).status == 404:
@@ -244,7 +244,7 @@ def _objects(client: Any) -> Dict[str, str]:
 
 
 def _left(root: Path, uploads: Any) -> List[str]:
-    """What is neither an object nor of an upload that is listed."""
+    """Return files that are neither an object nor of an upload that is listed."""
     left = [str(path) for path in (root / "obs").rglob(".*")]
     for path in (root / "uploads").iterdir():
         if path.name not in uploads:

@@ -12,9 +12,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from benchmarks.rounds import ROOT
+__all__ = ["Served", "descendants", "fetch", "memory", "spent"]
 
-__all__ = ["Served", "answers", "descendants", "fetch", "memory", "spent"]
+ROOT = Path(__file__).resolve().parent.parent
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _SECONDS = 120.0
@@ -74,15 +74,6 @@ def fetch(url: str) -> Optional[bytes]:
         return None
 
 
-def answers(url: str) -> float:
-    """Wait until a page is there; answers how long that took, in seconds."""
-    began = time.perf_counter()
-    while fetch(url) is None:
-        assert time.perf_counter() - began < _SECONDS, url
-        time.sleep(0.005)
-    return time.perf_counter() - began
-
-
 def descendants(pid: int) -> List[int]:
     """A process and all that it started, and those started, that run."""
     parents: Dict[int, List[int]] = {}
@@ -97,7 +88,7 @@ def descendants(pid: int) -> List[int]:
 
 
 def memory(pids: List[int]) -> int:
-    """What processes hold, in bytes; what several share counts once (PSS)."""
+    """Return the bytes that processes hold; shared ones count once (PSS)."""
     total = 0
     for pid in pids:
         for line in Path("/proc/%d/smaps_rollup" % pid).read_text().splitlines():

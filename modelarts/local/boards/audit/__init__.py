@@ -1,0 +1,1 @@
+"""The folder from which MindInsight's Python takes its ``sitecustomize``."""

@@ -1,0 +1,215 @@
+"""TensorBoard's data server: a program of its own that reads event files and serves their data.
+
+A board's process starts it before it confines itself, and asks it through gRPC. The protocol has
+no authentication, so where the kernel allows it both share a network namespace, which no other
+process can reach; elsewhere the data server listens on loopback, as that of ``tensorboard`` does.
+
+Source: TensorBoard's ``data/server_ingester.py``, and ``server --help``.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import sys
+from typing import NoReturn
+
+import attr
+
+from modelarts.local.boards import landlock
+from modelarts.local.boards.confinement import DEVICES, EVENT_FILE, SYSTEM, Confinement
+from modelarts.local.boards.sandbox import end_with_parent
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_RUNS",
+    "DataServer",
+    "Unavailable",
+    "program",
+    "start",
+    "suits",
+]
+
+#: What the Python reader is used for at most: so many bytes of event files, and folders with some.
+MAX_BYTES = 256 * 1024
+MAX_RUNS = 20
+#: Links can make a folder endless; so many are looked at.
+_MAX_FOLDERS = 10_000
+#: It binds its port within microseconds; a busy machine may take longer to start any program.
+_START_SECONDS = 30.0
+#: Files that a data server may have open: one for each event file.
+_MAX_FILES = 1 << 20
+
+
+class Unavailable(Exception):
+    """There is no data server here, or it did not start."""
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class DataServer:
+    """A running data server.
+
+    Args:
+        pid: its process, a child of this one.
+        port: where it listens on loopback.
+    """
+
+    pid: int
+    port: int
+
+    def wait(self, memory: int) -> str:
+        """Wait until it ends; return how it did.
+
+        Args:
+            memory: the most that it may allocate, in bytes.
+        """
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        if code == -signal.SIGABRT:
+            how += (
+                ", most likely because the event files need more than the "
+                f"{memory >> 20} MB that a board may use"
+            )
+        return f"TensorBoard's data server {how}"
+
+
+def program() -> str | None:
+    """Return the path of the installed data server; None where there is none for this system.
+
+    Source: TensorBoard looks for it in the same places.
+    """
+    given = os.environ.get("TENSORBOARD_DATA_SERVER_BINARY")
+    if given:
+        return given
+    try:
+        import tensorboard_data_server
+    except ImportError:
+        return None
+    path = tensorboard_data_server.server_binary()
+    return None if path is None else str(path)
+
+
+def suits(confinement: Confinement) -> bool:
+    """Return True if the data server is the better reader of the event files of a board.
+
+    The Python reader takes about two seconds for a megabyte of scalars; the data server takes 30 MB
+    of memory, however little it reads, waits for ever for the writer of a named pipe, and follows
+    every link that the kernel does not keep it from.
+    """
+    total = runs = 0
+    folders = [confinement.folder]
+    seen: set[str] = set()
+    while folders and len(seen) < _MAX_FOLDERS:
+        here = folders.pop()
+        seen.add(here)
+        sizes = []
+        for entry in _entries(here):
+            path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+            if entry.is_symlink() and not confinement.follows(path):
+                if not confinement.is_enforced:
+                    return False
+            elif os.path.isdir(path):
+                if path not in seen:
+                    folders.append(path)
+            elif EVENT_FILE in entry.name and os.path.exists(path):
+                if not os.path.isfile(path):
+                    return False
+                sizes.append(_size(path))
+        total += sum(sizes)
+        runs += bool(sizes)
+    return total > MAX_BYTES or runs > MAX_RUNS
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def start(path: str, confinement: Confinement) -> DataServer:
+    """Start a data server over the folder of a board; its output is that of this process.
+
+    It ends with this process, however that ends. This process must have no other threads yet.
+
+    Raises:
+        Unavailable: it did not start; its own message is in the output.
+    """
+    reading, writing = os.pipe()
+    # Nothing is written to it. Its end closes with this process, and the data server ends then.
+    alive, held = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _run(path, confinement, alive, writing)
+    os.close(writing)
+    os.close(alive)
+    try:
+        port = _read_line(reading)
+    finally:
+        os.close(reading)
+    if not port.isdigit():
+        os.kill(pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(held)
+        raise Unavailable(f"TensorBoard's data server did not start (it ended with {code})")
+    return DataServer(pid, int(port))
+
+
+def _run(path: str, confinement: Confinement, alive: int, port: int) -> NoReturn:
+    """Become the data server, in a process that was just forked."""
+    try:
+        end_with_parent()
+        os.dup2(alive, 0)
+        os.set_inheritable(port, True)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        most = _MAX_FILES if hard == resource.RLIM_INFINITY else hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if confinement.is_enforced:
+            landlock.restrict(
+                read=[*confinement.own, *confinement.links],
+                write=DEVICES,
+                execute=[path, *SYSTEM],
+                listen=[0],
+            )
+        # Boards have one arena of malloc to be small; with it the threads of this program wait for
+        # each other, and 1 GB takes twice as long.
+        environ = {name: text for name, text in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+        descriptor = f"/proc/self/fd/{port}" if sys.platform == "linux" else f"/dev/fd/{port}"
+        os.execve(
+            path,
+            [
+                path,
+                f"--logdir={confinement.folder}",
+                "--host=127.0.0.1",
+                "--port=0",
+                f"--port-file={descriptor}",
+                "--die-after-stdin",
+            ],
+            environ,
+        )
+    except BaseException as error:
+        os.write(2, f"the data server cannot be run: {error}\n".encode())
+    os._exit(127)
+
+
+def _read_line(descriptor: int) -> str:
+    """Return what a pipe holds until the first end of a line, or until nothing more comes."""
+    line = b""
+    while not line.endswith(b"\n"):
+        if not select.select([descriptor], [], [], _START_SECONDS)[0]:
+            return ""
+        part = os.read(descriptor, 64)
+        if not part:
+            return ""
+        line += part
+    return line.decode("ascii", "replace").strip()

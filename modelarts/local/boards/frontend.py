@@ -1,0 +1,80 @@
+"""The files of TensorBoard's frontend, which are the same for all boards of a service.
+
+Each board of ``tensorboard`` sends its own, and has the browser ask for them anew. Here all boards
+refer to one address, which is new with each version of the files.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import posixpath
+import re
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+import tensorboard.assets
+
+__all__ = ["INDEX", "PATH", "RELOAD", "content", "names", "refer", "version"]
+
+INDEX = "index.html"
+#: Beside the pages of the boards, whose paths have two more parts.
+PATH = "frontend"
+_FONTS = b"url(/font-roboto/"
+#: Ours, which the page loads before TensorBoard's.
+RELOAD = "reload.js"
+
+
+@lru_cache(maxsize=None)
+def names() -> frozenset[str]:
+    """Return the paths of the files.
+
+    Raises:
+        ImportError: TensorBoard is installed without its frontend.
+    """
+    with _archive() as archive:
+        found = [name for name in archive.namelist() if not name.endswith("/")]
+    return frozenset([*found, RELOAD])
+
+
+@lru_cache(maxsize=None)
+def version() -> str:
+    """Return a text that is another one for other files."""
+    with _archive() as archive:
+        known = sorted((info.filename, info.CRC, info.file_size) for info in archive.infolist())
+    return hashlib.sha256(repr(known).encode() + _reload()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def content(name: str) -> bytes:
+    """Return a file, compressed with gzip."""
+    if name == RELOAD:
+        return gzip.compress(_reload(), 6, mtime=0)
+    with _archive() as archive:
+        return gzip.compress(archive.read(name), 6, mtime=0)
+
+
+def refer(page: bytes, depth: int) -> bytes:
+    """Return a page that asks for scripts and fonts at the common address.
+
+    Args:
+        page: a page of TensorBoard. It asks for its fonts at the root of the origin.
+        depth: how many parts its path has below that of all boards.
+    """
+    common = posixpath.join("../" * depth, PATH, version(), "").encode()
+    fonts = b"url(" + common + b"font-roboto/"
+    ours = b'<script src="' + common + RELOAD.encode() + b'"></script>'
+    page = re.sub(rb'(<script[^>]*src=")index\.js', ours + rb"\1" + common + b"index.js", page)
+    return page.replace(_FONTS, fonts)
+
+
+def _reload() -> bytes:
+    return Path(__file__).with_name(RELOAD).read_bytes()
+
+
+def _archive() -> zipfile.ZipFile:
+    provider = tensorboard.assets.get_default_assets_zip_provider()
+    if provider is None:
+        raise ImportError("TensorBoard is installed without its frontend (webfiles.zip)")
+    return zipfile.ZipFile(provider())

@@ -1,0 +1,474 @@
+"""``/v2/{project_id}/training-jobs``: boards as training jobs of the API of today.
+
+Source: *ModelArts API Reference*, "Training Management". The jobs are those of the v1 API; the id
+of one is its number there, written as a UUID.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from functools import wraps
+from typing import Any, Callable, Mapping, TypeVar
+from uuid import UUID
+
+from werkzeug.wrappers import Request, Response
+
+from modelarts import validation as arguments
+from modelarts.errors import InvalidArgument
+from modelarts.local.errors import Failure, TrainingFailure, json_of, json_response
+from modelarts.local.jobs.store import Job
+from modelarts.local.operations import Operations
+from modelarts.local.web.v1 import Api
+from modelarts.models import FAILED, JobStatus
+
+__all__ = ["PHASES", "TrainingJobs"]
+
+#: The phase of each status that jobs of this service have.
+PHASES: Mapping[int, str] = {
+    JobStatus.INIT: "Creating",
+    JobStatus.WAITING: "Pending",
+    JobStatus.RUNNING: "Running",
+    JobStatus.KILLING: "Terminating",
+    JobStatus.COMPLETED: "Completed",
+    JobStatus.FAILED: "Failed",
+    JobStatus.KILLED: "Terminated",
+    JobStatus.CANCELED: "Terminated",
+    JobStatus.LOST: "Abnormal",
+}
+_KIND = "visualization_job"
+_WORKSPACE = "0"
+_TASK = "worker-0"
+_MAX_ID = 2**63 - 1
+_MAX_LIMIT = 50
+_MAX_HOURS = 720
+_MAX_LOG = 5 * 1024 * 1024
+_LOG_TYPES = {"tensorboard": "tensorboard", "mindinsight": "mindinsight"}
+_ILLEGAL = "ModelArts.0104"
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Response])
+
+
+def _refusing(handler: _Handler) -> _Handler:
+    """Give refusals of the operations the form of this API."""
+
+    @wraps(handler)
+    def handle(*given: Any, **named: Any) -> Response:
+        try:
+            return handler(*given, **named)
+        except TrainingFailure:
+            raise
+        except Failure as failure:
+            if type(failure) is not Failure:
+                raise  # of the gateway, or of the store
+            solution = _SOLUTIONS.get(failure.code, "Correct the request.")
+            raise TrainingFailure(failure.status, failure.code, failure.message, solution) from None
+
+    return handle  # type: ignore[return-value]
+
+
+_SOLUTIONS = {
+    "ModelArts.0010": "See the log of the service.",
+    "ModelArts.0015": "List the training jobs of the project.",
+    "ModelArts.0105": "Wait until the job has another phase.",
+    "ModelArts.0108": "Ask the owner of the bucket to share it.",
+    "ModelArts.0118": "Terminate jobs that are not needed.",
+}
+
+
+class TrainingJobs:
+    """The API of training jobs, for those of the kind ``visualization_job``.
+
+    Args:
+        api: authorizes requests, and knows the addresses of boards.
+        operations: the operations of both APIs.
+        log: returns the path of a board's log.
+    """
+
+    def __init__(
+        self, api: Api, operations: Operations, log: Callable[[int], "os.PathLike[str]"]
+    ) -> None:
+        self._api = api
+        self._operations = operations
+        self._log = log
+
+    @_refusing
+    def create(self, request: Request, project_id: str) -> Response:
+        """Create a board: ``POST /training-jobs``."""
+        caller = self._api.authorize(request, project_id)
+        body = _object(json_of(request), "The body")
+        columns = _columns(body)
+        workspace = _text(_part(body, "metadata").get("workspace_id", _WORKSPACE), "workspace_id")
+        job = self._operations.add(caller, project_id, workspace, columns)
+        return json_response(self._shown(request, job), 201)
+
+    @_refusing
+    def job(self, request: Request, project_id: str, job_id: str) -> Response:
+        """Details, description and delete."""
+        self._api.authorize(request, project_id)
+        number = _number(job_id)
+        if request.method == "PUT":
+            body = _object(json_of(request), "The body")
+            self._operations.update(project_id, number, {"job_desc": body.get("description")})
+            return json_response(None)
+        if request.method == "DELETE":
+            self._operations.delete(project_id, number)
+            return Response(status=202)
+        return json_response(self._shown(request, self._operations.job(project_id, number)))
+
+    @_refusing
+    def action(self, request: Request, project_id: str, job_id: str) -> Response:
+        """``POST /training-jobs/{id}/actions``: terminate."""
+        self._api.authorize(request, project_id)
+        number = _number(job_id)
+        action = _object(json_of(request), "The body").get("action_type")
+        if action != "terminate":
+            raise _illegal(f"action_type is {_short(action)}", "Give action_type: terminate.")
+        self._operations.stop(project_id, number)
+        job = self._operations.job(project_id, number)
+        return json_response(self._shown(request, job), 202)
+
+    @_refusing
+    def batch_delete(self, request: Request, project_id: str) -> Response:
+        """``POST /training-jobs/batch-delete``; returns the result of each."""
+        self._api.authorize(request, project_id)
+        jobs = _object(json_of(request), "The body").get("jobs")
+        if not isinstance(jobs, list) or not 0 < len(jobs) <= 100:
+            raise _illegal("jobs is no list of 1 to 100 jobs", "Give jobs: [{metadata: {id}}].")
+        results = []
+        for entry in jobs:
+            job_id = _text(_part(_object(entry, "A job"), "metadata").get("id"), "metadata.id")
+            result = {"job_id": job_id, "success": True}
+            try:
+                self._operations.delete(project_id, _number(job_id))
+            except Failure as failure:
+                result.update(success=False, error_code=failure.code, error_msg=failure.message)
+            results.append(result)
+        return json_response({"delete_job_results": results})
+
+    @_refusing
+    def search(self, request: Request, project_id: str) -> Response:
+        """List boards: ``POST /training-job-searches``."""
+        self._api.authorize(request, project_id)
+        body = _object(json_of(request) if request.get_data() else {}, "The body")
+        limit = _whole(body.get("limit", _MAX_LIMIT), "limit", 1, _MAX_LIMIT)
+        offset = _whole(body.get("offset", 0), "offset", 0, 2**31)
+        order = body.get("order") or "desc"
+        sort_by = body.get("sort_by") or "create_time"
+        if order not in ("asc", "desc") or sort_by != "create_time":
+            raise _illegal(
+                f"sort_by is {_short(sort_by)}, order is {_short(order)}",
+                "Give sort_by: create_time, order: asc or desc.",
+            )
+        workspace = _text(body.get("workspace_id") or _WORKSPACE, "workspace_id")
+        filters = _filters(body.get("filters"))
+        found = [
+            job
+            for job in self._operations.jobs(project_id, workspace)
+            if all(matches(job) for matches in filters)
+        ]
+        if order == "desc":
+            found.reverse()
+        page = found[offset * limit : (offset + 1) * limit]
+        return json_response(
+            {
+                "total": len(found),
+                "count": len(page),
+                "limit": limit,
+                "offset": offset,
+                "sort_by": sort_by,
+                "order": order,
+                "group_by": body.get("group_by") or "",
+                "workspace_id": workspace,
+                "ai_project": "default-ai-project",
+                # Ours: log_dir may be any folder, not only that of a training.
+                "log_dir_boards": True,
+                "items": [self._shown(request, job) for job in page],
+            }
+        )
+
+    @_refusing
+    def flavors(self, request: Request, project_id: str) -> Response:
+        """``GET /training-job-flavors``: this machine."""
+        self._api.authorize(request, project_id)
+        kind = request.args.get("flavor_type")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024**3
+        flavor = {
+            "flavor_id": "local",
+            "flavor_name": "this machine",
+            "flavor_type": "CPU",
+            "billing": {"code": "", "unit_num": 0},
+            "flavor_info": {
+                "max_num": 1,
+                "cpu": {"arch": os.uname().machine, "core_num": os.cpu_count() or 1},
+                "memory": {"size": memory, "unit": "GB"},
+            },
+        }
+        flavors = [flavor] if kind in (None, "", "CPU") else []
+        return json_response({"total_count": len(flavors), "flavors": flavors})
+
+    @_refusing
+    def engines(self, request: Request, project_id: str) -> Response:
+        """``GET /training-job-engines``: none, as boards need none."""
+        self._api.authorize(request, project_id)
+        return json_response({"total": 0, "items": []})
+
+    @_refusing
+    def log(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
+        """``GET …/tasks/{task_id}/logs/preview``: the newest part of a board's log."""
+        self._api.authorize(request, project_id)
+        job = self._operations.job(project_id, _number(job_id))
+        _check_task(task_id)
+        try:
+            with open(self._log(job.job_id), "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _MAX_LOG))
+                content = file.read(_MAX_LOG)
+        except FileNotFoundError:
+            size, content = 0, b""
+        text = content.decode("utf-8", "replace")
+        return json_response({"content": text, "current_size": len(content), "full_size": size})
+
+    @_refusing
+    def log_url(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
+        """``GET …/logs/url``: refused, as the log of a board is in no bucket."""
+        self._api.authorize(request, project_id)
+        self._operations.job(project_id, _number(job_id))
+        _check_task(task_id)
+        raise TrainingFailure(
+            404,
+            "ModelArts.0015",
+            "The log of a board is in no bucket.",
+            f"Call /training-jobs/{job_id}/tasks/{_TASK}/logs/preview.",
+        )
+
+    @_refusing
+    def metrics(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
+        """``GET …/metrics/{task_id}``: none are kept for boards."""
+        self._api.authorize(request, project_id)
+        self._operations.job(project_id, _number(job_id))
+        _check_task(task_id)
+        return json_response({"metrics": []})
+
+    @_refusing
+    def events(self, request: Request, project_id: str, job_id: str) -> Response:
+        """``GET …/events``: the creation of a job, and the reason of a failure."""
+        self._api.authorize(request, project_id)
+        job = self._operations.job(project_id, _number(job_id))
+        events = [_event(job.create_time, "Info", "The job was created.")]
+        if job.status in FAILED and job.reason:
+            events.append(_event(job.create_time + job.ran_ms, "Error", job.reason))
+        if request.args.get("order", "desc") == "desc":
+            events.reverse()
+        limit = _whole(request.args.get("limit", "50"), "limit", 1, _MAX_LIMIT)
+        offset = _whole(request.args.get("offset", "0"), "offset", 0, 2**31)
+        return json_response(
+            {
+                "total": len(events),
+                "limit": limit,
+                "offset": offset,
+                "order": request.args.get("order", "desc"),
+                "start_time": request.args.get("start_time", ""),
+                "end_time": request.args.get("end_time", ""),
+                "events": events[offset * limit : (offset + 1) * limit],
+            }
+        )
+
+    def _shown(self, request: Request, job: Job) -> dict[str, Any]:
+        """Return a job in the form of this API, with an address that the caller can open."""
+        fields = self._api.addressed(request, self._operations.fields(job))
+        status: dict[str, Any] = {
+            "phase": PHASES[job.status],
+            "secondary_phase": PHASES[job.status],
+            "duration": fields["duration"],
+            "start_time": job.create_time,
+            "tasks": [_TASK],
+            "node_count_metrics": [],
+        }
+        if fields.get("reason") is not None:
+            code = 1 if job.status in FAILED else 0
+            status["task_statuses"] = [
+                {"task": _TASK, "exit_code": code, "message": str(fields["reason"])}
+            ]
+        resource: dict[str, Any] = {"node_count": 1}
+        if job.flavor is not None:
+            resource["flavor_id"] = json.loads(job.flavor)["code"]
+        spec: dict[str, Any] = {"resource": resource, "volumes": []}
+        if job.schedule_hours is not None:
+            spec["auto_stop"] = {"time_unit": "HOURS", "duration": job.schedule_hours}
+        shown: dict[str, Any] = {
+            "kind": _KIND,
+            "metadata": {
+                "id": str(UUID(int=job.job_id)),
+                "name": job.job_name,
+                "description": job.job_desc,
+                "create_time": job.create_time,
+                "workspace_id": job.workspace_id,
+                "annotations": {},
+            },
+            "status": status,
+            "algorithm": {
+                "summary": {
+                    "log_type": job.job_type,
+                    "log_dir": {"pfs": {"pfs_path": "obs:/" + job.train_url}},
+                }
+            },
+            "spec": spec,
+            "endpoints": {},
+        }
+        if job.status == JobStatus.RUNNING:
+            shown["endpoints"]["tensorboard"] = {"url": fields["service_url"], "token": ""}
+        # Ours: what the service tells of a board besides.
+        known = {
+            name: fields[name] for name in ("reader", "folders", "obs_requests") if name in fields
+        }
+        return {**shown, "board": known} if known else shown
+
+
+def _columns(body: Mapping[str, Any]) -> dict[str, Any]:
+    kind = body.get("kind", "job")
+    if kind != _KIND:
+        raise _illegal(
+            f"kind is {_short(kind)}", f"This service runs no trainings. Give kind: {_KIND}."
+        )
+    metadata = _part(body, "metadata")
+    summary = _part(_part(body, "algorithm"), "summary")
+    spec = _part(body, "spec") if body.get("spec") is not None else {}
+    resource = _part(spec, "resource") if spec.get("resource") is not None else {}
+    if resource.get("pool_id"):
+        raise _illegal("This service has no resource pools.", "Leave pool_id out.")
+    log_type = _LOG_TYPES.get(str(summary.get("log_type", "tensorboard")))
+    if log_type is None:
+        allowed = " or ".join(_LOG_TYPES)
+        raise _illegal(f"log_type is {_short(summary.get('log_type'))}", f"Give {allowed}.")
+    flavor = resource.get("flavor_id")
+    try:
+        return {
+            "job_name": arguments.job_name(metadata.get("name"), "v2"),
+            "job_desc": arguments.job_desc(metadata.get("description") or ""),
+            "train_url": arguments.train_url(_log_dir(summary)),
+            "job_type": log_type,
+            "flavor": None if flavor is None else json.dumps(arguments.flavor(flavor)),
+            "schedule_hours": _hours(spec.get("auto_stop")),
+        }
+    except InvalidArgument as error:
+        raise _illegal(str(error), f"It must be {error.allowed}.") from None
+
+
+def _log_dir(summary: Mapping[str, Any]) -> object:
+    if summary.get("data_sources"):
+        raise _illegal(
+            "data_sources name trainings or NFS, and this service has none.",
+            "Give summary.log_dir.pfs.pfs_path: a folder such as obs://bucket/logs/.",
+        )
+    return _part(_part(summary, "log_dir"), "pfs").get("pfs_path")
+
+
+def _hours(auto_stop: object) -> int | None:
+    if auto_stop is None:
+        return None
+    given = _object(auto_stop, "auto_stop")
+    if given.get("time_unit", "HOURS") != "HOURS":
+        raise _illegal(f"time_unit is {_short(given.get('time_unit'))}", "Give HOURS.")
+    return _whole(given.get("duration"), "auto_stop.duration", 1, _MAX_HOURS)
+
+
+def _filters(given: object) -> list[Callable[[Job], bool]]:
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise _illegal("filters is no list", "Give filters: [{key, operator, value: []}].")
+    return [_filter(_object(entry, "A filter")) for entry in given]
+
+
+def _filter(entry: Mapping[str, Any]) -> Callable[[Job], bool]:
+    key, operator, values = entry.get("key"), entry.get("operator"), entry.get("value")
+    read = _KEYS.get(str(key))
+    if read is None:
+        raise _illegal(f"the key {_short(key)} is unknown", "Give one of " + ", ".join(_KEYS))
+    if not isinstance(values, list) or not all(
+        isinstance(value, (str, int)) and not isinstance(value, bool) for value in values
+    ):
+        raise _illegal("the value of a filter is no list", "Give value: [text, …].")
+    texts = [str(value) for value in values]
+    if operator == "in":
+        return lambda job: read(job) in texts
+    if operator == "not":
+        return lambda job: read(job) not in texts
+    if operator == "like":
+        return lambda job: any(text.lower() in read(job).lower() for text in texts)
+    if operator == "between" and key == "create_time" and len(texts) == 2:
+        try:
+            first, last = int(texts[0] or 0), int(texts[1] or _MAX_ID)
+        except ValueError:
+            raise _illegal("create_time is between two times in ms", "Give numbers.") from None
+        return lambda job: first <= job.create_time <= last
+    raise _illegal(
+        f"the operator {_short(operator)} does not go with {key}",
+        "Give in, not or like; between with create_time and two values.",
+    )
+
+
+_KEYS: Mapping[str, Callable[[Job], str]] = {
+    "name": lambda job: job.job_name,
+    "create_time": lambda job: str(job.create_time),
+    "phase": lambda job: PHASES[job.status],
+    "kind": lambda job: _KIND,
+    "algorithm_name": lambda job: "",
+    "user_id": lambda job: "",
+    "runtime_type": lambda job: "",
+}
+
+
+def _event(milliseconds: int, level: str, message: str) -> dict[str, str]:
+    moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    time = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"time": time, "level": level, "message": message, "source": "modelarts"}
+
+
+def _number(job_id: str) -> int:
+    try:
+        number = UUID(job_id).int
+    except ValueError:
+        number = 0
+    return min(number, _MAX_ID)
+
+
+def _check_task(task_id: str) -> None:
+    if task_id != _TASK:
+        raise TrainingFailure(
+            404, "ModelArts.0015", f"The task {task_id[:64]} does not exist.", f"Give {_TASK}."
+        )
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _illegal(f"{name} is not a JSON object.", "Send a JSON object.")
+    return value
+
+
+def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return _object(body.get(name), name)
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 64:
+        raise _illegal(f"{name} is {_short(value)}", f"Give {name} as a text.")
+    return value
+
+
+def _whole(value: object, name: str, least: int, most: int) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise _illegal(f"{name} is {_short(value)}", f"Give a number from {least} to {most}.")
+    return value
+
+
+def _short(value: object) -> str:
+    return ascii(value)[:100]
+
+
+def _illegal(message: str, solution: str) -> TrainingFailure:
+    return TrainingFailure(400, _ILLEGAL, message, solution)

@@ -1,0 +1,120 @@
+"""Chooses between the v1 and the v2 API, once a session."""
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, TypeVar, cast
+
+from modelarts.errors import ApiError, InvalidArgument, NotFound
+from modelarts.http.client import ServiceClient
+
+if TYPE_CHECKING:
+    from typing_extensions import Protocol
+
+    from modelarts.visualization.request import CreateRequest
+else:
+    Protocol = object
+
+__all__ = ["Api", "check_id", "iterate", "run", "settle"]
+
+Body = Dict[str, Any]
+_T = TypeVar("_T")
+
+#: The code with which the gateway says that it knows no such API.
+_NO_SUCH_API = "APIG.0101"
+
+
+class Api(Protocol):
+    """The operations on visualization jobs that v1 and v2 both have."""
+
+    def create(self, client: ServiceClient, request: "CreateRequest") -> Body:
+        """Create a job."""
+
+    def resolve(self, client: ServiceClient, request: "CreateRequest") -> "CreateRequest":
+        """Return a request over what the API can read."""
+
+    def find(self, client: ServiceClient, request: "CreateRequest") -> List[Body]:
+        """Return the newest jobs like that of a request."""
+
+    def documented_page(self, client: ServiceClient, query: Mapping[str, str]) -> Body:
+        """Return one page as v1 documents it."""
+
+    def iterate(
+        self, client: ServiceClient, query: Mapping[str, str], per_page: int
+    ) -> Iterator[Body]:
+        """Return all jobs that match."""
+
+    def details(self, client: ServiceClient, job_id: str) -> Body:
+        """Return the fields of a job."""
+
+    def update(self, client: ServiceClient, job_id: str, job_desc: str) -> Body:
+        """Change a description."""
+
+    def stop(self, client: ServiceClient, job_id: str) -> Body:
+        """Stop a job."""
+
+    def delete(self, client: ServiceClient, job_id: str) -> Body:
+        """Delete a job."""
+
+
+def run(client: ServiceClient, act: Callable[[Api], _T]) -> _T:
+    """Call ``act`` with the API that the service has.
+
+    Where that is not known yet, v1 is tried; and v2 if the gateway says that v1 is no API.
+    """
+    if client.dialect.name is not None:
+        return act(_module(client.dialect.name))
+    try:
+        answer = act(_module("v1"))
+    except ApiError as error:
+        if not isinstance(error, NotFound) or error.error_code != _NO_SUCH_API:
+            raise
+    else:
+        client.dialect.name = "v1"
+        return answer
+    client.dialect.name = "v2"
+    return act(_module("v2"))
+
+
+def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
+    """Return all jobs that match, of the API that the service has."""
+
+    def begin(api: Api) -> "List[Any]":
+        jobs = api.iterate(client, query, per_page)
+        return [next(jobs, None), jobs]
+
+    first, others = run(client, begin)
+    if first is not None:
+        yield first
+        yield from others
+
+
+def settle(client: ServiceClient) -> str:
+    """Return ``"v1"`` or ``"v2"``; where it is not known, a list of one job shows it."""
+    if client.dialect.name is None:
+        run(client, lambda api: api.documented_page(client, {"per_page": "1"}))
+    return cast(str, client.dialect.name)
+
+
+def check_id(client: ServiceClient, job_id: str) -> None:
+    """Raise InvalidArgument for an id of the other API.
+
+    Raises:
+        InvalidArgument: it is a number and the API is v2, or a UUID and the API is v1.
+    """
+    is_number = job_id.isdigit()
+    if client.dialect.name == "v2" and is_number:
+        allowed = "the id of a training job, a UUID: this session uses the v2 API"
+    elif client.dialect.name == "v1" and not is_number:
+        allowed = "the number of a job, such as '8992': this session uses the v1 API"
+    else:
+        return
+    raise InvalidArgument("visualization_id", job_id, allowed)
+
+
+def _module(name: str) -> Api:
+    # Only one of them is imported, as a rule.
+    if name == "v2":
+        from modelarts.visualization import v2
+
+        return v2
+    from modelarts.visualization import v1
+
+    return v1

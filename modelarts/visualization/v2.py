@@ -1,0 +1,474 @@
+"""Maps visualization jobs to the v2 API of training jobs, and its responses to the form of v1.
+
+A job is a training job of the kind ``visualization_job``. Its sources are trainings whose
+``summary.log_dir`` is a folder of a parallel file system, or NFS. Source: *ModelArts API
+Reference*, "Training Management", of 2025 and 2026.
+"""
+
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from modelarts._fields import documented_job, to_int
+from modelarts._status import JobStatus
+from modelarts.errors import BadRequest, InvalidArgument, JobStateError, NotFound
+from modelarts.http.client import ServiceClient
+from modelarts.visualization.pages import each
+from modelarts.visualization.request import CreateRequest
+
+__all__ = [
+    "create",
+    "definition",
+    "delete",
+    "details",
+    "documented_page",
+    "find",
+    "flat",
+    "iterate",
+    "resolve",
+    "stop",
+    "update",
+]
+
+Body = Dict[str, Any]
+
+_KIND = "visualization_job"
+_STATUSES: Mapping[str, JobStatus] = {
+    "Creating": JobStatus.INIT,
+    "Pending": JobStatus.WAITING,
+    "Running": JobStatus.RUNNING,
+    "Completed": JobStatus.COMPLETED,
+    "Failed": JobStatus.FAILED,
+    "Terminating": JobStatus.KILLING,
+    "Terminated": JobStatus.KILLED,
+    "Abnormal": JobStatus.LOST,
+    "CreateFailed": JobStatus.SUBMIT_FAILED,
+}
+#: The phases in which a job can be terminated.
+_ACTIVE = ("Creating", "Pending", "Running")
+#: The service allows no more on a page.
+_PAGE = 50
+#: So many pages of trainings are searched for the folder of a train_url, the newest first.
+_TRAINING_PAGES = 40
+_BOARDS = ("tensorboard", "mindstudio_insight")
+
+
+def create(client: ServiceClient, request: CreateRequest) -> Body:
+    """Create a job: ``POST /training-jobs``."""
+
+    def check(answer: Any) -> Optional[str]:
+        wrong = _no_job(answer)
+        if wrong is None and answer["metadata"].get("name", request.job_name) != request.job_name:
+            return "it is about another job"
+        return wrong
+
+    summary: Body = {"log_type": request.job_type}
+    if request.sources:
+        summary["data_sources"] = [_data_source(kind, name) for kind, name in request.sources]
+    else:
+        path = "obs:/" + str(request.train_url)
+        summary["log_dir"] = {"pfs": {"pfs_path": path}}
+    body: Body = {
+        "kind": _KIND,
+        "metadata": {"name": request.job_name, "description": request.job_desc},
+        "algorithm": {"summary": summary},
+    }
+    spec: Body = {}
+    resource: Body = {}
+    if request.flavor is not None:
+        resource["flavor_id"] = request.flavor["code"]
+    if request.pool_id is not None:
+        resource["pool_id"] = request.pool_id
+    if resource:
+        spec["resource"] = {**resource, "node_count": 1}
+    if request.schedule is not None:
+        hours = request.schedule[0]["duration"]
+        spec["auto_stop"] = {"time_unit": "HOURS", "duration": hours}
+    if spec:
+        body["spec"] = spec
+    answer = client.call("create visualization job", "POST", _path(client), body=body, check=check)
+    return _readable(client, "create visualization job", answer)
+
+
+def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
+    """Return a request over trainings instead of a folder.
+
+    These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
+
+    Raises:
+        InvalidArgument: there is none, and the service shows no other folders.
+    """
+    if request.sources:
+        return request
+    wanted = str(request.train_url)
+    found: List[str] = []
+    takes_folders = False
+    for number in range(_TRAINING_PAGES):
+        page = _search(client, [_filter("kind", ["job"])], number, "desc")
+        takes_folders = takes_folders or page.get("log_dir_boards") is True
+        for job in page["items"]:
+            folder = _log_dir(_part(_part(job, "algorithm"), "summary"))
+            if folder is not None and folder.startswith(wanted):
+                found.append(str(_part(job, "metadata").get("id")))
+        if len(page["items"]) < _PAGE:
+            break
+    if found:
+        return request._replace(sources=tuple(("job", each) for each in sorted(found)))
+    if takes_folders:
+        return request
+    raise InvalidArgument(
+        "train_url",
+        wanted,
+        "the folder of a training's summary: the v2 API shows trainings (training_jobs=[…]) and "
+        "NFS (train_url='nfs:…'), and none of the %d newest trainings writes there. "
+        "Session.local() shows any folder" % (_TRAINING_PAGES * _PAGE),
+    )
+
+
+def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
+    """Return the newest jobs of the name and the sources of a request."""
+    filters = [_filter("kind", [_KIND]), _filter("name", [request.job_name])]
+    items = _search(client, filters, 0, "desc")["items"]
+    jobs = [_readable(client, "list visualization jobs", job) for job in items]
+    wanted = _reads(request.sources, request.train_url)
+    return [
+        job
+        for job in jobs
+        if job["job_name"] == request.job_name
+        and _reads(job["sources"], job["train_url"]) == wanted
+    ]
+
+
+def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
+    """Return one page as v1 documents it; ``job_count_limit`` is None, as v2 does not tell it."""
+    per_page, number = int(query.get("per_page", "10")), int(query.get("page", "1"))
+    first = (number - 1) * per_page
+    jobs: List[Body] = []
+    if _own_order(query) is not None or _own_filter(query) is not None:
+        every = list(iterate(client, query, _PAGE))
+        total: Optional[int] = len(every)
+        jobs = every[first : first + per_page]
+    else:
+        total = None
+        for page in range(first // _PAGE, (first + per_page - 1) // _PAGE + 1):
+            answer = _search(client, _filters(query), page, query.get("order", "asc"))
+            total = to_int(answer.get("total"), "total")
+            start = max(0, first - page * _PAGE)
+            items = answer["items"][start : first + per_page - page * _PAGE]
+            jobs += [_readable(client, "list visualization jobs", job) for job in items]
+            if len(answer["items"]) < _PAGE:
+                break
+    return {
+        "job_total_count": total,
+        "job_count_limit": None,
+        "jobs": [documented_job(job) for job in jobs],
+    }
+
+
+def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
+    """Yield every job that matches, page by page, none twice.
+
+    The service sorts by the time of creation alone. For another order all jobs are read first.
+    """
+    filters, order = _filters(query), query.get("order", "asc")
+
+    def fetch(number: int) -> Tuple[Sequence[Body], Optional[int]]:
+        answer = _search(client, filters, number - 1, order)
+        items = [_readable(client, "list visualization jobs", job) for job in answer["items"]]
+        return items, to_int(answer.get("total"), "total")
+
+    jobs = each(fetch, lambda job: str(job["job_id"]))
+    statuses = _own_filter(query)
+    if statuses is not None:
+        jobs = (job for job in jobs if str(job["status"]) in statuses)
+    key = _own_order(query)
+    if key is not None:
+        return iter(sorted(jobs, key=lambda job: _sortable(job.get(key)), reverse=order == "desc"))
+    return jobs
+
+
+def details(client: ServiceClient, job_id: str) -> Body:
+    """Return a job's fields: ``GET /training-jobs/{id}``."""
+    operation = "show visualization job %s" % job_id
+    return _readable(client, operation, _details(client, job_id, operation))
+
+
+def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
+    """Change a description: ``PUT /training-jobs/{id}``."""
+    operation = "update visualization job %s" % job_id
+    client.call(operation, "PUT", _path(client, job_id), body={"description": job_desc})
+    return {"is_success": True}
+
+
+def stop(client: ServiceClient, job_id: str) -> Body:
+    """Stop a job: ``POST /training-jobs/{id}/actions``.
+
+    Raises:
+        JobStateError: its phase does not allow that. The code of that refusal is not documented, so
+            the phase is looked up.
+    """
+    operation = "stop visualization job %s" % job_id
+    try:
+        path = _path(client, job_id, "actions")
+        client.call(operation, "POST", path, body={"action_type": "terminate"})
+    except BadRequest as refusal:
+        job = details(client, job_id)
+        if job["phase"] in _ACTIVE:
+            raise
+        raise _state_error(refusal, job) from None
+    return {"is_success": True}
+
+
+def delete(client: ServiceClient, job_id: str) -> Body:
+    """Delete a job: ``DELETE /training-jobs/{id}``."""
+    try:
+        client.call("delete visualization job %s" % job_id, "DELETE", _path(client, job_id))
+    except NotFound as error:
+        # Sent again because an answer was lost: the first one did it.
+        if error.attempts <= 1:
+            raise
+    return {"is_success": True}
+
+
+def definition(client: ServiceClient, job_id: str) -> CreateRequest:
+    """Return the request that creates a job like one that has ended.
+
+    Raises:
+        JobStateError: it has not ended.
+    """
+    operation = "restart visualization job %s" % job_id
+    answer = _details(client, job_id, operation)
+    job = _readable(client, operation, answer)
+    if not JobStatus(job["status"]).is_final:
+        # In the words and with the code of v1, where the service itself refuses.
+        error = JobStateError(
+            "This job can't be resubmit. job status: %d" % job["status"],
+            error_code="ModelArts.0105",
+            operation=operation,
+        )
+        error.job_status = job["status"]
+        raise error
+    resource = _part(_part(answer, "spec"), "resource")
+    flavor, pool_id = resource.get("flavor_id"), resource.get("pool_id")
+    return CreateRequest(
+        train_url=job["train_url"],
+        job_name=job["job_name"],
+        has_unique_name=False,
+        job_desc=job["job_desc"],
+        job_type=job["job_type"],
+        schedule=job["schedule"],
+        flavor=None if not flavor else {"code": str(flavor)},
+        sources=job["sources"],
+        pool_id=None if not pool_id else str(pool_id),
+    )
+
+
+def flat(job: Mapping[str, Any]) -> Body:
+    """Return a training job in the form of a visualization job of v1.
+
+    ``service_token`` is the token of its board; it is in no other field. ``training_job`` is the
+    job as it came, without tokens.
+
+    Raises:
+        ValueError: a number is not one.
+    """
+    metadata, status = _part(job, "metadata"), _part(job, "status")
+    spec, summary = _part(job, "spec"), _part(_part(job, "algorithm"), "summary")
+    board, endpoints = _board(_part(job, "endpoints"))
+    phase = str(status.get("phase") or "")
+    number = _STATUSES.get(str(status.get("secondary_phase")), JobStatus.UNKNOWN)
+    if number != JobStatus.SUBMIT_FAILED:
+        number = _STATUSES.get(phase, JobStatus.UNKNOWN)
+    hours = to_int(_part(spec, "auto_stop").get("duration"), "auto_stop.duration")
+    schedule = None
+    if hours is not None:
+        schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
+    found: Body = {
+        "job_id": metadata.get("id"),
+        "job_name": metadata.get("name"),
+        "job_desc": metadata.get("description") or "",
+        "status": int(number),
+        "service_url": board.get("url") or None,
+        "train_url": _log_dir(summary),
+        "create_time": to_int(metadata.get("create_time"), "create_time"),
+        "duration": to_int(status.get("duration"), "duration"),
+        "resource_id": _part(spec, "resource").get("flavor_id"),
+        "schedule": schedule,
+        "job_type": summary.get("log_type"),
+        "kind": job.get("kind"),
+        "phase": phase,
+        "secondary_phase": status.get("secondary_phase"),
+        "workspace_id": metadata.get("workspace_id"),
+        "sources": _sources(summary),
+        "service_token": board.get("token") or None,
+        "training_job": {**job, "endpoints": endpoints},
+    }
+    reason = _reason(status)
+    if reason is not None:
+        found["reason"] = reason
+    # Of the local service.
+    found.update(_part(job, "board"))
+    return found
+
+
+def _details(client: ServiceClient, job_id: str, operation: str) -> Body:
+    def check(answer: Any) -> Optional[str]:
+        wrong = _no_job(answer)
+        if wrong is None and answer["metadata"].get("id", job_id) != job_id:
+            return "it is about another job"
+        return wrong
+
+    return dict(client.call(operation, "GET", _path(client, job_id), check=check))
+
+
+def _search(
+    client: ServiceClient, filters: Sequence[Mapping[str, Any]], page: int, order: str
+) -> Body:
+    body = {
+        "offset": page,
+        "limit": _PAGE,
+        "sort_by": "create_time",
+        "order": order,
+        "filters": list(filters),
+    }
+    path = "/v2/%s/training-job-searches" % client.project_id
+    answer = client.call("list visualization jobs", "POST", path, body=body, check=_no_list)
+    return dict(answer)
+
+
+def _filters(query: Mapping[str, str]) -> List[Mapping[str, Any]]:
+    filters = [_filter("kind", [_KIND])]
+    if query.get("search_content"):
+        filters.append(_filter("name", [query["search_content"]], "like"))
+    if query.get("status"):
+        numbers = {int(number) for number in query["status"].split("|")}
+        phases = [phase for phase, status in _STATUSES.items() if status in numbers]
+        # A status without a phase: no job has it.
+        filters.append(_filter("phase", phases or ["none"]))
+    return filters
+
+
+def _own_filter(query: Mapping[str, str]) -> Optional[List[str]]:
+    """Return the statuses to filter by here, where phases do not tell them apart."""
+    statuses = query.get("status", "").split("|")
+    return statuses if str(int(JobStatus.SUBMIT_FAILED)) in statuses else None
+
+
+def _own_order(query: Mapping[str, str]) -> Optional[str]:
+    """Return the key to sort by here; None where the service does it."""
+    key = query.get("sort_by", "job_id")
+    if key in ("job_id", "create_time"):  # ids are no numbers: the older job is first
+        return None
+    return "train_url" if key == "log_dir" else key
+
+
+def _sortable(value: object) -> Tuple[int, float, str]:
+    if isinstance(value, (int, float)):
+        return 0, value, ""
+    return (1, 0.0, str(value)) if value is not None else (2, 0.0, "")
+
+
+def _filter(key: str, value: List[str], operator: str = "in") -> Mapping[str, Any]:
+    return {"key": key, "operator": operator, "value": value}
+
+
+def _data_source(kind: str, name: str) -> Body:
+    return {"job": {"job_id": name}} if kind == "job" else {"nfs": {"nfs_path": name}}
+
+
+def _sources(summary: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
+    found = []
+    given = summary.get("data_sources")
+    for source in given if isinstance(given, list) else ():
+        if isinstance(source, Mapping):
+            job_id = _part(source, "job").get("job_id")
+            path = _part(source, "nfs").get("nfs_path")
+            if job_id:
+                found.append(("job", str(job_id)))
+            elif path:
+                found.append(("nfs", str(path)))
+    return tuple(sorted(found))
+
+
+def _reads(sources: Sequence[Sequence[str]], train_url: object) -> object:
+    return sorted(map(tuple, sources)) or str(train_url).strip("/")
+
+
+def _log_dir(summary: Mapping[str, Any]) -> Optional[str]:
+    """Return ``/bucket/folder/`` for the folder that a summary is in."""
+    path = _part(_part(summary, "log_dir"), "pfs").get("pfs_path")
+    if not isinstance(path, str) or not path:
+        return None
+    bare = path[len("obs:/") :] if path.startswith("obs://") else path
+    return "/%s/" % bare.strip("/")
+
+
+def _board(endpoints: Mapping[str, Any]) -> Tuple[Mapping[str, Any], Body]:
+    """Return the endpoint of the board, and all endpoints without tokens."""
+    boards = [_part(endpoints, name) for name in _BOARDS if endpoints.get(name)]
+    shown = {
+        name: {key: text for key, text in value.items() if key != "token"}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in endpoints.items()
+    }
+    return (boards[0] if boards else {}), shown
+
+
+def _reason(status: Mapping[str, Any]) -> Optional[str]:
+    given = status.get("task_statuses")
+    for task in given if isinstance(given, list) else ():
+        if isinstance(task, Mapping) and task.get("message"):
+            return str(task["message"])
+    return None
+
+
+def _state_error(refusal: BadRequest, job: Body) -> JobStateError:
+    error = JobStateError(
+        refusal.error_msg,
+        status_code=refusal.status_code,
+        error_code=refusal.error_code,
+        request_id=refusal.request_id,
+        operation=refusal.operation,
+        reason=refusal.reason,
+        body=refusal.body,
+        headers=refusal.headers,
+        attempts=refusal.attempts,
+    )
+    error.job_status = job["status"]
+    return error
+
+
+def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _readable(client: ServiceClient, operation: str, job: Mapping[str, Any]) -> Body:
+    try:
+        return flat(job)
+    except ValueError as error:
+        raise client.unreadable(operation, error) from None
+
+
+def _no_job(answer: Any) -> Optional[str]:
+    if not isinstance(answer, dict):
+        return "it is not a JSON object"
+    if not isinstance(answer.get("metadata"), dict):
+        if "job_id" in answer:
+            return "it is one of the v1 API: give api='v1'"
+        return "it is not about a training job"
+    return None if answer["metadata"].get("id") else "it has no metadata.id"
+
+
+def _no_list(answer: Any) -> Optional[str]:
+    if isinstance(answer, dict) and "jobs" in answer:
+        return "it is one of the v1 API: give api='v1'"
+    items = answer.get("items") if isinstance(answer, dict) else None
+    if not isinstance(items, list):
+        return "it is not a list of training jobs"
+    if any(_no_job(job) is not None for job in items):
+        return "one of the jobs is no training job"
+    return None
+
+
+def _path(client: ServiceClient, *parts: str) -> str:
+    return "/".join(("/v2/%s/training-jobs" % client.project_id, *parts))

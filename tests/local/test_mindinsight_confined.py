@@ -1,0 +1,374 @@
+"""MindInsight reads the logs of its job and nothing else: by the kernel, and by an audit hook."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import textwrap
+from pathlib import Path
+
+import pytest
+import requests
+
+from modelarts.estimator import JobStatus
+from modelarts.local.boards import landlock
+from modelarts.local.boards.audit import sitecustomize
+from modelarts.local.boards.confinement import DEVICES, SYSTEM
+from tests.clocks import wait_until
+from tests.local.test_mindinsight import ENVIRONMENT, SUMMARY, ask, create, home_with_mindinsight
+from tests.service import Service
+
+pytestmark = pytest.mark.local
+
+MARK = "of-somebody-else-0123456789"
+#: The routes of MindInsight 2.3.1; a new one has to be looked at, then added here.
+PREFIX = "/v1/mindinsight"
+ROUTES = {
+    "GET": {
+        "": ["/", "/graphvizlib.wasm", "/static/<path:filename>"],
+        PREFIX: ["/ui-config"],
+        PREFIX + "/datasets": ["/dataset_graph"],
+        PREFIX + "/datavisual": [
+            *("/graphs/nodes", "/graphs/nodes/all", "/graphs/nodes/names", "/graphs/single-node"),
+            *("/histograms", "/image/metadata", "/image/single-image", "/landscape/intervals"),
+            *("/landscape/landscapes", "/plugins", "/scalar/metadata", "/scalars", "/single-job"),
+            *("/tensors", "/train-jobs"),
+        ],
+        PREFIX + "/debugger": ["/sessions"],
+        PREFIX + "/debugger/sessions/<session_id>": [
+            *("/condition-collections", "/poll-data", "/ranks/<rank_id>/graph-runs", "/search"),
+            *("/stacks", "/tensor-comparisons", "/tensor-files/download", "/tensor-graphs"),
+            *("/tensor-hits", "/tensors"),
+        ],
+        PREFIX + "/explainer": ["/evaluation", "/explain-job", "/explain-jobs", "/image"],
+        PREFIX + "/profile": [
+            *("/cluster-flops", "/cluster-peak-memory", "/communication-data", "/devices"),
+            *("/flops-scope", "/flops-summary", "/marey-graph/flops-data"),
+            *("/marey-graph/memory-data", "/marey-graph/overview-time", "/marey-graph/timeline"),
+            *("/memory-breakdowns", "/memory-graphics", "/memory-summary"),
+            *("/minddata-pipeline/queue", "/minddata_op", "/msprof_timeline"),
+            *("/msprof_timeline_option", "/parallel-strategy/graphs", "/process_summary"),
+            *("/profile_info", "/queue_info", "/summary/cluster-propose", "/summary/propose"),
+            *("/timeline", "/timeline-summary", "/training-trace/graph"),
+            "/training-trace/target-time-info",
+        ],
+    },
+    "POST": {
+        PREFIX + "/datavisual": ["/train-job-caches"],
+        PREFIX + "/debugger": ["/sessions"],
+        PREFIX + "/debugger/sessions/<session_id>": [
+            *("/control", "/create-watchpoint", "/delete", "/delete-watchpoint", "/recheck"),
+            *("/retrieve", "/search-watchpoint-hits", "/set-recommended-watch-points"),
+            *("/tensor-files/load", "/tensor-history", "/update-watchpoint"),
+        ],
+        PREFIX + "/explainer": ["/hoc", "/saliency"],
+        PREFIX + "/lineagemgr": ["/lineages"],
+        PREFIX + "/optimizer": ["/targets/search"],
+        PREFIX + "/profile": [
+            *("/cluster-step-trace-summary", "/dynamic-shape-detail"),
+            *("/minddata-cpu-utilization-summary", "/minddata-pipeline/op-queue", "/ops/search"),
+            *("/search-cluster-communication", "/search-cluster-link"),
+        ],
+    },
+    "PUT": {PREFIX + "/lineagemgr": ["/lineages"]},
+}
+FLAT = sorted(
+    (method, prefix + route)
+    for method, prefixes in ROUTES.items()
+    for prefix, routes in prefixes.items()
+    for route in routes
+)
+#: Of other boards and of the OBS API, as they lie in the root of a service.
+OF_OTHERS = (
+    "cache/2-other/events.out.tfevents.1",
+    "mindinsight/board-other/log",
+    "uploads/part",
+    "buckets.json.former",
+)
+#: Files that its profiler looks for.
+PROFILER_FILES = (
+    "minddata_pipeline_raw_0.csv",
+    "minddata_pipeline_summary_0.json",
+    "step_trace_raw_0_detail_time.csv",
+    "aicore_intermediate_0_detail.csv",
+    "aicore_intermediate_0_type.csv",
+    "ascend_timeline_display_0.json",
+    "ascend_timeline_summary_0.json",
+    "memory_usage_0.pb",
+    "flops_0.txt",
+    "flops_summary_0.json",
+    "step_trace_point_info_0.json",
+    "cluster_step_trace_0.csv",
+    "dataset_iterator_profiling_0.txt",
+    "pipeline_profiling_0.json",
+    "cpu_utilization_0.json",
+    "dynamic_shape_info_0.json",
+)
+
+
+@pytest.fixture(scope="module", params=["by the kernel", "by code alone"])
+def hostile(request, tmp_path_factory):
+    """A service with secrets, MindInsight over a hostile folder, and what must not be read."""
+    if request.param == "by the kernel" and not landlock.abi():
+        pytest.fail("this machine has no Landlock, so nothing was tested")
+    folder = tmp_path_factory.mktemp("confined")
+    root = folder / "root"
+    logs = root / "obs" / "bucket" / "logs"
+    shutil.copytree(SUMMARY, logs)
+    other = root / "obs" / "other" / "secret.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text(MARK)
+    extra = [] if request.param == "by the kernel" else ["--unconfined-boards"]
+    environ = {"TRAINER": MARK, "HOME": str(home_with_mindinsight(folder))}
+    service = Service(root, *extra, environ=environ)
+    fifo, sock = root / "fifo", root / "socket"
+    os.mkfifo(str(fifo))
+    for name in OF_OTHERS:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(MARK)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(str(sock)))
+    targets = [
+        *(root / name for name in ("users.json", "jobs.sqlite", "service.json", "service.log")),
+        *(other, "/etc/passwd", "/etc/hostname", "/proc/self/environ", "/dev/zero"),
+        *("/proc/%d/environ" % service.process.pid, "/proc/%d/maps" % service.process.pid),
+        *(root / "logs" / "job-1.log", fifo, sock, root, "/etc"),
+        *(root / name for name in OF_OTHERS),
+    ]
+    assert len(targets) == 20
+    for log in ("service.log", "logs/job-1.log"):
+        with open(str(root / log), "a") as file:
+            file.write(MARK + "\n")
+    runs = [_attack(logs, number, str(target)) for number, target in enumerate(targets)]
+    with service.session() as session:
+        job = create(session).wait()
+        wait_until(lambda: "./run-1" in {each["train_id"] for each in _runs(job)})
+        yield service, job, [*runs, "../other", "/etc"], [str(target) for target in targets]
+    assert service.end() == 0
+
+
+def _attack(logs, number, target):
+    """A run whose files are all links to one target; returns its name."""
+    run = logs / ("hostile-%d" % number)
+    (run / "profiler").mkdir(parents=True)
+    (run / "a.events.summary.1.host").symlink_to(target)
+    (run / "a.events.summary.1.host_lineage").symlink_to(target)
+    for name in PROFILER_FILES:
+        (run / "profiler" / name).symlink_to(target)
+    (run / "folder").symlink_to(os.path.dirname(target))
+    return "./" + run.name
+
+
+def _runs(job):
+    return ask(job, "train-jobs")["train_jobs"]
+
+
+def _secrets(service, targets):
+    found = {MARK.encode(), service.connection["secret_key"].encode()}
+    for target in targets:
+        if os.path.isfile(target) and not target.startswith("/proc") and ".log" not in target:
+            with open(target, "rb") as file:
+                content = file.read(100_000).strip()
+            found.update(content[at : at + 24] for at in range(0, len(content) - 24, 997))
+    return [piece for piece in found if piece.strip(b"\0 \n")]
+
+
+def test_every_route_of_mindinsight_is_known(tmp_path):
+    program = """
+        import json, os
+        from mindinsight.backend.application import APP
+        rules = [(m, str(r)) for r in APP.url_map.iter_rules() for m in r.methods]
+        print("routes:", json.dumps([r for r in rules if r[0] not in ("HEAD", "OPTIONS")]))
+        os._exit(0 if print("", flush=True) is None else 1)
+    """
+    done = subprocess.run(
+        [str(ENVIRONMENT / "bin" / "python"), "-c", textwrap.dedent(program)],
+        env={
+            "HOME": str(tmp_path),
+            "MINDINSIGHT_WORKSPACE": str(tmp_path),
+            "MINDINSIGHT_SUMMARY_BASE_DIR": str(tmp_path),
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("routes:")]
+    assert sorted(map(tuple, json.loads(line[len("routes:") :]))) == FLAT
+
+
+def test_every_route_of_mindinsight_returns_no_byte_from_outside(hostile):
+    service, job, runs, targets = hostile
+    secrets = _secrets(service, targets)
+    statuses, http = [], requests.Session()
+    http.trust_env = False
+    for method, route in FLAT:
+        for run in runs:
+            path = route.replace("<session_id>", "1").replace("<rank_id>", "0")
+            path = path.replace("<path:filename>", "../../../../" + run)
+            fields = {
+                "train_id": run,
+                "tag": "loss",
+                "name": "loss",
+                "profile": run + "/profiler",
+                "dir": run + "/profiler",
+                "device_id": "0",
+                "device_type": "ascend",
+                "path": run,
+                "mode": "node",
+                "step": "1",
+                "type": "queue",
+                "summary_dir": run,
+                "train_ids": [run],
+                "session_type": "OFFLINE",
+                "dump_dir": run + "/folder",
+            }
+            query = {key: value for key, value in fields.items() if isinstance(value, str)}
+            answer = http.request(
+                method,
+                job.service_url.rstrip("/") + path,
+                params=query,
+                json=fields if method != "GET" else None,
+                timeout=60,
+            )
+            assert [piece for piece in secrets if piece in answer.content] == [], (route, run)
+            statuses.append(answer.status_code)
+    http.close()
+    assert len(statuses) == len(FLAT) * len(runs)
+    assert set(statuses) & {200, 400}
+    curve = ask(job, "scalar/metadata", train_id="./run-1", tag="loss/scalar")["metadatas"]
+    assert len(curve) == 10
+    assert job.refresh().status == JobStatus.RUNNING
+
+
+def test_log_of_mindinsight_names_each_refused_path_once(hostile):
+    service, job, _, _ = hostile
+    log = service.root / "logs" / ("job-%s.log" % job.visualization_id)
+    line = "refused: %r" % str(service.root / "obs" / "other" / "secret.txt")
+    wait_until(lambda: line in log.read_text())
+    # Each of its processes keeps its own list, and a pool of them reads the files.
+    assert 1 <= log.read_text().count(line) <= 3
+
+
+def test_several_users_have_mindinsight(tmp_path):
+    from modelarts.local.identity.users_file import edit, prepare
+
+    root = tmp_path / "root"
+    shutil.copytree(SUMMARY, root / "obs" / "bucket" / "logs")
+    edit(prepare(root), lambda users: users.with_user("ann"))
+    service = Service(root, environ={"HOME": str(home_with_mindinsight(tmp_path))})
+    try:
+        with service.session() as session:
+            job = create(session).wait()
+            assert {each["train_id"] for each in _runs(job)} == {"./run-1"}
+    finally:
+        service.end()
+
+
+# Its Python by itself -----------------------------------------------------------------------
+
+
+ATTEMPTS = """
+import json, os, socket, subprocess, sys
+def outcome(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        return type(error).__name__
+    return "done"
+print(json.dumps([
+    outcome(open, {outside!r}),
+    outcome(open, {link!r}),
+    outcome(os.listdir, {parent!r}),
+    outcome(open, {inside!r} + ".new", "w"),
+    outcome(os.remove, {outside!r}),
+    outcome(subprocess.call, ["/bin/sh", "-c", "true"]),
+    outcome(open, {inside!r}),
+    outcome(open, "written", "w"),
+]))
+"""
+POOL = """
+import multiprocessing, sys
+def read(path):
+    try:
+        return open(path).read()
+    except OSError as error:
+        return type(error).__name__
+if __name__ == "__main__":
+    context = multiprocessing.get_context("forkserver")
+    with context.Pool(1) as pool:
+        print(pool.map(read, [%r]))
+"""
+
+
+def run_confined(workspace, program, by_kernel, *read, **more):
+    """Run a program as MindInsight's Python is run; returns what it prints."""
+    (workspace / "attempts.py").write_text(program)
+    rules = {
+        "read": [*map(str, read), *SYSTEM],
+        "links": [],
+        "write": [str(workspace), *DEVICES, "/dev/shm"],
+        "landlock": landlock.__file__ if by_kernel else None,
+        **more,
+    }
+    return subprocess.run(
+        [str(ENVIRONMENT / "bin" / "python"), "-m", "attempts"],
+        cwd=str(workspace),
+        env={
+            "PYTHONPATH": os.path.dirname(sitecustomize.__file__),
+            "TMPDIR": str(workspace),
+            sitecustomize.RULES: json.dumps(rules),
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_python_of_mindinsight_reads_logs_and_writes_workspace(tmp_path, by_kernel):
+    logs, workspace = tmp_path / "logs", tmp_path / "workspace"
+    logs.mkdir()
+    workspace.mkdir()
+    outside, inside, link = tmp_path / "outside", logs / "inside", logs / "link"
+    outside.write_text(MARK)
+    inside.write_text("1")
+    link.symlink_to(outside)
+    names = {"outside": outside, "inside": inside, "link": link, "parent": tmp_path}
+    program = ATTEMPTS.format(**{name: str(path) for name, path in names.items()})
+    done = run_confined(workspace, program, by_kernel, logs)
+    assert json.loads(done.stdout) == ["PermissionError"] * 6 + ["done"] * 2
+    assert outside.read_text() == MARK
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_pool_of_mindinsight_is_confined_too(by_kernel):
+    """It is started anew, by exec, so that an audit hook would not be inherited."""
+    with tempfile.TemporaryDirectory() as folder:  # short, as sockets are made there
+        workspace, outside = Path(folder) / "w", Path(folder) / "outside"
+        workspace.mkdir()
+        outside.write_text(MARK)
+        done = run_confined(workspace, POOL % str(outside), by_kernel)
+    assert done.stdout == "['PermissionError']\n"
+
+
+CONNECTS = """
+import socket
+try:
+    socket.create_connection(%r)
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_python_of_mindinsight_cannot_connect(tmp_path, by_kernel):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = run_confined(tmp_path, CONNECTS % (listening.getsockname(),), by_kernel)
+    assert done.stdout == "PermissionError\n"
+
+
+def test_python_that_cannot_be_confined_does_not_run(tmp_path):
+    done = run_confined(tmp_path, "print('ran')", True, landlock=str(tmp_path / "missing"))
+    assert (done.returncode, done.stdout) == (1, "")

@@ -1,0 +1,59 @@
+"""The form of docstrings and of the names of tests, in all modules."""
+
+import ast
+import gc
+from pathlib import Path
+
+import pytest
+
+# Python 3.7 parses docstrings otherwise.
+pytestmark = pytest.mark.local
+
+ROOT = Path(__file__).parents[2]
+QUESTIONS = {"what", "which", "whether", "where", "who", "whose", "whoever", "whatever"}
+MODULES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("modelarts", "tests", "benchmarks", "samples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+@pytest.fixture
+def tree(module):
+    """The syntax tree of a module.
+
+    Python before 3.11.8 counts the depth of a tree in one place for the whole process. A finalizer
+    that runs in between (sockets of earlier tests) and parses too makes ast.parse raise
+    SystemError, so nothing is collected meanwhile (python/cpython#106905).
+    """
+    source = (ROOT / module).read_text(encoding="utf-8")
+    gc.disable()
+    try:
+        return ast.parse(source)
+    finally:
+        gc.enable()
+
+
+def documented(module, tree):
+    """Return the name and the docstring of each object of a module that has one."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        text = ast.get_docstring(node) if isinstance(node, kinds) else None
+        if text is not None:
+            yield getattr(node, "name", module), text
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_are_no_questions_and_no_fragments(module, tree):
+    first = {name: text.split("\n\n")[0].split() for name, text in documented(module, tree)}
+    questions = [
+        name for name, words in first.items() if words[0].strip(".,:").lower() in QUESTIONS
+    ]
+    fragments = [name for name, words in first.items() if len(words) < 3]
+    assert (questions, fragments) == ([], [])
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if "/test_" in name])
+def test_names_of_tests_are_short(tree):
+    names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert [name for name in names if name.startswith("test_") and len(name) > 60] == []
