@@ -27,8 +27,9 @@ import time
 __all__ = ["main"]
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
-#: How often the limits are looked at.
+#: How often the limits are looked at, and how often the number of all processes of the system is.
 _LOOK_SECONDS = 1.0
+_COUNT_SECONDS = 0.05
 #: How long to wait until the record of the end can be written, as on a full disk.
 _RETRY_SECONDS = 1.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -74,6 +75,7 @@ class _Keeper:
         self._pid = 0
         self._ended_by = None
         self._kill_at = None
+        self._others = 0
         self._wakeup, write = os.pipe()
         os.set_blocking(self._wakeup, False)
         os.set_blocking(write, False)
@@ -91,6 +93,8 @@ class _Keeper:
         spec = self._spec
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         output = os.open(spec["log"], flags, 0o600)
+        _come_first()
+        self._others = _count_all()
         nothing = os.open(os.devnull, os.O_RDONLY)
         reading, writing = os.pipe()
         keeper = os.getpid()
@@ -115,16 +119,16 @@ class _Keeper:
         look_at = time.monotonic() + _LOOK_SECONDS
         status = None
         while status is None:
-            timeout = min([look_at, *([self._kill_at] if self._kill_at else [])])
-            select.select([self._wakeup], [], [], max(0.0, timeout - time.monotonic()))
+            select.select([self._wakeup], [], [], _COUNT_SECONDS)
             _drain(self._wakeup)
             status = self._reap()
             now = time.monotonic()
-            if self._kill_at is not None and now >= self._kill_at:
-                self._kill_all()
-            if now >= look_at:
+            if self._kill_at is not None:
+                if now >= self._kill_at:
+                    self._kill_all()
+            elif now >= look_at or _count_all() - self._others > self._spec["processes"]:
                 look_at = now + _LOOK_SECONDS
-                exceeded = None if self._kill_at else self._exceeded()
+                exceeded = self._exceeded()
                 if exceeded:
                     self._end(exceeded, 0)
         ended_by = self._ended_by
@@ -207,6 +211,8 @@ def _become(spec, keeper, nothing, output):
     for what, limit in (
         (resource.RLIMIT_DATA, spec["memory"]),
         (resource.RLIMIT_NOFILE, spec["files"]),
+        # Of all processes and threads of this user; the kernel exempts root.
+        (resource.RLIMIT_NPROC, _count_all() + spec["processes"]),
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(what)[1]
@@ -215,6 +221,24 @@ def _become(spec, keeper, nothing, output):
         resource.setrlimit(what, (limit, limit))
     os.umask(0o077)
     os.chdir(spec["cwd"])
+
+
+def _come_first():
+    """Be scheduled before the training, where that is allowed, so that limits can be kept."""
+    try:
+        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(1))
+    except (AttributeError, OSError):
+        pass  # root may; for others the kernel keeps the limit of processes
+
+
+def _count_all():
+    """Return the number of all processes and threads of the system, 0 where it is unknown."""
+    try:
+        with open("/proc/loadavg", "rb") as file:
+            return int(file.read().split()[3].split(b"/")[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _descendants(ancestor):
