@@ -18,7 +18,12 @@ from typing import (
 
 from modelarts._clients import Wiring, check_network
 from modelarts._internal.clock import Clock
-from modelarts.auth.credentials import AccessKey, GivenToken, Password
+from modelarts.auth.credentials import (
+    AccessKey,
+    ApplicationCredential,
+    GivenToken,
+    Password,
+)
 from modelarts.auth.endpoints import normalize
 from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
 from modelarts.errors import InvalidArgument
@@ -659,9 +664,17 @@ class Session:
 
     @property
     def mode(self) -> str:
-        """The kind of the credentials: ``"AK/SK"``, ``"password"`` or ``"token"``."""
+        """The kind of the credentials.
+
+        One of ``"AK/SK"``, ``"password"``, ``"application credential"`` and ``"token"``.
+        """
         kind = type(self._resolved.found.credentials)
-        return {AccessKey: "AK/SK", Password: "password", GivenToken: "token"}[kind]
+        return {
+            AccessKey: "AK/SK",
+            Password: "password",
+            ApplicationCredential: "application credential",
+            GivenToken: "token",
+        }[kind]
 
 
 def _local_again(root: str, obs: Optional[Session]) -> Session:

@@ -386,6 +386,8 @@ class Obs:
             ApiError: OBS or IAM refused the request.
             TransportError: no response.
 
+        Source: public scripts that call it; it is in no published reference.
+
         Example:
             >>> session.obs.get_default_bucket()                                  # doctest: +SKIP
             'modelarts-eu-de-0123456789abcdef0123456789abcdef'
