@@ -372,10 +372,10 @@ class ServerError(ApiError):
 
 
 class JobStateError(ApiError):
-    """The job's status does not allow the request (ModelArts.0105).
+    """The job's status does not allow the request (ModelArts.0105, ModelArts.2796).
 
     Attributes:
-        job_status: the status number that the service sent; or None.
+        job_status: the status number, if the service sent it or it was looked up; or None.
     """
 
     job_status: Optional[int] = None
@@ -476,6 +476,12 @@ _BY_CODE: Dict[str, Type[ApiError]] = {
     "ModelArts.0118": QuotaExceeded,
     "ModelArts.0203": AuthenticationFailed,
     "ModelArts.0206": AuthenticationFailed,
+    # Of training jobs (v2): some of these come with a status that has another meaning.
+    "ModelArts.2775": NotFound,
+    "ModelArts.2784": AuthenticationFailed,
+    "ModelArts.2786": PermissionDenied,
+    "ModelArts.2796": JobStateError,
+    "ModelArts.2799": RateLimited,
     "APIG.0301": AuthenticationFailed,
     "APIG.0308": RateLimited,
     # OBS, whose 403 has several meanings and which says SlowDown with a 503.

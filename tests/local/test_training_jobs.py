@@ -83,7 +83,7 @@ def test_official_client_leads_a_board_through_its_life(client, session):
     client.delete_training_job(official.DeleteTrainingJobRequest(training_job_id=job_id))
     with pytest.raises(ClientRequestException) as caught:
         details()
-    assert (caught.value.status_code, caught.value.error_code) == (404, "ModelArts.0015")
+    assert (caught.value.status_code, caught.value.error_code) == (400, "ModelArts.2775")
 
 
 def test_official_client_reads_log_flavors_engines_events(client, session):
@@ -152,9 +152,10 @@ def test_wrong_create_names_what_to_do(session, change, said, solution):
 
 
 @pytest.mark.parametrize("job_id", ["1", "x", str(UUID(int=2**127)), str(UUID(int=99))])
-def test_job_that_is_not_there_is_a_404(session, job_id):
-    with pytest.raises(NotFound):
+def test_missing_job_has_the_documented_code(session, job_id):
+    with pytest.raises(NotFound) as caught:
         session.request("GET", "/v2/%s/training-jobs/%s" % (session.project_id, job_id))
+    assert (caught.value.status_code, caught.value.error_code) == (400, "ModelArts.2775")
 
 
 def test_project_of_another_is_refused(session):

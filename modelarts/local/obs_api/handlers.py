@@ -241,7 +241,10 @@ class Call(UploadCalls):
             return self._copy()
         crc64 = self._sent.given_crc64()
         body, etag = self._sent.body(crc64)
-        self._objects.put(body, self._bucket, self._key)
+        if self._key.endswith("/") and body.seek(0, os.SEEK_END) == 0:
+            self._objects.make_folder(self._bucket, self._key)
+        else:
+            self._objects.put(body, self._bucket, self._key)
         return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def delete_object(self) -> Response:

@@ -126,9 +126,9 @@ class Trainings:
         stopped = self._supervisor.stop(training.job_id, "it was stopped by a request")
         if stopped is None:
             raise TrainingFailure(
-                400,
-                "ModelArts.0105",
-                "The training can't be terminated: it has ended, or is being terminated.",
+                409,
+                "ModelArts.2796",
+                "The training cannot be terminated: it has ended, or is being terminated.",
                 "Look at its phase.",
             )
         return stopped
