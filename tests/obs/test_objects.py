@@ -139,7 +139,7 @@ def test_a_list_of_no_bucket_says_so(store):
 
 @pytest.mark.parametrize("size", [0, 1, 1_000_000, 1_500_000, 2_000_001, 40_000_000])
 def test_a_file_comes_back_whole(server, tmp_path, size):
-    """In parts and ranges of the usual sizes, where it is large enough."""
+    """The largest goes in parts and comes in ranges of the usual sizes."""
     server.chunk *= 64
     store = make_store(server, Sizes(multipart=2_000_000))
     path, back = a_file(tmp_path, size), tmp_path / "back"
@@ -178,7 +178,7 @@ def test_what_is_appended_meanwhile_is_left_for_the_next_time(store, server, tmp
 @pytest.mark.parametrize("in_parts", [True, False])
 @pytest.mark.parametrize("change", ["truncated", "replaced", "rewritten"])
 def test_a_file_that_changes_is_an_error_and_leaves_nothing(server, tmp_path, change, in_parts):
-    """What is sent in one request is larger than what the system holds of it on the way."""
+    """The file sent in one request is larger than the buffers of its connection."""
     size, sizes = (SIZE, SMALL_SIZES) if in_parts else (20_000_000, SIZES)
     server.chunk = 64 * 1024
     store = make_store(server, sizes)
