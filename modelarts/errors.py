@@ -22,7 +22,6 @@
 All of them can be pickled, and none ever holds a secret.
 """
 
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
@@ -499,7 +498,6 @@ _BY_STATUS: Dict[int, Type[ApiError]] = {
     404: NotFound,
     429: RateLimited,
 }
-_JOB_STATUS = r"job status: (\d+)"
 
 
 def api_error(error_msg: str, **details: Any) -> ApiError:
@@ -520,11 +518,7 @@ def api_error(error_msg: str, **details: Any) -> ApiError:
     kind = _BY_CODE.get(details.get("error_code") or "") or _BY_STATUS.get(status)
     if kind is None:
         kind = ServerError if status >= 500 else ApiError if 300 <= status < 400 else BadRequest
-    error = kind(error_msg, **details)
-    if isinstance(error, JobStateError):
-        named = re.search(_JOB_STATUS, error_msg)
-        error.job_status = int(named.group(1)) if named else None
-    return error
+    return kind(error_msg, **details)
 
 
 def _shortened(text: str, most: int = 120) -> str:
