@@ -1018,6 +1018,7 @@ def _fit_here(session: Session, definition: Definition, wait: bool) -> TrainingJ
             "train_instance_count", definition.instance_count, "1 on this machine"
         )
     run = Run(session, definition, say if wait else None)
+    run.check()
     HERE.add(run)
     job = TrainingJobVersion(
         session, job_id=run.job_id, version_id="1", job_name=definition.job_name

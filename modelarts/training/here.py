@@ -162,6 +162,22 @@ class Run:
         """Remove the log."""
         self._remove()
 
+    def check(self) -> None:
+        """Look for the code and the data.
+
+        Raises:
+            InvalidArgument: something is missing.
+            ApiError: OBS refused the request.
+        """
+        definition, obs = self.definition, self._session.obs
+        code, data = str(definition.code_dir), str(definition.inputs)
+        if not _is_here(code):
+            boot_file = "obs:/%s%s" % (code, definition.boot_file)
+            if not obs.is_obs_path_exists(boot_file):
+                raise InvalidArgument("boot_file", boot_file, "a file that exists in OBS")
+        if not _is_here(data) and not obs.is_obs_path_exists("obs:/" + data):
+            raise InvalidArgument("inputs", data, "a folder or object that exists in OBS")
+
     # Inside -------------------------------------------------------------------------------------
 
     def _run(self) -> int:
