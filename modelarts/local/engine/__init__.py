@@ -1,0 +1,1 @@
+"""Where trainings run: processes of this machine that outlive the service."""
