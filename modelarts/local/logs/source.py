@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterable, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Callable, Iterable, Mapping, NamedTuple, Tuple
 
 from modelarts.local.jobs.store import Job
 
@@ -71,6 +71,17 @@ class LogSource(ABC):
         """Return the folders that a board over the ``train_url`` reads in place; none if it reads
         copies, or the folder that stands for OBS."""
         return ()
+
+    def together(self, folders: Mapping[str, str]) -> str:
+        """Return the ``train_url`` for several folders that one board shows.
+
+        Args:
+            folders: a ``train_url`` each, by the names that their runs begin with.
+
+        Raises:
+            ValueError: they cannot be shown together.
+        """
+        raise ValueError("several folders cannot be shown together")
 
     @abstractmethod
     def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
