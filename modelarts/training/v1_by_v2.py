@@ -66,7 +66,7 @@ _ENGINES = {
 def create(client: ServiceClient, definition: Definition) -> Body:
     """Create a job, which is its first version as well."""
     request = _request(client, definition, str(definition.job_name), {})
-    job = once.create(v2, client, request)
+    job = once.create(v2.CALLS, client, request)
     return _created(job, str(job["job_id"]), str(definition.job_name), "V0001")
 
 
@@ -83,7 +83,7 @@ def create_version(
     base = _base_name(family[0])
     name = "%s-%s" % (base[: _LONGEST_NAME - 1 - len(version)], version)
     marks = {_JOB: first, _BEFORE: pre_version_id}
-    job = once.create(v2, client, _request(client, definition, name, marks))
+    job = once.create(v2.CALLS, client, _request(client, definition, name, marks))
     return _created(job, first, base, version)
 
 
@@ -160,7 +160,7 @@ def versions(client: ServiceClient, job_id: str) -> Body:
 
 def stop(client: ServiceClient, job_id: str, version_id: str) -> Body:
     """Stop a version; where the answer was lost, its status shows if that has to be repeated."""
-    once.stop(v2, client, version_id)
+    once.stop(v2.CALLS, client, version_id)
     return {"is_success": True}
 
 
@@ -314,10 +314,10 @@ def _request(
         # With an image, v1 makes them variables of the container.
         variables.update(parameters)
         parameters = {}
-    elif NUM_GPUS not in parameters and definition.instance_type is not None:
-        count = _gpus(client, definition.instance_type)
+    else:
+        count = _gpus(client, definition)
         if count is not None:
-            parameters[NUM_GPUS] = str(count)
+            parameters.setdefault(NUM_GPUS, str(count))
     outputs = []
     if definition.output_path is not None:
         outputs.append(OutputData(definition.output_path, OUTPUT))
@@ -356,16 +356,30 @@ def _data(definition: Definition) -> str:
     )
 
 
-def _gpus(client: ServiceClient, flavor_id: str) -> Optional[int]:
-    """Return the number of GPUs of a flavor; None if it is not known."""
-    for flavor in v2.flavors(client):
-        if flavor.get("flavor_id") == flavor_id:
-            gpu = part(part(flavor, "flavor_info"), "gpu")
-            try:
-                return to_int(gpu.get("unit_num"), "unit_num") or 0
-            except ValueError:
-                return None
-    return None
+def _gpus(client: ServiceClient, definition: Definition) -> Optional[int]:
+    """Return the number of GPUs of a flavor; None if it is not known.
+
+    Raises:
+        InvalidArgument: the service has no such flavor.
+    """
+    known = {str(flavor.get("flavor_id")): flavor for flavor in v2.flavors(client)}
+    if definition.instance_type is None:
+        return None
+    if definition.instance_type not in known:
+        if definition.pool_id is not None or not known:
+            return None  # a pool has flavors of its own
+        raise InvalidArgument(
+            "train_instance_type",
+            definition.instance_type,
+            "one of Estimator.get_train_instance_types(session): %s"
+            % ", ".join(sorted(known)[:20]),
+        )
+    flavor = known[definition.instance_type]
+    gpu = part(part(flavor, "flavor_info"), "gpu")
+    try:
+        return to_int(gpu.get("unit_num"), "unit_num") or 0
+    except ValueError:
+        return None
 
 
 def _family(client: ServiceClient, job_id: str) -> List[Body]:

@@ -114,9 +114,9 @@ def files_in(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def run(program, **environment):
+def run(program, *flags, **environment):
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, *flags, "-c", program],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -134,6 +134,14 @@ def test_moxing_is_on_the_path_of_trainings_only(tmp_path):
     assert "No module named 'moxing'" in without.stdout
     within = run(program, PYTHONPATH=os.pathsep.join([*path, str(FOLDER)]))
     assert within.stdout.strip() == str(FOLDER / "moxing" / "__init__.py")
+
+
+def test_package_is_found_beside_moxing(tmp_path):
+    """Also where the Python of a training has no modelarts on its path."""
+    packages = [entry for entry in sys.path if entry and "site-packages" in entry]
+    program = "import os; os.chdir('/'); import moxing, modelarts; print(modelarts.__file__)"
+    done = run(program, "-S", PYTHONPATH=os.pathsep.join([*packages, str(FOLDER)]))
+    assert done.stdout.strip() == modelarts.__file__
 
 
 def test_import_makes_no_session(tmp_path):
