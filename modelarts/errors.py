@@ -23,10 +23,7 @@ All of them can be pickled, and none ever holds a secret.
 """
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
-
-if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 __all__ = [
     "AmbiguousCreate",
@@ -446,12 +443,12 @@ class WaitError(ModelArtsError):
         job: the job as it was last fetched.
     """
 
-    def __init__(self, message: str, job: "VisualizationJob") -> None:
+    def __init__(self, message: str, job: Any) -> None:
         """Make the error for one job.
 
         Args:
             message: what happened.
-            job: the job as it was last fetched.
+            job: the job as it was last fetched, a visualization job or a training.
         """
         super().__init__(message)
         self.job = job

@@ -78,7 +78,9 @@ class Trainings:
                 create_time=self._timeline.wall(),
             )
         except ValueError:
-            raise illegal(
+            raise TrainingFailure(
+                400,
+                "ModelArts.2751",
                 f"The name {definition.name} is taken by another training.",
                 "Give another name, or delete that training.",
             ) from None
@@ -100,8 +102,8 @@ class Trainings:
         training = self._store.get(job_id, project_id)
         if training is None:
             raise TrainingFailure(
-                404,
-                "ModelArts.0015",
+                400,
+                "ModelArts.2775",
                 f"The training job {job_id[:64]} does not exist.",
                 "List the training jobs of the project.",
             )
