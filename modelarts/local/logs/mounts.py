@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 import attr
 
+from modelarts.local.identity.buckets import key_of
 from modelarts.local.identity.private_file import PrivateFile
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs, LogSource, folder_of, inside
@@ -189,7 +190,8 @@ class MountedLogs(LogSource):
 
     def has_bucket(self, bucket: str) -> bool:
         """Return whether there is such a mount or bucket."""
-        return self._mount(bucket) is not None or self._other.has_bucket(bucket)
+        names = {*self._given, *self._file.current().by_name}
+        return key_of(bucket) in map(key_of, names) or self._other.has_bucket(bucket)
 
     def folders(self, train_url: str) -> tuple[str, ...]:
         """Return the folders that a board over the ``train_url`` reads in place."""

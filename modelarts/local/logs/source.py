@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterable, Mapping, NamedTuple, Tuple
 
+from modelarts.local.identity.buckets import key_of
 from modelarts.local.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -61,7 +63,10 @@ class LogSource(ABC):
 
     @abstractmethod
     def has_bucket(self, bucket: str) -> bool:
-        """Return whether a bucket exists, as far as is known here."""
+        """Return whether a bucket exists, as far as is known here.
+
+        Names of different case or normalization are one bucket, as they have one owner.
+        """
 
     @abstractmethod
     def keep(self, jobs: Iterable[Job]) -> None:
@@ -136,8 +141,8 @@ class LocalFolders(LogSource):
         folder_of(self._obs, train_url)
 
     def has_bucket(self, bucket: str) -> bool:
-        """Return whether the bucket's folder exists."""
-        return (self._obs / bucket).exists()
+        """Return whether the bucket's folder exists, or one whose name is the same bucket's."""
+        return any(key_of(name) == key_of(bucket) for name in os.listdir(self._obs))
 
     def keep(self, jobs: Iterable[Job]) -> None:
         """Remove nothing: there are no copies."""

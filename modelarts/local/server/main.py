@@ -184,7 +184,9 @@ def serve(root: Path, settings: Settings) -> None:
                 objects = None
                 if settings.obs_api is not None:
                     objects = _listen_objects(network, settings.obs_api, store, open_ones)
-                    objects_api = _objects_api(root, authentication, buckets, reach, settings.rate)
+                    objects_api = _objects_api(
+                        root, authentication, buckets, folders, reach, settings.rate
+                    )
                     server = ObjectsServer(objects_api, objects, root / "uploads")
                     open_ones.callback(server.close)
                     server.start()
@@ -240,13 +242,24 @@ def _listen_objects(
 
 
 def _objects_api(
-    root: Path, authentication: Authentication, buckets: BucketAccess, reach: Reach, rate: float
+    root: Path,
+    authentication: Authentication,
+    buckets: BucketAccess,
+    folders: LogSource,
+    reach: Reach,
+    rate: float,
 ) -> ObjectsApi:
     objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
     objects.uploads.clear()
     Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(
-        objects, authentication, buckets, reach, Rate(rate, 10 * rate, Clock()), Clock()
+        objects,
+        authentication,
+        buckets,
+        folders.has_bucket,
+        reach,
+        Rate(rate, 10 * rate, Clock()),
+        Clock(),
     )
 
 

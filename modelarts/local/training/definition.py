@@ -51,7 +51,7 @@ class Engine:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Definition:
-    """What a training runs, reads and writes.
+    """The program of a training, its inputs and its outputs.
 
     Attributes:
         boot_file: the path of the boot file in ``code_dir``.

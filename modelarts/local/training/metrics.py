@@ -32,6 +32,10 @@ class _Minute:
         for name, value in values.items():
             self.samples.setdefault(name, []).append(value)
 
+    def means(self) -> dict[str, float]:
+        samples = list(self.samples.items())  # another thread may add one
+        return {name: round(sum(values) / len(values), 2) for name, values in samples}
+
 
 class Sampler:
     """Records a mean a minute of each metric of the running trainings.
@@ -61,6 +65,11 @@ class Sampler:
     def close(self) -> None:
         """End the thread."""
         self._closed.set()
+
+    def current(self, training: Training) -> tuple[int, dict[str, float]]:
+        """Return the minute of a running training that has not ended, and the means in it."""
+        minute = self._minutes.get(training.number)
+        return (0, {}) if minute is None else (minute.number, minute.means())
 
     def finish(self, training: Training) -> None:
         """Record the last minute of a training."""
@@ -103,6 +112,5 @@ class Sampler:
         minute.add(values)
 
     def _write(self, number: int, minute: _Minute) -> None:
-        for name, values in minute.samples.items():
-            mean = round(sum(values) / len(values), 2)
+        for name, mean in minute.means().items():
             self._store.add_metric(number, minute.number, name, mean)

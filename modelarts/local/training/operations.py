@@ -78,7 +78,9 @@ class Trainings:
                 create_time=self._timeline.wall(),
             )
         except ValueError:
-            raise illegal(
+            raise TrainingFailure(
+                400,
+                "ModelArts.2751",
                 f"The name {definition.name} is taken by another training.",
                 "Give another name, or delete that training.",
             ) from None
@@ -100,8 +102,8 @@ class Trainings:
         training = self._store.get(job_id, project_id)
         if training is None:
             raise TrainingFailure(
-                404,
-                "ModelArts.0015",
+                400,
+                "ModelArts.2775",
                 f"The training job {job_id[:64]} does not exist.",
                 "List the training jobs of the project.",
             )
@@ -126,9 +128,9 @@ class Trainings:
         stopped = self._supervisor.stop(training.job_id, "it was stopped by a request")
         if stopped is None:
             raise TrainingFailure(
-                400,
-                "ModelArts.0105",
-                "The training can't be terminated: it has ended, or is being terminated.",
+                409,
+                "ModelArts.2796",
+                "The training cannot be terminated: it has ended, or is being terminated.",
                 "Look at its phase.",
             )
         return stopped
@@ -144,6 +146,9 @@ class Trainings:
     def metrics(self, training: Training) -> dict[str, list[float]]:
         """Return a mean a minute of each metric since the start; -1 where there is none."""
         found = self._store.metrics(training.number)
+        minute, means = self._supervisor.current_metrics(training)
+        for name, mean in means.items():
+            found.setdefault(name, {}).setdefault(minute, mean)
         minutes = 1 + max((minute for values in found.values() for minute in values), default=-1)
         return {
             name: [values.get(minute, -1) for minute in range(minutes)]

@@ -104,6 +104,10 @@ class TrainingSupervisor:
         """Start what waits, if there is room."""
         self._changed.set()
 
+    def current_metrics(self, training: Training) -> tuple[int, dict[str, float]]:
+        """Return the minute of a running training that has not ended, and the means in it."""
+        return self._sampler.current(training)
+
     def stop(self, job_id: str, cause: str) -> Training | None:
         """End a training; return it as it is then, None where it has ended or is ending."""
         with self._lock:

@@ -55,6 +55,8 @@ def _refusing(handler: _Handler) -> _Handler:
             if type(failure) is not Failure:
                 raise  # of the gateway, or of the store
             solution = _SOLUTIONS.get(failure.code, "Correct the request.")
+            if failure.code == "ModelArts.0015":
+                raise _no_job(failure.message) from None
             raise TrainingFailure(failure.status, failure.code, failure.message, solution) from None
 
     return handle  # type: ignore[return-value]
@@ -62,7 +64,6 @@ def _refusing(handler: _Handler) -> _Handler:
 
 _SOLUTIONS = {
     "ModelArts.0010": "See the log of the service.",
-    "ModelArts.0015": "List the training jobs of the project.",
     "ModelArts.0105": "Wait until the job has another phase.",
     "ModelArts.0108": "Ask the owner of the bucket to share it.",
     "ModelArts.0118": "Terminate jobs that are not needed.",
@@ -140,7 +141,14 @@ class TrainingJobs:
         if number is None:
             training = self._trainings.stop(project_id, job_id.lower())
             return json_response(form.shown(self._trainings, training), 202)
-        self._operations.stop(project_id, number)
+        try:
+            self._operations.stop(project_id, number)
+        except Failure as failure:
+            if failure.code != "ModelArts.0105":
+                raise
+            solution = _SOLUTIONS[failure.code]
+            message = "The job cannot be terminated."
+            raise TrainingFailure(409, "ModelArts.2796", message, solution) from None
         job = self._operations.job(project_id, number)
         return json_response(self._shown(request, job), 202)
 
@@ -172,7 +180,9 @@ class TrainingJobs:
         order = body.get("order") or "desc"
         sort_by = body.get("sort_by") or "create_time"
         if order not in ("asc", "desc") or sort_by != "create_time":
-            raise _illegal(
+            raise TrainingFailure(
+                400,
+                "ModelArts.2790",
                 f"sort_by is {_short(sort_by)}, order is {_short(order)}",
                 "Give sort_by: create_time, order: asc or desc.",
             )
@@ -470,7 +480,7 @@ def _filter(entry: Mapping[str, Any]) -> Callable[[Job | Training], bool]:
     key, operator, values = entry.get("key"), entry.get("operator"), entry.get("value")
     read = _KEYS.get(str(key))
     if read is None:
-        raise _illegal(f"the key {_short(key)} is unknown", "Give one of " + ", ".join(_KEYS))
+        raise _no_filter(f"the key {_short(key)} is unknown", "Give one of " + ", ".join(_KEYS))
     if not isinstance(values, list) or not all(
         isinstance(value, (str, int)) and not isinstance(value, bool) for value in values
     ):
@@ -488,7 +498,7 @@ def _filter(entry: Mapping[str, Any]) -> Callable[[Job | Training], bool]:
         except ValueError:
             raise _illegal("create_time is between two times in ms", "Give numbers.") from None
         return lambda job: first <= job.create_time <= last
-    raise _illegal(
+    raise _no_filter(
         f"the operator {_short(operator)} does not go with {key}",
         "Give in, not or like; between with create_time and two values.",
     )
@@ -553,6 +563,14 @@ def _whole(value: object, name: str, least: int, most: int) -> int:
 
 def _short(value: object) -> str:
     return ascii(value)[:100]
+
+
+def _no_job(message: str) -> TrainingFailure:
+    return TrainingFailure(400, "ModelArts.2775", message, "List the training jobs of the project.")
+
+
+def _no_filter(message: str, solution: str) -> TrainingFailure:
+    return TrainingFailure(400, "ModelArts.2789", message, solution)
 
 
 def _illegal(message: str, solution: str) -> TrainingFailure:
