@@ -22,7 +22,6 @@
 All of them can be pickled, and none ever holds a secret.
 """
 
-import re
 from enum import Enum
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
@@ -369,10 +368,10 @@ class ServerError(ApiError):
 
 
 class JobStateError(ApiError):
-    """The job's status does not allow the request (ModelArts.0105).
+    """The job's status does not allow the request (ModelArts.0105, ModelArts.2796).
 
     Attributes:
-        job_status: the status number that the service sent; or None.
+        job_status: the status number, if the service sent it or it was looked up; or None.
     """
 
     job_status: Optional[int] = None
@@ -473,6 +472,12 @@ _BY_CODE: Dict[str, Type[ApiError]] = {
     "ModelArts.0118": QuotaExceeded,
     "ModelArts.0203": AuthenticationFailed,
     "ModelArts.0206": AuthenticationFailed,
+    # Of training jobs (v2): some of these come with a status that has another meaning.
+    "ModelArts.2775": NotFound,
+    "ModelArts.2784": AuthenticationFailed,
+    "ModelArts.2786": PermissionDenied,
+    "ModelArts.2796": JobStateError,
+    "ModelArts.2799": RateLimited,
     "APIG.0301": AuthenticationFailed,
     "APIG.0308": RateLimited,
     # OBS, whose 403 has several meanings and which says SlowDown with a 503.
@@ -490,7 +495,6 @@ _BY_STATUS: Dict[int, Type[ApiError]] = {
     404: NotFound,
     429: RateLimited,
 }
-_JOB_STATUS = r"job status: (\d+)"
 
 
 def api_error(error_msg: str, **details: Any) -> ApiError:
@@ -511,11 +515,7 @@ def api_error(error_msg: str, **details: Any) -> ApiError:
     kind = _BY_CODE.get(details.get("error_code") or "") or _BY_STATUS.get(status)
     if kind is None:
         kind = ServerError if status >= 500 else ApiError if 300 <= status < 400 else BadRequest
-    error = kind(error_msg, **details)
-    if isinstance(error, JobStateError):
-        named = re.search(_JOB_STATUS, error_msg)
-        error.job_status = int(named.group(1)) if named else None
-    return error
+    return kind(error_msg, **details)
 
 
 def _shortened(text: str, most: int = 120) -> str:

@@ -2,7 +2,8 @@
 
 Written from these, and from nothing of the package. Signatures are verified by
 ``huaweicloudsdkcore``. A job takes one step each time it is looked at; a training that runs writes
-the next piece of its log then.
+the next piece of its log then. As in the documents, answers leave out ``auto_stop`` and sources on
+NFS, and have ``environments`` as a list. The codes are those of the appendix "Error Codes".
 """
 
 import json
@@ -32,6 +33,9 @@ def refusal(code, message, solution="Correct the request.", status=400):
 class TrainingCloud(Cloud):
     """A region of today with one user and one project; ``jobs`` are training jobs by their ids.
 
+    Whether two boards may have one name is not documented, though there is a code for it;
+    ``unique_names`` refuses that.
+
     Attributes:
         work: the pieces of its log that the next training writes, one each time it is looked at.
         ends: the phase in which the next training ends.
@@ -44,6 +48,7 @@ class TrainingCloud(Cloud):
         links: the signatures of links that are accepted.
     """
 
+    unique_names = False
     flavor_ids = ("modelarts.vm.cpu.2u", "modelarts.vm.gpu.v100")
     engine_versions = (
         ("PyTorch", "PyTorch-1.4.0-python3.6"),
@@ -123,7 +128,8 @@ class TrainingCloud(Cloud):
         if match is None:
             raise Refusal(404, {"error_code": "APIG.0101", "error_msg": "No such API"})
         if match.group("project") != self.project_id:
-            raise refusal("ModelArts.0210", "The project id does not match.", status=403)
+            message = "The project ID (%s) in the request does not match that in the token."
+            raise refusal("ModelArts.2786", message % match.group("project"), status=404)
         if match.group("offer"):
             return 200, {}, self._offers(match.group("offer"))
         body = json.loads(request.body) if request.body else {}
@@ -133,7 +139,7 @@ class TrainingCloud(Cloud):
             return 201, {}, self._create(body)
         job = self.jobs.get(match.group("id"))
         if job is None:
-            raise refusal("ModelArts.0015", "The training job does not exist.", status=404)
+            raise refusal("ModelArts.2775", "Training job (ID: %s) not found." % match.group("id"))
         if match.group("action"):
             return 202, {}, self._act(job, body)
         if match.group("part"):
@@ -142,6 +148,7 @@ class TrainingCloud(Cloud):
             job["metadata"]["description"] = body["description"]
             return 200, {}, None
         if request.method == "DELETE":
+            # Not documented: whether a job that is being terminated can be deleted.
             if job["status"]["phase"] == "Terminating":
                 raise refusal("ModelArts.0105", "The job is being terminated.")
             del self.jobs[match.group("id")]
@@ -227,6 +234,12 @@ class TrainingCloud(Cloud):
 
     def _shown(self, job):
         shown = json.loads(json.dumps(job))
+        shown["spec"].pop("auto_stop", None)
+        algorithm = shown["algorithm"]
+        algorithm["environments"] = [{"KEY": "value"}]
+        sources = algorithm.get("summary", {}).get("data_sources")
+        if sources is not None:
+            algorithm["summary"]["data_sources"] = [one for one in sources if "job" in one]
         if job["kind"] == "visualization_job" and job["status"]["phase"] == "Running":
             url = "https://board.example.com/%s/" % job["metadata"]["id"]
             shown["endpoints"] = {"tensorboard": {"url": url, "token": "token-of-the-board"}}
@@ -235,21 +248,23 @@ class TrainingCloud(Cloud):
     def _create(self, body):
         name = body.get("metadata", {}).get("name", "")
         if not _NAME.match(name):
-            raise refusal("ModelArts.2751", "Invalid name.")
+            raise refusal("ModelArts.2788", "Invalid parameter(name).")
+        if self.unique_names and name in self.boards().values():
+            raise refusal("ModelArts.2751", "Duplicate training job (name %s)." % name)
         if body.get("kind") == "job":
             return self._create_training(body)
         if body.get("kind") != "visualization_job":
             raise refusal("ModelArts.2755", "algorithm not found.")
         sources = body["algorithm"]["summary"].get("data_sources")
         if not sources:
-            raise refusal("ModelArts.2756", "No data source.")
+            raise refusal("ModelArts.2788", "Invalid parameter(data_sources).")
         for source in sources:
             job = self.jobs.get(source.get("job", {}).get("job_id"))
             if "nfs" not in source and (job is None or "summary" not in job["algorithm"]):
-                raise refusal("ModelArts.2757", "A data source has no summary.")
+                raise refusal("ModelArts.2788", "Invalid parameter(data_sources).")
         stop = body.get("spec", {}).get("auto_stop")
         if stop is not None and stop["duration"] < 1:
-            raise refusal("ModelArts.2758", "Invalid duration.")
+            raise refusal("ModelArts.2788", "Invalid parameter(auto_stop).")
         job_id = str(uuid.uuid4())
         self.jobs[job_id] = {
             "kind": "visualization_job",
@@ -302,16 +317,18 @@ class TrainingCloud(Cloud):
 
     def _act(self, job, body):
         if body.get("action_type") != "terminate":
-            raise refusal("ModelArts.2770", "Unknown action.")
+            raise refusal("ModelArts.2788", "Invalid parameter(action_type).")
         if job["status"]["phase"] not in _ACTIVE:
-            raise refusal("ModelArts.2771", "The job cannot be terminated in this phase.")
+            raise refusal("ModelArts.2796", "The job cannot be terminated.", status=409)
         job["status"]["phase"] = "Terminating"
         return self._shown(job)
 
     def _search(self, body):
         limit, page = body.get("limit", 10), body.get("offset", 0)
         if not 1 <= limit <= 50 or page < 0:
-            raise refusal("ModelArts.0104", "limit must be from 1 to 50.")
+            raise refusal("ModelArts.2764", "Invalid query parameter (limit).")
+        if body.get("sort_by", "create_time") != "create_time":
+            raise refusal("ModelArts.2790", "Unsupported sorting item.")
         found = [job for job in self.jobs.values() if self._matches(job, body.get("filters", []))]
         if body.get("order", "desc") == "desc":
             found.reverse()
@@ -336,6 +353,8 @@ class TrainingCloud(Cloud):
             "kind": job["kind"],
         }
         for each in filters:
+            if each["key"] not in values or each["operator"] not in ("like", "in", "not"):
+                raise refusal("ModelArts.2789", "Unsupported filtering item.")
             value, wanted = values[each["key"]], each["value"]
             if each["operator"] == "like":
                 matches = any(text in value for text in wanted)

@@ -19,12 +19,15 @@ class Dialect:
 
     Attributes:
         name: ``"v1"`` or ``"v2"``; None until the first call has shown it.
+        trainings: likewise for the trainings of the V1 Estimator, which a service with v1 may not
+            have.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("name", "trainings")
 
     def __init__(self, name: Optional[str]) -> None:
         self.name = name
+        self.trainings: Optional[str] = None
 
 
 class ServiceClient:

@@ -6,9 +6,9 @@ that knows all of them.
 
 import json
 import re
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Tuple
 
-from modelarts.errors import ApiError, TransportError, api_error
+from modelarts.errors import ApiError, JobStateError, TransportError, api_error
 from modelarts.http.models import Request, Response
 from modelarts.http.redaction import safe_headers
 
@@ -16,6 +16,7 @@ __all__ = ["read_json", "read_part"]
 
 #: How much of an answer that is not JSON an error keeps.
 _SHOWN = 4096
+_REFUSED_STATE = r"(?:can't be (stop|resubmit|delete)\. )?job status: (\d+)"
 
 
 def read_json(response: Response, request: Request) -> Any:
@@ -100,9 +101,9 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
             "error_code": nested.get("error_code"),
             "error_msg": nested.get("message") or nested.get("error_msg") or nested.get("title"),
         }
-    said = fields.get("error_msg") or fields.get("error_message") or fields.get("message")
-    if not said and 300 <= response.status_code < 400:
-        said = "redirected to %s, which is not followed; check the endpoint" % (
+    text_sent = fields.get("error_msg") or fields.get("error_message") or fields.get("message")
+    if not text_sent and 300 <= response.status_code < 400:
+        text_sent = "redirected to %s, which is not followed; check the endpoint" % (
             response.headers.get("Location") or "another address"
         )
     code = fields.get("error_code")
@@ -110,8 +111,9 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
     request_id = fields.get("request_id") or response.headers.get("X-Request-Id")
     from modelarts.http.hints import hint
 
-    message = str(said or response.reason or "no explanation")
-    return api_error(
+    message = str(text_sent or response.reason or "no explanation")
+    state = _refused_state(code, message)
+    error = api_error(
         message,
         status_code=response.status_code,
         error_code=str(code) if code else None,
@@ -123,5 +125,19 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         body=text[:_SHOWN],
         headers=safe_headers(response.headers),
         attempts=response.attempts,
-        hint=hint(response.status_code, str(code) if code else None, message),
+        hint=hint(response.status_code, str(code) if code else None, state),
     )
+    if isinstance(error, JobStateError) and state is not None:
+        error.job_status = state[1]
+    return error
+
+
+def _refused_state(code: object, message: str) -> Optional[Tuple[str, int]]:
+    """Return the action that a job's status does not allow ("" if unknown), and that status.
+
+    ModelArts says both in the message of ModelArts.0105 and nowhere else.
+    """
+    if code != "ModelArts.0105":
+        return None
+    state = re.search(_REFUSED_STATE, message)
+    return (state.group(1) or "", int(state.group(2))) if state is not None else None

@@ -1,11 +1,10 @@
 """Advice on refusals, for the errors."""
 
-import re
-from typing import Optional
+from typing import Optional, Tuple
 
 from modelarts._internal.wording import Worded, worded
 
-__all__ = ["hint"]
+__all__ = ["hint", "hint_of_state"]
 
 _BY_CODE = {
     "ModelArts.0102": "leave workspace_id out, or ask which workspaces there are",
@@ -21,6 +20,8 @@ _BY_CODE = {
     ),
     "ModelArts.0206": "check the keys",
     "ModelArts.0210": "check project_id and region_name: each project belongs to one region and "
+    "account",
+    "ModelArts.2786": "check project_id and region_name: each project belongs to one region and "
     "account",
     "APIG.0101": worded(
         "check region and endpoint: not every region offers this API (any more); %s has the v2 "
@@ -40,21 +41,26 @@ _BY_STATUS = {
 _WHOAMI_BY_CODE = {
     "ModelArts.0206": ": 'modelarts whoami' tells where they are from",
     "ModelArts.0210": "; 'modelarts whoami' tells where yours are from",
+    "ModelArts.2786": "; 'modelarts whoami' tells where yours are from",
     "APIG.0301": ": 'modelarts whoami' tells where they are from, and whether the clock is off",
 }
 _WHOAMI_BY_STATUS = {401: ": 'modelarts whoami' tells where they are from"}
-_STATE = r"can't be (stop|resubmit|delete)\. job status: (\d+)"
 
 
-def hint(status: int, code: Optional[str], message: str, with_whoami: bool = True) -> Optional[str]:
+def hint(
+    status: int,
+    code: Optional[str],
+    state: Optional[Tuple[str, int]] = None,
+    with_whoami: bool = True,
+) -> Optional[str]:
     """Return what to do next, or None where only the message can tell.
 
     Args:
+        state: the action that the job's status does not allow, and that status.
         with_whoami: whether to advise running ``modelarts whoami``.
     """
-    state = re.search(_STATE, message) if code == "ModelArts.0105" else None
-    if state is not None:
-        return _of_state(state.group(1), int(state.group(2)))
+    if state is not None and state[0]:
+        return hint_of_state(*state)
     by_code = _BY_CODE.get(code or "")
     if by_code is not None:
         return worded("%s%s", by_code, _WHOAMI_BY_CODE.get(code or "", "") if with_whoami else "")
@@ -64,7 +70,13 @@ def hint(status: int, code: Optional[str], message: str, with_whoami: bool = Tru
     return by_status
 
 
-def _of_state(verb: str, number: int) -> str:
+def hint_of_state(verb: str, number: int) -> str:
+    """Return what to do about a refused ``stop``, ``resubmit`` or ``delete``.
+
+    Args:
+        verb: the request, in the word of v1.
+        number: the status of the job.
+    """
     from modelarts._status import JobStatus
 
     status = JobStatus(number)

@@ -4,13 +4,25 @@ Such a request may not simply be sent again: it may have arrived. So what it wou
 about is looked for first.
 """
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, List, TypeVar, Union
+import os
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    List,
+    Mapping,
+    TypeVar,
+    Union,
+)
 
 from modelarts._fields import to_int
 from modelarts._status import STOPPED, JobStatus
 from modelarts.errors import (
     AmbiguousCreate,
     ApiError,
+    BadRequest,
     JobStateError,
     ModelArtsError,
     RequestKind,
@@ -35,6 +47,10 @@ _Lost = Union[TransportError, ServerError]
 
 _STOPPING = STOPPED | {JobStatus.KILLING}
 _STARTING = frozenset((JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING))
+#: So much of the name of a job is kept where the one that replaces it needs another.
+_BASE = 64 - 9
+#: The code with which v2 refuses a name that a job has already.
+_NAME_IN_USE = "ModelArts.2751"
 #: Milliseconds that a job's creation may seem to come before its request: clocks differ.
 _TOLERANCE = 2000
 
@@ -89,13 +105,18 @@ def create(api: "Creator[_R]", client: ServiceClient, request: _R) -> Body:
         AmbiguousCreate: it is still not known whether there is a job.
     """
     began = client.monotonic()
+    lost: _Lost
     for last in (False, True):
         try:
             return api.create(client, request)
         except (TransportError, ServerError) as error:
             if not _in_doubt(error):
                 raise
-            lost: _Lost = error
+            lost = error
+        except BadRequest as error:
+            # The first request was slow, and arrived in between.
+            if not last or error.error_code != _NAME_IN_USE:
+                raise
         try:
             found = api.find(client, request)
         except ModelArtsError as error:
@@ -119,13 +140,26 @@ def stop(api: JobCalls, client: ServiceClient, job_id: str) -> Body:
     return _act(api, client, job_id, api.stop, _STOPPING)
 
 
-def restart(api: "Api", client: ServiceClient, job_id: str) -> Body:
-    """Restart a job, likewise. With v2 that creates another job of the same definition."""
+def restart(api: "Api", client: ServiceClient, job_id: str, known: Mapping[str, Any]) -> Body:
+    """Restart a job, likewise. With v2 that creates another job of the same definition.
+
+    Args:
+        known: the fields that are known of the job, for what the answers of v2 leave out.
+    """
     if client.dialect.name == "v2":
         from modelarts.visualization import v2
 
-        request = v2.definition(client, job_id)
-        return {**create(api, client, request), "replaces": job_id}
+        request = v2.definition(client, job_id, known)
+        try:
+            answer = create(api, client, request)
+        except BadRequest as refusal:
+            if refusal.error_code != _NAME_IN_USE:
+                raise
+            # The job that is replaced keeps its name.
+            name = "%s-%s" % (request.job_name[:_BASE], os.urandom(4).hex())
+            request = request._replace(job_name=name, has_unique_name=True)
+            answer = create(api, client, request)
+        return {**v2.completed(answer, v2.sent_fields(request)), "replaces": job_id}
     from modelarts.visualization import v1
 
     return _act(api, client, job_id, v1.restart, _STARTING)

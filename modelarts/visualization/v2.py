@@ -9,8 +9,16 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from modelarts._fields import documented_job, to_int
 from modelarts._status import JobStatus
-from modelarts.errors import BadRequest, InvalidArgument, JobStateError, NotFound
+from modelarts.errors import (
+    ApiError,
+    BadRequest,
+    InvalidArgument,
+    JobStateError,
+    ModelArtsError,
+    NotFound,
+)
 from modelarts.http.client import ServiceClient
+from modelarts.http.hints import hint_of_state
 from modelarts.visualization.pages import each
 from modelarts.visualization.request import CreateRequest
 
@@ -18,6 +26,7 @@ __all__ = [
     "ACTIVE",
     "PAGE",
     "STATUSES",
+    "completed",
     "create",
     "definition",
     "delete",
@@ -33,6 +42,7 @@ __all__ = [
     "part",
     "resolve",
     "search_jobs",
+    "sent_fields",
     "state_error",
     "stop",
     "update",
@@ -59,6 +69,9 @@ PAGE = 50
 #: So many pages of trainings are searched for the folder of a train_url, the newest first.
 _TRAINING_PAGES = 40
 _BOARDS = ("tensorboard", "mindstudio_insight")
+#: What a create sends and the documented answers leave out: ``auto_stop`` always, NFS as a source,
+#: and the folder by which trainings were found.
+_SILENT = ("train_url", "schedule", "sources", "job_type", "resource_id", "pool_id")
 
 
 def create(client: ServiceClient, request: CreateRequest) -> Body:
@@ -136,7 +149,10 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
 
 
 def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
-    """Return the newest jobs of the name and the sources of a request."""
+    """Return the newest jobs of the name and the sources of a request.
+
+    Answers leave out NFS: there the name decides.
+    """
     filters = [job_filter("kind", [_KIND]), job_filter("name", [request.job_name])]
     items = search_jobs(client, filters, 0, "desc")["items"]
     jobs = [_readable(client, "list visualization jobs", job) for job in items]
@@ -145,7 +161,10 @@ def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
         job
         for job in jobs
         if job["job_name"] == request.job_name
-        and _reads(job["sources"], job["train_url"]) == wanted
+        and (
+            _reads(job["sources"], job["train_url"]) == wanted
+            or (_is_nfs(request.sources) and not job["sources"] and job["train_url"] is None)
+        )
     ]
 
 
@@ -214,16 +233,20 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     """Stop a job: ``POST /training-jobs/{id}/actions``.
 
     Raises:
-        JobStateError: its phase does not allow that. The code of that refusal is not documented, so
-            the phase is looked up.
+        JobStateError: its phase does not allow that; it is looked up, as the refusal does not tell
+            it.
     """
     operation = "stop visualization job %s" % job_id
     try:
         path = jobs_path(client, job_id, "actions")
         client.call(operation, "POST", path, body={"action_type": "terminate"})
-    except BadRequest as refusal:
-        job = details(client, job_id)
-        if job["phase"] in ACTIVE:
+    except (BadRequest, JobStateError) as refusal:
+        try:
+            job = details(client, job_id)
+        except ModelArtsError:
+            raise refusal from None
+        # Without the code for this (ModelArts.2796) the phase decides.
+        if isinstance(refusal, BadRequest) and job["phase"] in ACTIVE:
             raise
         raise state_error(refusal, job) from None
     return {"is_success": True}
@@ -240,26 +263,49 @@ def delete(client: ServiceClient, job_id: str) -> Body:
     return {"is_success": True}
 
 
-def definition(client: ServiceClient, job_id: str) -> CreateRequest:
+def sent_fields(request: CreateRequest) -> Body:
+    """Return what a request says of its job, for the fields that answers leave out."""
+    fields: Body = {"train_url": request.train_url, "schedule": request.schedule}
+    fields["sources"] = request.sources
+    fields["resource_id"] = None if request.flavor is None else request.flavor["code"]
+    fields["pool_id"] = request.pool_id
+    return {name: value for name, value in fields.items() if value}
+
+
+def completed(job: Body, known: Mapping[str, Any]) -> Body:
+    """Return a job with what is known of it where the answer says nothing.
+
+    Args:
+        job: the job, as the answer has it.
+        known: the fields that were known before, or that the create sent.
+    """
+    silent = {name: known[name] for name in _SILENT if not job.get(name) and known.get(name)}
+    return {**job, **silent}
+
+
+def definition(client: ServiceClient, job_id: str, known: Mapping[str, Any]) -> CreateRequest:
     """Return the request that creates a job like one that has ended.
+
+    Args:
+        known: the fields that are known of the job, for what the answer leaves out.
 
     Raises:
         JobStateError: it has not ended.
     """
     operation = "restart visualization job %s" % job_id
     answer = job_details(client, job_id, operation)
-    job = _readable(client, operation, answer)
+    job = completed(_readable(client, operation, answer), known)
     if not JobStatus(job["status"]).is_final:
         # In the words and with the code of v1, where the service itself refuses.
         error = JobStateError(
             "This job can't be resubmit. job status: %d" % job["status"],
             error_code="ModelArts.0105",
             operation=operation,
+            hint=hint_of_state("resubmit", job["status"]),
         )
         error.job_status = job["status"]
         raise error
-    resource = part(part(answer, "spec"), "resource")
-    flavor, pool_id = resource.get("flavor_id"), resource.get("pool_id")
+    flavor, pool_id = job["resource_id"], job.get("pool_id")
     return CreateRequest(
         train_url=job["train_url"],
         job_name=job["job_name"],
@@ -268,7 +314,7 @@ def definition(client: ServiceClient, job_id: str) -> CreateRequest:
         job_type=job["job_type"],
         schedule=job["schedule"],
         flavor=None if not flavor else {"code": str(flavor)},
-        sources=job["sources"],
+        sources=tuple((str(kind), str(name)) for kind, name in job["sources"]),
         pool_id=None if not pool_id else str(pool_id),
     )
 
@@ -303,6 +349,7 @@ def flat(job: Mapping[str, Any]) -> Body:
         "create_time": to_int(metadata.get("create_time"), "create_time"),
         "duration": to_int(status.get("duration"), "duration"),
         "resource_id": part(spec, "resource").get("flavor_id"),
+        "pool_id": part(spec, "resource").get("pool_id"),
         "schedule": schedule,
         "job_type": summary.get("log_type"),
         "kind": job.get("kind"),
@@ -413,6 +460,10 @@ def _sources(summary: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
     return tuple(sorted(found))
 
 
+def _is_nfs(sources: Sequence[Sequence[str]]) -> bool:
+    return any(kind == "nfs" for kind, _ in sources)
+
+
 def _reads(sources: Sequence[Sequence[str]], train_url: object) -> object:
     return sorted(map(tuple, sources)) or str(train_url).strip("/")
 
@@ -446,7 +497,7 @@ def _reason(status: Mapping[str, Any]) -> Optional[str]:
     return None
 
 
-def state_error(refusal: BadRequest, job: Body) -> JobStateError:
+def state_error(refusal: ApiError, job: Body) -> JobStateError:
     """Return a refusal as the error for a job whose phase does not allow the request."""
     error = JobStateError(
         refusal.error_msg,
@@ -458,6 +509,8 @@ def state_error(refusal: BadRequest, job: Body) -> JobStateError:
         body=refusal.body,
         headers=refusal.headers,
         attempts=refusal.attempts,
+        error_solution=refusal.error_solution,
+        hint=hint_of_state("stop", job["status"]),
     )
     error.job_status = job["status"]
     return error

@@ -23,6 +23,7 @@ from modelarts.local.server import main
 from modelarts.local.server.network import Network
 from modelarts.local.server.settings import Settings
 from tests.clocks import wait_until
+from tests.local.hostile import MARK, make_targets, secrets_of
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.local
 #: Keeps its connection, and reads no environment at each request.
 BROWSER = requests.Session()
 BROWSER.trust_env = False
-MARK = "of-somebody-else-0123456789"
 #: The data routes of TensorBoard's plugins; a new one has to be looked at, then added here.
 ROUTES = {
     "audio": {"/audio", "/individualAudio", "/tags"},
@@ -60,13 +60,6 @@ ROUTES = {
     "text": {"/tags", "/text"},
     "timeseries": {"/imageData", "/tags", "/timeSeries"},
 }
-#: Of other boards and of the OBS API, as they lie in the root of a service.
-OF_OTHERS = (
-    "cache/2-other/events.out.tfevents.1",
-    "mindinsight/board-other/log",
-    "uploads/part",
-    "buckets.json.former",
-)
 SHAPES = ("absolute", "relative", "link", "folder-link", "event-file")
 
 
@@ -83,44 +76,21 @@ def hostile(request, tmp_path_factory):
     extra = [] if by_kernel else ["--unconfined-boards"]
     service = Service(root, *extra, environ={"TRAINER": MARK})
     logs = root / "obs" / "bucket" / "logs"
-    other = root / "obs" / "other" / "secret.txt"
-    other.parent.mkdir(parents=True)
-    other.write_text(MARK)
-    for name in OF_OTHERS:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(MARK)
-    fifo, sock = root / "fifo", root / "socket"
-    os.mkfifo(fifo)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(os.path.relpath(sock))
-        targets = [
-            *(root / name for name in ("users.json", "jobs.sqlite", "service.json")),
-            *(root / name for name in ("service.log", "logs/job-1.log")),
-            *("/etc/passwd", "/etc/hostname", "/proc/self/environ", "/dev/zero"),
-            *("/proc/%d/environ" % service.process.pid, "/proc/%d/maps" % service.process.pid),
-            *(other, fifo, sock, root, "/etc"),
-            *(root / name for name in OF_OTHERS),
-        ]
-        targets = [str(target) for target in targets]
-        for log in ("service.log", "logs/job-1.log"):
-            with open(str(root / log), "a") as file:
-                file.write(MARK + "\n")
-        _log(logs / "good", 0.5)
-        (events,) = (logs / "good").iterdir()
-        runs = [
-            run
-            for number, path in enumerate(targets)
-            for run in _attack(logs, number, path, events)
-        ]
-        if request.param == "by the kernel":
-            # The data server is chosen for so many runs, unless it would wait for a writer.
-            os.mkfifo(logs / "good" / "events.out.tfevents.2")
-        with service.session() as session:
-            job = VisualizationJob.create("/bucket/logs/", session=session).wait()
-            wait_until(lambda: set(_get(job, "scalars/tags").json()) >= {"good", *runs})
-            reader = "data server" if "data server" in request.param else "Python reader"
-            assert job.refresh().raw["reader"] == "TensorBoard's %s" % reader
-            yield service, job, runs, targets
+    targets = make_targets(service)
+    _log(logs / "good", 0.5)
+    (events,) = (logs / "good").iterdir()
+    runs = [
+        run for number, path in enumerate(targets) for run in _attack(logs, number, path, events)
+    ]
+    if request.param == "by the kernel":
+        # The data server is chosen for so many runs, unless it would wait for a writer.
+        os.mkfifo(logs / "good" / "events.out.tfevents.2")
+    with service.session() as session:
+        job = VisualizationJob.create("/bucket/logs/", session=session).wait()
+        wait_until(lambda: set(_get(job, "scalars/tags").json()) >= {"good", *runs})
+        reader = "data server" if "data server" in request.param else "Python reader"
+        assert job.refresh().raw["reader"] == "TensorBoard's %s" % reader
+        yield service, job, runs, targets
     assert service.end() == 0
 
 
@@ -155,22 +125,9 @@ def _get(job, path, **query):
     return BROWSER.get(url, params=query, timeout=30)
 
 
-def _secrets(service, targets):
-    """Pieces of each target that can be read by whoever owns the service."""
-    found = {MARK.encode(), service.connection["secret_key"].encode()}
-    for target in targets:
-        # The logs of the service name the board's own folder, as the board does.
-        if os.path.isfile(target) and not target.startswith("/proc") and ".log" not in target:
-            with open(target, "rb") as file:
-                content = file.read(100_000).strip()
-            # What is shorter could stand anywhere by chance.
-            found.update(content[at : at + 24] for at in range(0, len(content) - 24, 997))
-    return [piece for piece in found if piece.strip(b"\0 \n")]
-
-
 def test_projector_returns_no_byte_from_outside(hostile):
     service, job, runs, targets = hostile
-    secrets = _secrets(service, targets)
+    secrets = secrets_of(service, targets)
     read, refused = 0, 0
     for run in runs:
         for route in ("metadata", "bookmarks", "sprite_image", "tensor", "info", "runs"):
@@ -190,7 +147,7 @@ def test_projector_returns_no_byte_from_outside(hostile):
 def test_projector_configuration_leads_nowhere(hostile, shape, number):
     """The projector of the board goes on, with one configuration less."""
     service, _, _, targets = hostile
-    secrets = _secrets(service, targets)
+    secrets = secrets_of(service, targets)
     name = "%s-%d" % (shape.replace(" ", "-"), number)
     run = service.root / "obs" / "bucket" / name / "run"
     _log(run, 0.5)
@@ -215,7 +172,7 @@ def test_projector_configuration_leads_nowhere(hostile, shape, number):
 
 def test_every_route_returns_no_byte_from_outside(hostile):
     service, job, runs, targets = hostile
-    secrets = _secrets(service, targets)
+    secrets = secrets_of(service, targets)
     hostile_runs = [run for run in runs if run.startswith("event-file-")]
     assert len(hostile_runs) == len(targets) == 20
     for plugin, routes in ROUTES.items():

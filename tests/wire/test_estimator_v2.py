@@ -82,7 +82,7 @@ print(instance_types)
 frameworks = Estimator.get_framework_list(session=session)
 print(frameworks)
 """
-#: A loop of polls as scripts have it: phases by text, failures by the key error_msg.
+#: A loop of polls as scripts have it: phases by text, failures by error_msg, the log by name.
 _SCRIPT = """
 import sys
 import time

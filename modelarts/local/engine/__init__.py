@@ -1,1 +1,1 @@
-"""Where trainings run: processes of this machine that outlive the service."""
+"""Processes of this machine that outlive the service: the trainings."""

@@ -14,6 +14,8 @@ it has started, in whatever session they are.
 Sources: ``prctl(2)`` (subreapers), ``proc(5)``, ``flock(2)``.
 """
 
+from __future__ import annotations
+
 import ctypes
 import fcntl
 import json
@@ -23,6 +25,7 @@ import select
 import signal
 import sys
 import time
+from typing import Any, Callable
 
 __all__ = ["main"]
 
@@ -35,7 +38,7 @@ _RETRY_SECONDS = 1.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def main():
+def main() -> None:
     """Run the training of the folder that the command line names."""
     folder = sys.argv[1]
     lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -57,7 +60,7 @@ def main():
     keeper = _Keeper(spec)
     problem = keeper.start()
     _report(problem or "started")
-    outcome = {"error": problem} if problem else keeper.wait()
+    outcome: dict[str, Any] = {"error": problem} if problem else keeper.wait()
     outcome.update(time=time.time(), seconds=time.monotonic() - began)
     while True:
         try:
@@ -70,11 +73,11 @@ def main():
 
 
 class _Keeper:
-    def __init__(self, spec):
+    def __init__(self, spec: dict[str, Any]) -> None:
         self._spec = spec
         self._pid = 0
-        self._ended_by = None
-        self._kill_at = None
+        self._ended_by: str | None = None
+        self._kill_at: float | None = None
         self._others = 0
         self._wakeup, write = os.pipe()
         os.set_blocking(self._wakeup, False)
@@ -88,7 +91,7 @@ class _Keeper:
             # Processes whose parents have ended become children of this one, and can be found.
             ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
-    def start(self):
+    def start(self) -> str | None:
         """Start the training; return the reason why it cannot be, None if it runs."""
         spec = self._spec
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -114,7 +117,7 @@ class _Keeper:
             os.waitpid(self._pid, 0)
         return problem or None
 
-    def wait(self):
+    def wait(self) -> dict[str, Any]:
         """Wait for the end, keeping the limits; return how it ended."""
         look_at = time.monotonic() + _LOOK_SECONDS
         status = None
@@ -137,7 +140,7 @@ class _Keeper:
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         return {"code": code, "signal": number, "by": ended_by}
 
-    def _end(self, reason, grace):
+    def _end(self, reason: str, grace: float) -> None:
         """Begin to end the training; runs in a signal's handler too."""
         if self._ended_by is None:
             self._ended_by = reason
@@ -147,7 +150,7 @@ class _Keeper:
         if grace:
             self._signal(signal.SIGTERM)
 
-    def _reap(self):
+    def _reap(self) -> int | None:
         """Reap what has ended; return the status of the first process if it is among it."""
         status = None
         while True:
@@ -162,7 +165,7 @@ class _Keeper:
                 # Its number may be given to another process from now on.
                 self._pid = 0
 
-    def _signal(self, number):
+    def _signal(self, number: int) -> bool:
         if self._pid:
             _kill(os.killpg, self._pid, number)
         descendants = _descendants(os.getpid())
@@ -170,20 +173,19 @@ class _Keeper:
             _kill(os.kill, pid, number)
         return bool(descendants)
 
-    def _kill_all(self):
+    def _kill_all(self) -> None:
         """Kill all processes of the training until there are none."""
         while self._signal(signal.SIGKILL):
             time.sleep(0.001)
 
-    def _exceeded(self):
+    def _exceeded(self) -> str | None:
         spec = self._spec
         descendants = _descendants(os.getpid())
         if len(descendants) > spec["processes"]:
             return "processes"
-        if sum(map(_resident, descendants)) > spec["memory"]:
-            # Pages that processes share are counted once for each above.
-            if sum(map(_proportional, descendants)) > spec["memory"]:
-                return "memory"
+        # The second counts pages that processes share once, and takes longer.
+        if all(sum(map(size, descendants)) > spec["memory"] for size in (_resident, _proportional)):
+            return "memory"
         try:
             if os.stat(spec["log"]).st_size > spec["log_size"]:
                 return "log"
@@ -195,7 +197,7 @@ class _Keeper:
         return None
 
 
-def _become(spec, keeper, nothing, output):
+def _become(spec: dict[str, Any], keeper: int, nothing: int, output: int) -> None:
     """Turn the forked process into that of the training, but for its program."""
     os.setsid()
     if sys.platform == "linux":
@@ -223,7 +225,7 @@ def _become(spec, keeper, nothing, output):
     os.chdir(spec["cwd"])
 
 
-def _come_first():
+def _come_first() -> None:
     """Be scheduled before the training, where that is allowed, so that limits can be kept."""
     try:
         policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
@@ -232,7 +234,7 @@ def _come_first():
         pass  # root may; for others the kernel keeps the limit of processes
 
 
-def _count_all():
+def _count_all() -> int:
     """Return the number of all processes and threads of the system, 0 where it is unknown."""
     try:
         with open("/proc/loadavg", "rb") as file:
@@ -241,9 +243,9 @@ def _count_all():
         return 0
 
 
-def _descendants(ancestor):
+def _descendants(ancestor: int) -> list[int]:
     """Return the processes below one that have not ended."""
-    children = {}
+    children: dict[int, list[tuple[int, bytes]]] = {}
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -267,7 +269,7 @@ def _descendants(ancestor):
     return found
 
 
-def _resident(pid):
+def _resident(pid: int) -> int:
     try:
         with open("/proc/%d/statm" % pid, "rb") as file:
             return int(file.read().split()[1]) * _PAGE
@@ -275,7 +277,7 @@ def _resident(pid):
         return 0
 
 
-def _proportional(pid):
+def _proportional(pid: int) -> int:
     try:
         with open("/proc/%d/smaps_rollup" % pid, "rb") as file:
             for line in file:
@@ -286,14 +288,14 @@ def _proportional(pid):
     return _resident(pid)
 
 
-def _kill(call, pid, number):
+def _kill(call: Callable[[int, int], None], pid: int, number: int) -> None:
     try:
         call(pid, number)
     except (ProcessLookupError, PermissionError):
         pass
 
 
-def _drain(descriptor):
+def _drain(descriptor: int) -> None:
     try:
         while os.read(descriptor, 4096):
             pass
@@ -301,7 +303,7 @@ def _drain(descriptor):
         pass
 
 
-def _report(text):
+def _report(text: str) -> None:
     """Print a line for the service, which may be gone, and close the output."""
     try:
         os.write(1, text.encode() + b"\n")
@@ -312,7 +314,7 @@ def _report(text):
     os.close(nothing)
 
 
-def _write_new(folder, name, content):
+def _write_new(folder: str, name: str, content: dict[str, Any]) -> None:
     """Write a file that is not there yet, whole or not at all, so that it survives a power cut.
 
     Raises:

@@ -16,20 +16,21 @@ from modelarts.obs.esdk.requests import Asking
 from modelarts.obs.executor import Crew
 from modelarts.obs.io import Body, Content, Source
 from modelarts.obs.multipart.download import Download
-from modelarts.obs.multipart.plan import MOST
+from modelarts.obs.multipart.plan import MAX_PARTS, SIZES, Sizes
 from modelarts.obs.multipart.upload import Upload, abort_stale
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 
 __all__ = ["ObsStore"]
 
-#: Bytes of a file up to which it is sent in one request.
-MULTIPART = 100 * 1000 * 1000
-#: Bytes up to which a file is read into memory, so that it is hashed and sent from there.
-_SMALL = 1024 * 1024
 _LONGEST_KEY = 1024
 #: Bytes of an object: so many parts of 5 GiB.
-_LARGEST = MOST * 5 * 1024**3
+_LARGEST = MAX_PARTS * 5 * 1024**3
 _DELETED_AT_ONCE = 1000
+#: Bytes of an object up to which it is copied in one request, as OBS allows.
+COPIED = 5 * 1024**3
+_COPIED_PART = 1024**3
+#: A bucket that is this user's already, by the words of OBS in two regions.
+_OWN_BUCKET = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 class ObsStore(Store):
@@ -39,7 +40,9 @@ class ObsStore(Store):
         client: what ``session.get_obs_client(max_retry_count=0)`` answers; the store closes it.
         clock: what waits between attempts.
         retry: how often and after how long something is tried again.
-        multipart: bytes of a file up to which it is sent in one request.
+        sizes: of parts and ranges, and the size from which on a file is sent in parts.
+        region: where new buckets are made.
+        copied: bytes of an object up to which it is copied in one request, and those of a part.
 
     Source: *OBS API Reference*.
     """
@@ -49,10 +52,14 @@ class ObsStore(Store):
         client: Any,
         clock: Optional[Clock] = None,
         retry: Optional[Retry] = None,
-        multipart: int = MULTIPART,
+        sizes: Sizes = SIZES,
+        region: Optional[str] = None,
+        copied: Tuple[int, int] = (COPIED, _COPIED_PART),
     ) -> None:
         self._client = client
-        self._multipart = multipart
+        self._region = region
+        self._copied, self._copied_part = copied
+        self._sizes = sizes
         self._asking = Asking(client, clock or Clock(), retry or Retry())
         self._crew = Crew()
         self._lock = threading.Lock()
@@ -100,6 +107,39 @@ class ObsStore(Store):
             allowed=(404,),
         )
         return bool(answer.status != 404)
+
+    def make_bucket(self, bucket: str) -> None:
+        """Make a bucket in the region of the session.
+
+        Raises:
+            ApiError: it is another user's, or cannot be made.
+        """
+
+        def make(location: Optional[str]) -> None:
+            self._asking.ask(
+                "create bucket %s" % bucket,
+                lambda: self._client.createBucket(bucket, location=location),
+            )
+
+        try:
+            try:
+                make(self._region)
+            except ApiError as error:
+                # The default region of S3 is to be left out.
+                if self._region is None or error.error_code != "InvalidLocationConstraint":
+                    raise
+                make(None)
+        except ApiError as error:
+            if error.error_code not in _OWN_BUCKET or not self.has_bucket(bucket):
+                raise
+
+    def make_folder(self, bucket: str, key: str) -> None:
+        """Make an empty folder: an object without content, whose key ends with a slash."""
+        _check_key(key)
+        self._asking.ask(
+            "create obs://%s/%s" % (bucket, key),
+            lambda: self._client.putContent(bucket, key, content=""),
+        )
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
@@ -153,11 +193,11 @@ class ObsStore(Store):
         source = Source.of(path)
         if source.size > _LARGEST:
             raise InvalidArgument("a file", path, "one of at most 48.8 TiB, as an object is")
-        if source.size > self._multipart:
+        if source.size > self._sizes.multipart:
             self._abort_stale()
-            return Upload(self._asking, source, bucket, key, progress).run(self._crew)
+            return Upload(self._asking, source, bucket, key, progress, self._sizes).run(self._crew)
         content = None
-        if source.size <= _SMALL:
+        if source.size <= self._sizes.memory:
             content = source.read()
             digest = md5()
             digest.update(content)
@@ -209,7 +249,74 @@ class ObsStore(Store):
             OSError: the file cannot be written.
             TransferError: the object was replaced meanwhile, or its checksum differs.
         """
-        Download(self._asking, found, path, progress).run(self._crew)
+        Download(self._asking, found, path, progress, self._sizes.range).run(self._crew)
+
+    def copy(
+        self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
+    ) -> None:
+        """Copy an object to another one, in OBS: nothing of it comes here.
+
+        One of more than 5 GB is copied in parts.
+
+        Raises:
+            TransferError: the object was replaced meanwhile.
+        """
+        _check_key(key)
+        operation = "copy obs://%s/%s to obs://%s/%s" % (found.bucket, found.key, bucket, key)
+        if found.size > self._copied:
+            self._copy_parts(operation, found, bucket, key, progress)
+            return
+        self._asking.ask(
+            operation,
+            lambda: self._client.copyObject(found.bucket, found.key, bucket, key),
+            wanted=("etag",),
+        )
+        if progress is not None:
+            progress(found.size)
+
+    def _copy_parts(
+        self,
+        operation: str,
+        found: ObjectInfo,
+        bucket: str,
+        key: str,
+        progress: Optional[Progress],
+    ) -> None:
+        from obs import CompleteMultipartUploadRequest, CompletePart
+
+        client, asking = self._client, self._asking.patient()
+        metadata = None if found.md5 is None else {"md5": found.md5}
+        begun = asking.ask(
+            operation,
+            lambda: client.initiateMultipartUpload(bucket, key, metadata=metadata),
+            wanted=("uploadId",),
+        )
+        upload, source = begun.body.uploadId, "/%s/%s" % (found.bucket, found.key)
+        parts: List[Any] = []
+        try:
+            for start in range(0, found.size, self._copied_part):
+                last = min(start + self._copied_part, found.size) - 1
+                number, span = len(parts) + 1, "%d-%d" % (start, last)
+
+                def send(number: int = number, span: str = span) -> Any:
+                    return client.copyPart(bucket, key, number, upload, source, span)
+
+                part = asking.ask(operation, send, wanted=("etag",))
+                parts.append(CompletePart(number, part.body.etag))
+                if progress is not None:
+                    progress(last + 1 - start)
+            now = self.head(found.bucket, found.key)
+            if now is None or (now.etag, now.size) != (found.etag, found.size):
+                raise TransferError("%s: the object was replaced meanwhile" % operation)
+            whole = CompleteMultipartUploadRequest(parts)
+            asking.ask(
+                operation,
+                lambda: client.completeMultipartUpload(bucket, key, upload, whole),
+                wanted=("etag",),
+            )
+        except BaseException:
+            client.abortMultipartUpload(bucket, key, upload)
+            raise
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object, by their checksums.
@@ -226,9 +333,9 @@ class ObsStore(Store):
 
     def forget(self, path: str, found: ObjectInfo) -> None:
         """Remove what an interrupted transfer between the two left, at both ends."""
-        if found.size > self._multipart:
+        if found.size > self._sizes.multipart:
             Upload(self._asking, Source.of(path), found.bucket, found.key).forget()
-        Download(self._asking, found, path).forget()
+        Download(self._asking, found, path, range_size=self._sizes.range).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; returns those that could not be, each with the reason."""
