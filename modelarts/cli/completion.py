@@ -2,13 +2,17 @@
 
 import argparse
 import os
-from itertools import islice
-from typing import Any, Dict
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Dict, Iterator
 
+from modelarts.cli.named import trainings
 from modelarts.cli.options import session_of
 from modelarts.cli.output import show
 from modelarts.cli.values import Commands
 from modelarts.errors import ConfigurationError, ModelArtsError
+
+if TYPE_CHECKING:
+    from modelarts.cli.named import AnyJob
 
 __all__ = ["add_to", "answer", "complete_jobs"]
 
@@ -54,8 +58,9 @@ def complete_jobs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Dic
             return {}
     try:
         with session_of(parsed_args, timeout=_PATIENCE, retries=0) as session:
-            jobs = list(islice(VisualizationJob.iter(session, per_page=_MOST), _MOST))
-            infos = [job.info for job in jobs]
+            jobs: Iterator[AnyJob]
+            jobs = chain(VisualizationJob.iter(session, per_page=_MOST), trainings(session))
+            infos = [job.info for job in islice(jobs, _MOST)]
     except ModelArtsError:
         return {}
     found: Dict[str, str] = {}

@@ -21,8 +21,9 @@ def add_to(commands: Commands) -> None:
     group = commands.add_parser(
         "jobs",
         help="create, list, show, stop, … jobs",
-        description="Visualization jobs: boards over the event files of a folder in OBS. JOB is "
-        "a job's id or its name; what is all digits is a name only where no job has that id.",
+        description="Jobs: boards over the event files of a folder in OBS, and trainings, which "
+        "'modelarts train' creates. JOB is a job's id or its name; what is all digits is a name "
+        "only where no job has that id.",
         epilog="""examples:
   modelarts jobs create /bucket/logs/ --name nightly --auto-stop 2 --wait
   modelarts jobs open nightly
@@ -41,6 +42,21 @@ def add_to(commands: Commands) -> None:
     )
     _add_job(parser)
     _add_wait(verbs)
+    parser = _add(
+        verbs,
+        "logs",
+        job_actions.logs,
+        "print the log of a training",
+        """  modelarts jobs logs nightly
+  modelarts jobs logs nightly --follow""",
+    )
+    _add_job(parser)
+    parser.add_argument(
+        "--follow", action="store_true", help="go on while it runs; Ctrl-C leaves it running"
+    )
+    parser.add_argument(
+        "--task", default="worker-0", metavar="NAME", help="the task (default: %(default)s)"
+    )
     parser = _add(
         verbs,
         "open",
@@ -199,6 +215,9 @@ def _add_list(verbs: Commands) -> None:
         help="only those of these statuses, as words or numbers; 'stopped' and 'failed' mean "
         "all of that kind",
     )
+    parser.add_argument(
+        "--kind", choices=("board", "training"), help="only jobs of this kind (default: both)"
+    )
     parser.add_argument("--search", metavar="TEXT", help="only those whose name contains this")
     parser.add_argument(
         "--sort-by",
@@ -228,10 +247,9 @@ exit codes: 0 it has that status, 4 the time was over, 5 it failed or was stoppe
     _add_job(parser)
     parser.add_argument(
         "--until",
-        default=[int(JobStatus.RUNNING)],
         type=statuses,
         metavar="STATUS[,STATUS]",
-        help="the status, or one of several (default: running)",
+        help="the status, or one of several (default: running; of a training, completed)",
     )
     _add_timeout(parser)
 

@@ -7,11 +7,14 @@ import re
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from modelarts._fields import to_int
+from modelarts._internal.wording import Worded, worded
 from modelarts._status import JobStatus
 from modelarts.errors import (
     ApiError,
     BadRequest,
     InvalidArgument,
+    JobStateError,
+    ModelArtsError,
     NotFound,
     TransportError,
 )
@@ -60,7 +63,7 @@ _BOARD = "visualization_job"
 _KIND = "job"
 _ID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z"
 _TASK = r"[0-9A-Za-z._-]{1,128}\Z"
-_EVENTS = 100  # on a page
+_EVENTS = 50  # on a page; not every service allows the documented 100
 _SHOWN_NAMES = 20
 _UNTIL = "a JobStatus or a phase such as 'Completed', or several"
 #: The status of each phase.
@@ -206,16 +209,20 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     """Stop a training: ``POST /training-jobs/{id}/actions``; returns its fields.
 
     Raises:
-        JobStateError: its phase does not allow that. The code of that refusal is not documented, so
-            the phase is looked up.
+        JobStateError: its phase does not allow that; it is looked up, as the refusal does not tell
+            it.
     """
     operation = "stop training job %s" % job_id
     path = v2.jobs_path(client, job_id, "actions")
     try:
         answer = client.call(operation, "POST", path, body={"action_type": "terminate"})
-    except BadRequest as refusal:
-        job = details(client, job_id)
-        if job["phase"] in v2.ACTIVE:
+    except (BadRequest, JobStateError) as refusal:
+        try:
+            job = details(client, job_id)
+        except ModelArtsError:
+            raise refusal from None
+        # Without the code for this (ModelArts.2796) the phase decides.
+        if isinstance(refusal, BadRequest) and job["phase"] in v2.ACTIVE:
             raise
         raise v2.state_error(refusal, job) from None
     if v2.no_job(answer) is None and answer["metadata"]["id"] == job_id:
@@ -486,8 +493,12 @@ def _check_offer(argument: str, value: str, offered: Sequence[str]) -> None:
         raise InvalidArgument(
             argument,
             value,
-            "one of %s%s, which this service offers (check=False sends it all the same)"
-            % (", ".join(names[:_SHOWN_NAMES]), more),
+            worded(
+                "one of %s%s, which this service offers (%s sends it all the same)",
+                ", ".join(names[:_SHOWN_NAMES]),
+                more,
+                Worded("check=False", "--no-check"),
+            ),
         )
 
 
