@@ -1,19 +1,50 @@
-"""``modelarts jobs …``: what the commands are given."""
+"""``modelarts jobs``: the options of its commands, and what they do."""
 
 import argparse
+import re
+import sys
 from functools import partial
-from typing import Callable, List, Optional
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Union
 
-from modelarts import validation as arguments
+from modelarts import validation
+from modelarts._fields import documented_job, is_uuid
 from modelarts._status import FAILED, STOPPED, JobStatus
-from modelarts.cli import job_actions
 from modelarts.cli.completion import complete_jobs
-from modelarts.cli.options import add_command, add_commands, add_common, checked
-from modelarts.cli.values import Commands, at_least_0, hours, positive
+from modelarts.cli.errors import DONE, NOT_FOUND, Refused, as_dict, code_of, tell
+from modelarts.cli.options import (
+    Commands,
+    add_command,
+    add_commands,
+    add_common,
+    at_least_0,
+    checked,
+    hours,
+    keep_service,
+    positive,
+    session_of,
+)
+from modelarts.cli.output import show as show_text
+from modelarts.cli.output import show_json
+from modelarts.cli.prompts import ask
+from modelarts.errors import InvalidArgument, ModelArtsError, NotFound
+from modelarts.visualization.display import table
+from modelarts.visualization.display.text import last_known, title
+
+if TYPE_CHECKING:
+    from modelarts.estimator import VisualizationJob
+    from modelarts.session import Session
 
 __all__ = ["add_to"]
 
 _Run = Callable[[argparse.Namespace], Optional[int]]
+#: All that is neither ended nor being stopped.
+_STOPPABLE = [
+    status for status in JobStatus if status not in STOPPED | FAILED | {JobStatus.KILLING}
+]
+_PER_PAGE = 100
+_ID = r"[0-9]{1,19}\Z"
+_LONGEST_SEARCH = 100
 
 
 def add_to(commands: Commands) -> None:
@@ -34,7 +65,7 @@ def add_to(commands: Commands) -> None:
     parser = _add(
         verbs,
         "show",
-        job_actions.show,
+        _show,
         "show what is known of a job",
         """  modelarts jobs show nightly
   modelarts jobs show 12 --output json | jq -r .service_url""",
@@ -44,7 +75,7 @@ def add_to(commands: Commands) -> None:
     parser = _add(
         verbs,
         "open",
-        job_actions.open_board,
+        _open,
         "open a job's board in the browser, and print its address",
         """  modelarts jobs open nightly
   modelarts jobs open 12 --timeout 300
@@ -56,7 +87,7 @@ A job that is just starting is waited for.""",
     parser = _add(
         verbs,
         "update",
-        job_actions.update,
+        _update,
         "change a job's description",
         "  modelarts jobs update nightly --desc 'learning rate 0.1'",
     )
@@ -65,14 +96,14 @@ A job that is just starting is waited for.""",
         "--desc",
         required=True,
         metavar="TEXT",
-        type=checked(arguments.job_desc),
+        type=checked(validation.job_desc),
         help="the new description, up to 256 characters",
     )
     _add_stop(verbs)
     parser = _add(
         verbs,
         "restart",
-        job_actions.restart,
+        _restart,
         "run stopped jobs again",
         """  modelarts jobs restart nightly --wait
   modelarts jobs restart 12 13""",
@@ -83,7 +114,7 @@ A job that is just starting is waited for.""",
     parser = _add(
         verbs,
         "delete",
-        job_actions.delete,
+        _delete,
         "delete jobs; the event files stay",
         """  modelarts jobs delete 12
   modelarts jobs delete 12 13 nightly --yes""",
@@ -94,29 +125,32 @@ A job that is just starting is waited for.""",
 
 
 def statuses(text: str) -> List[int]:
-    """Words or numbers with commas between; ``stopped`` and ``failed`` mean all of that kind."""
-    found: List[int] = []
+    """Parse statuses, as words or numbers with commas between.
+
+    ``stopped`` and ``failed`` mean all statuses of that kind.
+    """
+    numbers: List[int] = []
     for word in text.split(","):
         name = word.strip().upper().replace("-", "_")
         if name == "STOPPED":
-            found += sorted(STOPPED)
+            numbers += sorted(STOPPED)
         elif name == "FAILED":
-            found += sorted(FAILED)
+            numbers += sorted(FAILED)
         elif name in JobStatus.__members__:
-            found.append(JobStatus[name])
+            numbers.append(JobStatus[name])
         elif name.isdigit() and name.isascii() and len(name) < 5:
-            found.append(int(name))
+            numbers.append(int(name))
         else:
             words = ", ".join(["stopped", *(member.lower() for member in JobStatus.__members__)])
             raise argparse.ArgumentTypeError("%r is no status; there are %s" % (word, words))
-    return found
+    return numbers
 
 
 def _add_create(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "create",
-        job_actions.create,
+        _create,
         "create a job",
         """  modelarts jobs create /bucket/logs/ --auto-stop 2 --open
   modelarts jobs create runs/ --local --open
@@ -146,21 +180,21 @@ def _add_create(verbs: Commands) -> None:
     parser.add_argument(
         "--name",
         metavar="NAME",
-        type=checked(partial(arguments.job_name, api="v2")),  # create knows which API it is
+        type=checked(partial(validation.job_name, api="v2")),  # create knows which API it is
         help="1 to 20 letters, digits, '_' or '-', with the v2 API to 64 (default: one is made up)",
     )
     parser.add_argument(
         "--desc",
         default="",
         metavar="TEXT",
-        type=checked(arguments.job_desc),
+        type=checked(validation.job_desc),
         help="a description, up to 256 characters",
     )
     parser.add_argument(
         "--job-type",
         default="tensorboard",
         metavar="TYPE",
-        type=checked(partial(arguments.job_type, api="v2")),
+        type=checked(partial(validation.job_type, api="v2")),
         help="tensorboard, the default, or mindinsight; with the v2 API mindstudio-insight",
     )
     parser.add_argument(
@@ -182,7 +216,7 @@ def _add_list(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "list",
-        job_actions.list_jobs,
+        _list,
         "list jobs",
         """  modelarts jobs list --running
   modelarts jobs list --status failed,lost --sort-by create_time --order desc
@@ -203,9 +237,9 @@ def _add_list(verbs: Commands) -> None:
     parser.add_argument(
         "--sort-by",
         default="job_id",
-        choices=arguments.SORT_KEYS,
+        choices=validation.SORT_KEYS,
         metavar="KEY",
-        help="one of %s (default: %%(default)s)" % ", ".join(arguments.SORT_KEYS),
+        help="one of %s (default: %%(default)s)" % ", ".join(validation.SORT_KEYS),
     )
     parser.add_argument(
         "--order", default="asc", choices=("asc", "desc"), help="(default: %(default)s)"
@@ -218,7 +252,7 @@ def _add_wait(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "wait",
-        job_actions.wait,
+        _wait,
         "wait until a job runs, or has another status",
         """  modelarts jobs wait nightly && echo 'it runs'
   modelarts jobs wait 12 --until stopped --timeout 60
@@ -240,7 +274,7 @@ def _add_stop(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "stop",
-        job_actions.stop,
+        _stop,
         "stop jobs",
         """  modelarts jobs stop 12 13 nightly
   modelarts jobs stop --all
@@ -256,9 +290,9 @@ def _add_stop(verbs: Commands) -> None:
 
 
 def _add(
-    verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str = "JOB"
+    verbs: Commands, name: str, run: _Run, what: str, examples: str, operands: str = "JOB"
 ) -> argparse.ArgumentParser:
-    parser = add_command(verbs, name, run, what, examples, given)
+    parser = add_command(verbs, name, run, what, examples, operands)
     add_common(parser)
     return parser
 
@@ -286,3 +320,273 @@ def _add_timeout(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a wait may take (default: 600)",
     )
+
+
+# The commands ------------------------------------------------------------------------------
+
+
+def _create(args: argparse.Namespace) -> None:
+    """Run ``jobs create``: the job is printed also where it does not come to run."""
+    from modelarts.estimator import VisualizationJob
+
+    with session_of(args) as session:
+        urls = args.train_url or [None]
+        job = VisualizationJob.create(
+            urls[0] if len(urls) == 1 else urls,
+            args.name,
+            args.desc,
+            args.job_type,
+            args.auto_stop,
+            args.flavor,
+            session,
+            training_jobs=args.training_job,
+            pool_id=args.pool_id,
+            obs_path=args.obs_path,
+        )
+        keep_service(args)
+        try:
+            if args.wait:
+                _wait_for(job, JobStatus.RUNNING, args)
+            elif not args.open:
+                job.refresh()  # the answer to a create does not say all
+            if args.open:
+                job.open(args.timeout)
+        finally:
+            _print(job, args)
+
+
+def _list(args: argparse.Namespace) -> None:
+    """Run ``jobs list``."""
+    from modelarts.estimator import VisualizationJob
+
+    with session_of(args) as session:
+        jobs = VisualizationJob.iter(
+            session,
+            status=JobStatus.RUNNING if args.running else args.status,
+            search_content=args.search,
+            sort_by=args.sort_by,
+            order=args.order,
+            workspace_id=args.workspace_id,
+            per_page=min(args.limit or _PER_PAGE, _PER_PAGE),
+        )
+        chosen = list(islice(jobs, args.limit))
+        if args.output == "json":
+            show_json([_documented(job) for job in chosen])
+        else:
+            chosen_some = (args.running, args.status, args.search, args.workspace_id)
+            if not chosen and any(chosen_some):
+                show_text("No visualization jobs match.")  # there may be others
+            else:
+                show_text(table.table(chosen, *table.look(sys.stdout)))
+
+
+def _show(args: argparse.Namespace) -> None:
+    """Run ``jobs show``."""
+    with session_of(args) as session:
+        job = _job_named(session, args.job)
+        _print(job.refresh(), args)
+
+
+def _wait(args: argparse.Namespace) -> None:
+    """Run ``jobs wait``."""
+    with session_of(args) as session:
+        job = _job_named(session, args.job)
+        keep_service(args)
+        _wait_for(job, args.until, args)
+        _print(job, args)
+
+
+def _open(args: argparse.Namespace) -> None:
+    """Run ``jobs open``."""
+    with session_of(args) as session:
+        job = _job_named(session, args.job)
+        keep_service(args)
+        url = job.open(args.timeout)
+        if args.output == "json":
+            _print(job, args)
+        else:
+            show_text(url)
+
+
+def _update(args: argparse.Namespace) -> None:
+    """Run ``jobs update``."""
+    with session_of(args) as session:
+        job = _job_named(session, args.job).update(args.desc)
+        if args.output == "json":
+            _print(job, args)
+        else:
+            show_text("%s: updated" % title(last_known(job)))
+
+
+def _stop(args: argparse.Namespace) -> int:
+    """Run ``jobs stop``."""
+    from modelarts.estimator import VisualizationJob
+
+    if args.all == bool(args.jobs):
+        args.refuse("give ids or names, or --all" + (", not both" if args.all else ""))
+    with session_of(args) as session:
+        jobs: List[VisualizationJob]
+        if args.all:
+            jobs = VisualizationJob.list(session, status=_STOPPABLE)
+            if jobs and not args.yes:
+                _ask("stop", jobs)
+        else:
+            jobs = _named(session, args.jobs)
+        outcome = "stopped" if args.wait else "stopping"
+        return _each(jobs, "stop", outcome, args, STOPPED)
+
+
+def _restart(args: argparse.Namespace) -> int:
+    """Run ``jobs restart``."""
+    with session_of(args) as session:
+        jobs = _named(session, args.jobs)
+        keep_service(args)
+        outcome = "running" if args.wait else "starting"
+        return _each(jobs, "restart", outcome, args, [JobStatus.RUNNING])
+
+
+def _delete(args: argparse.Namespace) -> int:
+    """Run ``jobs delete``."""
+    with session_of(args) as session:
+        jobs = _named(session, args.jobs)
+        if not args.yes:
+            _ask("delete", jobs)
+        return _each(jobs, "delete", "deleted", args)
+
+
+def _each(
+    jobs: "List[VisualizationJob]",
+    verb: str,
+    outcome: str,
+    args: argparse.Namespace,
+    until: Optional[Any] = None,
+) -> int:
+    """Do it to each job; a failure with one job does not stop the others.
+
+    Returns the exit code of the first failure.
+    """
+    as_json = args.output == "json"
+    waits = until is not None and args.wait
+    code = DONE
+    results: Dict[Optional[str], Dict[str, Any]] = {
+        job.visualization_id: {"job_id": _id_value(job), "job_name": job.job_name} for job in jobs
+    }
+
+    def attempt(job: "VisualizationJob", act: Callable[[], Any], last: bool) -> bool:
+        nonlocal code
+        result = results[job.visualization_id]
+        try:
+            act()
+        except ModelArtsError as error:
+            tell(error, as_json)
+            code = code or code_of(error)
+            result.update(as_dict(error))
+            return False
+        if last:
+            result.update(_documented(job) if waits else {}, is_success=True)
+            if not as_json:
+                url = job.service_url if waits and job.status == JobStatus.RUNNING else None
+                show_text(
+                    "%s: %s%s" % (title(last_known(job)), outcome, ": %s" % url if url else "")
+                )
+        return True
+
+    try:
+        done = [job for job in jobs if attempt(job, getattr(job, verb), not waits)]
+        for job in done if waits else ():
+            attempt(job, partial(_wait_for, job, until, args), True)
+    finally:
+        # After an interrupt, the jobs that were not reached have no is_success.
+        if as_json:
+            show_json(list(results.values()))
+    if not jobs and not as_json:
+        show_text("No job runs.")
+    return code
+
+
+def _ask(verb: str, jobs: "List[VisualizationJob]") -> None:
+    names = [title(last_known(job)) for job in jobs]
+    if len(names) == 1:
+        ask(verb, names[0])
+    else:
+        ask(verb, "these %d jobs" % len(names), names)
+
+
+def _wait_for(job: "VisualizationJob", until: Any, args: argparse.Namespace) -> None:
+    job.wait(until, args.timeout)
+
+
+def _print(job: "VisualizationJob", args: argparse.Namespace) -> None:
+    """Print what is known of a job."""
+    if args.output == "json":
+        show_json({**_documented(job), "is_success": True})
+    else:
+        _, colour = table.look(sys.stdout)
+        show_text(table.facts(job, colour))
+
+
+def _documented(job: "VisualizationJob") -> Dict[str, Any]:
+    """Return the documented dict, and the status as a word."""
+    status = job.info.status
+    known = documented_job(job.raw)
+    known["job_id"] = _id_value(job)
+    known["status_name"] = None if status is None else status.name
+    return known
+
+
+# The jobs that a command line names ----------------------------------------------------------
+
+
+def _named(session: "Session", texts: Sequence[str]) -> "List[VisualizationJob]":
+    """Return the jobs of these ids or names, each once.
+
+    Raises:
+        Refused: no job has one of them, or several jobs have it.
+    """
+    by_id: Dict[Optional[str], VisualizationJob] = {}
+    for text in texts:
+        job = _job_named(session, text)
+        by_id.setdefault(job.visualization_id, job)
+    return list(by_id.values())
+
+
+def _id_value(job: "VisualizationJob") -> Union[int, str]:
+    """Return the id of a job as JSON has it: a number with v1, a UUID with v2."""
+    job_id = job.visualization_id or "0"
+    return int(job_id) if job_id.isdigit() else job_id
+
+
+def _job_named(session: "Session", text: str) -> "VisualizationJob":
+    """Return the job of that id, or else of that name."""
+    from modelarts.estimator import VisualizationJob
+
+    if is_uuid(text) or (re.match(_ID, text) and int(text) > 0):
+        try:
+            return VisualizationJob.get(text, session)
+        except (NotFound, InvalidArgument):
+            pass  # names may be digits too
+    jobs: List[VisualizationJob] = []
+    if text and len(text) <= _LONGEST_SEARCH:
+        # What is searched for may be in the middle of a name.
+        jobs = [
+            job
+            for job in VisualizationJob.iter(session, search_content=text)
+            if job.job_name == text
+        ]
+    if not jobs:
+        raise Refused(
+            "no job has the id or the name %r; 'modelarts jobs list' shows all" % text,
+            NOT_FOUND,
+            "NotFound",
+            job=text,
+        )
+    if len(jobs) > 1:
+        ids = [job.visualization_id or "" for job in jobs]
+        raise Refused(
+            "%d jobs have the name %r: %s; say which by its id" % (len(jobs), text, ", ".join(ids)),
+            NOT_FOUND,
+            "AmbiguousName",
+            job=text,
+            job_ids=[_id_value(job) for job in jobs],
+        )
+    return jobs[0]
