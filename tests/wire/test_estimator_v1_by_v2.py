@@ -175,7 +175,7 @@ def test_versions_are_jobs_of_v2(cloud, session):
 
 
 def test_versions_are_used_by_their_ids_without_variables(cloud, session):
-    """Where a service returns no variables, versions are known by their ids and names."""
+    """Versions are known by their ids and names where a service returns no variables."""
     cloud.returns_variables = False
     estimator = define(session)
     first = estimator.fit(inputs="/bucket/data/", job_name="train")
