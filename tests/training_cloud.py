@@ -118,7 +118,7 @@ class TrainingCloud(Cloud):
         shown["spec"].pop("auto_stop", None)
         algorithm = shown["algorithm"]
         algorithm["environments"] = [{"KEY": "value"}]
-        sources = algorithm["summary"].get("data_sources")
+        sources = algorithm.get("summary", {}).get("data_sources")
         if sources is not None:
             algorithm["summary"]["data_sources"] = [one for one in sources if "job" in one]
         if job["kind"] == "visualization_job" and job["status"]["phase"] == "Running":

@@ -410,10 +410,11 @@ def test_the_fake_has_both_apis_over_the_same_jobs(fake_modelarts):
     assert (job.status, job.service_token is None) == (JobStatus.RUNNING, False)
     (same,) = VisualizationJob.list(fake_modelarts.session())
     assert (same.job_name, same.train_url, same.schedule.duration) == ("x" * 40, "/bucket/logs/", 2)
-    assert fake_modelarts.operations == ["create", "show", "show", "list"]
-    create = fake_modelarts.requests[0]
+    # Whether the training can be shown is looked up before the create.
+    assert fake_modelarts.operations == ["show", "create", "show", "show", "list"]
+    create = fake_modelarts.requests[1]
     assert create.body["spec"]["auto_stop"] == {"time_unit": "HOURS", "duration": 2}
-    assert fake_modelarts.requests[1].training_id == job.job_id
+    assert fake_modelarts.requests[2].training_id == job.job_id
     fake_modelarts.clock.now += 2 * 3600
     assert job.refresh().status == JobStatus.KILLED
 
@@ -436,7 +437,7 @@ def test_v2_knows_trainings_alone(fake_modelarts):
     session = fake_modelarts.session(api="v2")
     with pytest.raises(InvalidArgument, match="the folder of a training's summary"):
         VisualizationJob.create("/bucket/logs/", session=session, check=False)
-    with pytest.raises(BadRequest, match="data_sources"):
+    with pytest.raises(InvalidArgument, match="trainings of this project"):
         VisualizationJob.create(
             training_jobs=["0" * 8 + "-0000" * 3 + "-" + "0" * 12], session=session
         )
