@@ -95,11 +95,7 @@ class Mirrors(LogSource):
 
         def ask() -> None:
             try:
-                reader = Bucket(self._source, bucket)
-                try:
-                    next(reader.list(prefix, most=1), None)
-                finally:
-                    reader.close()
+                next(Bucket(self._source, bucket).list(prefix, limit=1), None)
                 answer.put(None)
             except Refused as why:
                 answer.put(f"{train_url} cannot be read: {why}")
@@ -214,7 +210,6 @@ class Mirrors(LogSource):
     def _dispose(self, following: _Following) -> None:
         if following.bucket is not None:
             _log_requests("in all", following.job, following.bucket.requests)
-            following.bucket.close()
         following.mirror.remove()
 
     def _plan(self) -> None:
@@ -246,8 +241,6 @@ class Mirrors(LogSource):
             if following.bucket is None:
                 name, _ = _parts(following.job.train_url)
                 following.bucket = Bucket(self._source, name)
-            else:
-                following.bucket.refresh()
             following.mirror.round(following.bucket)
             remark = _left_out(following.mirror.left_out)
             failed = False
