@@ -3,6 +3,7 @@
 So that making a session imports no ``requests``, opens no connection and asks nobody.
 """
 
+import copy
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from modelarts._internal.clock import Clock
@@ -89,7 +90,9 @@ class Wiring:
                 if self._obs is None:
                     from modelarts.obs.api import Obs
 
-                    self._obs = Obs(self._open_store, self._obs_endpoint, self.clock)
+                    self._obs = Obs(
+                        self._open_store, self._obs_endpoint, self.clock, self._default_bucket
+                    )
         return self._obs
 
     def parts_in_a_hurry(self, timeout: float) -> Parts:
@@ -102,6 +105,17 @@ class Wiring:
         transport = self._make_transport(timeout=timeout, retries=0)
         transport.skew = parts.transport.skew
         return self._connect(transport, parts.identity.over(transport))
+
+    def with_api(self, api: str) -> "Wiring":
+        """Return the same parts, whose calls use another version of the API."""
+        from modelarts.http.client import Dialect
+
+        parts = self.parts
+        other = copy.copy(self)
+        other.dialect = Dialect(api)
+        other._lock = ForkSafeLock()
+        other._parts = other._connect(parts.transport, parts.identity)
+        return other
 
     def obs_client(self, **settings: Any) -> Any:
         """The official client of OBS; ``settings`` win over the session's."""
@@ -139,7 +153,17 @@ class Wiring:
             return FolderStore(endpoint)
         from modelarts.obs.stores.obs import ObsStore
 
-        return ObsStore(self.obs_client(max_retry_count=0), self.clock)
+        region = self.resolved.region_name
+        return ObsStore(self.obs_client(max_retry_count=0), self.clock, region=region)
+
+    def _default_bucket(self) -> str:
+        known = self.resolved
+        if known.obs_path is not None:
+            from modelarts.obs.paths import parse
+
+            return parse("obs_path", known.obs_path).bucket
+        region = known.region_name or "region"
+        return "modelarts-%s-%s" % (region.lower(), self.parts.identity.project_id())
 
     def _put_together(self) -> Parts:
         from modelarts.auth.identity import Identity

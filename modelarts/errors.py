@@ -23,10 +23,7 @@ All of them can be pickled, and none ever holds a secret.
 """
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
-
-if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 __all__ = [
     "AmbiguousCreate",
@@ -371,10 +368,10 @@ class ServerError(ApiError):
 
 
 class JobStateError(ApiError):
-    """The job's status does not allow the request (ModelArts.0105).
+    """The job's status does not allow the request (ModelArts.0105, ModelArts.2796).
 
     Attributes:
-        job_status: the status number that the service sent; or None.
+        job_status: the status number, if the service sent it or it was looked up; or None.
     """
 
     job_status: Optional[int] = None
@@ -446,12 +443,12 @@ class WaitError(ModelArtsError):
         job: the job as it was last fetched.
     """
 
-    def __init__(self, message: str, job: "VisualizationJob") -> None:
+    def __init__(self, message: str, job: Any) -> None:
         """Make the error for one job.
 
         Args:
             message: what happened.
-            job: the job as it was last fetched.
+            job: the job as it was last fetched, a visualization job or a training.
         """
         super().__init__(message)
         self.job = job
@@ -475,6 +472,12 @@ _BY_CODE: Dict[str, Type[ApiError]] = {
     "ModelArts.0118": QuotaExceeded,
     "ModelArts.0203": AuthenticationFailed,
     "ModelArts.0206": AuthenticationFailed,
+    # Of training jobs (v2): some of these come with a status that has another meaning.
+    "ModelArts.2775": NotFound,
+    "ModelArts.2784": AuthenticationFailed,
+    "ModelArts.2786": PermissionDenied,
+    "ModelArts.2796": JobStateError,
+    "ModelArts.2799": RateLimited,
     "APIG.0301": AuthenticationFailed,
     "APIG.0308": RateLimited,
     # OBS, whose 403 has several meanings and which says SlowDown with a 503.

@@ -18,7 +18,12 @@ from typing import (
 
 from modelarts._clients import Wiring, check_network
 from modelarts._internal.clock import Clock
-from modelarts.auth.credentials import AccessKey, GivenToken, Password
+from modelarts.auth.credentials import (
+    AccessKey,
+    ApplicationCredential,
+    GivenToken,
+    Password,
+)
 from modelarts.auth.endpoints import normalize
 from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
 from modelarts.errors import InvalidArgument
@@ -442,6 +447,33 @@ class Session:
         """The client that calls ModelArts for this session."""
         return self._wiring.parts.client
 
+    def with_api(self, api: str) -> "Session":
+        """Return this session, or one like it whose calls use another version of the API.
+
+        Credentials and connections are shared, so that no login is needed.
+
+        Args:
+            api: ``"v1"`` or ``"v2"``.
+
+        Returns:
+            A session whose :attr:`api` is that version.
+
+        Raises:
+            InvalidArgument: ``api`` is neither of the two.
+
+        Example:
+            >>> session.with_api("v2").api                                        # doctest: +SKIP
+            'v2'
+        """
+        if api not in ("v1", "v2"):
+            raise InvalidArgument("api", api, "'v1' or 'v2'")
+        if self.api == api:
+            return self
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._wiring = self._wiring.with_api(api)
+        return other
+
     def request(
         self,
         method: str,
@@ -557,6 +589,34 @@ class Session:
 
         return download_data(self.obs.calls, bucket_path, path)
 
+    def create_directory(self, bucket: str, directory: str) -> str:
+        """Create a folder in OBS, with the folders above it.
+
+        A folder need not exist before something is sent to it, so this is for scripts that expect
+        one. A folder that exists stays as it is.
+
+        Args:
+            bucket: the name of the bucket.
+            directory: the folder, such as ``'/dir1/dir2/'``.
+
+        Returns:
+            The folder, such as ``'obs://bucket/dir1/dir2/'``.
+
+        Raises:
+            InvalidArgument: an argument is wrong; nothing was sent.
+            ApiError: OBS refused the request, for example because there is no such bucket.
+            TransportError: no response from OBS.
+
+        Source: *ModelArts SDK Reference*, "Creating a Folder in OBS", version of 2019.
+
+        Example:
+            >>> session.create_directory("bucket", "/dir1/dir2/")                 # doctest: +SKIP
+            'obs://bucket/dir1/dir2/'
+        """
+        from modelarts.obs.legacy import create_directory
+
+        return create_directory(self.obs.calls, bucket, directory)
+
     def explain(self) -> "Explanation":
         """Return the settings of this session with their sources, and test each service.
 
@@ -631,9 +691,17 @@ class Session:
 
     @property
     def mode(self) -> str:
-        """The kind of the credentials: ``"AK/SK"``, ``"password"`` or ``"token"``."""
+        """The kind of the credentials.
+
+        One of ``"AK/SK"``, ``"password"``, ``"application credential"`` and ``"token"``.
+        """
         kind = type(self._resolved.found.credentials)
-        return {AccessKey: "AK/SK", Password: "password", GivenToken: "token"}[kind]
+        return {
+            AccessKey: "AK/SK",
+            Password: "password",
+            ApplicationCredential: "application credential",
+            GivenToken: "token",
+        }[kind]
 
 
 def _local_again(root: str, obs: Optional[Session]) -> Session:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 import attr
 
-from modelarts.auth.credentials import AccessKey, GivenToken, Password
+from modelarts.auth.credentials import (
+    AccessKey,
+    ApplicationCredential,
+    GivenToken,
+    Password,
+)
 from modelarts.errors import ApiError, ModelArtsError, NotFound, TransportError
 
 if TYPE_CHECKING:
@@ -212,6 +217,10 @@ def _credentials(
         shown["account_id" if by_id else "account"] = known.account_id or known.account
         shown["username"] = known.username
         shown["password"] = last_four(known.password)
+    elif isinstance(known, ApplicationCredential):
+        shown["application_credential"] = known.id or known.name
+        shown["username"] = known.user_id or known.username
+        shown["secret"] = last_four(known.secret)
     elif isinstance(known, GivenToken):
         shown["token"] = last_four(known.token)
     return shown

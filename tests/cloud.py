@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 import time
+from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit
 
 import responses
@@ -46,6 +47,9 @@ class Cloud:
     access_key = "CLOUDACCESSKEY"
     secret_key = "cloud-secret-key"
     account, username, password = "company", "ann", "ann's password"
+    application = MappingProxyType(
+        {"id": "a" * 32, "name": "boards", "secret": "secret-of-the-application"}
+    )
     modelarts_endpoint = "https://" + HOST
     iam_endpoint = "https://" + IAM
 
@@ -86,7 +90,7 @@ class Cloud:
                 status, headers, body = answer(request)
             except Refusal as said:
                 status, headers, body = said.status, {}, said.body
-            return status, headers, json.dumps(body)
+            return status, headers, body if isinstance(body, bytes) else json.dumps(body)
 
         return callback
 
@@ -97,7 +101,13 @@ class Cloud:
             name = dict(parse_qsl(urlsplit(request.url).query)).get("name")
             mine = [{"id": self.project_id, "name": self.region_name}]
             return 200, {}, {"projects": [p for p in mine if p["name"] == name]}
+        if request.method == "GET":
+            self._authenticate(request)
+            return 200, {}, self._token()[2]
         auth = json.loads(request.body)["auth"]
+        if auth["identity"]["methods"] == ["application_credential"]:
+            self._check_application(auth)
+            return self._token()
         user = auth["identity"]["password"]["user"]
         scope = auth["scope"]["project"]
         if (user["name"], user["password"], user["domain"]["name"]) != (
@@ -107,6 +117,20 @@ class Cloud:
         ) or scope not in ({"id": self.project_id}, {"name": self.region_name}):
             error = {"code": 401, "title": "Unauthorized", "message": "The password is wrong."}
             raise Refusal(401, {"error": error})
+        return self._token()
+
+    def _check_application(self, auth):
+        """The credential is for one project, so that a scope is refused beside it."""
+        given = dict(auth["identity"]["application_credential"])
+        by_name = {"name": self.username, "domain": {"name": self.account}}
+        user = given.pop("user", by_name)
+        known = dict(self.application)
+        known.pop("name" if "id" in given else "id")
+        if given != known or "scope" in auth or user not in (by_name, {"id": "u" * 32}):
+            error = {"code": 401, "title": "Unauthorized", "message": "The credential is wrong."}
+            raise Refusal(401, {"error": error})
+
+    def _token(self):
         token = secrets.token_hex(32)
         self.tokens.add(token)
         body = {

@@ -6,12 +6,19 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelarts.auth.credentials import AccessKey, Found, GivenToken, Password
+    from modelarts.auth.credentials import (
+        AccessKey,
+        ApplicationCredential,
+        Found,
+        GivenToken,
+        Password,
+    )
     from modelarts.auth.providers.base import NotHere, Provider, Surroundings
     from modelarts.auth.providers.chain import add_provider, remove_provider
 
 __all__ = [
     "AccessKey",
+    "ApplicationCredential",
     "Found",
     "GivenToken",
     "NotHere",
@@ -24,6 +31,7 @@ __all__ = [
 
 _HOMES = {
     "AccessKey": "credentials",
+    "ApplicationCredential": "credentials",
     "Found": "credentials",
     "GivenToken": "credentials",
     "NotHere": "providers.base",

@@ -11,6 +11,7 @@ from modelarts.errors import InvalidArgument
 
 __all__ = [
     "AccessKey",
+    "ApplicationCredential",
     "Credentials",
     "Found",
     "GivenToken",
@@ -115,6 +116,73 @@ class Password(_Secret):
         )
 
 
+class ApplicationCredential(_Secret):
+    """An application credential of Keystone, which stands for one user in one project.
+
+    Attributes:
+        secret: the secret.
+        id: its id; None if it is given by its name and its user.
+        name: its name; None if it is given by its id.
+        user_id: the id of its user; None if the user is given by name.
+        username: the name of its user.
+        account: the account (domain) of that user, by name.
+        account_id: the account's id; if it is given, the account's name is not used.
+
+    Raises:
+        InvalidArgument: a value is empty or contains line breaks, or neither an id nor a name with
+            a user is given.
+    """
+
+    __slots__ = ("account", "account_id", "id", "name", "secret", "user_id", "username")
+    _hidden = frozenset(("secret",))
+
+    secret: str
+    id: Optional[str]
+    name: Optional[str]
+    user_id: Optional[str]
+    username: Optional[str]
+    account: Optional[str]
+    account_id: Optional[str]
+
+    def __init__(
+        self,
+        secret: str,
+        id: Optional[str] = None,
+        *,
+        name: Optional[str] = None,
+        user_id: Optional[str] = None,
+        username: Optional[str] = None,
+        account: Optional[str] = None,
+        account_id: Optional[str] = None,
+    ) -> None:
+        given = {
+            "id": id,
+            "name": name,
+            "user_id": user_id,
+            "username": username,
+            "account": account,
+            "account_id": account_id,
+        }
+        if id is None:
+            if name is None:
+                allowed = "given, or application_credential_name and its user"
+                raise InvalidArgument("application_credential_id", None, allowed)
+            if user_id is None and (username is None or (account is None and account_id is None)):
+                allowed = "given, or username and its domain, with application_credential_name"
+                raise InvalidArgument("user_id", None, allowed)
+        self._set(
+            secret=_name("application_credential_secret", secret, secret=True),
+            **{
+                field: None if value is None else _name(_APPLICATION.get(field, field), value)
+                for field, value in given.items()
+            },
+        )
+
+
+#: What files and variables call these fields.
+_APPLICATION = {"id": "application_credential_id", "name": "application_credential_name"}
+
+
 class GivenToken(_Secret):
     """A token from another source; it is used unchanged, and cannot be renewed.
 
@@ -134,14 +202,15 @@ class GivenToken(_Secret):
         self._set(token=_key("token", token))
 
 
-Credentials = Union[AccessKey, Password, GivenToken]
+Credentials = Union[AccessKey, Password, ApplicationCredential, GivenToken]
 
 
 class Found(Value):
     """The credentials of one source, and the other settings of that source.
 
     Attributes:
-        credentials: an :class:`AccessKey`, :class:`Password` or :class:`GivenToken`.
+        credentials: an :class:`AccessKey`, :class:`Password`, :class:`ApplicationCredential` or
+            :class:`GivenToken`.
         source: the name of the source, such as ``"environment HUAWEICLOUD_SDK_*"``.
         project_id: the project's id, if the source has it.
         project_name: the project's name, if the source has it: the region's name, or

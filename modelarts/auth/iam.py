@@ -4,10 +4,10 @@ Source: *Identity and Access Management — API Reference*.
 """
 
 import json
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from modelarts._internal.values import Value
-from modelarts.auth.credentials import AccessKey, Password, to_seconds
+from modelarts.auth.credentials import AccessKey, ApplicationCredential, Password, to_seconds
 from modelarts.errors import ConfigurationError, RequestKind, TransportError
 from modelarts.http.auth import Authorizer, canonical_query
 from modelarts.http.errors import read_json
@@ -52,30 +52,30 @@ class Token(Value):
 
 
 def login(
-    transport: Transport, endpoint: str, password: Password, scope: Mapping[str, str]
+    transport: Transport,
+    endpoint: str,
+    known: Union[Password, ApplicationCredential],
+    scope: Optional[Mapping[str, str]] = None,
 ) -> Token:
     """``POST /v3/auth/tokens`` ("Obtaining a User Token Through Password Authentication").
 
     Args:
-        scope: the project as ``{"id": …}`` or ``{"name": region}``.
+        scope: the project as ``{"id": …}`` or ``{"name": region}``; None with an application
+            credential, which belongs to one, so that Keystone refuses a scope beside it.
 
     Raises:
-        AuthenticationFailed: the user, password or account is wrong.
+        AuthenticationFailed: the user, password or account is wrong, or the application credential.
         TransportError: no answer, or none that can be read.
     """
-    by_id = password.account_id is not None
-    user = {
-        "name": password.username,
-        "password": password.password,
-        "domain": {"id": password.account_id} if by_id else {"name": password.account},
-    }
-    body = {
-        "auth": {
-            "identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": dict(scope)},
-        }
-    }
-    operation = "log in as %s" % password.username
+    if isinstance(known, Password):
+        identity = _by_password(known)
+        operation = "log in as %s" % known.username
+    else:
+        identity = _by_application(known)
+        operation = "log in with application credential %s" % (known.id or known.name)
+    body: Dict[str, Any] = {"auth": {"identity": identity}}
+    if scope is not None:
+        body["auth"]["scope"] = {"project": dict(scope)}
     request = Request(
         "POST",
         endpoint,
@@ -89,6 +89,27 @@ def login(
     # When a token ends is told by the service's clock.
     transport.skew.learn(response.headers)
     return _token(response.headers.get("X-Subject-Token"), read_json(response, request), request)
+
+
+def _by_password(known: Password) -> Dict[str, Any]:
+    domain = _domain(known.account_id, known.account)
+    user = {"name": known.username, "password": known.password, "domain": domain}
+    return {"methods": ["password"], "password": {"user": user}}
+
+
+def _by_application(known: ApplicationCredential) -> Dict[str, Any]:
+    shown: Dict[str, Any] = {"secret": known.secret}
+    if known.id is not None:
+        shown["id"] = known.id
+    else:
+        by_name = {"name": known.username, "domain": _domain(known.account_id, known.account)}
+        shown["name"] = known.name
+        shown["user"] = by_name if known.user_id is None else {"id": known.user_id}
+    return {"methods": ["application_credential"], "application_credential": shown}
+
+
+def _domain(by_id: Optional[str], name: Optional[str]) -> Dict[str, Optional[str]]:
+    return {"name": name} if by_id is None else {"id": by_id}
 
 
 def inspect(transport: Transport, endpoint: str, value: str) -> Token:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional, Union
 from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth import endpoints
 from modelarts.auth.authorizers import KeyAuthorizer, Renewed, TokenAuthorizer
-from modelarts.auth.credentials import AccessKey, GivenToken, NotHere
+from modelarts.auth.credentials import AccessKey, ApplicationCredential, GivenToken, NotHere
 from modelarts.auth.settings import Resolved
 from modelarts.errors import ConfigurationError
 from modelarts.http.auth import Authorizer
@@ -127,7 +127,7 @@ class Identity:
 
         token = self.token()
         if token is not None and token.project_id is not None:
-            if isinstance(self._resolved.found.credentials, GivenToken):
+            if isinstance(self._resolved.found.credentials, (GivenToken, ApplicationCredential)):
                 self._resolved.sources["project"] = "the token"
             return token.project_id
         name = self._resolved.project_name
@@ -144,6 +144,8 @@ class Identity:
         if isinstance(credentials, GivenToken):
             return iam.inspect(self._transport, endpoint, credentials.token)
         assert not isinstance(credentials, AccessKey)
+        if isinstance(credentials, ApplicationCredential):
+            return iam.login(self._transport, endpoint, credentials)
         if known.project_id is not None:
             scope = {"id": known.project_id}
         elif known.project_name:

@@ -68,6 +68,7 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
+    _add_trainings(parser.add_argument_group("trainings"))
     _add_network(parser.add_argument_group("network"))
     _add_limits(parser.add_argument_group("limits"))
     _add_obs(parser.add_argument_group("OBS"))
@@ -112,6 +113,25 @@ def _add_network(group: "argparse._ArgumentGroup") -> None:
     )
 
 
+def _add_trainings(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help="let trainings ask for the engine NAME (or NAME:VERSION), which is the interpreter "
+        "PYTHON; may be repeated",
+    )
+    group.add_argument(
+        "--flavor",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let trainings ask for this machine as the flavor NAME (NAME=gpu: with one GPU); may "
+        "be repeated",
+    )
+
+
 def _add_limits(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--max-running",
@@ -141,6 +161,18 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         default=2048,
         metavar="MB",
         help="the most memory that one board may use, on Linux (%(default)s)",
+    )
+    group.add_argument(
+        "--max-trainings",
+        type=positive,
+        metavar="N",
+        help="how many trainings run at once; others wait (default: the number of processors)",
+    )
+    group.add_argument(
+        "--training-memory",
+        type=_megabytes,
+        metavar="MB",
+        help="the most memory that one training may use (default: nine tenths of the machine's)",
     )
     group.add_argument(
         "--unconfined-boards",
@@ -228,6 +260,10 @@ def _serve(args: argparse.Namespace) -> int:
                 users=None if args.users is None else root_folder(args.users),
                 rate=args.rate,
                 board_memory=args.board_memory * mib,
+                max_trainings=args.max_trainings,
+                training_memory=args.training_memory and args.training_memory * mib,
+                engines=[_absolute(engine) for engine in args.engine],
+                flavors=args.flavor,
                 unconfined_boards=args.unconfined_boards,
                 sleep_after=args.sleep_after * 60,
                 test_clock=args.test_clock,

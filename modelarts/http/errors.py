@@ -12,7 +12,7 @@ from modelarts.errors import ApiError, JobStateError, TransportError, api_error
 from modelarts.http.models import Request, Response
 from modelarts.http.redaction import safe_headers
 
-__all__ = ["read_json"]
+__all__ = ["read_json", "read_part"]
 
 #: How much of an answer that is not JSON an error keeps.
 _SHOWN = 4096
@@ -48,6 +48,49 @@ def read_json(response: Response, request: Request) -> Any:
             request_kind=request.kind,
         )
     return parsed
+
+
+def read_part(response: Response, request: Request, first: int, length: int) -> Optional[bytes]:
+    """Return the bytes of an answer to a request with ``Range``; None where there are none.
+
+    Args:
+        first: the number of the first byte that was asked for.
+        length: how many were asked for, at most.
+
+    Raises:
+        ApiError: the request was refused.
+        TransportError: the answer has other bytes than those.
+    """
+    if response.status_code == 416:
+        return None
+    if response.status_code == 200:  # a server that does not know Range sends all
+        return response.body[first : first + length] or None
+    if response.status_code != 206:
+        # The text is of an object store, and may repeat the link.
+        raise api_error(
+            response.reason or "refused",
+            status_code=response.status_code,
+            operation=request.operation,
+            request_kind=request.kind,
+            reason=response.reason,
+            attempts=response.attempts,
+        )
+    shown = response.headers.get("Content-Range") or ""
+    match = re.match(r"bytes (\d{1,19})-(\d{1,19})/", shown)
+    body = response.body
+    if (
+        match is None
+        or int(match.group(1)) != first
+        or int(match.group(2)) - first + 1 != len(body)
+        or len(body) > length
+    ):
+        raise TransportError(
+            "%s sent other bytes than it was asked for" % request.address,
+            request.address,
+            request.operation,
+            request_kind=request.kind,
+        )
+    return body
 
 
 def _refusal(response: Response, request: Request, parsed: Any, text: str) -> ApiError:

@@ -21,6 +21,8 @@ _BY_CODE = {
     "ModelArts.0206": "check the keys",
     "ModelArts.0210": "check project_id and region_name: each project belongs to one region and "
     "account",
+    "ModelArts.2786": "check project_id and region_name: each project belongs to one region and "
+    "account",
     "APIG.0101": worded(
         "check region and endpoint: not every region offers this API (any more); %s has the v2 "
         "API used, and %s has both",
@@ -39,6 +41,7 @@ _BY_STATUS = {
 _WHOAMI_BY_CODE = {
     "ModelArts.0206": ": 'modelarts whoami' tells where they are from",
     "ModelArts.0210": "; 'modelarts whoami' tells where yours are from",
+    "ModelArts.2786": "; 'modelarts whoami' tells where yours are from",
     "APIG.0301": ": 'modelarts whoami' tells where they are from, and whether the clock is off",
 }
 _WHOAMI_BY_STATUS = {401: ": 'modelarts whoami' tells where they are from"}

@@ -72,7 +72,10 @@ def lost(request: Request, error: BaseException, timeout: float) -> TransportErr
     made = kind(what, address, request.operation, request_kind=request.kind)
     made.sent = sent
     made.permanent = permanent
-    made.__cause__ = error
+    if request.is_secret:  # the texts of requests' and urllib3's errors have the URL
+        made.__suppress_context__ = True
+    else:
+        made.__cause__ = error
     return made
 
 

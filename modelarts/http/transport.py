@@ -223,7 +223,7 @@ class Transport:
         _LOG.debug(
             "%s %s -> %s in %d ms (attempt %d, request id %s)",
             request.method,
-            request.url,
+            request.shown_url,
             type(outcome).__name__ if response is None else response.status_code,
             seconds * 1000,
             attempt,
@@ -233,7 +233,7 @@ class Transport:
             self._on_response(
                 Exchange(
                     method=request.method,
-                    url=request.url,
+                    url=request.shown_url,
                     operation=request.operation,
                     attempt=attempt,
                     status_code=None if response is None else response.status_code,

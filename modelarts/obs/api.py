@@ -1,5 +1,6 @@
 """``session.obs``: transfers of files and folders to and from OBS."""
 
+import os
 import sys
 from threading import Event
 from typing import Any, Callable, Iterator, Optional, Union
@@ -48,7 +49,11 @@ class Obs:
     """
 
     def __init__(
-        self, open_store: Callable[[], Store], place: Callable[[], str], clock: Clock
+        self,
+        open_store: Callable[[], Store],
+        place: Callable[[], str],
+        clock: Clock,
+        default_bucket: Callable[[], str] = lambda: "uploads",
     ) -> None:
         """Make the object of one session; users take it from ``session.obs``.
 
@@ -56,8 +61,10 @@ class Obs:
             open_store: the function that opens the store; called on first use.
             place: the function that returns the address of OBS.
             clock: the source of time.
+            default_bucket: the function that returns the name of the default bucket.
         """
         self._clock = clock
+        self._default_bucket = default_bucket
         #: The same calls for who has checked the arguments already.
         self.calls = Calls(open_store, place, clock)
 
@@ -307,6 +314,88 @@ class Obs:
         folder = paths.local_folder("dst_local_dir", dst_local_dir)
         return self.calls.download_dir(source, folder, Options(threads, progress))
 
+    def copy(
+        self,
+        src: LocalPath,
+        dst: LocalPath,
+        *,
+        threads: Optional[int] = None,
+        progress: ProgressOption = None,
+    ) -> Transferred:
+        """Copy a file or a folder: to OBS, from OBS, or within OBS.
+
+        Paths that begin with ``obs://`` are in OBS, others on this machine; at least one is in OBS.
+        The rules are those of :meth:`upload_file`, :meth:`upload_dir`, :meth:`download_file` and
+        :meth:`download_dir`: a folder itself is placed in the target. Within OBS the content is
+        copied by OBS.
+
+        Args:
+            src: the file, object or folder.
+            dst: the folder that it is placed in; or, for a file or an object, its new path.
+            threads: the number of files that are transferred at once, 1 to 256; by default 32.
+            progress: True, False or a function; see :class:`Obs`.
+
+        Returns:
+            What was transferred.
+
+        Raises:
+            InvalidArgument: an argument is wrong, neither is in OBS, or a folder would be copied
+                into itself; nothing was sent.
+            NotFound: there is no such object or folder.
+            IncompleteTransfer: some files could not be transferred; all others were.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
+
+        Source: *ModelArts User Guide*, "Uploading a Local File Larger Than 5 GB to JupyterLab".
+
+        Example:
+            >>> session.obs.copy("obs://bucket/obs_file.txt", "/home/ma-user/work/")
+            ...                                                                   # doctest: +SKIP
+        """
+        options = Options(threads, progress)
+        source = parse("src", src) if _is_in_obs(src) else None
+        target = parse("dst", dst) if _is_in_obs(dst) else None
+        if source is not None and target is not None:
+            return self.calls.copy(source, target, options)
+        if target is not None:
+            if os.path.isdir(paths.text_of("src", src)):
+                return self.calls.upload_dir(paths.local_dir("src", src), target, options)
+            return self.calls.upload_file(paths.local_file("src", src), target, progress)
+        if source is None:
+            raise InvalidArgument("dst", dst, "a path such as 'obs://bucket/folder/', or src is")
+        if not source.is_folder and self.calls.store.head(source.bucket, source.key) is None:
+            folder = source.as_folder()
+            source = folder if self.calls.exists(folder) else source
+        if source.is_folder:
+            return self.calls.download_dir(source, paths.local_folder("dst", dst), options)
+        return self.calls.download_file(
+            source, lambda name: paths.local_target("dst", dst, name), progress
+        )
+
+    def get_default_bucket(self) -> str:
+        """Return the name of the bucket for files that belong nowhere else; make it if missing.
+
+        It is that of ``Session(obs_path=…)`` if there is one; otherwise
+        ``modelarts-<region>-<project id>``, a name that is this package's own choice.
+
+        Returns:
+            The name, without ``obs://``.
+
+        Raises:
+            PermissionDenied: the bucket is another user's.
+            ApiError: OBS or IAM refused the request.
+            TransportError: no response.
+
+        Source: public scripts that call it; it is in no published reference.
+
+        Example:
+            >>> session.obs.get_default_bucket()                                  # doctest: +SKIP
+            'modelarts-eu-de-0123456789abcdef0123456789abcdef'
+        """
+        bucket = self._default_bucket()
+        self.calls.make_bucket(bucket)
+        return bucket
+
     # What is there -------------------------------------------------------------------------
 
     def is_obs_path_exists(self, url: str) -> bool:
@@ -405,6 +494,10 @@ class Obs:
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         self.calls.close()
+
+
+def _is_in_obs(path: object) -> bool:
+    return isinstance(path, str) and path.startswith("obs:/")
 
 
 def _stopper(stop: Any) -> Callable[[], bool]:

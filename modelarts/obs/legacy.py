@@ -1,4 +1,5 @@
-"""``session.upload_data`` and ``session.download_data``: the calls before ``session.obs``."""
+"""``session.upload_data``, ``download_data`` and ``create_directory``: the calls before
+``session.obs``."""
 
 import os
 import sys
@@ -13,7 +14,7 @@ from modelarts.obs.paths import parse
 from modelarts.obs.results import Transferred
 from modelarts.obs.stores.base import ObjectInfo
 
-__all__ = ["download_data", "upload_data"]
+__all__ = ["create_directory", "download_data", "upload_data"]
 
 
 def upload_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
@@ -44,6 +45,17 @@ def download_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
     done = calls.download_file(source, target, None)
     _say(ObjectInfo(source.bucket, source.key, done.bytes), done.target)
     return done
+
+
+def create_directory(calls: Calls, bucket: Any, directory: Any) -> str:
+    """Make a folder; returns its URL."""
+    if not isinstance(bucket, str) or "/" in bucket:
+        raise InvalidArgument("bucket", bucket, "the name of a bucket")
+    if not isinstance(directory, str) or not directory.strip("/"):
+        raise InvalidArgument("directory", directory, "a folder such as '/dir1/dir2/'")
+    folder = parse("directory", "obs://%s/%s/" % (bucket, directory.strip("/")))
+    calls.store.make_folder(folder.bucket, folder.key)
+    return folder.url
 
 
 def _say(found: ObjectInfo, path: str) -> None:

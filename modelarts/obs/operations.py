@@ -2,7 +2,7 @@
 
 import os
 from itertools import islice
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 import attr
 
@@ -17,7 +17,7 @@ from modelarts.errors import (
     api_error,
 )
 from modelarts.obs.directory import Comparison, Fetch, LocalFile, Send, folders_in, say_skipped
-from modelarts.obs.executor import Task
+from modelarts.obs.executor import Task, run
 from modelarts.obs.paths import ObsPath, object_target
 from modelarts.obs.progress import Meter, ProgressOption
 from modelarts.obs.results import ObsObject, Transferred
@@ -144,6 +144,26 @@ class Calls:
             skipped=tuple(sending.gone),
         )
 
+    def upload_selected(
+        self, files: Sequence[LocalFile], target: ObsPath, known: Comparison, options: Options
+    ) -> Transferred:
+        """Send files to their relative paths below a folder, but for those that are known there."""
+        goal = target.as_folder()
+        meter = Meter(options.progress, "upload " + goal.name, self._clock)
+        sending = Send(self.store, goal, known)
+        try:
+            sending.run(files, options.threads, meter)
+        finally:
+            meter.close()
+        return Transferred(
+            target=goal.url,
+            files=len(sending.sent),
+            bytes=meter.bytes,
+            seconds=meter.seconds,
+            unchanged=len(sending.same),
+            skipped=tuple(sending.gone),
+        )
+
     def passes(self, folder: str, target: ObsPath, options: Options) -> Callable[[], Transferred]:
         """Return a function that brings a folder in OBS up to date; each call is one pass."""
         goal = _folder_in(target, folder)
@@ -205,7 +225,11 @@ class Calls:
                 )
         objects = store.list(source.bucket, source.key)
         first = list(islice(objects, 1))
-        if not first and (source.key or not store.has_bucket(source.bucket)):
+        if not first and not (
+            store.has_folder(source.bucket, source.key)
+            if source.key
+            else store.has_bucket(source.bucket)
+        ):
             raise self._missing(
                 source,
                 "download_dir",
@@ -232,6 +256,68 @@ class Calls:
             seconds=meter.seconds,
             unchanged=len(fetching.same),
         )
+
+    def copy(self, source: ObsPath, target: ObsPath, options: Options) -> Transferred:
+        """Copy an object or a folder within OBS."""
+        store, found = self.store, None
+        if not source.is_folder:
+            found = store.head(source.bucket, source.key)
+            if found is None and not self._is_folder(source):
+                raise self._missing(source, "copy", "an object")
+        if found is not None:
+            return self._copy_object(found, object_target(store, source.key, target), options)
+        return self._copy_folder(source.as_folder(), target, options)
+
+    def _copy_object(self, found: ObjectInfo, goal: ObsPath, options: Options) -> Transferred:
+        url = ObsPath(found.bucket, found.key).url
+        if goal.url == url:
+            raise InvalidArgument("dst", goal.url, "another object than the source")
+
+        def copy(moved: Progress) -> None:
+            self.store.copy(found, goal.bucket, goal.key, moved)
+
+        meter = Meter(options.progress, "copy " + goal.name, self._clock)
+        return _one(Task(url, copy, found.size), goal.url, meter)
+
+    def _copy_folder(self, source: ObsPath, target: ObsPath, options: Options) -> Transferred:
+        store = self.store
+        goal = _folder_in(target, source.name)
+        if goal.bucket == source.bucket and goal.key.startswith(source.key):  # it would never end
+            raise InvalidArgument("dst", target.url, "a folder that is not in %s" % source.url)
+        objects = store.list(source.bucket, source.key)
+        first = list(islice(objects, 1))
+        if not first and not store.has_folder(source.bucket, source.key):
+            raise self._missing(source, "copy", "an object: give it without the slash")
+        copied: List[ObjectInfo] = []
+
+        def task(found: ObjectInfo) -> Task:
+            target = goal / found.key[len(source.key) :]
+
+            def copy(moved: Progress) -> None:
+                store.copy(found, target.bucket, target.key, moved)
+                copied.append(found)
+
+            return Task(ObsPath(found.bucket, found.key).url, copy, found.size)
+
+        meter = Meter(options.progress, "copy " + goal.name, self._clock)
+        try:
+            tasks = (
+                task(found)
+                for part in (first, objects)
+                for found in part
+                if not found.key.endswith("/")
+            )
+            run(tasks, options.threads, meter)
+        finally:
+            meter.close()
+        return Transferred(
+            target=goal.url, files=len(copied), bytes=meter.bytes, seconds=meter.seconds
+        )
+
+    def make_bucket(self, bucket: str) -> None:
+        """Make a bucket that is not there yet."""
+        if not self.store.has_bucket(bucket):
+            self.store.make_bucket(bucket)
 
     def exists(self, path: ObsPath) -> bool:
         """Return True if there is such an object, folder or bucket."""
@@ -283,11 +369,14 @@ class Calls:
         if failed:
             raise IncompleteTransfer(tuple(failed), tuple(done))
         if not count and path.key:
-            raise self._missing(path, "delete", "an object")
+            folder = path.as_folder()
+            if not store.has_folder(folder.bucket, folder.key):
+                raise self._missing(path, "delete", "an object")
+            _deleted(store, folder.bucket, [folder.key])  # empty, where it is one of a disk
         return count
 
     def _is_folder(self, path: ObsPath) -> bool:
-        return any(True for _ in self.store.list(path.bucket, path.as_folder().key))
+        return self.store.has_folder(path.bucket, path.as_folder().key)
 
     def _memory(self, *parts: str) -> Memory:
         return Memory(self._place(), *parts, environ=os.environ)

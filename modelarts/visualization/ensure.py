@@ -65,6 +65,7 @@ def ensure(
         stopping = _first(found, lambda status: status == JobStatus.KILLING)
         try:
             if ended is not None:
+                ended._complete(request)
                 return ended.restart()
             if stopping is None:
                 break
@@ -99,7 +100,12 @@ def _is_over(job: "VisualizationJob", request: "CreateRequest") -> bool:
     if str(said).lower() != request.job_type:
         return False
     if request.sources:
-        return sorted(map(tuple, raw.get("sources") or ())) == sorted(request.sources)
+        sources = sorted(map(tuple, raw.get("sources") or ()))
+        if not sources and raw.get("train_url") is None and not request.has_unique_name:
+            # The answers of v2 leave out NFS: there the name decides.
+            is_nfs = all(kind == "nfs" for kind, _ in request.sources)
+            return is_nfs and raw.get("job_name") == request.job_name
+        return sources == sorted(request.sources)
     return not raw.get("sources") and _folder(raw.get("train_url")) == _folder(request.train_url)
 
 

@@ -20,6 +20,7 @@ from typing import (
 
 from modelarts import validation as arguments
 from modelarts._fields import documented_job, to_int
+from modelarts._internal.wording import Worded, worded
 from modelarts._status import JobStatus
 from modelarts.errors import (
     ApiError,
@@ -580,6 +581,16 @@ class VisualizationJob:
                 "job %s may run on: %s", self.visualization_id, failure
             )
 
+    def why_it_ended(self) -> str:
+        """Return the reason that the service gives for the end of the job, and what can be done.
+
+        Returns:
+            A text that begins with a punctuation mark, for the end of a sentence.
+        """
+        reason = self._raw.get("reason")
+        restart = Worded("job.restart()", "'modelarts jobs restart'")
+        return worded("%s; %s runs it again", ": %s" % reason if reason else "", restart)
+
     def _repr_html_(self) -> str:
         from modelarts.visualization.display.html import card
 
@@ -977,15 +988,24 @@ class VisualizationJob:
         """Run the job again; returns the ids of a job that replaces it, with v2."""
         from modelarts.visualization import once
 
-        answer = self._run(once.restart)
-        replaced = self._known_id()
-        self._forget()
-        self._state = _RESTARTED
-        if "replaces" not in answer:
+        known = self._raw
+        answer = self._run(lambda api, client, job_id: once.restart(api, client, job_id, known))
+        replaced = answer.get("replaces")
+        if replaced is None:
+            self._forget()
+            self._state = _RESTARTED
             return {}
-        # With v2 it is another job, of the same definition.
-        self._given_id, self._token = str(answer["job_id"]), None
-        self._raw["job_id"] = self._given_id
+        # With v2 it is another job, of the same definition: nothing of the old one is kept.
+        self._given_id = str(answer["job_id"])
+        self._token = answer.pop("service_token", None)
+        not_of_it = ("replaces", "is_success")
+        self._raw = {
+            key: value
+            for key, value in answer.items()
+            if value is not None and key not in not_of_it
+        }
+        self._seen = self.session.clock.time()
+        self._state = 0  # as after a create: what the answer left open is fetched
         return {"job_id": self._given_id, "replaces": replaced}
 
     def _request(
@@ -1056,6 +1076,10 @@ class VisualizationJob:
             look.warn()
         # What was sent is known as well; the details are fetched for what is in neither.
         known = {key: value for key, value in answer.items() if value is not None}
+        if client.dialect.name == "v2":
+            from modelarts.visualization import v2
+
+            known = v2.completed(known, v2.sent_fields(request))
         job = self._of(self.session, {**request.body(), **known})
         job._state = 0
         return job
@@ -1080,6 +1104,13 @@ class VisualizationJob:
         job._seen = session.clock.time() if seen is None else seen
         job._state = _COMPLETE
         return job
+
+    def _complete(self, request: CreateRequest) -> None:
+        """Take what the answers of v2 leave out from the request that the job was found for."""
+        if "training_job" in self._raw:
+            from modelarts.visualization import v2
+
+            self._raw = v2.completed(self._raw, v2.sent_fields(request))
 
     def _client(self) -> "ServiceClient":
         return self.session.client
@@ -1113,9 +1144,10 @@ class VisualizationJob:
             self._given_id = self.visualization_id
         restarted = self._state & _RESTARTED
         self._token = raw.pop("service_token", None)
-        if raw.get("train_url") is None and self._raw.get("train_url") is not None:
-            # v2 names the trainings, not the folder by which they were found.
-            raw["train_url"] = self._raw["train_url"]
+        if "training_job" in raw:
+            from modelarts.visualization import v2
+
+            raw = v2.completed(raw, self._raw)
         self._raw = raw
         self._seen = self.session.clock.time()
         self._state = _COMPLETE

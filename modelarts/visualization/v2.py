@@ -9,12 +9,24 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from modelarts._fields import documented_job, to_int
 from modelarts._status import JobStatus
-from modelarts.errors import BadRequest, InvalidArgument, JobStateError, NotFound
+from modelarts.errors import (
+    ApiError,
+    BadRequest,
+    InvalidArgument,
+    JobStateError,
+    ModelArtsError,
+    NotFound,
+)
 from modelarts.http.client import ServiceClient
+from modelarts.http.hints import hint_of_state
 from modelarts.visualization.pages import each
 from modelarts.visualization.request import CreateRequest
 
 __all__ = [
+    "ACTIVE",
+    "PAGE",
+    "STATUSES",
+    "completed",
     "create",
     "definition",
     "delete",
@@ -23,7 +35,15 @@ __all__ = [
     "find",
     "flat",
     "iterate",
+    "job_details",
+    "job_filter",
+    "jobs_path",
+    "no_job",
+    "part",
     "resolve",
+    "search_jobs",
+    "sent_fields",
+    "state_error",
     "stop",
     "update",
 ]
@@ -31,7 +51,7 @@ __all__ = [
 Body = Dict[str, Any]
 
 _KIND = "visualization_job"
-_STATUSES: Mapping[str, JobStatus] = {
+STATUSES: Mapping[str, JobStatus] = {
     "Creating": JobStatus.INIT,
     "Pending": JobStatus.WAITING,
     "Running": JobStatus.RUNNING,
@@ -43,19 +63,22 @@ _STATUSES: Mapping[str, JobStatus] = {
     "CreateFailed": JobStatus.SUBMIT_FAILED,
 }
 #: The phases in which a job can be terminated.
-_ACTIVE = ("Creating", "Pending", "Running")
+ACTIVE = ("Creating", "Pending", "Running")
 #: The service allows no more on a page.
-_PAGE = 50
+PAGE = 50
 #: So many pages of trainings are searched for the folder of a train_url, the newest first.
 _TRAINING_PAGES = 40
 _BOARDS = ("tensorboard", "mindstudio_insight")
+#: What a create sends and the documented answers leave out: ``auto_stop`` always, NFS as a source,
+#: and the folder by which trainings were found.
+_SILENT = ("train_url", "schedule", "sources", "job_type", "resource_id", "pool_id")
 
 
 def create(client: ServiceClient, request: CreateRequest) -> Body:
     """Create a job: ``POST /training-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
-        wrong = _no_job(answer)
+        wrong = no_job(answer)
         if wrong is None and answer["metadata"].get("name", request.job_name) != request.job_name:
             return "it is about another job"
         return wrong
@@ -84,7 +107,9 @@ def create(client: ServiceClient, request: CreateRequest) -> Body:
         spec["auto_stop"] = {"time_unit": "HOURS", "duration": hours}
     if spec:
         body["spec"] = spec
-    answer = client.call("create visualization job", "POST", _path(client), body=body, check=check)
+    answer = client.call(
+        "create visualization job", "POST", jobs_path(client), body=body, check=check
+    )
     return _readable(client, "create visualization job", answer)
 
 
@@ -102,13 +127,13 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
     found: List[str] = []
     takes_folders = False
     for number in range(_TRAINING_PAGES):
-        page = _search(client, [_filter("kind", ["job"])], number, "desc")
+        page = search_jobs(client, [job_filter("kind", ["job"])], number, "desc")
         takes_folders = takes_folders or page.get("log_dir_boards") is True
         for job in page["items"]:
-            folder = _log_dir(_part(_part(job, "algorithm"), "summary"))
+            folder = _log_dir(part(part(job, "algorithm"), "summary"))
             if folder is not None and folder.startswith(wanted):
-                found.append(str(_part(job, "metadata").get("id")))
-        if len(page["items"]) < _PAGE:
+                found.append(str(part(job, "metadata").get("id")))
+        if len(page["items"]) < PAGE:
             break
     if found:
         return request._replace(sources=tuple(("job", each) for each in sorted(found)))
@@ -119,21 +144,27 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
         wanted,
         "the folder of a training's summary: the v2 API shows trainings (training_jobs=[…]) and "
         "NFS (train_url='nfs:…'), and none of the %d newest trainings writes there. "
-        "Session.local() shows any folder" % (_TRAINING_PAGES * _PAGE),
+        "Session.local() shows any folder" % (_TRAINING_PAGES * PAGE),
     )
 
 
 def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
-    """Return the newest jobs of the name and the sources of a request."""
-    filters = [_filter("kind", [_KIND]), _filter("name", [request.job_name])]
-    items = _search(client, filters, 0, "desc")["items"]
+    """Return the newest jobs of the name and the sources of a request.
+
+    Answers leave out NFS: there the name decides.
+    """
+    filters = [job_filter("kind", [_KIND]), job_filter("name", [request.job_name])]
+    items = search_jobs(client, filters, 0, "desc")["items"]
     jobs = [_readable(client, "list visualization jobs", job) for job in items]
     wanted = _reads(request.sources, request.train_url)
     return [
         job
         for job in jobs
         if job["job_name"] == request.job_name
-        and _reads(job["sources"], job["train_url"]) == wanted
+        and (
+            _reads(job["sources"], job["train_url"]) == wanted
+            or (_is_nfs(request.sources) and not job["sources"] and job["train_url"] is None)
+        )
     ]
 
 
@@ -143,18 +174,18 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
     first = (number - 1) * per_page
     jobs: List[Body] = []
     if _own_order(query) is not None or _own_filter(query) is not None:
-        every = list(iterate(client, query, _PAGE))
+        every = list(iterate(client, query, PAGE))
         total: Optional[int] = len(every)
         jobs = every[first : first + per_page]
     else:
         total = None
-        for page in range(first // _PAGE, (first + per_page - 1) // _PAGE + 1):
-            answer = _search(client, _filters(query), page, query.get("order", "asc"))
+        for page in range(first // PAGE, (first + per_page - 1) // PAGE + 1):
+            answer = search_jobs(client, _filters(query), page, query.get("order", "asc"))
             total = to_int(answer.get("total"), "total")
-            start = max(0, first - page * _PAGE)
-            items = answer["items"][start : first + per_page - page * _PAGE]
+            start = max(0, first - page * PAGE)
+            items = answer["items"][start : first + per_page - page * PAGE]
             jobs += [_readable(client, "list visualization jobs", job) for job in items]
-            if len(answer["items"]) < _PAGE:
+            if len(answer["items"]) < PAGE:
                 break
     return {
         "job_total_count": total,
@@ -171,7 +202,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     filters, order = _filters(query), query.get("order", "asc")
 
     def fetch(number: int) -> Tuple[Sequence[Body], Optional[int]]:
-        answer = _search(client, filters, number - 1, order)
+        answer = search_jobs(client, filters, number - 1, order)
         items = [_readable(client, "list visualization jobs", job) for job in answer["items"]]
         return items, to_int(answer.get("total"), "total")
 
@@ -188,13 +219,13 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
 def details(client: ServiceClient, job_id: str) -> Body:
     """Return a job's fields: ``GET /training-jobs/{id}``."""
     operation = "show visualization job %s" % job_id
-    return _readable(client, operation, _details(client, job_id, operation))
+    return _readable(client, operation, job_details(client, job_id, operation))
 
 
 def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
     """Change a description: ``PUT /training-jobs/{id}``."""
     operation = "update visualization job %s" % job_id
-    client.call(operation, "PUT", _path(client, job_id), body={"description": job_desc})
+    client.call(operation, "PUT", jobs_path(client, job_id), body={"description": job_desc})
     return {"is_success": True}
 
 
@@ -202,25 +233,29 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     """Stop a job: ``POST /training-jobs/{id}/actions``.
 
     Raises:
-        JobStateError: its phase does not allow that. The code of that refusal is not documented, so
-            the phase is looked up.
+        JobStateError: its phase does not allow that; it is looked up, as the refusal does not tell
+            it.
     """
     operation = "stop visualization job %s" % job_id
     try:
-        path = _path(client, job_id, "actions")
+        path = jobs_path(client, job_id, "actions")
         client.call(operation, "POST", path, body={"action_type": "terminate"})
-    except BadRequest as refusal:
-        job = details(client, job_id)
-        if job["phase"] in _ACTIVE:
+    except (BadRequest, JobStateError) as refusal:
+        try:
+            job = details(client, job_id)
+        except ModelArtsError:
+            raise refusal from None
+        # Without the code for this (ModelArts.2796) the phase decides.
+        if isinstance(refusal, BadRequest) and job["phase"] in ACTIVE:
             raise
-        raise _state_error(refusal, job) from None
+        raise state_error(refusal, job) from None
     return {"is_success": True}
 
 
 def delete(client: ServiceClient, job_id: str) -> Body:
     """Delete a job: ``DELETE /training-jobs/{id}``."""
     try:
-        client.call("delete visualization job %s" % job_id, "DELETE", _path(client, job_id))
+        client.call("delete visualization job %s" % job_id, "DELETE", jobs_path(client, job_id))
     except NotFound as error:
         # Sent again because an answer was lost: the first one did it.
         if error.attempts <= 1:
@@ -228,26 +263,49 @@ def delete(client: ServiceClient, job_id: str) -> Body:
     return {"is_success": True}
 
 
-def definition(client: ServiceClient, job_id: str) -> CreateRequest:
+def sent_fields(request: CreateRequest) -> Body:
+    """Return what a request says of its job, for the fields that answers leave out."""
+    fields: Body = {"train_url": request.train_url, "schedule": request.schedule}
+    fields["sources"] = request.sources
+    fields["resource_id"] = None if request.flavor is None else request.flavor["code"]
+    fields["pool_id"] = request.pool_id
+    return {name: value for name, value in fields.items() if value}
+
+
+def completed(job: Body, known: Mapping[str, Any]) -> Body:
+    """Return a job with what is known of it where the answer says nothing.
+
+    Args:
+        job: the job, as the answer has it.
+        known: the fields that were known before, or that the create sent.
+    """
+    silent = {name: known[name] for name in _SILENT if not job.get(name) and known.get(name)}
+    return {**job, **silent}
+
+
+def definition(client: ServiceClient, job_id: str, known: Mapping[str, Any]) -> CreateRequest:
     """Return the request that creates a job like one that has ended.
+
+    Args:
+        known: the fields that are known of the job, for what the answer leaves out.
 
     Raises:
         JobStateError: it has not ended.
     """
     operation = "restart visualization job %s" % job_id
-    answer = _details(client, job_id, operation)
-    job = _readable(client, operation, answer)
+    answer = job_details(client, job_id, operation)
+    job = completed(_readable(client, operation, answer), known)
     if not JobStatus(job["status"]).is_final:
         # In the words and with the code of v1, where the service itself refuses.
         error = JobStateError(
             "This job can't be resubmit. job status: %d" % job["status"],
             error_code="ModelArts.0105",
             operation=operation,
+            hint=hint_of_state("resubmit", job["status"]),
         )
         error.job_status = job["status"]
         raise error
-    resource = _part(_part(answer, "spec"), "resource")
-    flavor, pool_id = resource.get("flavor_id"), resource.get("pool_id")
+    flavor, pool_id = job["resource_id"], job.get("pool_id")
     return CreateRequest(
         train_url=job["train_url"],
         job_name=job["job_name"],
@@ -256,7 +314,7 @@ def definition(client: ServiceClient, job_id: str) -> CreateRequest:
         job_type=job["job_type"],
         schedule=job["schedule"],
         flavor=None if not flavor else {"code": str(flavor)},
-        sources=job["sources"],
+        sources=tuple((str(kind), str(name)) for kind, name in job["sources"]),
         pool_id=None if not pool_id else str(pool_id),
     )
 
@@ -270,14 +328,14 @@ def flat(job: Mapping[str, Any]) -> Body:
     Raises:
         ValueError: a number is not one.
     """
-    metadata, status = _part(job, "metadata"), _part(job, "status")
-    spec, summary = _part(job, "spec"), _part(_part(job, "algorithm"), "summary")
-    board, endpoints = _board(_part(job, "endpoints"))
+    metadata, status = part(job, "metadata"), part(job, "status")
+    spec, summary = part(job, "spec"), part(part(job, "algorithm"), "summary")
+    board, endpoints = _board(part(job, "endpoints"))
     phase = str(status.get("phase") or "")
-    number = _STATUSES.get(str(status.get("secondary_phase")), JobStatus.UNKNOWN)
+    number = STATUSES.get(str(status.get("secondary_phase")), JobStatus.UNKNOWN)
     if number != JobStatus.SUBMIT_FAILED:
-        number = _STATUSES.get(phase, JobStatus.UNKNOWN)
-    hours = to_int(_part(spec, "auto_stop").get("duration"), "auto_stop.duration")
+        number = STATUSES.get(phase, JobStatus.UNKNOWN)
+    hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
     schedule = None
     if hours is not None:
         schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
@@ -290,7 +348,8 @@ def flat(job: Mapping[str, Any]) -> Body:
         "train_url": _log_dir(summary),
         "create_time": to_int(metadata.get("create_time"), "create_time"),
         "duration": to_int(status.get("duration"), "duration"),
-        "resource_id": _part(spec, "resource").get("flavor_id"),
+        "resource_id": part(spec, "resource").get("flavor_id"),
+        "pool_id": part(spec, "resource").get("pool_id"),
         "schedule": schedule,
         "job_type": summary.get("log_type"),
         "kind": job.get("kind"),
@@ -305,44 +364,56 @@ def flat(job: Mapping[str, Any]) -> Body:
     if reason is not None:
         found["reason"] = reason
     # Of the local service.
-    found.update(_part(job, "board"))
+    found.update(part(job, "board"))
     return found
 
 
-def _details(client: ServiceClient, job_id: str, operation: str) -> Body:
+def job_details(client: ServiceClient, job_id: str, operation: str) -> Body:
+    """Return a training job of any kind: ``GET /training-jobs/{id}``."""
+
     def check(answer: Any) -> Optional[str]:
-        wrong = _no_job(answer)
+        wrong = no_job(answer)
         if wrong is None and answer["metadata"].get("id", job_id) != job_id:
             return "it is about another job"
         return wrong
 
-    return dict(client.call(operation, "GET", _path(client, job_id), check=check))
+    return dict(client.call(operation, "GET", jobs_path(client, job_id), check=check))
 
 
-def _search(
-    client: ServiceClient, filters: Sequence[Mapping[str, Any]], page: int, order: str
+def search_jobs(
+    client: ServiceClient,
+    filters: Sequence[Mapping[str, Any]],
+    page: int,
+    order: str,
+    operation: str = "list visualization jobs",
 ) -> Body:
+    """Return a page of training jobs of all kinds: ``POST /training-job-searches``.
+
+    Args:
+        page: the number of the page, from 0.
+        order: ``"asc"`` or ``"desc"``, by the time of creation.
+    """
     body = {
         "offset": page,
-        "limit": _PAGE,
+        "limit": PAGE,
         "sort_by": "create_time",
         "order": order,
         "filters": list(filters),
     }
     path = "/v2/%s/training-job-searches" % client.project_id
-    answer = client.call("list visualization jobs", "POST", path, body=body, check=_no_list)
+    answer = client.call(operation, "POST", path, body=body, check=_no_list)
     return dict(answer)
 
 
 def _filters(query: Mapping[str, str]) -> List[Mapping[str, Any]]:
-    filters = [_filter("kind", [_KIND])]
+    filters = [job_filter("kind", [_KIND])]
     if query.get("search_content"):
-        filters.append(_filter("name", [query["search_content"]], "like"))
+        filters.append(job_filter("name", [query["search_content"]], "like"))
     if query.get("status"):
         numbers = {int(number) for number in query["status"].split("|")}
-        phases = [phase for phase, status in _STATUSES.items() if status in numbers]
+        phases = [phase for phase, status in STATUSES.items() if status in numbers]
         # A status without a phase: no job has it.
-        filters.append(_filter("phase", phases or ["none"]))
+        filters.append(job_filter("phase", phases or ["none"]))
     return filters
 
 
@@ -366,7 +437,8 @@ def _sortable(value: object) -> Tuple[int, float, str]:
     return (1, 0.0, str(value)) if value is not None else (2, 0.0, "")
 
 
-def _filter(key: str, value: List[str], operator: str = "in") -> Mapping[str, Any]:
+def job_filter(key: str, value: List[str], operator: str = "in") -> Mapping[str, Any]:
+    """Return a filter of a search."""
     return {"key": key, "operator": operator, "value": value}
 
 
@@ -379,13 +451,17 @@ def _sources(summary: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
     given = summary.get("data_sources")
     for source in given if isinstance(given, list) else ():
         if isinstance(source, Mapping):
-            job_id = _part(source, "job").get("job_id")
-            path = _part(source, "nfs").get("nfs_path")
+            job_id = part(source, "job").get("job_id")
+            path = part(source, "nfs").get("nfs_path")
             if job_id:
                 found.append(("job", str(job_id)))
             elif path:
                 found.append(("nfs", str(path)))
     return tuple(sorted(found))
+
+
+def _is_nfs(sources: Sequence[Sequence[str]]) -> bool:
+    return any(kind == "nfs" for kind, _ in sources)
 
 
 def _reads(sources: Sequence[Sequence[str]], train_url: object) -> object:
@@ -394,7 +470,7 @@ def _reads(sources: Sequence[Sequence[str]], train_url: object) -> object:
 
 def _log_dir(summary: Mapping[str, Any]) -> Optional[str]:
     """Return ``/bucket/folder/`` for the folder that a summary is in."""
-    path = _part(_part(summary, "log_dir"), "pfs").get("pfs_path")
+    path = part(part(summary, "log_dir"), "pfs").get("pfs_path")
     if not isinstance(path, str) or not path:
         return None
     bare = path[len("obs:/") :] if path.startswith("obs://") else path
@@ -403,7 +479,7 @@ def _log_dir(summary: Mapping[str, Any]) -> Optional[str]:
 
 def _board(endpoints: Mapping[str, Any]) -> Tuple[Mapping[str, Any], Body]:
     """Return the endpoint of the board, and all endpoints without tokens."""
-    boards = [_part(endpoints, name) for name in _BOARDS if endpoints.get(name)]
+    boards = [part(endpoints, name) for name in _BOARDS if endpoints.get(name)]
     shown = {
         name: {key: text for key, text in value.items() if key != "token"}
         if isinstance(value, Mapping)
@@ -421,7 +497,8 @@ def _reason(status: Mapping[str, Any]) -> Optional[str]:
     return None
 
 
-def _state_error(refusal: BadRequest, job: Body) -> JobStateError:
+def state_error(refusal: ApiError, job: Body) -> JobStateError:
+    """Return a refusal as the error for a job whose phase does not allow the request."""
     error = JobStateError(
         refusal.error_msg,
         status_code=refusal.status_code,
@@ -432,12 +509,15 @@ def _state_error(refusal: BadRequest, job: Body) -> JobStateError:
         body=refusal.body,
         headers=refusal.headers,
         attempts=refusal.attempts,
+        error_solution=refusal.error_solution,
+        hint=hint_of_state("stop", job["status"]),
     )
     error.job_status = job["status"]
     return error
 
 
-def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object in an object; an empty one where the field is missing or of another type."""
     value = body.get(name)
     return value if isinstance(value, Mapping) else {}
 
@@ -449,7 +529,8 @@ def _readable(client: ServiceClient, operation: str, job: Mapping[str, Any]) -> 
         raise client.unreadable(operation, error) from None
 
 
-def _no_job(answer: Any) -> Optional[str]:
+def no_job(answer: Any) -> Optional[str]:
+    """Return why an answer is no training job; None if it is one."""
     if not isinstance(answer, dict):
         return "it is not a JSON object"
     if not isinstance(answer.get("metadata"), dict):
@@ -465,10 +546,11 @@ def _no_list(answer: Any) -> Optional[str]:
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
         return "it is not a list of training jobs"
-    if any(_no_job(job) is not None for job in items):
+    if any(no_job(job) is not None for job in items):
         return "one of the jobs is no training job"
     return None
 
 
-def _path(client: ServiceClient, *parts: str) -> str:
+def jobs_path(client: ServiceClient, *parts: str) -> str:
+    """Return the path of the training jobs of a project, or of one of them."""
     return "/".join(("/v2/%s/training-jobs" % client.project_id, *parts))

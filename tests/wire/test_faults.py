@@ -47,7 +47,7 @@ class Documented(http.server.BaseHTTPRequestHandler):
         self.url = "http://%s%s" % (self.headers["Host"], self.path)
         with self.lock:
             status, headers, text = self.cloud._recorded(self.cloud._modelarts)(self)
-        content = text.encode()
+        content = text if isinstance(text, bytes) else text.encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)

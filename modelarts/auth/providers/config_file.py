@@ -42,6 +42,10 @@ _CLOUD = (
     "token",
     "username",
     "password",
+    "user_id",
+    "application_credential_id",
+    "application_credential_name",
+    "application_credential_secret",
     "user_domain_id",
     "user_domain_name",
     "domain_id",
@@ -208,7 +212,7 @@ def _cloud_settings(cloud: Mapping[str, Any], where: str) -> Dict[str, Optional[
     """
     auth = _mapping(cloud.get("auth"))
     values = [("auth." + name, auth.get(name)) for name in _CLOUD]
-    values.append(("region_name", cloud.get("region_name")))
+    values += [(name, cloud.get(name)) for name in ("auth_type", "region_name")]
     given: Dict[str, Optional[str]] = {}
     for name, value in values:
         if value is not None and not isinstance(value, str):

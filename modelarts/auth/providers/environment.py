@@ -3,7 +3,14 @@
 from typing import Dict, Mapping, Optional, Tuple
 
 from modelarts.auth import endpoints
-from modelarts.auth.credentials import AccessKey, Credentials, Found, GivenToken, Password
+from modelarts.auth.credentials import (
+    AccessKey,
+    ApplicationCredential,
+    Credentials,
+    Found,
+    GivenToken,
+    Password,
+)
 from modelarts.auth.providers.base import NotHere, Provider, Surroundings, both_or_neither
 from modelarts.auth.providers.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
@@ -77,12 +84,19 @@ class S3Variables(Provider):
         return Found(credentials=credentials, source=self.name)
 
 
+#: The word of Keystone's clients for credentials of an application.
+_APPLICATION = "v3applicationcredential"
 #: What a Keystone client's settings are called in the environment; the first that is set counts.
 _OPENSTACK: Mapping[str, Tuple[str, ...]] = {
     "auth_url": ("OS_AUTH_URL",),
     "token": ("OS_TOKEN", "OS_AUTH_TOKEN"),
     "username": ("OS_USERNAME",),
     "password": ("OS_PASSWORD",),
+    "auth_type": ("OS_AUTH_TYPE",),
+    "user_id": ("OS_USER_ID",),
+    "application_credential_id": ("OS_APPLICATION_CREDENTIAL_ID",),
+    "application_credential_name": ("OS_APPLICATION_CREDENTIAL_NAME",),
+    "application_credential_secret": ("OS_APPLICATION_CREDENTIAL_SECRET",),
     "user_domain_id": ("OS_USER_DOMAIN_ID",),
     "user_domain_name": ("OS_USER_DOMAIN_NAME",),
     "domain_id": ("OS_DOMAIN_ID",),
@@ -94,7 +108,10 @@ _OPENSTACK: Mapping[str, Tuple[str, ...]] = {
 
 
 class OpenStackVariables(Provider):
-    """``OS_USERNAME`` and ``OS_PASSWORD``, or ``OS_TOKEN``, as OpenStack clients read them."""
+    """``OS_USERNAME`` and ``OS_PASSWORD``, an application credential or ``OS_TOKEN``.
+
+    As OpenStack clients read them.
+    """
 
     name = "environment OS_*"
 
@@ -115,7 +132,7 @@ class OpenStackVariables(Provider):
 
 
 def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], source: str) -> Found:
-    """Return the keys, password or token in the settings of a Keystone client.
+    """Return the keys, password, application credential or token of a Keystone client's settings.
 
     Args:
         given: the settings, by the names that ``clouds.yaml`` has for them.
@@ -172,6 +189,8 @@ def _keystone_credentials(
         values = dict(zip(named, (given.get(first), given.get(second))))
         return both_or_neither(named, values.get)
 
+    if _is_application(given):
+        return _application_credential(given, names, account, by_id)
     if pair("ak", "sk"):
         return AccessKey(given["ak"] or "", given["sk"] or "", given.get("security_token") or None)
     token, username, password = given.get("token"), given.get("username"), given.get("password")
@@ -184,5 +203,38 @@ def _keystone_credentials(
         username or "",
         password or "",
         (None if by_id else account) or username or "",
+        account_id=account if by_id else None,
+    )
+
+
+def _is_application(given: Mapping[str, Optional[str]]) -> bool:
+    """Return True for the credentials of an application, which ``auth_type`` says or they do."""
+    kind = given.get("auth_type")
+    if kind:
+        return kind == _APPLICATION
+    return any(given.get("application_credential_" + part) for part in ("id", "name", "secret"))
+
+
+def _application_credential(
+    given: Mapping[str, Optional[str]],
+    names: Mapping[str, str],
+    account: Optional[str],
+    by_id: bool,
+) -> ApplicationCredential:
+    def value(part: str) -> Optional[str]:
+        return given.get("application_credential_" + part) or None
+
+    secret = value("secret")
+    if secret is None:
+        missing = "application_credential_secret"
+        raise ConfigurationError("%s is missing" % names.get(missing, missing))
+    if value("id") is not None:
+        return ApplicationCredential(secret, value("id"))
+    return ApplicationCredential(
+        secret,
+        name=value("name"),
+        user_id=given.get("user_id") or None,
+        username=given.get("username") or None,
+        account=None if by_id else account,
         account_id=account if by_id else None,
     )

@@ -112,6 +112,10 @@ class Call(UploadCalls):
             raise Refusal(403, "AccessDenied", "The credentials are for no project.")
         if not is_open and owner is not None and owner not in self._projects:
             raise taken
+        reaches = owner is not None or self._access(self._bucket) is Access.OWN
+        # It would be given away: one made by hand, or a mount, whose name may differ in case.
+        if not reaches and self._has_bucket(self._bucket):
+            raise taken
         try:
             self._objects.create_bucket(self._bucket)
         except Refusal as refusal:
@@ -241,7 +245,10 @@ class Call(UploadCalls):
             return self._copy()
         crc64 = self._sent.given_crc64()
         body, etag = self._sent.body(crc64)
-        self._objects.put(body, self._bucket, self._key)
+        if self._key.endswith("/") and body.seek(0, os.SEEK_END) == 0:
+            self._objects.make_folder(self._bucket, self._key)
+        else:
+            self._objects.put(body, self._bucket, self._key)
         return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def delete_object(self) -> Response:

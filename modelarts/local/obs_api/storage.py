@@ -161,6 +161,11 @@ class Objects:
         else:
             self._store.put(source, bucket, key)
 
+    def make_folder(self, bucket: str, key: str) -> None:
+        """Make an empty folder on the disk; it is in no list before there is an object in it."""
+        check_length(key)
+        self._store.make_folder(bucket, key)
+
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[tuple[str, Exception]]:
         """Delete objects; returns those that could not be, with the reasons."""
         return self._store.delete(bucket, keys)

@@ -50,6 +50,18 @@ class Store(ABC):
         """Return True if there is such a bucket that this user may see."""
 
     @abstractmethod
+    def make_bucket(self, bucket: str) -> None:
+        """Make a bucket of this user's."""
+
+    def has_folder(self, bucket: str, key: str) -> bool:
+        """Return True if there are objects in a folder, or it was made as one of its own."""
+        return any(True for _ in self.list(bucket, key))
+
+    @abstractmethod
+    def make_folder(self, bucket: str, key: str) -> None:
+        """Make an empty folder, whose key ends with a slash; one that exists stays as it is."""
+
+    @abstractmethod
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
 
@@ -60,6 +72,12 @@ class Store(ABC):
     @abstractmethod
     def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Fetch an object to ``path``: the file is there whole and verified, or as before."""
+
+    @abstractmethod
+    def copy(
+        self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
+    ) -> None:
+        """Copy an object to another one, within the store."""
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object; None where that is unknown."""

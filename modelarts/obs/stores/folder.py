@@ -65,6 +65,28 @@ class FolderStore(Store):
         path = os.path.join(self._root, bucket)
         return os.path.isdir(path) and self._is_inside(path)
 
+    def make_bucket(self, bucket: str) -> None:
+        """Make the folder of a bucket."""
+        self._make_empty(os.path.join(self._root, bucket), bucket, "")
+
+    def has_folder(self, bucket: str, key: str) -> bool:
+        """Return True if there is such a folder; it may be empty."""
+        try:
+            path = self._path(bucket, key.rstrip("/"))
+        except ValueError:
+            return False
+        return os.path.isdir(path) and self._is_inside(path)
+
+    def make_folder(self, bucket: str, key: str) -> None:
+        """Make an empty folder; one that exists stays as it is."""
+        self._make_empty(self.check(bucket, key.rstrip("/")), bucket, key)
+
+    def _make_empty(self, path: str, bucket: str, key: str) -> None:
+        with _refusals("send", bucket, key), self._changing_folders:
+            self._make_folders(path, bucket, key, [])
+            if not os.path.isdir(path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key begins with ``prefix``, by key as OBS orders them."""
         folder, _, beginning = prefix.rpartition("/")
@@ -159,6 +181,13 @@ class FolderStore(Store):
         with self._opened(found) as source:
             copy(source, path, progress)
 
+    def copy(
+        self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
+    ) -> None:
+        """Copy an object to another one."""
+        with self._opened(found) as source:
+            self.put(source, bucket, key, progress)
+
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object; both are read if their sizes are
         equal."""
@@ -181,7 +210,12 @@ class FolderStore(Store):
         for key in keys:
             try:
                 with _refusals("delete", bucket, key):
-                    path = self._path(bucket, key)
+                    path = self._path(bucket, key.rstrip("/"))
+                    if key.endswith("/"):
+                        with self._changing_folders:
+                            if self.has_folder(bucket, key):
+                                self._prune(path, bucket)
+                        continue
                     if self.head(bucket, key) is not None:
                         os.unlink(path)
                         with self._changing_folders:

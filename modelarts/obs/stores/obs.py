@@ -26,6 +26,11 @@ _LONGEST_KEY = 1024
 #: Bytes of an object: so many parts of 5 GiB.
 _LARGEST = MAX_PARTS * 5 * 1024**3
 _DELETED_AT_ONCE = 1000
+#: Bytes of an object up to which it is copied in one request, as OBS allows.
+COPIED = 5 * 1024**3
+_COPIED_PART = 1024**3
+#: A bucket that is this user's already, by the words of OBS in two regions.
+_OWN_BUCKET = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 class ObsStore(Store):
@@ -36,6 +41,8 @@ class ObsStore(Store):
         clock: what waits between attempts.
         retry: how often and after how long something is tried again.
         sizes: of parts and ranges, and the size from which on a file is sent in parts.
+        region: where new buckets are made.
+        copied: bytes of an object up to which it is copied in one request, and those of a part.
 
     Source: *OBS API Reference*.
     """
@@ -46,8 +53,12 @@ class ObsStore(Store):
         clock: Optional[Clock] = None,
         retry: Optional[Retry] = None,
         sizes: Sizes = SIZES,
+        region: Optional[str] = None,
+        copied: Tuple[int, int] = (COPIED, _COPIED_PART),
     ) -> None:
         self._client = client
+        self._region = region
+        self._copied, self._copied_part = copied
         self._sizes = sizes
         self._asking = Asking(client, clock or Clock(), retry or Retry())
         self._crew = Crew()
@@ -96,6 +107,39 @@ class ObsStore(Store):
             allowed=(404,),
         )
         return bool(answer.status != 404)
+
+    def make_bucket(self, bucket: str) -> None:
+        """Make a bucket in the region of the session.
+
+        Raises:
+            ApiError: it is another user's, or cannot be made.
+        """
+
+        def make(location: Optional[str]) -> None:
+            self._asking.ask(
+                "create bucket %s" % bucket,
+                lambda: self._client.createBucket(bucket, location=location),
+            )
+
+        try:
+            try:
+                make(self._region)
+            except ApiError as error:
+                # The default region of S3 is to be left out.
+                if self._region is None or error.error_code != "InvalidLocationConstraint":
+                    raise
+                make(None)
+        except ApiError as error:
+            if error.error_code not in _OWN_BUCKET or not self.has_bucket(bucket):
+                raise
+
+    def make_folder(self, bucket: str, key: str) -> None:
+        """Make an empty folder: an object without content, whose key ends with a slash."""
+        _check_key(key)
+        self._asking.ask(
+            "create obs://%s/%s" % (bucket, key),
+            lambda: self._client.putContent(bucket, key, content=""),
+        )
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
@@ -206,6 +250,73 @@ class ObsStore(Store):
             TransferError: the object was replaced meanwhile, or its checksum differs.
         """
         Download(self._asking, found, path, progress, self._sizes.range).run(self._crew)
+
+    def copy(
+        self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
+    ) -> None:
+        """Copy an object to another one, in OBS: nothing of it comes here.
+
+        One of more than 5 GB is copied in parts.
+
+        Raises:
+            TransferError: the object was replaced meanwhile.
+        """
+        _check_key(key)
+        operation = "copy obs://%s/%s to obs://%s/%s" % (found.bucket, found.key, bucket, key)
+        if found.size > self._copied:
+            self._copy_parts(operation, found, bucket, key, progress)
+            return
+        self._asking.ask(
+            operation,
+            lambda: self._client.copyObject(found.bucket, found.key, bucket, key),
+            wanted=("etag",),
+        )
+        if progress is not None:
+            progress(found.size)
+
+    def _copy_parts(
+        self,
+        operation: str,
+        found: ObjectInfo,
+        bucket: str,
+        key: str,
+        progress: Optional[Progress],
+    ) -> None:
+        from obs import CompleteMultipartUploadRequest, CompletePart
+
+        client, asking = self._client, self._asking.patient()
+        metadata = None if found.md5 is None else {"md5": found.md5}
+        begun = asking.ask(
+            operation,
+            lambda: client.initiateMultipartUpload(bucket, key, metadata=metadata),
+            wanted=("uploadId",),
+        )
+        upload, source = begun.body.uploadId, "/%s/%s" % (found.bucket, found.key)
+        parts: List[Any] = []
+        try:
+            for start in range(0, found.size, self._copied_part):
+                last = min(start + self._copied_part, found.size) - 1
+                number, span = len(parts) + 1, "%d-%d" % (start, last)
+
+                def send(number: int = number, span: str = span) -> Any:
+                    return client.copyPart(bucket, key, number, upload, source, span)
+
+                part = asking.ask(operation, send, wanted=("etag",))
+                parts.append(CompletePart(number, part.body.etag))
+                if progress is not None:
+                    progress(last + 1 - start)
+            now = self.head(found.bucket, found.key)
+            if now is None or (now.etag, now.size) != (found.etag, found.size):
+                raise TransferError("%s: the object was replaced meanwhile" % operation)
+            whole = CompleteMultipartUploadRequest(parts)
+            asking.ask(
+                operation,
+                lambda: client.completeMultipartUpload(bucket, key, upload, whole),
+                wanted=("etag",),
+            )
+        except BaseException:
+            client.abortMultipartUpload(bucket, key, upload)
+            raise
 
     def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object, by their checksums.

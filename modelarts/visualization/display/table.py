@@ -10,7 +10,7 @@ from modelarts.visualization.display.text import clock_time, folders, last_known
 
 if TYPE_CHECKING:
     from modelarts.models import JobInfo
-    from modelarts.visualization.job import VisualizationJob
+    from modelarts.visualization.display.text import Shown
 
 __all__ = ["facts", "fitting", "look", "show", "table"]
 
@@ -48,9 +48,7 @@ def look(stream: Optional[TextIO], otherwise: Optional[int] = None) -> Tuple[Opt
     return shutil.get_terminal_size().columns, not plain
 
 
-def table(
-    jobs: Iterable["VisualizationJob"], columns: Optional[int] = None, colour: bool = False
-) -> str:
+def table(jobs: Iterable["Shown"], columns: Optional[int] = None, colour: bool = False) -> str:
     """Jobs as a table of text, a line each, statuses as words. Asks the service nothing.
 
     Args:
@@ -73,18 +71,18 @@ def table(
     return "\n".join(lines)
 
 
-def fitting(jobs: Iterable["VisualizationJob"]) -> str:
+def fitting(jobs: Iterable["Shown"]) -> str:
     """The table, without colours, as wide as the terminal or as a notebook's output."""
     return table(jobs, look(sys.stdout, _USUAL)[0])
 
 
-def show(jobs: Iterable["VisualizationJob"]) -> None:
+def show(jobs: Iterable["Shown"]) -> None:
     """Print the table, likewise, with colours where they show."""
     columns, colour = look(sys.stdout, _USUAL)
     print(writable(table(jobs, columns, colour), sys.stdout))
 
 
-def facts(job: "VisualizationJob", colour: bool = False) -> str:
+def facts(job: "Shown", colour: bool = False) -> str:
     """All that is known of a job, a line for each fact. Asks the service nothing."""
     info = last_known(job)
     status = _word(info)
