@@ -178,7 +178,7 @@ class ServiceClient:
         pairs = parse_qsl(in_path, keep_blank_values=True)
         for name, value in (query or {}).items():
             values = value if isinstance(value, (list, tuple)) else (value,)
-            pairs.extend((str(name), _query_value(one)) for one in values if one is not None)
+            pairs.extend((str(name), _query_value(each)) for each in values if each is not None)
         # What is encoded stays so; a percent sign that encodes nothing is one itself.
         bare = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", bare)
         encoded = quote(bare, safe="/%~!$&'()*+,;=:@")

@@ -55,20 +55,20 @@ def to_header(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def same(path: str, found: ObjectInfo) -> Optional[bool]:
+def same(path: str, info: ObjectInfo) -> Optional[bool]:
     """Return True if a file has an object's content: by size, then by MD5 of the whole or of parts.
 
     None where that cannot be told: somebody else chose the size of the parts, or the etag is no
     MD5, as in buckets that encrypt with keys of KMS.
     """
-    if os.path.getsize(path) != found.size:
+    if os.path.getsize(path) != info.size:
         return False
-    if found.size == 0:
+    if info.size == 0:
         return True
-    known = found.md5 or (found.etag if is_md5(found.etag) else None)
+    known = info.md5 or (info.etag if is_md5(info.etag) else None)
     if known is not None:
-        return [known] == [one.hex() for one in md5_of(path, [found.size])]
-    sizes = layout(found.size)
-    if found.etag is None or not found.etag.endswith("-%d" % len(sizes)):
+        return [known] == [digest.hex() for digest in md5_of(path, [info.size])]
+    sizes = layout(info.size)
+    if info.etag is None or not info.etag.endswith("-%d" % len(sizes)):
         return None
-    return True if combined(md5_of(path, sizes)) == found.etag else None
+    return True if combined(md5_of(path, sizes)) == info.etag else None

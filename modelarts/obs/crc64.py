@@ -77,13 +77,13 @@ def _power(size: int) -> int:
     return result
 
 
-def _product(one: int, other: int) -> int:
+def _product(left: int, other: int) -> int:
     """Of two polynomials over GF(2), modulo that of the CRC; the highest bit is that of x^0."""
     result, bit = 0, _ONE
-    while one:
-        if one & bit:
+    while left:
+        if left & bit:
             result ^= other
-            one ^= bit
+            left ^= bit
         bit >>= 1
         other = (other >> 1) ^ _POLYNOMIAL if other & 1 else other >> 1
     return result

@@ -35,8 +35,8 @@ class Source:
     @classmethod
     def of(cls, path: str) -> "Source":
         """The file as it is now."""
-        found = os.stat(path)
-        return cls(path, found.st_size, found.st_mtime_ns, found.st_ino)
+        state = os.stat(path)
+        return cls(path, state.st_size, state.st_mtime_ns, state.st_ino)
 
     def check(self) -> None:
         """Raises TransferError where the bytes that were there at the beginning may be others."""

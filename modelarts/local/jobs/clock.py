@@ -78,8 +78,8 @@ class Timeline:
         self._store = store
         self._clock = clock
         self._lock = Lock()
-        found = store.setting(_SETTING)
-        kept: dict[str, Any] = json.loads(found) if found else {}
+        text = store.setting(_SETTING)
+        kept: dict[str, Any] = json.loads(text) if text else {}
         wall, since_boot, boot = self.wall(), int(clock.since_boot() * 1000), clock.boot()
         # The first service of a folder begins with what the wall clock shows.
         passed = int(kept.get("passed", wall))

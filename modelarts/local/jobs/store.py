@@ -213,8 +213,8 @@ class Store:
         """When the next schedule is due."""
         with self.transaction() as db:
             row = db.execute(f"SELECT min(stop_at) FROM jobs WHERE status IN ({_ACTIVE})")
-            found: int | None = row.fetchone()[0]
-        return found
+            value: int | None = row.fetchone()[0]
+        return value
 
     def any_active(self) -> bool:
         """Return True if there is an active job."""

@@ -116,9 +116,9 @@ class Mirrors(LogSource):
         """Remove the mirrors of all other jobs."""
         names = {_name(job) for job in jobs}
         if self._folder.is_dir():
-            for found in self._folder.iterdir():
-                if found.name not in names:
-                    shutil.rmtree(found, ignore_errors=True)
+            for path in self._folder.iterdir():
+                if path.name not in names:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
         """Return the folder of the job's mirror.
@@ -217,13 +217,19 @@ class Mirrors(LogSource):
         with self._changed:
             while not self._closed:
                 now = self._clock.monotonic()
-                idle = [one for one in self._followed.values() if not (one.busy or one.resting)]
-                for one in idle:
-                    if one.due <= now:
-                        one.busy = True
-                        one.began = now
-                        self._work.put(partial(self._round, one))
-                later = min((one.due for one in idle if not one.busy), default=None)
+                idle = [
+                    following
+                    for following in self._followed.values()
+                    if not (following.busy or following.resting)
+                ]
+                for following in idle:
+                    if following.due <= now:
+                        following.busy = True
+                        following.began = now
+                        self._work.put(partial(self._round, following))
+                later = min(
+                    (following.due for following in idle if not following.busy), default=None
+                )
                 self._changed.wait(None if later is None else max(0.0, later - now))
 
     def _serve(self) -> None:

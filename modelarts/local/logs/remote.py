@@ -125,7 +125,7 @@ class Bucket:
                 raise Passing(f"the list of bucket {self.name} has no next page")
             marker = following
 
-    def read(self, found: Found, start: int = 0) -> Generator[bytes, None, None]:
+    def read(self, entry: Found, start: int = 0) -> Generator[bytes, None, None]:
         """Return an object's content from ``start`` on, in pieces.
 
         Raises:
@@ -135,15 +135,15 @@ class Bucket:
         """
         from obs import GetObjectHeader
 
-        headers = GetObjectHeader(range=f"{start}-{found.size - 1}" if start else None)
+        headers = GetObjectHeader(range=f"{start}-{entry.size - 1}" if start else None)
         self.requests.add(reads=1)
         with self._talking():
-            answer = self._source.client.getObject(self.name, found.key, headers=headers)
-        self._see(answer, found.key)
+            answer = self._source.client.getObject(self.name, entry.key, headers=headers)
+        self._see(answer, entry.key)
         stream = answer.body.response
         try:
             etag = str(answer.body.etag).strip('"')
-            if etag != found.etag or (start and answer.status != 206):
+            if etag != entry.etag or (start and answer.status != 206):
                 raise Unreadable("it has changed since it was listed")
             while True:
                 with self._talking():

@@ -40,10 +40,10 @@ def xml(name: str, inside: str) -> Response:
 
 def refused(refusal: Refusal, request_id: str) -> Response:
     """The answer that is an error."""
-    said = escape(_NO_XML.sub("?", refusal.message))
+    message = escape(_NO_XML.sub("?", refusal.message))
     answer = xml(
         "Error",
-        f"<Code>{refusal.code}</Code><Message>{said}</Message><RequestId>{request_id}</RequestId>",
+        f"<Code>{refusal.code}</Code><Message>{message}</Message><RequestId>{request_id}</RequestId>",
     )
     answer.status_code = refusal.status
     return answer

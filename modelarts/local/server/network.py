@@ -85,8 +85,8 @@ class Network:
         on other machines, where no name can be made to lead to this one's loopback. So boards may
         be asked for under any name, unless names were said.
         """
-        said = self.further or self.public is not None
-        pages_for_all = self.behind_hub and self.is_local() and not said
+        names = self.further or self.public is not None
+        pages_for_all = self.behind_hub and self.is_local() and not names
         return Reach(self.host, local, self.public, self.further, pages_for_all)
 
 

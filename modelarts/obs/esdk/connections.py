@@ -71,14 +71,14 @@ class Connections:
         while True:
             with self._lock:
                 idle = self._idle.get(place)
-                found = idle.pop() if idle else None
-            if found is None:
-                found = self._connect(place, certified or host)
-            elif found.is_stale():
-                found.close()
+                connection = idle.pop() if idle else None
+            if connection is None:
+                connection = self._connect(place, certified or host)
+            elif connection.is_stale():
+                connection.close()
                 continue
-            self._lent.connection = found
-            return found
+            self._lent.connection = connection
+            return connection
 
     def give_back(self, connection: "_Kept") -> None:
         """Keep it for the next one, if its answer was read to the end."""

@@ -151,7 +151,9 @@ def arrived_in(line: Any) -> Optional[Tuple[Part, Arrived]]:
     number, offset, size, etag, md5, crc64 = line
     whole = (number, offset, size, 0 if crc64 is None else crc64)
     texts = (etag, "" if md5 is None else md5)
-    if not (all(type(one) is int for one in whole) and all(type(one) is str for one in texts)):
+    if not (
+        all(type(value) is int for value in whole) and all(type(value) is str for value in texts)
+    ):
         return None
     return Part(number, offset, size), Arrived(size, etag, md5, crc64)
 
