@@ -64,7 +64,7 @@ class ServiceClient:
         return self._authorizer.sort_parameter
 
     def now(self) -> float:
-        """The time by the service's clock, to a second, in seconds since the epoch."""
+        """Return the time by the service's clock, to a second, in seconds since the epoch."""
         return self._transport.skew.now_by_latest()
 
     def monotonic(self) -> float:
@@ -186,7 +186,7 @@ class ServiceClient:
         return self.call("%s %s" % (method, bare), method, encoded, pairs, body, headers)
 
     def unreadable(self, operation: str, why: object) -> TransportError:
-        """The error for an answer that is JSON, but not what is documented."""
+        """Return the error for an answer that is JSON, but not what is documented."""
         address = self._endpoint()
         return TransportError(
             "%s gave an answer that cannot be read: %s" % (address, why),

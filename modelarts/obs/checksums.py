@@ -15,7 +15,7 @@ _CHUNK = 128 * 1024
 
 
 def md5() -> Any:
-    """An MD5 to be fed. It finds damage; it is not for security, and says so where FIPS asks."""
+    """Return a new MD5, which finds damage and is not for security, as FIPS wants to be told."""
     try:
         return hashlib.md5(usedforsecurity=False)
     except TypeError:  # before Python 3.9
@@ -23,7 +23,7 @@ def md5() -> Any:
 
 
 def md5_of(path: str, sizes: Iterable[int]) -> Iterator[bytes]:
-    """The MD5s of a file's parts, one after the other; it ends early where the file does."""
+    """Yield the MD5s of a file's parts; fewer if the file is shorter."""
     with open(path, "rb") as file:
         for size in sizes:
             digest, left = md5(), size
@@ -37,7 +37,7 @@ def md5_of(path: str, sizes: Iterable[int]) -> Iterator[bytes]:
 
 
 def combined(parts: Iterable[bytes]) -> str:
-    """The etag of an object that was sent in parts of these MD5s."""
+    """Return the etag of an object that was sent in parts of these MD5s."""
     digest, count = md5(), 0
     for part in parts:
         digest.update(part)
@@ -51,7 +51,7 @@ def is_md5(etag: Optional[str]) -> bool:
 
 
 def to_header(digest: bytes) -> str:
-    """An MD5 as ``Content-MD5`` carries it."""
+    """Return an MD5 as ``Content-MD5`` carries it."""
     return base64.b64encode(digest).decode()
 
 

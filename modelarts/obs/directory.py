@@ -43,7 +43,7 @@ class LocalFile:
 
     @classmethod
     def of(cls, path: str, relative: str, state: os.stat_result) -> "LocalFile":
-        """The file as it is now."""
+        """Return the file as it is now."""
         return cls(
             path, relative, state.st_size, state.st_mtime_ns, state.st_ino, state.st_ctime_ns
         )
@@ -59,7 +59,7 @@ def folders_in(folder: str, others: Iterable[str]) -> Set[str]:
 def files_below(
     folder: str, skipped: Callable[[str], None], apart: Collection[str] = ()
 ) -> Iterator[LocalFile]:
-    """All regular files below a folder, in order of their paths.
+    """Return all regular files below a folder, in order of their paths.
 
     Links are not followed. ``skipped`` is told of each, and of sockets, FIFOs and devices.
 

@@ -48,7 +48,7 @@ class Sync(Comparison):
         self.result = Transferred(target=target.url)
 
     def run(self, threads: Optional[int], meter: Meter) -> Transferred:
-        """One pass; returns what all passes have done.
+        """Make one pass; returns what all passes have done.
 
         Raises:
             IncompleteTransfer: some files could not be sent; the next pass tries again.

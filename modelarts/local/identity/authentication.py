@@ -75,7 +75,7 @@ class Authentication:
         self._calls = Rate(rate, 10 * rate, self._dates)
 
     def users(self) -> Users:
-        """The users of now."""
+        """Return the current users."""
         return self._accounts.users()
 
     def caller(self, request: Request) -> Caller:
@@ -115,7 +115,7 @@ class Authentication:
         return self._by_signature(request, header)
 
     def seal(self, user: User, project: Project | None) -> tuple[str, float]:
-        """A new token for that project, and when it expires (seconds since the epoch)."""
+        """Return a new token for that project, and when it expires (seconds since the epoch)."""
         expires_at = self._clock.time() + TOKEN_SECONDS
         project_id = None if project is None else project.project_id
         return self._pack("token", user, project=project_id, until=expires_at), expires_at

@@ -41,7 +41,7 @@ class Key:
 
     @classmethod
     def new(cls) -> Key:
-        """A fresh one."""
+        """Return a new copy of it."""
         return cls("LOCAL" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
 
 
@@ -56,11 +56,11 @@ class User:
     password: str | None = attr.ib(default=None, repr=False)
 
     def project(self, name: str) -> Project | None:
-        """The one of this user's projects that has this name."""
+        """Return the project of this user's projects that has this name."""
         return next((one for one in self.projects if one.name == name), None)
 
     def project_by_id(self, project_id: str) -> Project | None:
-        """The one of this user's projects that has this id."""
+        """Return the project of this user's projects that has this id."""
         return next((one for one in self.projects if one.project_id == project_id), None)
 
 
@@ -87,11 +87,11 @@ class Users:
         return found[0] if found else None
 
     def by_id(self, user_id: object) -> User | None:
-        """The user that has this id."""
+        """Return the user that has this id."""
         return next((one for one in self.by_name.values() if one.user_id == user_id), None)
 
     def with_user(self, name: str, projects: tuple[str, ...] = ()) -> Users:
-        """One user more.
+        """Return the users with another one.
 
         Args:
             projects: the shared projects, without the region.
@@ -128,7 +128,7 @@ class Users:
         return self._change(name, key=Key.new())
 
     def without_user(self, name: str) -> Users:
-        """One user less. Raises InvalidArgument where there is no such user."""
+        """Return the users without one. Raises InvalidArgument if there is no such user."""
         self._known(name)
         left = {key: user for key, user in self.by_name.items() if key != name}
         return attr.evolve(self, by_name=left)

@@ -37,7 +37,7 @@ class ServiceClock(Clock):
         return time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def boot(self) -> str:
-        """The start of the machine that :meth:`since_boot` counts from; empty if unknown."""
+        """Return the start of the machine that :meth:`since_boot` counts from; empty if unknown."""
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:

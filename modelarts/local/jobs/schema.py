@@ -80,7 +80,7 @@ CREATE TABLE training_metrics (
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """The file, made if there is none.
+    """Return the file, made if there is none.
 
     Raises:
         ValueError: it is damaged, or was written by a newer version; it is left as it is.

@@ -105,7 +105,7 @@ class Asked:
         return cls(method, path, query, headers, host, bucket, key, resource, prefix)
 
     def own(self, name: str) -> str | None:
-        """A special header; only in the spelling that this request signs."""
+        """Return a special header; only in the spelling that this request signs."""
         return self.headers.get(self.prefix + name)
 
 

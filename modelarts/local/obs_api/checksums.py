@@ -26,7 +26,7 @@ def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
 
 
 def blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """The next ``size`` bytes of a file, or as many as there are, in pieces."""
+    """Return the next ``size`` bytes of a file, or as many as there are, in pieces."""
     while size > 0:
         block = file.read(min(size, _BLOCK))
         if not block:
@@ -55,7 +55,7 @@ class _Crc64:
         self._value = crc64(block, self._value)
 
     def hexdigest(self) -> str:
-        """It, as headers carry it."""
+        """Return the checksum as headers carry it."""
         return str(self._value)
 
 

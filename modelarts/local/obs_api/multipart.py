@@ -69,7 +69,7 @@ class Uploads:
         self._uploading = Lock()
 
     def begin(self, bucket: str, key: str) -> str:
-        """The id of a new upload."""
+        """Return the id of a new upload."""
         check_length(key)
         self._store.check(bucket, key)
         upload_id = secrets.token_hex(16)
@@ -86,7 +86,7 @@ class Uploads:
         return sorted(found, key=lambda one: (one.key.encode(), one.upload_id))
 
     def find(self, bucket: str, key: str, upload_id: str) -> Path:
-        """The folder of an upload. Raises Refusal where there is none."""
+        """Return the folder of an upload. Raises Refusal where there is none."""
         found = self._read(upload_id) if _UPLOAD.match(upload_id) else None
         if found is None or (found.bucket, found.key) != (bucket, key):
             raise Refusal(404, "NoSuchUpload", "There is no such upload.")
@@ -213,7 +213,7 @@ def _ended() -> Refusal:
 
 
 def _joined(parts: Sequence[Part], sink: BinaryIO) -> Iterator[bytes]:
-    """The content of parts, block by block, each of which is written to a file, too."""
+    """Return the content of parts, block by block, each of which is written to a file, too."""
     for part in parts:
         try:
             with open(part.path, "rb") as file:

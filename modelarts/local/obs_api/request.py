@@ -41,7 +41,7 @@ class Sent:
         self._stream = stream
 
     def body(self, crc64: str | None = None) -> tuple[BinaryIO, str]:
-        """The whole body as a file, and its MD5 in hexadecimal digits.
+        """Return the whole body as a file, and its MD5 in hexadecimal digits.
 
         Args:
             crc64: what its CRC-64 must be; None where any is right.
@@ -78,7 +78,7 @@ class Sent:
         return body, md5
 
     def given_crc64(self) -> str | None:
-        """The CRC-64 that is to be verified; None where that cannot be done. Raises Refusal."""
+        """Return the CRC-64 to be verified, or None. Raises Refusal."""
         value = self.asked.own(CRC64)
         if value is None or not is_available():
             return None
@@ -87,11 +87,11 @@ class Sent:
         return str(int(value))
 
     def told(self, crc64: str | None) -> dict[str, str]:
-        """The header of an answer that says a CRC-64; none where that is not known."""
+        """Return the header of an answer that says a CRC-64; none where that is not known."""
         return {} if crc64 is None else {self.asked.prefix + CRC64: crc64}
 
     def signed_sha256(self) -> str | None:
-        """The checksum of the body that is signed; there with Signature Version 4 only."""
+        """Return the checksum of the body that is signed; there with Signature Version 4 only."""
         value = self.asked.headers.get("x-amz-content-sha256", "")
         if self.asked.headers.get("authorization", "")[:4] != "AWS4" or value[:8] == "UNSIGNED":
             return None
@@ -100,7 +100,7 @@ class Sent:
         return value or None
 
     def read_xml(self, name: str) -> ElementTree.Element:
-        """The body as XML of that name. Raises Refusal."""
+        """Return the body as XML of that name. Raises Refusal."""
         if int(self.asked.headers.get("content-length") or 0) > _LARGEST_XML:
             raise Refusal(400, "EntityTooLarge", "The XML is larger than 1 MiB.")
         body, _ = self.body()
@@ -118,7 +118,7 @@ class Sent:
         return tree
 
     def number(self, name: str, minimum: int, maximum: int, default: int = MOST_KEYS) -> int:
-        """A number in the query; one that is too large counts as the most. Raises Refusal."""
+        """Return a number in the query, at most ``maximum``. Raises Refusal."""
         value = self.query.get(name) or ("" if name == "partNumber" else str(default))
         if not re.match(r"[0-9]{1,9}\Z", value) or int(value) < minimum:
             raise Refusal(400, "InvalidArgument", f"{name} is no number from {minimum} on.")
@@ -127,7 +127,7 @@ class Sent:
         return min(int(value), maximum)
 
     def unmet(self, etag: str, modified: float) -> int | None:
-        """The status where a condition of the request is not met."""
+        """Return the status where a condition of the request is not met."""
         headers = self.asked.headers
         match = headers.get("if-match")
         if match is not None and not _names_etag(match, etag):

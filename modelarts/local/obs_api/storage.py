@@ -144,7 +144,7 @@ class Objects:
         return Page(objects, prefixes, None)
 
     def open(self, bucket: str, key: str) -> BinaryIO:
-        """An object, to be read. Raises Refusal where there is none."""
+        """Return an object, to be read. Raises Refusal where there is none."""
         file = self._store.open(bucket, key)
         if file is None:
             raise Refusal(404, "NoSuchKey", "There is no such object.")
@@ -175,7 +175,7 @@ class Objects:
         return self._store.clear(before)
 
     def scratch(self) -> BinaryIO:
-        """A file without a name, on the disk where objects are."""
+        """Return a file without a name, on the disk where objects are."""
         return cast(BinaryIO, TemporaryFile("w+b", dir=self._staging))
 
     def _listed(self, found: ObjectInfo) -> Object:

@@ -39,7 +39,7 @@ def xml(name: str, inside: str) -> Response:
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
-    """The answer that is an error."""
+    """Return the answer that is an error."""
     message = escape(_NO_XML.sub("?", refusal.message))
     answer = xml(
         "Error",
@@ -60,5 +60,5 @@ def missing(what: str) -> Refusal:
 
 
 def iso(moment: float) -> str:
-    """A time as OBS writes it."""
+    """Return a time as OBS writes it."""
     return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%dT%H:%M:%S}.000Z"

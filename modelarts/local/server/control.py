@@ -21,7 +21,7 @@ _PAUSE = 0.05
 
 
 def status(root: Path) -> tuple[int, str]:
-    """An exit code and what to say: 0 it answers, 1 it does not, 3 none is running."""
+    """Return an exit code and a report: 0 it responds, 1 it does not, 3 none is running."""
     lines = [f"root: {root}"]
     if not (root / SERVICE_LOCK).exists() or not is_served(root):
         code, headline = NOT_RUNNING, "not running"
@@ -72,7 +72,7 @@ def stop(root: Path, clock: Clock) -> str:
 
 
 def _holder(root: Path) -> int:
-    """The process that holds the lock, which it wrote there."""
+    """Return the process that holds the lock, which it wrote there."""
     try:
         return int((root / SERVICE_LOCK).read_text())
     except ValueError:

@@ -132,7 +132,7 @@ def connect(
 
 
 def root_folder(root: str | os.PathLike[str]) -> Path:
-    """The folder that is meant, as an absolute path.
+    """Return the folder that is meant, as an absolute path.
 
     Raises:
         ConfigurationError: there can be no such folder.

@@ -59,7 +59,7 @@ class Connections:
         self.takes_crc64 = True
 
     def take(self, scheme: str, host: str, port: int, certified: str = "") -> "_Kept":
-        """A connection to that host: an idle one that is still good, or a new one.
+        """Return a connection to that host: an idle one that is still good, or a new one.
 
         Args:
             certified: the name that its certificate is to have, if not the host's.
@@ -204,7 +204,7 @@ class _Kept(http.client.HTTPConnection):
             self._refused = True
 
     def getresponse(self) -> http.client.HTTPResponse:
-        """The answer; remembered, since the connection is free when it has been read."""
+        """Return the response, which is kept: once it is read, the connection is free."""
         if self._head:
             self.send(b"")
         self._answer = super().getresponse()

@@ -61,7 +61,7 @@ class Asking:
     retry: Retry
 
     def patient(self) -> "Asking":
-        """The same, for parts of a whole: of a thousand some have bad luck several times."""
+        """Return a copy with more retries: of a thousand parts, some fail several times."""
         return attr.evolve(self, retry=self.retry._replace(retries=3 * self.retry.retries))
 
     def ask(
