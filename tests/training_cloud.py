@@ -220,11 +220,8 @@ class TrainingCloud(Cloud):
         """The object of a log, as an object store answers."""
         signature = dict(parse_qsl(urlsplit(request.url).query)).get("Signature")
         if signature not in self.links or request.headers.get("Authorization"):
-            return (
-                403,
-                {"Content-Type": "application/xml"},
-                b"<Error><Code>AccessDenied</Code></Error>",
-            )
+            error = b"<Error><Code>AccessDenied</Code></Error>"
+            return 403, {"Content-Type": "application/xml"}, error
         log = bytes(self.logs[job_id])
         if self.jobs[job_id]["status"]["phase"] == "Running":
             log = log[: max(0, len(log) - self.link_lags)]

@@ -18,7 +18,14 @@ from typing import (
 )
 
 from modelarts._status import JobStatus
-from modelarts.errors import ApiError, InvalidArgument
+from modelarts.errors import (
+    ApiError,
+    InvalidArgument,
+    RateLimited,
+    ServerError,
+    TransportError,
+    WaitTimeout,
+)
 from modelarts.session import Session
 from modelarts.training import v2
 from modelarts.training.request import TrainingRequest
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
     from modelarts.http.client import ServiceClient
     from modelarts.models import JobInfo
+    from modelarts.training.logs import LogFollower
     from modelarts.training.params import InputData, OutputData
     from modelarts.visualization.display.lists import JobList
     from modelarts.visualization.job import VisualizationJob
@@ -50,6 +58,10 @@ _Dict = Dict[str, Any]
 _SHOWN_LINES = 20
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+#: Seconds without any answer after which a log is not followed any more.
+_PATIENCE = 300.0
+#: Looks at a log that is not whole yet when its training has ended.
+_LAST_LOOKS = 6
 
 
 class TrainingJob:
@@ -495,7 +507,7 @@ class TrainingJob:
 
         follower = LogFollower(self._client(), job_id, task)
         if not follow:
-            return follower.poll(whole=True)
+            return _whole(follower)
         return self._followed(follower, float("inf") if timeout is None else timeout)
 
     def metrics(self, task_id: str = v2.TASK) -> "Dict[str, List[Optional[float]]]":
@@ -833,20 +845,31 @@ class TrainingJob:
             job._learn(fields)
             yield job
 
-    def _followed(self, follower: Any, timeout: float) -> "Iterator[str]":
+    def _followed(self, follower: "LogFollower", timeout: float) -> "Iterator[str]":
         clock = self.session.clock
         ends = clock.monotonic() + timeout
-        pause = _FIRST_PAUSE
+        pause, worked = _FIRST_PAUSE, clock.monotonic()
+        looks_left = _LAST_LOOKS
         while True:
-            status = self.refresh().status
-            has_ended = status is not None and status.is_final
             before = follower.offset
-            yield from follower.poll(whole=has_ended)
-            if has_ended:
-                return
-            if clock.monotonic() >= ends:
-                from modelarts.errors import WaitTimeout
-
+            has_ended = False
+            try:
+                status = self.refresh().status
+                has_ended = status is not None and status.is_final
+                yield from follower.poll(fresh=has_ended)
+                worked = clock.monotonic()
+            except (TransportError, ServerError, RateLimited) as error:
+                # A network that is away for a while is no reason to end.
+                waited = clock.monotonic() - worked
+                if waited > _PATIENCE or getattr(error, "permanent", False):
+                    raise
+            else:
+                if has_ended and (not follower.is_behind or not looks_left):
+                    yield from follower.finish()
+                    return
+            if has_ended:  # the rest of the log comes to its place a moment later
+                looks_left -= 1
+            elif clock.monotonic() >= ends:
                 raise WaitTimeout(
                     "training %s has not ended in time; it goes on" % self.job_id, self
                 )
@@ -885,6 +908,11 @@ class TrainingJob:
     def _number(self, name: str) -> Optional[int]:
         value = self._get(name)
         return None if value is None else int(value)
+
+
+def _whole(follower: "LogFollower") -> "Iterator[str]":
+    yield from follower.poll(fresh=True)
+    yield from follower.finish()
 
 
 def _or_default(session: Optional[Session]) -> Session:

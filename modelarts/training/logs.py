@@ -20,8 +20,6 @@ _LARGE = 256 * 1024
 _RARELY = 30.0
 #: Seconds until a link that did not have all of the log is tried again.
 _RETRIAL = 60.0
-#: So often a link that has not all of the log is tried again before bytes are given up.
-_TRIES = 5
 #: Events in which the reason of an end is looked for, the newest.
 _EVENTS = 100
 
@@ -56,14 +54,18 @@ class LogFollower:
         self._next_preview = 0.0
         self._next_probe = 0.0
         self._pause = 1.0
-        self._tries = 0
+        self._is_behind = False
 
-    def poll(self, whole: bool = False) -> Iterator[str]:
+    @property
+    def is_behind(self) -> bool:
+        """True if there are bytes that neither the newest part nor the link has at present."""
+        return self._is_behind
+
+    def poll(self, fresh: bool = False) -> Iterator[str]:
         """Yield the lines that are complete now, without their ends.
 
         Args:
-            whole: True if the training has ended: then the newest part is looked at in any case,
-                and a last line without an end is yielded too.
+            fresh: True to look at the newest part in any case.
 
         Raises:
             ApiError: the service refused a request, but for a log that does not exist yet.
@@ -75,12 +77,20 @@ class LogFollower:
                 read_any = True
                 yield from self._lines(piece)
         now = self._client.monotonic()
-        if whole or not self._uses_link or (not read_any and now >= self._next_preview):
-            yield from self._newest(whole)
-        if whole and self._rest_size:
+        if fresh or not self._uses_link or (not read_any and now >= self._next_preview):
+            yield from self._newest(False)
+
+    def finish(self) -> Iterator[str]:
+        """Yield what is left when nothing will be added any more: also a line without an end.
+
+        Bytes that cannot be had are left out, and a line in their place says so.
+        """
+        if self._is_behind:
+            yield from self._newest(True)
+        if self._rest_size:
             yield self._take_rest()
 
-    def _newest(self, whole: bool) -> Iterator[str]:
+    def _newest(self, gives_up: bool) -> Iterator[str]:
         """Yield the lines up to the end of the newest part."""
         while True:
             try:
@@ -108,18 +118,16 @@ class LogFollower:
                 self._next_probe = now + (_RETRIAL if self._uses_link else 0)
                 self._uses_link = False
                 yield from self._lines(content[self.offset - begin :])
-            if self.offset >= full:
-                self._tries = 0
+            self._is_behind = self.offset < full
+            if not self._is_behind:
                 if full > _LARGE and now >= self._next_probe and not self._uses_link:
                     self._uses_link, self._pause = True, 1.0
                 return
-            if self.offset > before:
-                continue
-            self._tries += 1
-            if not whole and self._tries < _TRIES:
-                return  # it is brought up to date later
-            yield from self._skip_to(max(begin, self.offset), content if exact else b"", full)
-            return
+            if gives_up:
+                yield from self._skip_to(max(begin, self.offset), content if exact else b"", full)
+                return
+            if self.offset == before:
+                return  # the object is brought up to date later
 
     def _skip_to(self, begin: int, content: bytes, full: int) -> Iterator[str]:
         """Go on after bytes that cannot be read any more, and say so in a line."""
@@ -129,7 +137,7 @@ class LogFollower:
         if self._rest_size:
             yield self._take_rest()
         self.missing += lost
-        self.offset = begin
+        self.offset, self._is_behind = begin, False
         if lost:
             yield "[%d bytes of the log are not available]" % lost
         if content:

@@ -133,9 +133,7 @@ def details(client: ServiceClient, job_id: str, version_id: Optional[str]) -> Bo
     if version_id is None:
         job = _family(client, job_id)[-1]
     else:
-        job = v2.details(client, version_id)
-        if job_id not in (version_id, _marks(job).get(_JOB)):
-            raise InvalidArgument("version_id", version_id, "a version of job %s" % job_id)
+        job = _member(client, job_id, version_id)
     return {
         "is_success": True,
         "job_id": job_id,
@@ -160,12 +158,14 @@ def versions(client: ServiceClient, job_id: str) -> Body:
 
 def stop(client: ServiceClient, job_id: str, version_id: str) -> Body:
     """Stop a version; where the answer was lost, its status shows if that has to be repeated."""
+    _member(client, job_id, version_id)
     once.stop(v2.CALLS, client, version_id)
     return {"is_success": True}
 
 
 def delete_version(client: ServiceClient, job_id: str, version_id: str) -> Body:
     """Delete a version."""
+    _member(client, job_id, version_id)
     v2.delete(client, version_id)
     return {"is_success": True}
 
@@ -209,8 +209,7 @@ def log(
         raise InvalidArgument("log_file", name, "one of get_job_log_file_list()")
     task = match.group(1)
     preview = v2.log_preview(client, version, task)
-    content = str(preview.get("content") or "").encode("utf-8", "surrogatepass")
-    size = max(to_int(preview["full_size"]) or 0, len(content))
+    content, size = _newest_part(preview)
     first = size - len(content)
     begin, end = wanted(size, start, length)
     if begin < first and begin < end:
@@ -218,6 +217,16 @@ def log(
         operation = "show the log of training job %s" % version
         first, content = begin, client.read_link(link, begin, end - begin + REST, operation) or b""
     return part_of(content, first, size, start, length)
+
+
+def _newest_part(preview: Mapping[str, Any]) -> Tuple[bytes, int]:
+    """Return the last bytes of a log as far as they are known, and the size of the log."""
+    text = str(preview.get("content") or "").lstrip("\ufffd")  # a character that was cut
+    content = text.encode("utf-8", "surrogatepass")
+    told = to_int(preview.get("current_size"))
+    if told is not None and not 0 <= told - len(content) <= REST:
+        content = b""  # bytes that are no text were replaced, and cannot be counted
+    return content, max(to_int(preview["full_size"]) or 0, len(content))
 
 
 # Resources --------------------------------------------------------------------------------------
@@ -402,6 +411,18 @@ def _family(client: ServiceClient, job_id: str) -> List[Body]:
     stem = first["job_name"][: _LONGEST_NAME - len("-V0002")]
     named = v2.iterate(client, [job_filter("name", [stem + "-V"], "like")], "asc")
     return [first, *(job for job in named if _marks(job).get(_JOB) == job_id)]
+
+
+def _member(client: ServiceClient, job_id: str, version_id: str) -> Body:
+    """Return a version of a job.
+
+    Raises:
+        InvalidArgument: it is a version of another job.
+    """
+    job = v2.details(client, version_id)
+    if job_id not in (version_id, _marks(job).get(_JOB)):
+        raise InvalidArgument("version_id", version_id, "a version of job %s" % job_id)
+    return job
 
 
 def _marks(job: Mapping[str, Any]) -> Mapping[str, str]:

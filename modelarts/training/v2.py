@@ -12,6 +12,8 @@ from modelarts.errors import (
     ApiError,
     BadRequest,
     InvalidArgument,
+    JobStateError,
+    ModelArtsError,
     NotFound,
     TransportError,
 )
@@ -206,16 +208,19 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     """Stop a training: ``POST /training-jobs/{id}/actions``; returns its fields.
 
     Raises:
-        JobStateError: its phase does not allow that. The code of that refusal is not documented, so
-            the phase is looked up.
+        JobStateError: its phase does not allow that.
     """
     operation = "stop training job %s" % job_id
     path = v2.jobs_path(client, job_id, "actions")
     try:
         answer = client.call(operation, "POST", path, body={"action_type": "terminate"})
-    except BadRequest as refusal:
-        job = details(client, job_id)
-        if job["phase"] in v2.ACTIVE:
+    except (BadRequest, JobStateError) as refusal:
+        try:
+            job = details(client, job_id)
+        except ModelArtsError:
+            raise refusal from None
+        # Without the code for this (ModelArts.2796) the phase decides.
+        if isinstance(refusal, BadRequest) and job["phase"] in v2.ACTIVE:
             raise
         raise v2.state_error(refusal, job) from None
     if v2.no_job(answer) is None and answer["metadata"]["id"] == job_id:

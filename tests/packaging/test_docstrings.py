@@ -88,6 +88,9 @@ OWNERS = {
     "job": "modelarts.visualization.job.VisualizationJob",
     "VisualizationJob": "modelarts.visualization.job.VisualizationJob",
     "auth_by_apig": "modelarts.config.auth.auth_by_apig",
+    "Estimator": "modelarts.training.estimator_v1.Estimator",
+    "estimator": "modelarts.training.estimator_v1.Estimator",
+    "version": "modelarts.training.estimator_v1.TrainingJobVersion",
 }
 
 

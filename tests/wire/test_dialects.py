@@ -585,6 +585,7 @@ def test_partner_is_written_without_the_package():
     assert re.findall(r"^(?:from|import) (\S+)", text, re.M) == [
         "json",
         "re",
+        "time",
         "uuid",
         "urllib.parse",
         "tests.cloud",
