@@ -2,12 +2,16 @@
 
 import argparse
 import os
-from itertools import islice
-from typing import Any, Dict
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Dict, Iterator
 
+from modelarts.cli.named import trainings
 from modelarts.cli.options import Commands, session_of
 from modelarts.cli.output import show
 from modelarts.errors import ConfigurationError, ModelArtsError
+
+if TYPE_CHECKING:
+    from modelarts.cli.named import AnyJob
 
 __all__ = ["add_to", "answer", "complete_jobs"]
 
@@ -53,8 +57,9 @@ def complete_jobs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Dic
             return {}
     try:
         with session_of(parsed_args, timeout=_TIMEOUT_SECONDS, retries=0) as session:
-            jobs = list(islice(VisualizationJob.iter(session, per_page=_MAX_JOBS), _MAX_JOBS))
-            infos = [job.info for job in jobs]
+            jobs: Iterator[AnyJob]
+            jobs = chain(VisualizationJob.iter(session, per_page=_MAX_JOBS), trainings(session))
+            infos = [job.info for job in islice(jobs, _MAX_JOBS)]
     except ModelArtsError:
         return {}
     words: Dict[str, str] = {}

@@ -45,7 +45,24 @@ PIPE_CLOSED = 141
 
 
 #: The option of an argument that an error names.
-_OPTIONS = {"obs_path": "--obs-path"}
+_OPTIONS = {
+    "auto_stop": "--auto-stop",
+    "boot_file": "--boot",
+    "code_dir": "CODE_DIR",
+    "env_variables": "--env",
+    "framework_type": "the name of --engine",
+    "framework_version": "the version of --engine",
+    "inputs": "--input",
+    "job_description": "--desc",
+    "log_url": "--log-url",
+    "obs_path": "--obs-path",
+    "outputs": "--output",
+    "parameters": "--set",
+    "tensorboard": "--tensorboard",
+    "train_instance_type": "--flavor",
+    "user_command": "--command",
+    "user_image_url": "--image",
+}
 
 
 class Refused(ModelArtsError):

@@ -1,17 +1,24 @@
 """``modelarts jobs``: the options of its commands, and what they do."""
 
 import argparse
-import re
 import sys
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Union
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional
 
 from modelarts import validation
-from modelarts._fields import documented_job, is_uuid
+from modelarts._fields import documented_job
 from modelarts._status import FAILED, STOPPED, JobStatus
 from modelarts.cli.completion import complete_jobs
-from modelarts.cli.errors import DONE, NOT_FOUND, Refused, as_dict, code_of, tell
+from modelarts.cli.errors import DONE, WRONG_USAGE, Refused, as_dict, code_of, tell
+from modelarts.cli.named import (
+    id_value,
+    is_training,
+    job_named,
+    jobs_named,
+    training_named,
+    trainings,
+)
 from modelarts.cli.options import (
     Commands,
     add_command,
@@ -24,27 +31,29 @@ from modelarts.cli.options import (
     positive,
     session_of,
 )
+from modelarts.cli.output import flush, show_json
 from modelarts.cli.output import show as show_text
-from modelarts.cli.output import show_json
 from modelarts.cli.prompts import ask
-from modelarts.errors import InvalidArgument, ModelArtsError, NotFound
+from modelarts.errors import ModelArtsError
 from modelarts.visualization.display import table
 from modelarts.visualization.display.text import last_known, title
 
 if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
+    from modelarts.cli.named import AnyJob
     from modelarts.session import Session
+    from modelarts.training.job import TrainingJob
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "show_job"]
 
 _Run = Callable[[argparse.Namespace], Optional[int]]
 #: All that is neither ended nor being stopped.
-_STOPPABLE = [
+_STOPPABLE: List[int] = [
     status for status in JobStatus if status not in STOPPED | FAILED | {JobStatus.KILLING}
 ]
 _PER_PAGE = 100
-_ID = r"[0-9]{1,19}\Z"
-_LONGEST_SEARCH = 100
+_LONGEST_NAME = 64
+#: The phases of a training that can be stopped.
+_ACTIVE = ("Creating", "Pending", "Running")
 
 
 def add_to(commands: Commands) -> None:
@@ -52,8 +61,9 @@ def add_to(commands: Commands) -> None:
     group = commands.add_parser(
         "jobs",
         help="create, list, show, stop, … jobs",
-        description="Visualization jobs: boards over the event files of a folder in OBS. JOB is "
-        "a job's id or its name; what is all digits is a name only where no job has that id.",
+        description="Jobs: boards over the event files of a folder in OBS, and trainings, which "
+        "'modelarts train' creates. JOB is a job's id or its name; what is all digits is a name "
+        "only where no job has that id.",
         epilog="""examples:
   modelarts jobs create /bucket/logs/ --name nightly --auto-stop 2 --wait
   modelarts jobs open nightly
@@ -72,6 +82,21 @@ def add_to(commands: Commands) -> None:
     )
     _add_job(parser)
     _add_wait(verbs)
+    parser = _add(
+        verbs,
+        "logs",
+        _logs,
+        "print the log of a training",
+        """  modelarts jobs logs nightly
+  modelarts jobs logs nightly --follow""",
+    )
+    _add_job(parser)
+    parser.add_argument(
+        "--follow", action="store_true", help="go on while it runs; Ctrl-C leaves it running"
+    )
+    parser.add_argument(
+        "--task", default="worker-0", metavar="NAME", help="the task (default: %(default)s)"
+    )
     parser = _add(
         verbs,
         "open",
@@ -233,6 +258,9 @@ def _add_list(verbs: Commands) -> None:
         help="only those of these statuses, as words or numbers; 'stopped' and 'failed' mean "
         "all of that kind",
     )
+    parser.add_argument(
+        "--kind", choices=("board", "training"), help="only jobs of this kind (default: both)"
+    )
     parser.add_argument("--search", metavar="TEXT", help="only those whose name contains this")
     parser.add_argument(
         "--sort-by",
@@ -262,10 +290,9 @@ exit codes: 0 it has that status, 4 the time was over, 5 it failed or was stoppe
     _add_job(parser)
     parser.add_argument(
         "--until",
-        default=[int(JobStatus.RUNNING)],
         type=statuses,
         metavar="STATUS[,STATUS]",
-        help="the status, or one of several (default: running)",
+        help="the status, or one of several (default: running; of a training, completed)",
     )
     _add_timeout(parser)
 
@@ -352,7 +379,7 @@ def _create(args: argparse.Namespace) -> None:
             if args.open:
                 job.open(args.timeout)
         finally:
-            _print(job, args)
+            show_job(job, args)
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -360,7 +387,7 @@ def _list(args: argparse.Namespace) -> None:
     from modelarts.estimator import VisualizationJob
 
     with session_of(args) as session:
-        jobs = VisualizationJob.iter(
+        boards = VisualizationJob.iter(
             session,
             status=JobStatus.RUNNING if args.running else args.status,
             search_content=args.search,
@@ -369,41 +396,77 @@ def _list(args: argparse.Namespace) -> None:
             workspace_id=args.workspace_id,
             per_page=min(args.limit or _PER_PAGE, _PER_PAGE),
         )
-        chosen = list(islice(jobs, args.limit))
+        jobs: Iterator[AnyJob] = chain(
+            boards if args.kind != "training" else (),
+            _trainings(session, args) if args.kind != "board" else (),
+        )
+        chosen: List[AnyJob] = list(islice(jobs, args.limit))
         if args.output == "json":
             show_json([_documented(job) for job in chosen])
         else:
             chosen_some = (args.running, args.status, args.search, args.workspace_id)
-            if not chosen and any(chosen_some):
-                show_text("No visualization jobs match.")  # there may be others
+            if not chosen and (any(chosen_some) or args.kind):
+                show_text("No jobs match.")  # there may be others
             else:
                 show_text(table.table(chosen, *table.look(sys.stdout)))
+
+
+def _trainings(session: "Session", args: argparse.Namespace) -> "Iterator[TrainingJob]":
+    """Return the trainings that the options of a list choose, after the boards.
+
+    They have no number and no folder to sort by, so they come in the order of their creation.
+    """
+    filters: Dict[str, Any] = {"order": args.order}
+    if args.search is not None:
+        if len(args.search) > _LONGEST_NAME:
+            return
+        filters["search_content"] = args.search
+    if args.workspace_id not in (None, "0"):
+        return
+    statuses = [JobStatus.RUNNING] if args.running else args.status
+    for job in trainings(session, **filters):
+        if not statuses or job.status in statuses:
+            yield job
 
 
 def _show(args: argparse.Namespace) -> None:
     """Run ``jobs show``."""
     with session_of(args) as session:
-        job = _job_named(session, args.job)
-        _print(job.refresh(), args)
+        job = job_named(session, args.job)
+        show_job(job.refresh(), args)
 
 
 def _wait(args: argparse.Namespace) -> None:
     """Run ``jobs wait``."""
     with session_of(args) as session:
-        job = _job_named(session, args.job)
+        job = job_named(session, args.job)
         keep_service(args)
-        _wait_for(job, args.until, args)
-        _print(job, args)
+        usual = JobStatus.COMPLETED if is_training(job) else JobStatus.RUNNING
+        _wait_for(job, args.until or usual, args)
+        show_job(job, args)
+
+
+def _logs(args: argparse.Namespace) -> None:
+    """Run ``jobs logs``: the lines are printed as they come."""
+    with session_of(args) as session:
+        job = training_named(session, args.job)
+        for line in job.logs(args.task, follow=args.follow):
+            show_text(line)
+            if args.follow:
+                flush()
 
 
 def _open(args: argparse.Namespace) -> None:
     """Run ``jobs open``."""
     with session_of(args) as session:
-        job = _job_named(session, args.job)
+        from modelarts.training.job import TrainingJob
+
+        job = job_named(session, args.job)
         keep_service(args)
-        url = job.open(args.timeout)
+        board = job.board() if isinstance(job, TrainingJob) else job
+        url = board.open(args.timeout)
         if args.output == "json":
-            _print(job, args)
+            show_job(board, args)
         else:
             show_text(url)
 
@@ -411,9 +474,9 @@ def _open(args: argparse.Namespace) -> None:
 def _update(args: argparse.Namespace) -> None:
     """Run ``jobs update``."""
     with session_of(args) as session:
-        job = _job_named(session, args.job).update(args.desc)
+        job = job_named(session, args.job).update(args.desc)
         if args.output == "json":
-            _print(job, args)
+            show_job(job, args)
         else:
             show_text("%s: updated" % title(last_known(job)))
 
@@ -425,13 +488,16 @@ def _stop(args: argparse.Namespace) -> int:
     if args.all == bool(args.jobs):
         args.refuse("give ids or names, or --all" + (", not both" if args.all else ""))
     with session_of(args) as session:
-        jobs: List[VisualizationJob]
+        jobs: List[AnyJob]
         if args.all:
-            jobs = VisualizationJob.list(session, status=_STOPPABLE)
+            jobs = [
+                *VisualizationJob.iter(session, status=_STOPPABLE),
+                *trainings(session, phase=_ACTIVE),
+            ]
             if jobs and not args.yes:
                 _ask("stop", jobs)
         else:
-            jobs = _named(session, args.jobs)
+            jobs = jobs_named(session, args.jobs)
         outcome = "stopped" if args.wait else "stopping"
         return _each(jobs, "stop", outcome, args, STOPPED)
 
@@ -439,7 +505,13 @@ def _stop(args: argparse.Namespace) -> int:
 def _restart(args: argparse.Namespace) -> int:
     """Run ``jobs restart``."""
     with session_of(args) as session:
-        jobs = _named(session, args.jobs)
+        jobs = jobs_named(session, args.jobs)
+        for job in filter(is_training, jobs):
+            raise Refused(
+                "job %s is a training: 'modelarts train' runs it again" % job.job_id,
+                WRONG_USAGE,
+                "NoBoard",
+            )
         keep_service(args)
         outcome = "running" if args.wait else "starting"
         return _each(jobs, "restart", outcome, args, [JobStatus.RUNNING])
@@ -448,14 +520,14 @@ def _restart(args: argparse.Namespace) -> int:
 def _delete(args: argparse.Namespace) -> int:
     """Run ``jobs delete``."""
     with session_of(args) as session:
-        jobs = _named(session, args.jobs)
+        jobs = jobs_named(session, args.jobs)
         if not args.yes:
             _ask("delete", jobs)
         return _each(jobs, "delete", "deleted", args)
 
 
 def _each(
-    jobs: "List[VisualizationJob]",
+    jobs: "List[AnyJob]",
     verb: str,
     outcome: str,
     args: argparse.Namespace,
@@ -469,12 +541,12 @@ def _each(
     waits = until is not None and args.wait
     code = DONE
     results: Dict[Optional[str], Dict[str, Any]] = {
-        job.visualization_id: {"job_id": _id_value(job), "job_name": job.job_name} for job in jobs
+        job.job_id: {"job_id": id_value(job), "job_name": job.job_name} for job in jobs
     }
 
-    def attempt(job: "VisualizationJob", act: Callable[[], Any], last: bool) -> bool:
+    def attempt(job: "AnyJob", act: Callable[[], Any], last: bool) -> bool:
         nonlocal code
-        result = results[job.visualization_id]
+        result = results[job.job_id]
         try:
             act()
         except ModelArtsError as error:
@@ -485,7 +557,8 @@ def _each(
         if last:
             result.update(_documented(job) if waits else {}, is_success=True)
             if not as_json:
-                url = job.service_url if waits and job.status == JobStatus.RUNNING else None
+                running = waits and job.status == JobStatus.RUNNING
+                url = getattr(job, "service_url", None) if running else None
                 show_text(
                     "%s: %s%s" % (title(last_known(job)), outcome, ": %s" % url if url else "")
                 )
@@ -504,7 +577,7 @@ def _each(
     return code
 
 
-def _ask(verb: str, jobs: "List[VisualizationJob]") -> None:
+def _ask(verb: str, jobs: "List[AnyJob]") -> None:
     names = [title(last_known(job)) for job in jobs]
     if len(names) == 1:
         ask(verb, names[0])
@@ -512,11 +585,11 @@ def _ask(verb: str, jobs: "List[VisualizationJob]") -> None:
         ask(verb, "these %d jobs" % len(names), names)
 
 
-def _wait_for(job: "VisualizationJob", until: Any, args: argparse.Namespace) -> None:
+def _wait_for(job: "AnyJob", until: Any, args: argparse.Namespace) -> None:
     job.wait(until, args.timeout)
 
 
-def _print(job: "VisualizationJob", args: argparse.Namespace) -> None:
+def show_job(job: "AnyJob", args: argparse.Namespace) -> None:
     """Print what is known of a job."""
     if args.output == "json":
         show_json({**_documented(job), "is_success": True})
@@ -525,68 +598,13 @@ def _print(job: "VisualizationJob", args: argparse.Namespace) -> None:
         show_text(table.facts(job, colour))
 
 
-def _documented(job: "VisualizationJob") -> Dict[str, Any]:
+def _documented(job: "AnyJob") -> Dict[str, Any]:
     """Return the documented dict, and the status as a word."""
     status = job.info.status
+    if is_training(job):
+        name = None if status is None else status.name
+        return {**job.raw, "job_id": job.job_id, "job_name": job.job_name, "status_name": name}
     known = documented_job(job.raw)
-    known["job_id"] = _id_value(job)
+    known["job_id"] = id_value(job)
     known["status_name"] = None if status is None else status.name
     return known
-
-
-# The jobs that a command line names ----------------------------------------------------------
-
-
-def _named(session: "Session", texts: Sequence[str]) -> "List[VisualizationJob]":
-    """Return the jobs of these ids or names, each once.
-
-    Raises:
-        Refused: no job has one of them, or several jobs have it.
-    """
-    by_id: Dict[Optional[str], VisualizationJob] = {}
-    for text in texts:
-        job = _job_named(session, text)
-        by_id.setdefault(job.visualization_id, job)
-    return list(by_id.values())
-
-
-def _id_value(job: "VisualizationJob") -> Union[int, str]:
-    """Return the id of a job as JSON has it: a number with v1, a UUID with v2."""
-    job_id = job.visualization_id or "0"
-    return int(job_id) if job_id.isdigit() else job_id
-
-
-def _job_named(session: "Session", text: str) -> "VisualizationJob":
-    """Return the job of that id, or else of that name."""
-    from modelarts.estimator import VisualizationJob
-
-    if is_uuid(text) or (re.match(_ID, text) and int(text) > 0):
-        try:
-            return VisualizationJob.get(text, session)
-        except (NotFound, InvalidArgument):
-            pass  # names may be digits too
-    jobs: List[VisualizationJob] = []
-    if text and len(text) <= _LONGEST_SEARCH:
-        # What is searched for may be in the middle of a name.
-        jobs = [
-            job
-            for job in VisualizationJob.iter(session, search_content=text)
-            if job.job_name == text
-        ]
-    if not jobs:
-        raise Refused(
-            "no job has the id or the name %r; 'modelarts jobs list' shows all" % text,
-            NOT_FOUND,
-            "NotFound",
-            job=text,
-        )
-    if len(jobs) > 1:
-        ids = [job.visualization_id or "" for job in jobs]
-        raise Refused(
-            "%d jobs have the name %r: %s; say which by its id" % (len(jobs), text, ", ".join(ids)),
-            NOT_FOUND,
-            "AmbiguousName",
-            job=text,
-            job_ids=[_id_value(job) for job in jobs],
-        )
-    return jobs[0]

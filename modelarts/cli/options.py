@@ -61,8 +61,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, "%s: %s\nSee '%s --help'.\n" % (self.prog, message, self.prog))
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every command that calls a service."""
+def add_common(parser: argparse.ArgumentParser, form: str = "--output") -> None:
+    """Add the options of every command that calls a service.
+
+    Args:
+        form: the long name of ``-o``.
+    """
     group = parser.add_argument_group("which service")
     group.add_argument("--config-file", metavar="FILE", help="a config.json to go by")
     group.add_argument("--region-name", metavar="REGION", help="the region")
@@ -70,15 +74,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--local", action="store_true", help="the service on this machine; starts it if need be"
     )
     group.add_argument("--root", metavar="DIR", help="that service's folder; implies --local")
-    add_printing(parser)
+    add_printing(parser, form)
 
 
-def add_printing(parser: argparse.ArgumentParser) -> None:
+def add_printing(parser: argparse.ArgumentParser, form: str = "--output") -> None:
     """Add the options that say how answers and errors are printed."""
     group = parser.add_argument_group("what is printed")
     group.add_argument(
         "-o",
-        "--output",
+        form,
+        dest="output",
         choices=("table", "json"),
         default="table",
         help="for people, the default, or for programs",

@@ -21,7 +21,7 @@ _RARELY = 30.0
 #: Seconds until a link that did not have all of the log is tried again.
 _RETRIAL = 60.0
 #: Events in which the reason of an end is looked for, the newest.
-_EVENTS = 100
+_EVENTS = 50
 
 
 class LogFollower:

@@ -7,6 +7,7 @@ import re
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from modelarts._fields import to_int
+from modelarts._internal.wording import Worded, worded
 from modelarts._status import JobStatus
 from modelarts.errors import (
     ApiError,
@@ -62,7 +63,7 @@ _BOARD = "visualization_job"
 _KIND = "job"
 _ID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z"
 _TASK = r"[0-9A-Za-z._-]{1,128}\Z"
-_EVENTS = 100  # on a page
+_EVENTS = 50  # on a page; not every service allows the documented 100
 _SHOWN_NAMES = 20
 _UNTIL = "a JobStatus or a phase such as 'Completed', or several"
 #: The status of each phase.
@@ -208,7 +209,8 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     """Stop a training: ``POST /training-jobs/{id}/actions``; returns its fields.
 
     Raises:
-        JobStateError: its phase does not allow that.
+        JobStateError: its phase does not allow that; it is looked up, as the refusal does not tell
+            it.
     """
     operation = "stop training job %s" % job_id
     path = v2.jobs_path(client, job_id, "actions")
@@ -491,8 +493,12 @@ def _check_offer(argument: str, value: str, offered: Sequence[str]) -> None:
         raise InvalidArgument(
             argument,
             value,
-            "one of %s%s, which this service offers (check=False sends it all the same)"
-            % (", ".join(names[:_SHOWN_NAMES]), more),
+            worded(
+                "one of %s%s, which this service offers (%s sends it all the same)",
+                ", ".join(names[:_SHOWN_NAMES]),
+                more,
+                Worded("check=False", "--no-check"),
+            ),
         )
 
 

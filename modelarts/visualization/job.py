@@ -1071,6 +1071,10 @@ class VisualizationJob:
         def create(api: "Api") -> _Dict:
             nonlocal request
             request = api.resolve(client, request)
+            if client.dialect.name == "v2":
+                from modelarts.visualization import v2
+
+                v2.check_sources(client, request)
             return once.create(api, client, request)
 
         answer = run(client, create)

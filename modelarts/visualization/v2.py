@@ -26,6 +26,7 @@ __all__ = [
     "ACTIVE",
     "PAGE",
     "STATUSES",
+    "check_sources",
     "completed",
     "create",
     "definition",
@@ -121,26 +122,35 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
     These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
 
     Raises:
-        InvalidArgument: there is none, and the service shows no other folders.
+        InvalidArgument: there is none, and the service shows no other folders; or they are of
+            another log type.
     """
     if request.sources:
         return request
     wanted = str(request.train_url)
     found: List[str] = []
+    other_types: List[str] = []
     takes_folders = False
     for number in range(_TRAINING_PAGES):
         page = search_jobs(client, [job_filter("kind", ["job"])], number, "desc")
         takes_folders = takes_folders or page.get("log_dir_boards") is True
         for job in page["items"]:
-            folder = _log_dir(part(part(job, "algorithm"), "summary"))
+            summary = part(part(job, "algorithm"), "summary")
+            folder = _log_dir(summary)
             if folder is not None and folder.startswith(wanted):
-                found.append(str(part(job, "metadata").get("id")))
+                log_type = summary.get("log_type", request.job_type)
+                if log_type != request.job_type:
+                    other_types.append(str(log_type))
+                else:
+                    found.append(str(part(job, "metadata").get("id")))
         if len(page["items"]) < PAGE:
             break
     if found:
         return request._replace(sources=tuple(("job", each) for each in sorted(found)))
     if takes_folders:
         return request
+    if other_types:
+        raise _wrong_type(request.job_type, other_types[0], "the trainings of %s" % wanted)
     raise InvalidArgument(
         "train_url",
         wanted,
@@ -148,6 +158,42 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
         "NFS (train_url='nfs:…'), and none of the %d newest trainings writes there. "
         "Session.local() shows any folder" % (_TRAINING_PAGES * PAGE),
     )
+
+
+def check_sources(client: ServiceClient, request: CreateRequest) -> None:
+    """Look up the trainings of a request, before it is sent.
+
+    Raises:
+        InvalidArgument: one does not exist, cannot be shown, or is of another log type.
+    """
+    if request.train_url is not None:
+        return  # they were found by their folder
+    types: Dict[str, str] = {}
+    for kind, job_id in request.sources:
+        if kind != "job":
+            continue
+        try:
+            training = job_details(client, job_id, "show training job %s" % job_id)
+        except NotFound:
+            raise InvalidArgument("training_jobs", job_id, "trainings of this project") from None
+        summary = part(part(training, "algorithm"), "summary")
+        if not summary:
+            raise InvalidArgument(
+                "training_jobs",
+                job_id,
+                "trainings that can be shown: those that were created with a summary",
+            )
+        types[str(summary.get("log_type", request.job_type))] = job_id
+    if len(types) > 1:
+        named = ", ".join("%s (%s)" % pair for pair in sorted(types.items()))
+        raise InvalidArgument("training_jobs", named, "trainings of one log type")
+    for log_type, job_id in types.items():
+        if log_type != request.job_type:
+            raise _wrong_type(request.job_type, log_type, "training %s" % job_id)
+
+
+def _wrong_type(given: str, log_type: str, whose: str) -> InvalidArgument:
+    return InvalidArgument("job_type", given, "%r, the log type of %s" % (log_type, whose))
 
 
 def find(client: ServiceClient, request: CreateRequest) -> List[Body]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from modelarts.models import JobInfo
     from modelarts.visualization.display.text import Shown
 
-__all__ = ["facts", "fitting", "look", "show", "table"]
+__all__ = ["facts", "fitting", "kind_of", "look", "show", "table"]
 
 _HEADS = ("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")
 _STATUS = _HEADS.index("STATUS")
@@ -60,6 +60,9 @@ def table(jobs: Iterable["Shown"], columns: Optional[int] = None, colour: bool =
         return "No visualization jobs."
     rows: List[Sequence[str]] = [_HEADS]
     rows += [[one_line(cell, _LONGEST) for cell in _cells(info)] for info in infos]
+    kinds = ["KIND", *map(kind_of, infos)]
+    if set(kinds) != {"KIND", "board"}:
+        rows = [[*row[: _STATUS + 1], kind, *row[_STATUS + 1 :]] for row, kind in zip(rows, kinds)]
     rows = _fitted(rows, columns)
     widths = [max(text_width(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
@@ -133,6 +136,14 @@ def _cells(info: "JobInfo") -> Sequence[str]:
         clock_time(info.created),
         ", ".join(folders(info)) or info.train_url or "",
         info.job_desc or "",
+    )
+
+
+def kind_of(info: "JobInfo") -> str:
+    """Return the kind of a job in a word: ``board``, ``training``, or another that v2 has."""
+    kind = info.extra.get("kind")
+    return {None: "board", "visualization_job": "board", "job": "training"}.get(
+        kind if isinstance(kind, str) else None, str(kind)
     )
 
 
