@@ -38,7 +38,7 @@ def write_programs(root: Path) -> None:
 
 
 class _Known:
-    """What a client knows of one training: whether a call was made, or may have been."""
+    """The knowledge of a client about one training: whether a call was made, or may have been."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -47,7 +47,7 @@ class _Known:
 
 
 class TrainingClient:
-    """One client."""
+    """One client of the service."""
 
     def __init__(self, name: str, chance: random.Random) -> None:
         self._name = name
