@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     ]
     Parameters = Union[None, Sequence[Mapping[str, Any]], Mapping[str, Any]]
 
-__all__ = ["TrainingJob", "as_failure"]
+__all__ = ["TrainingJob"]
 
 _Dict = Dict[str, Any]
 #: Lines of the log that an error has.
@@ -733,8 +733,8 @@ class TrainingJob:
             description: the new description, 0 to 256 characters.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict; where the service refuses the request, one with ``error_msg``,
+            ``error_code`` and, if it says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the description is too long, or this object has no id; nothing was
@@ -789,8 +789,8 @@ class TrainingJob:
         """Delete the training.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict; where the service refuses the request, one with ``error_msg``,
+            ``error_code`` and, if it says one, ``error_solution``.
 
         Raises:
             InvalidArgument: this object has no id; nothing was sent.
@@ -921,24 +921,9 @@ def _or_default(session: Optional[Session]) -> Session:
     return session or Session()
 
 
-def as_failure(refusal: ApiError) -> _Dict:
-    """Return a refusal as the documented dict of v2.
-
-    Args:
-        refusal: the error.
-
-    Returns:
-        A dict with ``error_msg``, ``error_code`` and, where the service says one,
-        ``error_solution``.
-    """
-    failure = refusal.as_dict()
-    del failure["is_success"], failure["error_message"]  # v2 has neither
-    return failure
-
-
 def _documented(call: Callable[[], _Dict]) -> _Dict:
     """Return the documented dict of a call: its result, or the failure."""
     try:
         return call()
     except ApiError as refusal:
-        return as_failure(refusal)
+        return v2.as_failure(refusal)

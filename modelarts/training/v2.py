@@ -28,6 +28,7 @@ __all__ = [
     "PHASES",
     "STOPPED",
     "TASK",
+    "as_failure",
     "body_of",
     "check_offers",
     "checked_id",
@@ -394,6 +395,13 @@ _KEPT = (
     "phase",
     "secondary_phase",
 )
+
+
+def as_failure(refusal: ApiError) -> Body:
+    """Return a refusal as the documented dict, with ``error_msg`` and ``error_code``."""
+    failure = refusal.as_dict()
+    del failure["is_success"], failure["error_message"]  # v2 has neither
+    return failure
 
 
 def without_variables(known: Mapping[str, Any]) -> Body:
