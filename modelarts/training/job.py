@@ -58,6 +58,10 @@ _Dict = Dict[str, Any]
 _SHOWN_LINES = 20
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+#: Seconds in which the first lines are looked for without longer pauses.
+_HURRY = 2.0
+#: A training that waits for its machine writes nothing.
+_NOT_STARTED = (JobStatus.INIT, JobStatus.WAITING)
 #: Seconds without any answer after which a log is not followed any more.
 _PATIENCE = 300.0
 #: Looks at a log that is not whole yet when its training has ended.
@@ -848,7 +852,8 @@ class TrainingJob:
     def _followed(self, follower: "LogFollower", timeout: float) -> "Iterator[str]":
         clock = self.session.clock
         ends = clock.monotonic() + timeout
-        pause, worked = _FIRST_PAUSE, clock.monotonic()
+        began = worked = clock.monotonic()
+        pause = _FIRST_PAUSE
         looks_left = _LAST_LOOKS
         while True:
             before = follower.offset
@@ -856,7 +861,8 @@ class TrainingJob:
             try:
                 status = self.refresh().status
                 has_ended = status is not None and status.is_final
-                yield from follower.poll(fresh=has_ended)
+                if status not in _NOT_STARTED:  # else there is no log
+                    yield from follower.poll(fresh=has_ended)
                 worked = clock.monotonic()
             except (TransportError, ServerError, RateLimited) as error:
                 # A network that is away for a while is no reason to end.
@@ -873,7 +879,8 @@ class TrainingJob:
                 raise WaitTimeout(
                     "training %s has not ended in time; it goes on" % self.job_id, self
                 )
-            pause = _FIRST_PAUSE if follower.offset > before else min(2 * pause, _LONGEST_PAUSE)
+            is_new = clock.monotonic() - began < _HURRY or follower.offset > before
+            pause = _FIRST_PAUSE if is_new else min(2 * pause, _LONGEST_PAUSE)
             clock.sleep(min(pause, max(ends - clock.monotonic(), 0.0)))
 
     def _nothing(self) -> _Dict:

@@ -175,15 +175,17 @@ class LogFollower:
     def _lines(self, piece: bytes) -> Iterator[str]:
         """Yield the lines that these further bytes complete."""
         self.offset += len(piece)
-        begin = 0
-        while True:
-            end = piece.find(b"\n", begin)
-            if end < 0:
-                break
-            self._keep(piece[begin:end])
+        end = piece.find(b"\n")
+        if end >= 0:
+            self._keep(piece[:end])
             yield self._take_rest()
-            begin = end + 1
-        self._keep(piece[begin:])
+            last = piece.rfind(b"\n")
+            if last > end:
+                # All at once, as there may be many; no character goes over the end of a line.
+                for line in piece[end + 1 : last].decode("utf-8", "replace").split("\n"):
+                    yield line.rstrip("\r")
+            piece = piece[last + 1 :]
+        self._keep(piece)
         if self._rest_size >= _LONGEST_LINE:
             yield self._take_rest()
 

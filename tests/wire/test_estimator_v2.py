@@ -294,8 +294,8 @@ def test_refusal_is_the_documented_dict(cloud, call):
     with Session() as session:
         answer = call(session)
     assert answer == {
-        "error_code": "ModelArts.0015",
-        "error_msg": "The training job does not exist.",
+        "error_code": "ModelArts.2775",
+        "error_msg": "Training job (ID: %s) not found." % MISSING,
         "error_solution": "Correct the request.",
     }
 
@@ -307,7 +307,7 @@ def test_refused_lists_are_dicts(cloud):
             Estimator.get_train_instance_types(session),
             Estimator.get_framework_list(session),
         ):
-            assert answer["error_code"] == "ModelArts.0210"
+            assert answer["error_code"] == "ModelArts.2786"
             assert "error_msg" in answer
 
 

@@ -418,7 +418,7 @@ def test_board_needs_a_summary(session):
     job = create(session).wait()
     with pytest.raises(BadRequest) as caught:
         job.board()
-    assert caught.value.error_code == "ModelArts.2757"
+    assert caught.value.error_code == "ModelArts.2788"
 
 
 # Once ---------------------------------------------------------------------------------------------
