@@ -4,13 +4,27 @@ import json
 import math
 from typing import Any, Dict, List
 
-__all__ = ["JOBS", "JOB_ID", "PROJECT_ID", "details", "page", "token"]
+__all__ = [
+    "JOBS",
+    "JOB_ID",
+    "PROJECT_ID",
+    "TRAINING_ID",
+    "TRAINING_JOBS",
+    "details",
+    "page",
+    "token",
+    "training_job",
+    "training_jobs",
+]
 
 #: How many jobs there are.
 JOBS = 10_000
 #: The job whose details are asked for.
 JOB_ID = "197"
 PROJECT_ID = "04f679b17380d32a2f32c00335c4b5ba"
+#: The same of the v2 API, where a page has 50 jobs at most.
+TRAINING_JOBS = 5000
+TRAINING_ID = "00000000-0000-4000-8000-0000000000c5"
 
 
 def details(job_id: int) -> Dict[str, Any]:
@@ -48,6 +62,79 @@ def page(number: int, per_page: int) -> bytes:
 def one_job() -> bytes:
     """The details of :data:`JOB_ID`."""
     return _encoded(details(int(JOB_ID)))
+
+
+def training_job(number: int) -> Dict[str, Any]:
+    """A board of v2 as in *API Reference*, "Querying the Details About a Training Job"."""
+    return {
+        "kind": "visualization_job",
+        "metadata": {
+            "id": "00000000-0000-4000-8000-%012x" % number,
+            "name": "visualization-%05d" % number,
+            "description": "this is a visualization job",
+            "create_time": 1636515222282 + number,
+            "workspace_id": "0",
+            "user_name": "ei_modelarts_q00357245_01",
+            "annotations": {"job_template": "Template DL", "key_task": "worker"},
+        },
+        "status": {
+            "phase": "Running",
+            "secondary_phase": "Running",
+            "duration": 33000 + number,
+            "start_time": 1636515236000 + number,
+            "node_count_metrics": [[1636515236000 + number, 1]],
+            "tasks": ["worker-0"],
+        },
+        "algorithm": {
+            "parameters": [],
+            "inputs": [],
+            "outputs": [],
+            "engine": {},
+            "environments": [],
+            "summary": {
+                "log_type": "tensorboard",
+                "data_sources": [{"job": {"job_id": "%032x" % (number * 7919)}}],
+            },
+        },
+        "spec": {
+            "resource": {
+                "policy": "regular",
+                "flavor_id": "modelarts.vm.cpu.2u",
+                "flavor_name": "Computing CPU(2U)",
+                "node_count": 1,
+                "flavor_detail": {
+                    "flavor_type": "CPU",
+                    "billing": {"code": "modelarts.vm.cpu.2u", "unit_num": 1},
+                    "flavor_info": {
+                        "cpu": {"arch": "x86", "core_num": 2},
+                        "memory": {"size": 8, "unit": "GB"},
+                    },
+                },
+            },
+            "volumes": [],
+            "log_export_path": {},
+        },
+        "endpoints": {
+            "tensorboard": {
+                "url": "https://xxx/tensorboard/%032x/" % (number * 104729),
+                "token": "%064x" % (number * 1299709),
+            }
+        },
+    }
+
+
+def one_training_job() -> bytes:
+    """The details of :data:`TRAINING_ID`."""
+    return _encoded(training_job(197))
+
+
+def training_jobs(offset: int, limit: int) -> bytes:
+    """One page of the list of all :data:`TRAINING_JOBS`."""
+    first = offset * limit
+    items = [training_job(i + 1) for i in range(first, min(first + limit, TRAINING_JOBS))]
+    told: Dict[str, Any] = {"total": TRAINING_JOBS, "count": len(items), "limit": limit}
+    told.update(offset=offset, sort_by="create_time", order="asc", group_by="")
+    return _encoded({**told, "workspace_id": "0", "ai_project": "default", "items": items})
 
 
 def token(address: str) -> bytes:

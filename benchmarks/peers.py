@@ -8,7 +8,7 @@ status. Each is used in the cheapest way that its documentation shows.
 import time
 from typing import Any, Callable, ClassVar, Dict
 
-from benchmarks.answers import JOB_ID, JOBS, PROJECT_ID
+from benchmarks.answers import JOB_ID, JOBS, PROJECT_ID, TRAINING_ID, TRAINING_JOBS
 
 __all__ = ["PEERS", "Call"]
 
@@ -19,9 +19,11 @@ SECRET_KEY = "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
 PATH = "/v1/%s/visualization-jobs" % PROJECT_ID
 PAGE = 1000
 _PAGES = range(1, JOBS // PAGE + 1)
+TRAINING_PATH = "/v2/%s/training-jobs" % PROJECT_ID
+TRAINING_PAGE = 50
 
 
-def _session(address: str) -> Any:
+def _session(address: str, api: str = "v1") -> Any:
     from modelarts.session import Session
 
     return Session(
@@ -30,6 +32,7 @@ def _session(address: str) -> Any:
         project_id=PROJECT_ID,
         region_name="eu-de",
         modelarts_endpoint=address,
+        api=api,
     )
 
 
@@ -247,6 +250,67 @@ def requests_list(address: str) -> Call:
     return call
 
 
+def modelarts_v2(address: str) -> Call:
+    """This package over the v2 API: signed, with the object and its typed status."""
+    from modelarts.estimator import VisualizationJob
+
+    job = VisualizationJob(_session(address, "v2"), TRAINING_ID)
+    return lambda: job.refresh().status
+
+
+def requests_v2(address: str) -> Call:
+    """``requests.Session.get(…).json()``: not signed, a dict."""
+    import requests
+
+    session = requests.Session()
+    url = "%s%s/%s" % (address, TRAINING_PATH, TRAINING_ID)
+    return lambda: session.get(url).json()["status"]["phase"]
+
+
+def modelarts_list_v2(address: str) -> Call:
+    """All boards of v2, through ``iter``; each one's id and typed status are read."""
+    from modelarts.estimator import VisualizationJob
+
+    session = _session(address, "v2")
+
+    def call() -> object:
+        running = 0
+        for job in VisualizationJob.iter(session):
+            if job.job_id and job.status == 8:
+                running += 1
+        assert running == TRAINING_JOBS
+        return running
+
+    return call
+
+
+def requests_list_v2(address: str) -> Call:
+    """All boards of v2 as dicts, in the shortest loop over ``requests``."""
+    import requests
+
+    session = requests.Session()
+    url = "%s/v2/%s/training-job-searches" % (address, PROJECT_ID)
+    filters = [{"key": "kind", "operator": "in", "value": ["visualization_job"]}]
+
+    def call() -> object:
+        running = 0
+        for number in range(TRAINING_JOBS // TRAINING_PAGE):
+            asked = {
+                "offset": number,
+                "limit": TRAINING_PAGE,
+                "sort_by": "create_time",
+                "order": "asc",
+                "filters": filters,
+            }
+            for job in session.post(url, json=asked).json()["items"]:
+                if job["metadata"]["id"] and job["status"]["phase"] == "Running":
+                    running += 1
+        assert running == TRAINING_JOBS
+        return running
+
+    return call
+
+
 def modelarts_kept(address: str) -> Call:
     """A list of all jobs as objects, each one's id and status read."""
     from modelarts.estimator import VisualizationJob
@@ -301,6 +365,10 @@ PEERS: Dict[str, Callable[[str], Call]] = {
         huaweicloudsdkcore_signature,
         modelarts_list,
         requests_list,
+        modelarts_v2,
+        requests_v2,
+        modelarts_list_v2,
+        requests_list_v2,
         modelarts_kept,
         requests_kept,
     )

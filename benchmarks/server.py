@@ -6,6 +6,7 @@ it spends is not the client's, and it should keep no client waiting.
 
 import asyncio
 import contextlib
+import json
 import subprocess
 import sys
 from typing import Dict, Iterator, Optional
@@ -43,16 +44,22 @@ class _Answers:
         self.address = ""
         self._made: Dict[bytes, bytes] = {}
 
-    def to(self, method: bytes, target: bytes) -> bytes:
+    def to(self, method: bytes, target: bytes, body: bytes) -> bytes:
         """The response, headers and all."""
-        key = method + target
+        key = method + target + (body if target.endswith(b"searches") else b"")
         response = self._made.get(key)
         if response is None:
-            response = self._made[key] = self._make(method, target.decode("latin-1"))
+            response = self._made[key] = self._make(method, target.decode("latin-1"), body)
         return response
 
-    def _make(self, method: bytes, target: str) -> bytes:
+    def _make(self, method: bytes, target: str, body: bytes) -> bytes:
         path, _, query = target.partition("?")
+        if path.endswith("/training-job-searches"):
+            asked_for = json.loads(body)
+            page = answers.training_jobs(asked_for["offset"], asked_for["limit"])
+            return _response(b"200 OK", page)
+        if path.startswith("/v2/"):
+            return _response(b"200 OK", answers.one_training_job())
         if path.rstrip("/").endswith("/auth/tokens"):
             subject = b"X-Subject-Token: " + b"t" * 512 + b"\r\n"
             return _response(b"201 Created", answers.token(self.address), subject)
@@ -105,7 +112,7 @@ class _Connection(asyncio.Protocol):
             self._received = rest[length:]
             method, target, _ = head.split(b" ", 2)
             assert self._transport is not None
-            self._transport.write(self._answers.to(method, target))
+            self._transport.write(self._answers.to(method, target, rest[:length]))
 
 
 def _content_length(head: bytes) -> int:

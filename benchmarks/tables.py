@@ -76,6 +76,7 @@ def rows(address: str, effort: Effort) -> Iterator[Row]:
         few = environment(home, FEW)
         yield from _signature(address, effort, few)
         yield from _list(address, effort, few)
+        yield from _v2(address, effort, few)
         yield from _memory(address, few)
 
 
@@ -117,6 +118,15 @@ def _list(address: str, effort: Effort, environ: Dict[str, str]) -> Iterator[Row
     spent = _pair(address, "list", "requests", effort, 1, environ)
     figures = ratio(spent[0], spent[1])
     yield Row("10 000 jobs through iter", "dicts over requests", "seconds", 1.5, figures)
+
+
+def _v2(address: str, effort: Effort, environ: Dict[str, str]) -> Iterator[Row]:
+    spent = _pair(address, "v2", "requests", effort, effort.calls, environ)
+    figures = ratio(spent[0], spent[1])
+    yield Row("v2: " + _REFRESH, "requests.Session.get().json()", "seconds", 0.70, figures)
+    spent = _pair(address, "list_v2", "requests", effort, 1, environ)
+    figures = ratio(spent[0], spent[1])
+    yield Row("v2: 5000 jobs through iter", "dicts over requests", "seconds", 1.5, figures)
 
 
 def _memory(address: str, environ: Dict[str, str]) -> Iterator[Row]:

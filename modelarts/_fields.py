@@ -36,6 +36,8 @@ def to_int(value: object, field: str = "value") -> Optional[int]:
     Raises:
         ValueError: the value is not a number; the message names the field.
     """
+    if type(value) is int:  # as nearly always, and lists are long
+        return value
     if value is None or value == "":
         return None
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):

@@ -5,7 +5,9 @@ service is killed with SIGKILL, and then started again. After each return every 
 its client was told, the one call that was not answered may or may not have been made, no process
 of the killed service may be left, and what was running must run, with one board each.
 
-``--objects`` does so with clients of the OBS API; see :mod:`tests.killed_objects`.
+``--objects`` does so with clients of the OBS API, see :mod:`tests.killed_objects`; ``--v2`` with
+clients of the v2 API, whose jobs are then looked at through v1; and ``--trainings`` with those of
+trainings, see :mod:`tests.killed_trainings`.
 """
 
 import os
@@ -20,10 +22,17 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional
 from modelarts.errors import ApiError, TransportError
 from modelarts.estimator import VisualizationJob
 from modelarts.models import JobStatus
+from modelarts.training.job import TrainingJob
 from tests.killed_objects import ObjectClient, look_at_objects
+from tests.killed_trainings import (
+    TrainingClient,
+    look_at_trainings,
+    settle_trainings,
+    write_programs,
+)
 from tests.served import Served, descendants, fetch
 
-__all__ = ["Seen", "kill_repeatedly"]
+__all__ = ["Seen", "kill_repeatedly", "kill_under_trainings"]
 
 _CLIENTS = 3
 _MOST_JOBS = 4
@@ -32,6 +41,8 @@ _ACTIVE = frozenset({JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING})
 _STOPPED = frozenset({JobStatus.KILLING, JobStatus.KILLED})
 _GONE = frozenset({0})
 _AFTER: Dict[str, FrozenSet[int]] = {"stop": _STOPPED, "restart": _ACTIVE, "delete": _GONE}
+#: That a job's status does not allow a call, in v1 and in v2.
+_NOT_NOW = ("ModelArts.0105", "ModelArts.2796")
 _SETTLED_SECONDS = 60.0
 
 
@@ -76,7 +87,9 @@ class _Client:
 
     def _call(self, session: Any, jobs: Dict[str, VisualizationJob]) -> None:
         mine = [name for name, statuses in self.may_be.items() if statuses != _GONE]
-        act = self._chance.choice(["create", *_AFTER])
+        # A restart over v2 would be another job of the same name.
+        acts = [act for act in _AFTER if session.api != "v2" or act != "restart"]
+        act = self._chance.choice(["create", *acts])
         if act == "create" and len(mine) >= _MOST_JOBS:
             act = "delete"
         if act == "create" or not mine:
@@ -92,7 +105,7 @@ class _Client:
             try:
                 getattr(jobs[name], act)()
             except ApiError as error:
-                if error.error_code != "ModelArts.0105":
+                if error.error_code not in _NOT_NOW:
                     raise
                 self.may_be[name] = before  # refused: it runs, or is being stopped
                 return
@@ -109,11 +122,14 @@ class _Client:
             self.may_be[name] = next(groups, _GONE)
 
 
-def kill_repeatedly(root: Path, kills: int, seed: int, objects: bool = False) -> Seen:
+def kill_repeatedly(
+    root: Path, kills: int, seed: int, objects: bool = False, api: str = "v1"
+) -> Seen:
     """Kill the service of ``root`` so often; the seed is for the clients and the moments.
 
     Args:
         objects: whether its clients use the OBS API.
+        api: the API of jobs that they use.
     """
     chance = random.Random(seed)
     kind: Callable[[str, random.Random], Any] = ObjectClient if objects else _Client
@@ -130,8 +146,37 @@ def kill_repeatedly(root: Path, kills: int, seed: int, objects: bool = False) ->
                     found = _look(served, session, clients)
                 wrong += ["kill %d: %s" % (number, what) for what in found]
                 if number < kills:
-                    left = _use_and_kill(served, session, clients, chance.uniform(0.0, 0.5))
+                    seconds = chance.uniform(0.0, 0.5)
+                    with served.session(timeout=30, retries=0, api=api, **settings) as used:
+                        left = _use_and_kill(served, used, clients, seconds)
                     wrong += ["kill %d: process %d was left" % (number + 1, pid) for pid in left]
+        finally:
+            served.end()
+    acknowledged = sum(client.acknowledged for client in clients)
+    unanswered = sum(client.unanswered for client in clients)
+    return Seen(kills, acknowledged, unanswered, wrong)
+
+
+def kill_under_trainings(root: Path, kills: int, seed: int) -> Seen:
+    """Kill the service of ``root`` so often while its clients create, stop and delete trainings."""
+    chance = random.Random(seed)
+    clients = [
+        TrainingClient("c%d" % number, random.Random(chance.random())) for number in range(_CLIENTS)
+    ]
+    write_programs(root)
+    wrong: List[str] = []
+    for number in range(kills + 1):
+        served = Served(root, "--max-trainings", "4")
+        try:
+            with served.session(timeout=30, retries=0, api="v2") as session:
+                found = look_at_trainings(session, clients)
+                wrong += ["kill %d: %s" % (number, what) for what in found]
+                if number < kills:
+                    _use_and_kill(served, session, clients, chance.uniform(0.0, 0.5))
+                else:
+                    wrong += settle_trainings(root, session, clients)
+                    for job in TrainingJob.iter(session):
+                        job.delete()
         finally:
             served.end()
     acknowledged = sum(client.acknowledged for client in clients)

@@ -277,6 +277,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return _xml("InitiateMultipartUploadResult", "<UploadId>%s</UploadId>" % upload)
         if "uploadId" in call.query:
             return self._upload(call, objects, body)
+        source = self.headers.get("x-%s-copy-source" % ("obs" if call.virtual else "amz"))
+        if call.method == "PUT" and source is not None:
+            bucket, _, key = unquote(source).lstrip("/").partition("/")
+            if key not in server.buckets.get(bucket, {}):
+                raise Refusal(404, "NoSuchKey", "The specified key does not exist")
+            objects[call.key] = server.buckets[bucket][key]
+            return _xml(
+                "CopyObjectResult",
+                "<ETag>%s</ETag><LastModified>2026-07-21T01:02:03.000Z</LastModified>"
+                % escape(objects[call.key][1]),
+            )
         if call.method == "PUT":
             objects[call.key] = (body, '"%s"' % hashlib.md5(body).hexdigest())
             return 200, {"ETag": objects[call.key][1]}, b""

@@ -21,11 +21,11 @@ def _run(arguments: Optional[List[str]]) -> int:
     parser = build()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on
         completion.answer(parser)
-    given, unknown = parser.parse_known_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
     if unknown:  # said by the command, whose help is the one to read
-        getattr(given, "refuse", parser.error)("unrecognized arguments: " + " ".join(unknown))
-    as_json = getattr(given, "output", None) == "json"
-    return guarded(lambda: given.run(given), as_json, getattr(given, "debug", False))
+        getattr(args, "refuse", parser.error)("unrecognized arguments: " + " ".join(unknown))
+    as_json = getattr(args, "output", None) == "json"
+    return guarded(lambda: args.run(args), as_json, getattr(args, "debug", False))
 
 
 def build() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     AnyJob = Union[VisualizationJob, TrainingJob]
 
-__all__ = ["id_value", "is_training", "named", "one_named", "one_training", "trainings"]
+__all__ = ["id_value", "is_training", "job_named", "jobs_named", "training_named", "trainings"]
 
 _ID = r"[0-9]{1,19}\Z"
 _LONGEST_SEARCH = 100
@@ -23,17 +23,17 @@ _NO_SUCH_API = "APIG.0101"
 _BOARD = "visualization_job"
 
 
-def named(session: "Session", texts: Sequence[str]) -> "List[AnyJob]":
-    """The jobs of these ids or names, each once.
+def jobs_named(session: "Session", texts: Sequence[str]) -> "List[AnyJob]":
+    """Return the jobs of these ids or names, each once.
 
     Raises:
-        Refused: one of them is none's, or several jobs'.
+        Refused: no job has one of them, or several jobs have it.
     """
-    found: Dict[Optional[str], AnyJob] = {}
+    by_id: Dict[Optional[str], AnyJob] = {}
     for text in texts:
-        job = one_named(session, text)
-        found.setdefault(job.job_id, job)
-    return list(found.values())
+        job = job_named(session, text)
+        by_id.setdefault(job.job_id, job)
+    return list(by_id.values())
 
 
 def is_training(job: "AnyJob") -> bool:
@@ -60,7 +60,7 @@ def id_value(job: "AnyJob") -> Union[int, str]:
     return int(job_id) if job_id.isdigit() else job_id
 
 
-def one_training(session: "Session", text: str) -> "TrainingJob":
+def training_named(session: "Session", text: str) -> "TrainingJob":
     """Return the training of that id, or else of that name.
 
     Raises:
@@ -68,7 +68,7 @@ def one_training(session: "Session", text: str) -> "TrainingJob":
     """
     from modelarts.training.job import TrainingJob
 
-    job = one_named(session, text)
+    job = job_named(session, text)
     if not isinstance(job, TrainingJob):
         raise Refused(
             "job %s is a board, not a training" % job.job_id, WRONG_USAGE, "NoTraining", job=text
@@ -76,8 +76,8 @@ def one_training(session: "Session", text: str) -> "TrainingJob":
     return job
 
 
-def one_named(session: "Session", text: str) -> "AnyJob":
-    """The job of that id, or else of that name."""
+def job_named(session: "Session", text: str) -> "AnyJob":
+    """Return the job of that id, or else of that name."""
     from modelarts.estimator import VisualizationJob
     from modelarts.training.job import TrainingJob
 

@@ -7,9 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable, Dict, Tuple
 
 from modelarts import validation as arguments
-from modelarts.cli.options import add_command, add_common, checked, keep_service, session_of
+from modelarts.cli.options import (
+    Commands,
+    add_command,
+    add_common,
+    at_least_0,
+    checked,
+    keep_service,
+    positive,
+    session_of,
+)
 from modelarts.cli.output import say, show
-from modelarts.cli.values import Commands, at_least_0, positive
 
 if TYPE_CHECKING:
     from modelarts.training.job import TrainingJob
@@ -162,7 +170,7 @@ def _unique(given: argparse.Namespace, option: str) -> Dict[str, str]:
 
 def _train(given: argparse.Namespace) -> None:
     """Run ``train``: the training is printed also where it does not become complete."""
-    from modelarts.cli.job_actions import show_job
+    from modelarts.cli.jobs import show_job
     from modelarts.training.job import TrainingJob
 
     outputs = _unique(given, "output")

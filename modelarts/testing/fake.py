@@ -23,6 +23,7 @@ from modelarts.testing.clocks import FakeClock
 from modelarts.testing.environment import environment, variables
 from modelarts.testing.fake_iam import FakeIdentity
 from modelarts.testing.fake_jobs import FakeJobs, Refusal
+from modelarts.testing.fake_training_jobs import FakeTrainingJobs
 from modelarts.testing.faults import Fault
 from modelarts.testing.payloads import (
     gateway_failure_payload,
@@ -55,6 +56,8 @@ class FakeModelArts:
     In its ``with`` block ``Session()`` finds it in the environment, waits and retries take no time
     (:func:`~modelarts.testing.no_sleep`), and ``requests`` can reach no other address. A request
     that the API does not know fails the test, even if the code under test catches the error.
+
+    It has both APIs over the same jobs: ``Session()`` uses v1, ``Session(api="v2")`` v2.
 
     Args:
         statuses: the statuses of a new job in their order. Each response that shows the job is one
@@ -121,6 +124,7 @@ class FakeModelArts:
             secrets.token_hex(16),
         )
         self._jobs = FakeJobs(self.clock, board, most_active)
+        self._training_jobs = FakeTrainingJobs(self._jobs)
 
     # What a test says ----------------------------------------------------------------------
 
@@ -172,6 +176,32 @@ class FakeModelArts:
         """
         with self._lock:
             return str(self._jobs.add(statuses, **fields))
+
+    def add_training(self, folder: str, name: str = "training") -> str:
+        """Add a training, without a request: a board of v2 can show it.
+
+        Args:
+            folder: the folder in OBS that it has written its summary to, ``'obs://bucket/logs/'``.
+                ``create("/bucket/logs/")`` over v2 finds it by this folder.
+            name: its name; by default ``"training"``.
+
+        Returns:
+            The id of the training, for ``training_jobs=[…]``.
+
+        Raises:
+            InvalidArgument: the folder is not one in OBS.
+
+        Example:
+            >>> from modelarts.estimator import VisualizationJob
+            >>> with FakeModelArts() as fake:
+            ...     training = fake.add_training("obs://bucket/logs/")
+            ...     job = VisualizationJob.create(
+            ...         training_jobs=[training], session=fake.session(api="v2"))
+            >>> job.status
+            <JobStatus.INIT: 1>
+        """
+        with self._lock:
+            return self._training_jobs.add_training(folder, name)
 
     def fail(self, operation: str, fault: Union[Fault, Exception], times: int = 1) -> None:
         """Let the next requests of an operation fail.
@@ -290,9 +320,28 @@ class FakeModelArts:
         if call.operation == "projects":
             return 200, {}, identity.projects(call.query.get("name"))
         try:
+            if call.path.startswith("/v2/"):
+                status, body = self._operate_v2(call)
+                return status, {}, body
             return 200, {}, self._operate(call, by_token)
         except Refusal as refusal:
             return refusal.fault.status, {}, refusal.fault.body
+
+    def _operate_v2(self, call: Recorded) -> Tuple[int, Any]:
+        if (call.method, call.path) in self.answers:
+            return 200, self.answers[call.method, call.path]
+        if call.operation != "other":
+            return self._training_jobs.operate(
+                call.operation, call.training_id, call.body, self.statuses, self.stop_statuses
+            )
+        if "/training-job" in call.path and self.project_id not in call.path:
+            body = {
+                "error_code": "ModelArts.2786",
+                "error_msg": "The project ID in the request does not match that in the token.",
+                "error_solution": "Change the project ID in the request.",
+            }
+            raise Refusal(Fault(status=404, body=body))
+        raise Refusal(Fault(status=404, body=gateway_failure_payload("APIG.0101", "No such API")))
 
     def _operate(self, call: Recorded, by_token: bool) -> Any:
         jobs, number = self._jobs, call.job_id or 0

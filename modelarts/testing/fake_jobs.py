@@ -72,22 +72,31 @@ class FakeJobs:
             arguments.job_desc(body.get("job_desc", ""))
         except InvalidArgument as error:
             raise _refusal("ModelArts.0104", str(error)) from None
-        self._make_room()
         fields = {key: body[key] for key in body if key not in ("flavor", "workspace_id")}
-        job = self._jobs[self.add(statuses, **fields)]
-        self._step(job)
+        job = self.admit(statuses, fields)
         numbers = {key: str(job[key]) for key in ("job_id", "status", "create_time")}
         return created_payload(job_name=job["job_name"], **numbers)
+
+    def admit(self, statuses: Iterable[int], fields: Mapping[str, Any]) -> _Fields:
+        """Create a job of valid fields, if the quota allows it."""
+        self._make_room()
+        job = self._jobs[self.add(statuses, **fields)]
+        self._step(job)
+        return job
+
+    def all(self) -> List[_Fields]:
+        """Return all jobs, the oldest first; that is no step of their statuses."""
+        for job in self._jobs.values():
+            self._stop_by_itself(job)
+        return list(self._jobs.values())
 
     def page(self, query: Mapping[str, str], sort_by: str) -> _Fields:
         """Return a page of jobs: ``GET /visualization-jobs``."""
         if len(query.get("search_content", "")) > 100:
             raise _refusal("ModelArts.0104", "The length of search content should be in [0,100]")
-        for job in self._jobs.values():
-            self._stop_by_itself(job)
         jobs = [
             job
-            for job in self._jobs.values()
+            for job in self.all()
             if (not query.get("status") or str(job["status"]) in query["status"].split("|"))
             and query.get("search_content", "") in job["job_name"]
         ]
@@ -103,7 +112,7 @@ class FakeJobs:
 
     def show(self, number: int) -> _Fields:
         """``GET /visualization-jobs/{job_id}``: each look is a step of its statuses."""
-        job = self._find(number)
+        job = self.find(number)
         self._step(job)
         self._stop_by_itself(job)
         job["duration"] = int((self._clock.time() - self._began[number]) * 1000)
@@ -111,7 +120,7 @@ class FakeJobs:
 
     def update(self, number: int, body: Mapping[str, Any]) -> _Fields:
         """Change a description: ``PUT /visualization-jobs/{job_id}``."""
-        self._find(number)["job_desc"] = body["job_desc"]
+        self.find(number)["job_desc"] = body["job_desc"]
         return {"is_success": True}
 
     def stop(self, number: int, statuses: Iterable[int]) -> _Fields:
@@ -121,7 +130,7 @@ class FakeJobs:
 
     def restart(self, number: int, statuses: Iterable[int]) -> _Fields:
         """Restart a job: ``POST /visualization-jobs/{job_id}/restart``."""
-        self._find(number)
+        self.find(number)
         self._make_room()
         self._go_on(number, _ENDED, "resubmit", statuses)
         self._began[number] = self._clock.time()
@@ -129,11 +138,12 @@ class FakeJobs:
 
     def delete(self, number: int) -> _Fields:
         """Delete a job: ``DELETE /visualization-jobs/{job_id}``."""
-        self._allow(self._find(number), (*_ACTIVE, *_ENDED), "delete")
+        self._allow(self.find(number), (*_ACTIVE, *_ENDED), "delete")
         del self._jobs[number]
         return {"is_success": True}
 
-    def _find(self, number: int) -> _Fields:
+    def find(self, number: int) -> _Fields:
+        """Return a job, which is no step of its statuses. Raises Refusal if there is none."""
         if number not in self._jobs:
             raise _refusal("ModelArts.0015", "The job %d does not exist." % number, 404)
         return self._jobs[number]
@@ -146,7 +156,7 @@ class FakeJobs:
     def _go_on(
         self, number: int, allowed: Iterable[int], verb: str, statuses: Iterable[int]
     ) -> None:
-        job = self._find(number)
+        job = self.find(number)
         self._allow(job, allowed, verb)
         ahead = [int(status) for status in statuses]
         job["status"] = ahead[0]

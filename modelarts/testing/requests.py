@@ -21,6 +21,17 @@ _OPERATIONS = {
     ("POST", True, "stop"): "stop",
     ("POST", True, "restart"): "restart",
 }
+_TRAINING_JOBS = re.compile(
+    r"/v2/(?P<project_id>[^/]+)/(?:(?P<search>training-job-searches)"
+    r"|training-jobs(?:/(?P<job_id>[0-9a-fA-F-]{36})(?:/(?P<action>actions))?)?)\Z"
+)
+_TRAINING_OPERATIONS = {
+    ("POST", False, None): "create",
+    ("GET", True, None): "show",
+    ("PUT", True, None): "update",
+    ("DELETE", True, None): "delete",
+    ("POST", True, "actions"): "stop",
+}
 _IAM = {
     ("POST", "/v3/auth/tokens"): "token",
     ("POST", "/v3.0/OS-CREDENTIAL/securitytokens"): "keys",
@@ -37,6 +48,33 @@ _FIELDS: Mapping[str, Mapping[str, Tuple[type, ...]]] = {
         "workspace_id": (str,),
     },
     "update": {"job_desc": (str,)},
+}
+#: The same of v2, for jobs of the kind ``visualization_job``.
+_TRAINING_FIELDS: Mapping[str, Mapping[str, Tuple[type, ...]]] = {
+    "create": {
+        "kind": (str,),
+        "metadata": (dict,),
+        "algorithm": (dict,),
+        "spec": (dict,),
+        "endpoints": (dict,),
+    },
+    "list": {
+        "offset": (int,),
+        "limit": (int,),
+        "sort_by": (str,),
+        "order": (str,),
+        "group_by": (str,),
+        "workspace_id": (str,),
+        "filters": (list,),
+    },
+    "update": {"description": (str,)},
+    "stop": {"action_type": (str,)},
+}
+_TRAINING_NEEDED: Mapping[str, Tuple[str, ...]] = {
+    "create": ("kind", "metadata", "algorithm"),
+    "list": (),
+    "update": ("description",),
+    "stop": ("action_type",),
 }
 _NEEDED = {"create": ("job_name", "train_url"), "update": ("job_desc",)}
 _SCHEDULE = {"type": "stop", "time_unit": "HOURS"}
@@ -70,9 +108,10 @@ class Recorded:
             ``"delete"``; of IAM ``"token"``, ``"keys"``, ``"projects"``; else ``"other"``.
         method: the HTTP method.
         path: the path, without the query.
-        job_id: the number of the job in the path; None if there is none.
+        job_id: the number of the job in the path; None if there is none, and with v2.
         query: the query's parameters.
         body: the body read as JSON; None if it is empty, and for ``"token"``, which has a password.
+        training_id: the UUID in a path of v2; None if there is none.
     """
 
     operation: str
@@ -81,6 +120,7 @@ class Recorded:
     job_id: Optional[int]
     query: Mapping[str, str]
     body: Any
+    training_id: Optional[str] = None
 
 
 def read_call(method: str, url: str, content: bytes, project_id: str) -> Recorded:
@@ -91,11 +131,14 @@ def read_call(method: str, url: str, content: bytes, project_id: str) -> Recorde
     """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    match = _TRAINING_JOBS.match(parts.path)
+    if match is not None and match.group("project_id") == project_id:
+        return _read_training_call(method, parts.path, match, content)
     operation, job_id = _operation(method, parts.path, project_id)
     said = "%s %s" % (method, parts.path)
     body = _json(said, operation, content)
     if operation in _FIELDS:
-        _check_body(said, operation, body)
+        _check_body(said, _FIELDS[operation], _NEEDED[operation], body)
     elif operation in ("list", "show", "stop", "restart", "delete") and body is not None:
         raise Malformed("%s has a body, which %s does not take: %r" % (said, operation, body))
     if operation == "list":
@@ -130,11 +173,31 @@ def _json(said: str, operation: str, content: bytes) -> Any:
         raise Malformed("%s: the body is not JSON" % said) from None
 
 
-def _check_body(said: str, operation: str, body: Any) -> None:
-    fields = _FIELDS[operation]
+def _read_training_call(method: str, path: str, match: "re.Match[str]", content: bytes) -> Recorded:
+    if match.group("search"):
+        operation = "list" if method == "POST" else None
+    else:
+        found = (method, match.group("job_id") is not None, match.group("action"))
+        operation = _TRAINING_OPERATIONS.get(found)
+    said = "%s %s" % (method, path)
+    if operation is None:
+        raise Malformed("%s: the API has no such call" % said)
+    body = _json(said, operation, content)
+    is_board = isinstance(body, dict) and body.get("kind") == "visualization_job"
+    if operation == "create" and not is_board:
+        return Recorded("other", method, path, None, {}, body)  # a training
+    if operation in _TRAINING_FIELDS:
+        known, needed = _TRAINING_FIELDS[operation], _TRAINING_NEEDED[operation]
+        _check_body(said, known, needed, body)
+    return Recorded(operation, method, path, None, {}, body, match.group("job_id"))
+
+
+def _check_body(
+    said: str, fields: Mapping[str, Tuple[type, ...]], needed: Tuple[str, ...], body: Any
+) -> None:
     if not isinstance(body, dict):
         raise Malformed("%s: the body is %r, not a JSON object" % (said, body))
-    for name in _NEEDED[operation]:
+    for name in needed:
         if name not in body:
             raise Malformed("%s: the body has no %s" % (said, name))
     for name, value in body.items():

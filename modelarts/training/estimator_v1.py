@@ -113,7 +113,7 @@ class TrainingJobVersion:
         """Return the details of the version; without a ``version_id``, of the newest one.
 
         Returns:
-            The documented dict, among others ``job_id``, ``job_name``, ``version_id``, ``status``,
+            A dict with, among others, ``job_id``, ``job_name``, ``version_id``, ``status``,
             ``duration`` (milliseconds), ``parameter``, ``data_url`` and ``train_url``. With the v2
             API, what it does not tell is None.
 
@@ -137,8 +137,8 @@ class TrainingJobVersion:
         """Return the details of the training with all its versions.
 
         Returns:
-            The documented dict: ``job_id``, ``job_name``, ``job_desc``, ``version_count`` and
-            ``versions``, a list of dicts.
+            A dict with ``job_id``, ``job_name``, ``job_desc``, ``version_count`` and
+            ``versions``, a list of dicts; or the failure.
 
         Raises:
             InvalidArgument: this object has no ``job_id``; nothing was sent.
@@ -352,7 +352,7 @@ class TrainingJobVersion:
         """Return the parameter configuration. Only v1 has them.
 
         Returns:
-            The documented dict, or the failure; with the v2 API always the failure.
+            A dict, or the failure; with the v2 API always the failure.
 
         Raises:
             InvalidArgument: this object has no ``config_name``; nothing was sent.
@@ -782,8 +782,8 @@ class Estimator(TrainingJobVersion):
             sortBy: another name of ``sort_by``.
 
         Returns:
-            The documented dict: ``job_total_count``, ``job_count_limit``, ``quotas`` and ``jobs``,
-            a list of dicts; or the failure.
+            A dict with ``job_total_count``, ``job_count_limit``, ``quotas`` and ``jobs``, a list of
+            dicts; or the failure.
 
         Raises:
             InvalidArgument: an argument is wrong; nothing was sent.
@@ -884,7 +884,7 @@ class Estimator(TrainingJobVersion):
             modelarts_session: the session; by default one made from the environment.
 
         Returns:
-            The documented dict: ``model_total_count`` and ``models``, a list of dicts; or the
+            A dict with ``model_total_count`` and ``models``, a list of dicts; or the
             failure, with the v2 API always.
 
         Raises:
@@ -922,7 +922,7 @@ class Estimator(TrainingJobVersion):
             sortBy: another name of ``sort_by``.
 
         Returns:
-            The documented dict: ``config_total_count`` and ``configs``, a list of dicts; or the
+            A dict with ``config_total_count`` and ``configs``, a list of dicts; or the
             failure, with the v2 API always.
 
         Raises:

@@ -1,8 +1,9 @@
 """The operations of the V1 Estimator by the v2 API, where there is no v1 API of trainings.
 
 A job of v2 has no versions. The first version of a job is a job of v2, and its id is that of both.
-A later version is another job of v2, whose variables name the first one. What v2 does not have
-(parameter configurations, built-in algorithms, datasets) is refused.
+A later version is another job of v2, whose variables name the first one. A service that does not
+return variables shows such versions as jobs of their own, which can still be used by their ids.
+What v2 does not have (parameter configurations, built-in algorithms, datasets) is refused.
 """
 
 import re
@@ -76,9 +77,9 @@ def create_version(
     """Create a job of the name of another with ``-V0002``, ``-V0003`` and so on behind it."""
     family = _family(client, job_id)
     if all(job["job_id"] != pre_version_id for job in family):
-        raise InvalidArgument("pre_version_id", pre_version_id, "a version of job %s" % job_id)
+        family.append(_member(client, job_id, pre_version_id, "pre_version_id"))
     first = _first_id(family)
-    number = 1 + max(int(_version_name(job)[1:]) for job in family)
+    number = 1 + max(int(_version_name(job, first)[1:]) for job in family)
     version = "V%04d" % max(number, len(family) + 1)
     base = _base_name(family[0])
     name = "%s-%s" % (base[: _LONGEST_NAME - 1 - len(version)], version)
@@ -133,15 +134,13 @@ def details(client: ServiceClient, job_id: str, version_id: Optional[str]) -> Bo
     if version_id is None:
         job = _family(client, job_id)[-1]
     else:
-        job = v2.details(client, version_id)
-        if job_id not in (version_id, _marks(job).get(_JOB)):
-            raise InvalidArgument("version_id", version_id, "a version of job %s" % job_id)
+        job = _member(client, job_id, version_id)
     return {
         "is_success": True,
         "job_id": job_id,
-        "job_name": _base_name(job),
+        "job_name": _base_name(job, job_id),
         "job_desc": job["job_desc"],
-        **_version(job),
+        **_version(job, job_id),
     }
 
 
@@ -154,18 +153,20 @@ def versions(client: ServiceClient, job_id: str) -> Body:
         "job_name": _base_name(family[0]),
         "job_desc": family[0]["job_desc"],
         "version_count": len(family),
-        "versions": [_version(job) for job in reversed(family)],
+        "versions": [_version(job, None) for job in reversed(family)],
     }
 
 
 def stop(client: ServiceClient, job_id: str, version_id: str) -> Body:
     """Stop a version; where the answer was lost, its status shows if that has to be repeated."""
+    _member(client, job_id, version_id)
     once.stop(v2.CALLS, client, version_id)
     return {"is_success": True}
 
 
 def delete_version(client: ServiceClient, job_id: str, version_id: str) -> Body:
     """Delete a version."""
+    _member(client, job_id, version_id)
     v2.delete(client, version_id)
     return {"is_success": True}
 
@@ -209,8 +210,7 @@ def log(
         raise InvalidArgument("log_file", name, "one of get_job_log_file_list()")
     task = match.group(1)
     preview = v2.log_preview(client, version, task)
-    content = str(preview.get("content") or "").encode("utf-8", "surrogatepass")
-    size = max(to_int(preview["full_size"]) or 0, len(content))
+    content, size = _newest_part(preview)
     first = size - len(content)
     begin, end = wanted(size, start, length)
     if begin < first and begin < end:
@@ -218,6 +218,16 @@ def log(
         operation = "show the log of training job %s" % version
         first, content = begin, client.read_link(link, begin, end - begin + REST, operation) or b""
     return part_of(content, first, size, start, length)
+
+
+def _newest_part(preview: Mapping[str, Any]) -> Tuple[bytes, int]:
+    """Return the last bytes of a log as far as they are known, and the size of the log."""
+    text = str(preview.get("content") or "").lstrip("\ufffd")  # a character that was cut
+    content = text.encode("utf-8", "surrogatepass")
+    told = to_int(preview.get("current_size"))
+    if told is not None and not 0 <= told - len(content) <= REST:
+        content = b""  # bytes that are no text were replaced, and cannot be counted
+    return content, max(to_int(preview["full_size"]) or 0, len(content))
 
 
 # Resources --------------------------------------------------------------------------------------
@@ -404,22 +414,51 @@ def _family(client: ServiceClient, job_id: str) -> List[Body]:
     return [first, *(job for job in named if _marks(job).get(_JOB) == job_id)]
 
 
-def _marks(job: Mapping[str, Any]) -> Mapping[str, str]:
-    return part(part(part(job, "raw"), "algorithm"), "environments")
+def _member(
+    client: ServiceClient, job_id: str, version_id: str, argument: str = "version_id"
+) -> Body:
+    """Return a version of a job.
+
+    Raises:
+        InvalidArgument: it is a version of another job, or another job.
+    """
+    job = v2.details(client, version_id)
+    owner = _marks(job).get(_JOB)
+    # Where variables are not returned, a name as versions have it has to do.
+    belongs = owner == job_id or (owner is None and _version_name(job, job_id) != "V0001")
+    if version_id != job_id and not belongs:
+        raise InvalidArgument(argument, version_id, "a version of job %s" % job_id)
+    return job
+
+
+def _marks(job: Mapping[str, Any]) -> Dict[str, str]:
+    """Return the variables of a job: documented as a map in requests, in answers as a list."""
+    variables = part(part(job, "raw"), "algorithm").get("environments")
+    maps = variables if isinstance(variables, list) else [variables]
+    return {name: str(each[name]) for each in maps if isinstance(each, Mapping) for name in each}
 
 
 def _first_id(family: Sequence[Body]) -> str:
     return str(_marks(family[0]).get(_JOB) or family[0]["job_id"])
 
 
-def _version_name(job: Body) -> str:
-    match = re.match(_SUFFIX, job["job_name"]) if _JOB in _marks(job) else None
-    return match.group(2) if match else "V0001"
+def _parts_of_name(job: Body, job_id: Optional[str]) -> Tuple[str, str]:
+    """Return the name of the job that a version belongs to, and the name of the version.
+
+    Args:
+        job_id: the id of the job, where it is known otherwise than by the variables.
+    """
+    is_later = _JOB in _marks(job) or job_id not in (None, job["job_id"])
+    match = re.match(_SUFFIX, job["job_name"]) if is_later else None
+    return (match.group(1), match.group(2)) if match else (str(job["job_name"]), "V0001")
 
 
-def _base_name(job: Body) -> str:
-    match = re.match(_SUFFIX, job["job_name"]) if _JOB in _marks(job) else None
-    return match.group(1) if match else str(job["job_name"])
+def _version_name(job: Body, job_id: Optional[str] = None) -> str:
+    return _parts_of_name(job, job_id)[1]
+
+
+def _base_name(job: Body, job_id: Optional[str] = None) -> str:
+    return _parts_of_name(job, job_id)[0]
 
 
 def _created(job: Body, job_id: str, name: str, version: str) -> Body:
@@ -444,7 +483,7 @@ def _engine(job: Body) -> Body:
     }
 
 
-def _version(job: Body) -> Body:
+def _version(job: Body, job_id: Optional[str]) -> Body:
     """Return a job of v2 in the form of a version of v1; what v2 does not tell is None."""
     algorithm, spec = part(job["raw"], "algorithm"), part(job["raw"], "spec")
     resource, engine = part(spec, "resource"), part(algorithm, "engine")
@@ -452,7 +491,7 @@ def _version(job: Body) -> Body:
     flavor = part(part(resource, "flavor_detail"), "flavor_info")
     return {
         "version_id": job["job_id"],
-        "version_name": _version_name(job),
+        "version_name": _version_name(job, job_id),
         "pre_version_id": _marks(job).get(_BEFORE),
         **_engine(job),
         "status": job["status"],

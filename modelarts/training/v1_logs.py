@@ -54,8 +54,7 @@ def part_of(content: bytes, first: int, size: int, start: int, length: int) -> D
 
 def _next_character(content: bytes, index: int) -> int:
     """Return the index of the first byte of a character, from an index on."""
-    if index <= 0:
-        return max(0, index)
+    index = max(0, index)
     for _ in range(REST):
         if index < len(content) and 0x80 <= content[index] < 0xC0:
             index += 1

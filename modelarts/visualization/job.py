@@ -19,7 +19,7 @@ from typing import (
 )
 
 from modelarts import validation as arguments
-from modelarts._fields import documented_job, to_int
+from modelarts._fields import documented_job, is_uuid, to_int
 from modelarts._internal.wording import Worded, worded
 from modelarts._status import JobStatus
 from modelarts.errors import (
@@ -613,6 +613,8 @@ class VisualizationJob:
         number = self._raw["job_id"]
         if type(number) is int and number > 0:  # as nearly always, and lists are long
             return str(number)
+        if is_uuid(number):
+            return str(number)
         return self._readable(lambda job: arguments.job_id(job["job_id"]))
 
     @property
@@ -1069,6 +1071,10 @@ class VisualizationJob:
         def create(api: "Api") -> _Dict:
             nonlocal request
             request = api.resolve(client, request)
+            if client.dialect.name == "v2":
+                from modelarts.visualization import v2
+
+                v2.check_sources(client, request)
             return once.create(api, client, request)
 
         answer = run(client, create)

@@ -50,6 +50,8 @@ def create(client: ServiceClient, request: CreateRequest) -> Body:
     """Create a job: ``POST /visualization-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
+        if isinstance(answer, dict) and isinstance(answer.get("metadata"), dict):
+            return "it is one of the v2 API: give api='v2'"
         if not isinstance(answer, dict) or not answer.get("job_id"):
             return "it has no job_id"
         name = answer.get("job_name", request.job_name)

@@ -26,6 +26,7 @@ __all__ = [
     "ACTIVE",
     "PAGE",
     "STATUSES",
+    "check_sources",
     "completed",
     "create",
     "definition",
@@ -62,6 +63,7 @@ STATUSES: Mapping[str, JobStatus] = {
     "Abnormal": JobStatus.LOST,
     "CreateFailed": JobStatus.SUBMIT_FAILED,
 }
+_NUMBERS = {phase: int(status) for phase, status in STATUSES.items()}
 #: The phases in which a job can be terminated.
 ACTIVE = ("Creating", "Pending", "Running")
 #: The service allows no more on a page.
@@ -69,6 +71,7 @@ PAGE = 50
 #: So many pages of trainings are searched for the folder of a train_url, the newest first.
 _TRAINING_PAGES = 40
 _BOARDS = ("tensorboard", "mindstudio_insight")
+_NOTHING: Mapping[str, Any] = {}
 #: What a create sends and the documented answers leave out: ``auto_stop`` always, NFS as a source,
 #: and the folder by which trainings were found.
 _SILENT = ("train_url", "schedule", "sources", "job_type", "resource_id", "pool_id")
@@ -119,26 +122,35 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
     These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
 
     Raises:
-        InvalidArgument: there is none, and the service shows no other folders.
+        InvalidArgument: there is none, and the service shows no other folders; or they are of
+            another log type.
     """
     if request.sources:
         return request
     wanted = str(request.train_url)
     found: List[str] = []
+    other_types: List[str] = []
     takes_folders = False
     for number in range(_TRAINING_PAGES):
         page = search_jobs(client, [job_filter("kind", ["job"])], number, "desc")
         takes_folders = takes_folders or page.get("log_dir_boards") is True
         for job in page["items"]:
-            folder = _log_dir(part(part(job, "algorithm"), "summary"))
+            summary = part(part(job, "algorithm"), "summary")
+            folder = _log_dir(summary)
             if folder is not None and folder.startswith(wanted):
-                found.append(str(part(job, "metadata").get("id")))
+                log_type = summary.get("log_type", request.job_type)
+                if log_type != request.job_type:
+                    other_types.append(str(log_type))
+                else:
+                    found.append(str(part(job, "metadata").get("id")))
         if len(page["items"]) < PAGE:
             break
     if found:
         return request._replace(sources=tuple(("job", each) for each in sorted(found)))
     if takes_folders:
         return request
+    if other_types:
+        raise _wrong_type(request.job_type, other_types[0], "the trainings of %s" % wanted)
     raise InvalidArgument(
         "train_url",
         wanted,
@@ -146,6 +158,42 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
         "NFS (train_url='nfs:…'), and none of the %d newest trainings writes there. "
         "Session.local() shows any folder" % (_TRAINING_PAGES * PAGE),
     )
+
+
+def check_sources(client: ServiceClient, request: CreateRequest) -> None:
+    """Look up the trainings of a request, before it is sent.
+
+    Raises:
+        InvalidArgument: one does not exist, cannot be shown, or is of another log type.
+    """
+    if request.train_url is not None:
+        return  # they were found by their folder
+    types: Dict[str, str] = {}
+    for kind, job_id in request.sources:
+        if kind != "job":
+            continue
+        try:
+            training = job_details(client, job_id, "show training job %s" % job_id)
+        except NotFound:
+            raise InvalidArgument("training_jobs", job_id, "trainings of this project") from None
+        summary = part(part(training, "algorithm"), "summary")
+        if not summary:
+            raise InvalidArgument(
+                "training_jobs",
+                job_id,
+                "trainings that can be shown: those that were created with a summary",
+            )
+        types[str(summary.get("log_type", request.job_type))] = job_id
+    if len(types) > 1:
+        named = ", ".join("%s (%s)" % pair for pair in sorted(types.items()))
+        raise InvalidArgument("training_jobs", named, "trainings of one log type")
+    for log_type, job_id in types.items():
+        if log_type != request.job_type:
+            raise _wrong_type(request.job_type, log_type, "training %s" % job_id)
+
+
+def _wrong_type(given: str, log_type: str, whose: str) -> InvalidArgument:
+    return InvalidArgument("job_type", given, "%r, the log type of %s" % (log_type, whose))
 
 
 def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
@@ -332,9 +380,8 @@ def flat(job: Mapping[str, Any]) -> Body:
     spec, summary = part(job, "spec"), part(part(job, "algorithm"), "summary")
     board, endpoints = _board(part(job, "endpoints"))
     phase = str(status.get("phase") or "")
-    number = STATUSES.get(str(status.get("secondary_phase")), JobStatus.UNKNOWN)
-    if number != JobStatus.SUBMIT_FAILED:
-        number = STATUSES.get(phase, JobStatus.UNKNOWN)
+    failed = status.get("secondary_phase") == "CreateFailed"
+    number = _NUMBERS.get("CreateFailed" if failed else phase, 0)
     hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
     schedule = None
     if hours is not None:
@@ -343,7 +390,7 @@ def flat(job: Mapping[str, Any]) -> Body:
         "job_id": metadata.get("id"),
         "job_name": metadata.get("name"),
         "job_desc": metadata.get("description") or "",
-        "status": int(number),
+        "status": number,
         "service_url": board.get("url") or None,
         "train_url": _log_dir(summary),
         "create_time": to_int(metadata.get("create_time"), "create_time"),
@@ -363,8 +410,8 @@ def flat(job: Mapping[str, Any]) -> Body:
     reason = _reason(status)
     if reason is not None:
         found["reason"] = reason
-    # Of the local service.
-    found.update(part(job, "board"))
+    if "board" in job:  # of the local service
+        found.update(part(job, "board"))
     return found
 
 
@@ -447,10 +494,12 @@ def _data_source(kind: str, name: str) -> Body:
 
 
 def _sources(summary: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
-    found = []
     given = summary.get("data_sources")
-    for source in given if isinstance(given, list) else ():
-        if isinstance(source, Mapping):
+    if not given or type(given) is not list:
+        return ()
+    found = []
+    for source in given:
+        if type(source) is dict:
             job_id = part(source, "job").get("job_id")
             path = part(source, "nfs").get("nfs_path")
             if job_id:
@@ -479,20 +528,19 @@ def _log_dir(summary: Mapping[str, Any]) -> Optional[str]:
 
 def _board(endpoints: Mapping[str, Any]) -> Tuple[Mapping[str, Any], Body]:
     """Return the endpoint of the board, and all endpoints without tokens."""
-    boards = [part(endpoints, name) for name in _BOARDS if endpoints.get(name)]
-    shown = {
-        name: {key: text for key, text in value.items() if key != "token"}
-        if isinstance(value, Mapping)
-        else value
-        for name, value in endpoints.items()
-    }
-    return (boards[0] if boards else {}), shown
+    board, shown = _NOTHING, dict(endpoints)
+    for name in reversed(_BOARDS):
+        board = part(endpoints, name) or board
+    for name, value in endpoints.items():
+        if type(value) is dict and "token" in value:
+            shown[name] = {key: text for key, text in value.items() if key != "token"}
+    return board, shown
 
 
 def _reason(status: Mapping[str, Any]) -> Optional[str]:
     given = status.get("task_statuses")
-    for task in given if isinstance(given, list) else ():
-        if isinstance(task, Mapping) and task.get("message"):
+    for task in given if type(given) is list else ():
+        if type(task) is dict and task.get("message"):
             return str(task["message"])
     return None
 
@@ -518,8 +566,9 @@ def state_error(refusal: ApiError, job: Body) -> JobStateError:
 
 def part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return an object in an object; an empty one where the field is missing or of another type."""
+    # Not isinstance(…, Mapping), which takes most of the time of a long list.
     value = body.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return value if type(value) is dict else _NOTHING
 
 
 def _readable(client: ServiceClient, operation: str, job: Mapping[str, Any]) -> Body:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from uuid import UUID
 
 import boto3
@@ -24,6 +25,7 @@ from modelarts.local.identity.buckets import EVERYONE, Access, Bucket, Buckets, 
 from modelarts.local.identity.users_file import edit, read
 from modelarts.local.obs_api.handlers import _MODES, _OBJECT_MODES
 from modelarts.session import Session
+from tests.races import exchanged
 from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
@@ -201,6 +203,31 @@ def test_copy_from_bucket_of_others_is_refused(client, bucket):
     source = {"Bucket": bucket, "Key": "logs/a"}
     refused(ann.copy_object, Bucket="anns-" + bucket, Key="stolen", CopySource=source)
     assert "Contents" not in ann.list_objects(Bucket="anns-" + bucket)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot hold a folder's path")
+def test_link_that_comes_and_goes_leads_nowhere(shared, client, bucket):
+    """Ann writes to her bucket's folder by other means, too, and races with the service."""
+    ann, own, body = client("ann"), "anns-" + bucket, b"what ann wrote"
+    ann.create_bucket(Bucket=own)
+    ann.put_object(Bucket=own, Key="logs/a", Body=body)
+    client("bob").put_object(Bucket=bucket, Key="logs/only-bobs", Body=BODY)
+    read, listed, refusals = set(), set(), set()
+    with exchanged(shared.root / "obs" / own / "logs", shared.root / "obs" / bucket / "logs"):
+        for number in range(150):
+            try:
+                ann.put_object(Bucket=own, Key="logs/%d" % number, Body=body)
+                listed.update(e["Key"] for e in ann.list_objects(Bucket=own).get("Contents", ()))
+                read.add(ann.get_object(Bucket=own, Key="logs/a")["Body"].read())
+                ann.delete_object(Bucket=own, Key="logs/%d" % number)
+            except ClientError as error:
+                refusals.add(error.response["Error"]["Code"])
+    assert (read, "AccessDenied" in refusals) == ({body}, True)
+    assert refusals <= {"AccessDenied", "NoSuchKey"}
+    assert [key for key in listed if key.endswith("only-bobs")] == []
+    bobs = client("bob").list_objects(Bucket=bucket)["Contents"]
+    assert [each["Key"] for each in bobs] == ["logs/a", "logs/only-bobs"]
+    assert client("bob").get_object(Bucket=bucket, Key="logs/a")["Body"].read() == BODY
 
 
 def test_list_shows_buckets_that_the_caller_reads(shared, client, bucket):

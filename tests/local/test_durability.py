@@ -14,7 +14,7 @@ from modelarts.errors import ServerError
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.jobs import schema
 from modelarts.local.jobs.store import Store
-from tests.kills import kill_repeatedly
+from tests.kills import kill_repeatedly, kill_under_trainings
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -54,9 +54,25 @@ def test_random_kills_lose_nothing_acknowledged(tmp_path, seed):
 
 
 @pytest.mark.parametrize("seed", [1])
+def test_random_kills_lose_nothing_made_through_v2(tmp_path, seed):
+    """``python -m benchmarks.kills 200 --v2`` does it 200 times."""
+    seen = kill_repeatedly(tmp_path, 8, seed, api="v2")
+    assert seen.wrong == []
+    assert seen.acknowledged > 8
+
+
+@pytest.mark.parametrize("seed", [1])
 def test_kills_at_random_moments_leave_every_object_whole(tmp_path, seed):
     """``python -m benchmarks.kills 200 --objects`` does it 200 times."""
     seen = kill_repeatedly(tmp_path, 8, seed, objects=True)
+    assert seen.wrong == []
+    assert seen.acknowledged > 8
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_kills_leave_every_training_as_acknowledged(tmp_path, seed):
+    """``python -m benchmarks.kills 200 --trainings`` does it 200 times."""
+    seen = kill_under_trainings(tmp_path, 8, seed)
     assert seen.wrong == []
     assert seen.acknowledged > 8
 

@@ -19,6 +19,7 @@ from modelarts.local.boards.confinement import DEVICES, SYSTEM
 from tests.clocks import wait_until
 from tests.local.hostile import MARK, make_targets, secrets_of
 from tests.local.mindinsight import ENVIRONMENT, SUMMARY, ask, create, home_with_mindinsight
+from tests.races import exchanged
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -269,7 +270,8 @@ def run_confined(workspace, program, by_kernel, *read, **more):
     """Run a program as MindInsight's Python is run; returns what it prints."""
     (workspace / "attempts.py").write_text(program)
     rules = {
-        "read": [*map(str, read), *SYSTEM],
+        "logs": [*map(str, read)],
+        "read": [*SYSTEM],
         "links": [],
         "write": [str(workspace), *DEVICES, "/dev/shm"],
         "landlock": landlock.__file__ if by_kernel else None,
@@ -314,6 +316,43 @@ def test_pool_of_mindinsight_is_confined_too(by_kernel):
         outside.write_text(MARK)
         done = run_confined(workspace, POOL % str(outside), by_kernel)
     assert done.stdout == "['PermissionError']\n"
+
+
+CHANGES = """
+import json
+outcomes = {}
+for _ in range(3000):
+    try:
+        outcome = open(%r).read()
+    except (FileNotFoundError, PermissionError) as error:
+        outcome = type(error).__name__
+    outcomes[outcome] = outcomes.get(outcome, 0) + 1
+print(json.dumps(sorted(outcomes)))
+"""
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_link_that_comes_and_goes_is_not_followed(tmp_path, by_kernel):
+    """The name of a file in the logs is that of a link the next moment."""
+    logs, workspace, outside = tmp_path / "logs", tmp_path / "workspace", tmp_path / "outside"
+    logs.mkdir()
+    workspace.mkdir()
+    outside.write_text(MARK)
+    (logs / "file").write_text("own")
+    with exchanged(logs / "file", outside, pause=0.00002):
+        done = run_confined(workspace, CHANGES % str(logs / "file"), by_kernel, logs)
+    assert json.loads(done.stdout) == ["PermissionError", "own"]
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_link_in_place_of_the_logs_is_not_followed(tmp_path, by_kernel):
+    logs, workspace, outside = tmp_path / "logs", tmp_path / "workspace", tmp_path / "outside"
+    workspace.mkdir()
+    outside.mkdir()
+    (outside / "file").write_text(MARK)
+    logs.symlink_to(outside)
+    done = run_confined(workspace, CHANGES % str(logs / "file"), by_kernel, logs)
+    assert json.loads(done.stdout) == ["PermissionError"]
 
 
 CONNECTS = """

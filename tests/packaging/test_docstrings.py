@@ -94,6 +94,9 @@ OWNERS = {
     "estimatorV2.Estimator": "modelarts.training.estimator.Estimator",
     "train_params": "modelarts.training.params",
     "auth_by_apig": "modelarts.config.auth.auth_by_apig",
+    "Estimator": "modelarts.training.estimator_v1.Estimator",
+    "estimator": "modelarts.training.estimator_v1.Estimator",
+    "version": "modelarts.training.estimator_v1.TrainingJobVersion",
 }
 
 

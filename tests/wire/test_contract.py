@@ -24,14 +24,17 @@ URL = "/bucket/contract/"
 FOREIGN = "f" * 32
 
 
-@pytest.fixture(params=["wire", "wire-v2", "fake", "local", "local-v2"])
+@pytest.fixture(params=["wire", "wire-v2", "fake", "fake-v2", "local", "local-v2"])
 def world(request):
     """How to connect, as keyword arguments of Session."""
     if not request.param.startswith("local"):
-        fixtures = {"wire": "cloud", "wire-v2": "training_cloud", "fake": "fake_modelarts"}
-        name = fixtures[request.param]
-        cloud = request.getfixturevalue(name)
+        fixtures = {"wire": "cloud", "wire-v2": "training_cloud"}
+        cloud = request.getfixturevalue(fixtures.get(request.param, "fake_modelarts"))
         clock = request.getfixturevalue("clock")
+        api = {}
+        if request.param == "fake-v2":  # it has both
+            cloud.add_training("obs://bucket/contract/")
+            api["api"] = "v2"
         return {
             name: getattr(cloud, name)
             for name in (
@@ -45,7 +48,7 @@ def world(request):
                 "modelarts_endpoint",
                 "iam_endpoint",
             )
-        } | {"clock": clock}
+        } | {"clock": clock, **api}
     found = request.getfixturevalue("service").connection
     del found["pid"], found["obs_endpoint"]
     return found | {"proxies": {}, "api": "v2" if request.param == "local-v2" else "v1"}

@@ -189,6 +189,7 @@ def sent(mock):
 
 
 def test_trainings_are_the_sources_of_a_board(mock):
+    mock.add("GET", url("training-jobs/" + TRAINING), json=training("obs://bucket/logs"))
     mock.add("POST", url("training-jobs"), json=board("Creating"), status=201)
     job = VisualizationJob.create(
         training_jobs=[TRAINING],
@@ -277,10 +278,80 @@ def test_id_of_the_other_api_is_refused(mock, api, job_id):
     assert not mock.calls
 
 
-@pytest.mark.parametrize("job_id", ["x", "1-2", BOARD[:-1], BOARD + "0", 0, -1, None])
-def test_id_that_is_none_is_refused(job_id):
+@pytest.mark.parametrize("api", ["v1", "v2", "auto"])
+@pytest.mark.parametrize("job_id", ["x", "1-2", BOARD[:-1], BOARD + "0", 0, -1, None, 1.5, True])
+def test_id_that_is_none_is_refused(mock, api, job_id):
     with pytest.raises(InvalidArgument, match="visualization_id must be"):
-        VisualizationJob.get(job_id, connect(api="v2"))
+        VisualizationJob.get(job_id, connect(api=api))
+    assert not mock.calls
+
+
+@pytest.fixture
+def sources(training_cloud):
+    """Trainings that a board can have as sources, and others."""
+    ids = {name: training_cloud.add_training("obs://bucket/" + name) for name in ("a", "b", "none")}
+    del training_cloud.jobs[ids["none"]]["algorithm"]["summary"]
+    ids["insight"] = training_cloud.add_training("obs://bucket/insight")
+    summary = training_cloud.jobs[ids["insight"]]["algorithm"]["summary"]
+    summary["log_type"] = "mindstudio-insight"
+    return {**ids, "missing": BOARD}
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["a", "none"], "training_jobs must be trainings that can be shown"),
+        (["a", "missing"], "training_jobs must be trainings of this project"),
+        (["a", "insight"], "training_jobs must be trainings of one log type"),
+        (["insight"], "job_type must be 'mindstudio-insight', the log type of training"),
+    ],
+)
+def test_training_that_is_no_source_is_one_clear_error(
+    training_cloud, session, sources, names, problem
+):
+    jobs = [sources[name] for name in names]
+    for call in (VisualizationJob.create, VisualizationJob.ensure):
+        with pytest.raises(InvalidArgument, match=problem):
+            call(training_jobs=jobs, session=session)
+    assert bodies(training_cloud) == []
+
+
+def test_folder_of_another_log_type_is_one_clear_error(training_cloud, session, sources):
+    with pytest.raises(InvalidArgument, match="job_type must be 'mindstudio-insight', the log"):
+        VisualizationJob.create("/bucket/insight/", session=session, check=False)
+    job = VisualizationJob.create(
+        "/bucket/insight/", job_type="mindstudio-insight", session=session, check=False
+    )
+    assert job.raw["sources"] == (("job", sources["insight"]),)
+
+
+def test_folder_of_two_log_types_shows_the_wanted_one(training_cloud, session, sources):
+    job = VisualizationJob.create("/bucket/", session=session, check=False)
+    shown = {source for _, source in job.raw["sources"]}
+    assert {sources["a"], sources["b"]} <= shown
+    assert sources["insight"] not in shown
+
+
+CALLS = {
+    "create": lambda session, url: VisualizationJob.create(url, session=session),
+    "list": lambda session, url: VisualizationJob.list(session),
+    "page": lambda session, url: VisualizationJob.get_visualization_job_list(session),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("api", "other", "train_url", "answer"),
+    [
+        ("v1", "v2", "/bucket/logs/", {**found(), **board()}),
+        ("v2", "v1", "nfs:host:/logs", {"job_id": 5, "jobs": []}),
+    ],
+)
+def test_every_answer_of_the_other_api_is_recognised(mock, call, api, other, train_url, answer):
+    for method in ("GET", "POST"):
+        mock.add(method, re.compile(ENDPOINT), json=answer)
+    with pytest.raises(TransportError, match="it is one of the %s API: give api=" % other):
+        CALLS[call](connect(api=api), train_url)
 
 
 # What v2 answers --------------------------------------------------------------------------
@@ -423,6 +494,7 @@ def test_restart_of_a_name_that_may_not_be_twice(training_cloud, session):
 def test_late_create_under_a_name_in_use_is_found(mock):
     """The first request arrives while the second is on its way, which is refused for its name."""
     body = {"error_msg": "Duplicate.", "error_code": "ModelArts.2751", "error_solution": "Change."}
+    mock.add("GET", url("training-jobs/" + TRAINING), json=training("obs://bucket/logs"))
     mock.add("POST", url("training-jobs"), body=requests.ConnectionError("cut"))
     mock.add("POST", url("training-jobs"), json=body, status=400)
     mock.add("POST", url("training-job-searches"), json=found())
@@ -528,6 +600,7 @@ def test_list_of_v2_reads_pages_of_fifty(mock):
 
 
 def test_lost_answer_to_a_create_is_looked_for(mock):
+    mock.add("GET", url("training-jobs/" + TRAINING), json=training("obs://bucket/logs"))
     mock.add("POST", url("training-jobs"), body=requests.ConnectionError("cut"))
     mock.add("POST", url("training-job-searches"), json=found(board()))
     job = VisualizationJob.create(
@@ -535,6 +608,7 @@ def test_lost_answer_to_a_create_is_looked_for(mock):
     )
     assert job.job_id == BOARD
     assert [call.request.url.rsplit("/")[-1] for call in mock.calls] == [
+        TRAINING,
         "training-jobs",
         "training-job-searches",
     ]
@@ -585,6 +659,7 @@ def test_partner_is_written_without_the_package():
     assert re.findall(r"^(?:from|import) (\S+)", text, re.M) == [
         "json",
         "re",
+        "time",
         "uuid",
         "urllib.parse",
         "tests.cloud",

@@ -290,6 +290,13 @@ def test_lost_version_is_adopted(cloud, session, job):
     assert version.version_id != job.version_id
 
 
+def test_lost_stop_is_not_repeated(cloud, session, job):
+    lose_creates(cloud, 1)
+    assert job.stop_job_version() == {"is_success": True}
+    stops = [call for call in cloud.calls if call.url.endswith("/stop")]
+    assert len(stops) == 1
+
+
 def test_two_lost_creates_are_ambiguous(cloud, session, monkeypatch):
     lose_creates(cloud, 9)
     monkeypatch.setattr(cloud, "get_jobs", lambda query, body: {"jobs": [], "job_total_count": 0})

@@ -1,5 +1,6 @@
 """Helpers for users' tests: the fake, its faults, payloads, clocks."""
 
+import contextlib
 import doctest
 import os
 import threading
@@ -15,6 +16,7 @@ from modelarts.errors import (
     AuthenticationFailed,
     BadRequest,
     InvalidArgument,
+    JobStateError,
     NotFound,
     PermissionDenied,
     QuotaExceeded,
@@ -37,6 +39,7 @@ from modelarts.testing import (
     no_sleep,
     page_payload,
     payloads,
+    quota_exceeded,
     rate_limited,
     refused,
     server_error,
@@ -393,3 +396,91 @@ def test_a_job_that_is_not_there_is_answered_as_documented(fake_modelarts):
 def test_the_examples_of_docstrings_are_so(module):
     failed, tried = doctest.testmod(module)
     assert (failed, tried > 0) == (0, True)
+
+
+# The v2 API -------------------------------------------------------------------------------
+
+
+def test_the_fake_has_both_apis_over_the_same_jobs(fake_modelarts):
+    training = fake_modelarts.add_training("obs://bucket/logs/")
+    session = fake_modelarts.session(api="v2")
+    job = VisualizationJob.create(
+        training_jobs=[training], job_name="x" * 40, auto_stop=2, session=session
+    ).wait()
+    assert (job.status, job.service_token is None) == (JobStatus.RUNNING, False)
+    (same,) = VisualizationJob.list(fake_modelarts.session())
+    assert (same.job_name, same.train_url, same.schedule.duration) == ("x" * 40, "/bucket/logs/", 2)
+    # Whether the training can be shown is looked up before the create.
+    assert fake_modelarts.operations == ["show", "create", "show", "show", "list"]
+    create = fake_modelarts.requests[1]
+    assert create.body["spec"]["auto_stop"] == {"time_unit": "HOURS", "duration": 2}
+    assert fake_modelarts.requests[2].training_id == job.job_id
+    fake_modelarts.clock.now += 2 * 3600
+    assert job.refresh().status == JobStatus.KILLED
+
+
+def test_job_of_v1_is_led_through_its_life_over_v2(fake_modelarts):
+    fake_modelarts.add_job(job_name="mine", train_url="/bucket/x/", reason="slow")
+    session = fake_modelarts.session(api="v2")
+    (job,) = VisualizationJob.list(session, search_content="mi", status=8)
+    assert (job.train_url, job.raw["reason"]) == ("/bucket/x/", "slow")
+    job.update("new").stop().wait(JobStatus.KILLED)
+    with pytest.raises(JobStateError) as caught:
+        job.stop()
+    assert (caught.value.status_code, caught.value.job_status) == (409, 12)
+    job.delete()
+    with pytest.raises(NotFound):
+        job.refresh()
+
+
+def test_v2_knows_trainings_alone(fake_modelarts):
+    session = fake_modelarts.session(api="v2")
+    with pytest.raises(InvalidArgument, match="the folder of a training's summary"):
+        VisualizationJob.create("/bucket/logs/", session=session, check=False)
+    with pytest.raises(InvalidArgument, match="trainings of this project"):
+        VisualizationJob.create(
+            training_jobs=["0" * 8 + "-0000" * 3 + "-" + "0" * 12], session=session
+        )
+    fake_modelarts.add_training("obs://bucket/logs/run-1/")
+    assert VisualizationJob.create("/bucket/logs/", session=session, check=False).job_id
+
+
+@pytest.mark.parametrize("lost", [answer_lost(), server_error(502, arrives=True)])
+def test_faults_meet_v2_too(fake_modelarts, lost):
+    fake_modelarts.add_training("obs://bucket/logs/")
+    session = fake_modelarts.session(api="v2")
+    fake_modelarts.fail("create", lost)
+    VisualizationJob.create("/bucket/logs/", session=session, check=False)
+    assert len(VisualizationJob.list(session)) == 1
+    fake_modelarts.fail("create", quota_exceeded())
+    with pytest.raises(QuotaExceeded):
+        VisualizationJob.create("/bucket/logs/", session=session, check=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "training-jobs", {"kind": "visualization_job", "metadata": {}}),
+        ("POST", "training-jobs", {"kind": "visualization_job", "train_url": "/b/"}),
+        ("POST", "training-job-searches", {"page": 1}),
+        ("GET", "training-jobs", None),
+        ("PUT", "training-jobs/" + "0" * 8 + "-0000" * 3 + "-" + "0" * 12, {"job_desc": "x"}),
+    ],
+)
+def test_undocumented_requests_of_v2_fail_the_test(method, path, body):
+    def use():
+        with FakeModelArts() as fake, contextlib.suppress(Exception):
+            path_of_project = "/v2/%s/%s" % (fake.project_id, path)
+            fake.session(api="v2").request(method, path_of_project, body=body)
+
+    with pytest.raises(Malformed):
+        use()
+
+
+def test_trainings_are_answered_as_any_other_api(fake_modelarts):
+    path = "/v2/%s/training-jobs" % fake_modelarts.project_id
+    session = fake_modelarts.session(api="v2")
+    with pytest.raises(NotFound, match="No such API"):
+        session.request("POST", path, body={"kind": "job"})
+    fake_modelarts.answers["POST", path] = {"metadata": {"id": "t"}}
+    assert session.request("POST", path, body={"kind": "job"}) == {"metadata": {"id": "t"}}

@@ -278,7 +278,7 @@ class MountedLogs(LogSource):
             return Logs(inside(Path(found.only), key, train_url))
         if key:
             raise ValueError(f"{train_url}: a mount of several folders has no folders below it")
-        return Logs(self._root / _FOLDER / name, tuple(found.folders.values()))
+        return Logs(self._root.resolve() / _FOLDER / name, tuple(found.folders.values()))
 
 
 def _targets(logs: Logs) -> tuple[str, ...]:

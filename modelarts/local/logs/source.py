@@ -46,7 +46,7 @@ class Logs(NamedTuple):
     """The files that a board reads.
 
     Attributes:
-        folder: the folder that it shows.
+        folder: the folder that it shows, without links in its path.
         links: the folders outside that links in it lead to, which the service has made.
     """
 

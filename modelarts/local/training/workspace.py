@@ -128,7 +128,7 @@ class Workspaces:
         code = job_dir / code_dir.name
         if definition.local_code_dir is not None:
             code = work / definition.local_code_dir.strip("/")
-        shutil.copytree(code_dir, code, symlinks=True)
+        shutil.copytree(code_dir, code, symlinks=True, copy_function=_copy)
         cwd = code
         if definition.working_dir is not None:
             cwd = work / definition.working_dir.strip("/")
@@ -213,6 +213,15 @@ class Workspaces:
             return self._path(folder)
         except ValueError as error:
             raise illegal(str(error), "Give another folder.") from None
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file, if it is still there: another program may be sending the same folder."""
+    try:
+        shutil.copy2(source, target)
+    except FileNotFoundError:
+        if os.path.lexists(source):
+            raise
 
 
 def _inherited() -> dict[str, str]:

@@ -167,10 +167,7 @@ def _send(source: _Source, target: Remote) -> None:
     if source.info is None:
         objects.upload(source.path, target)
         return
-    # The interface of stores has no copy inside OBS.
-    with objects.private_file() as between:
-        objects.download(remote(source.path), between, source.info)
-        objects.upload(between, target)
+    objects.copy(source.info, target)
 
 
 def _make_folder(target: LocalOrUrl) -> None:

@@ -15,6 +15,7 @@ from .session import FOLDERS, store
 __all__ = [
     "Entry",
     "children",
+    "copy",
     "descendants",
     "download",
     "exists",
@@ -166,6 +167,11 @@ def download(path: Remote, target: str, info: Optional[ObjectInfo] = None) -> No
 def upload(source: str, path: Remote) -> None:
     """Send a file of this machine to an object."""
     store().upload(source, path.bucket, path.key)
+
+
+def copy(source: ObjectInfo, path: Remote) -> None:
+    """Copy an object to another, within OBS."""
+    store().copy(source, path.bucket, path.key)
 
 
 @contextmanager
