@@ -563,8 +563,9 @@ class TrainingJob:
             The board; it may still be starting. ``job.board().show()`` shows it in a notebook.
 
         Raises:
-            InvalidArgument: an argument is wrong, or this object has no id; nothing was sent.
-            ApiError: the service refused a request, for example as the training has no summary.
+            InvalidArgument: an argument is wrong, this object has no id, or the training has no
+                folder with event files; no board was created.
+            ApiError: the service refused a request.
             AmbiguousCreate: the response to a create was lost.
             TransportError: no response, or an unreadable one.
 
