@@ -453,6 +453,14 @@ class Estimator:
         """
         return self._job.board(auto_stop)
 
+    def __getstate__(self) -> _Dict:
+        if self._arguments["env_variables"]:
+            raise TypeError(
+                "this Estimator has env_variables, and what may be secret is not pickled. "
+                "Let the worker make its own"
+            )
+        return self.__dict__
+
     def __repr__(self) -> str:
         shown = {
             "code_dir": self._arguments["code_dir"],
