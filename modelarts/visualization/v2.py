@@ -5,7 +5,7 @@ A job is a training job of the kind ``visualization_job``. Its sources are train
 Reference*, "Training Management", of 2025 and 2026.
 """
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from modelarts._fields import documented_job, to_int
 from modelarts._status import JobStatus
@@ -17,10 +17,12 @@ from modelarts.errors import (
     ModelArtsError,
     NotFound,
 )
-from modelarts.http.client import ServiceClient
 from modelarts.http.hints import hint_of_state
 from modelarts.visualization.pages import each
 from modelarts.visualization.request import CreateRequest
+
+if TYPE_CHECKING:
+    from modelarts.http.client import ServiceClient
 
 __all__ = [
     "ACTIVE",
@@ -77,7 +79,7 @@ _NOTHING: Mapping[str, Any] = {}
 _SILENT = ("train_url", "schedule", "sources", "job_type", "resource_id", "pool_id")
 
 
-def create(client: ServiceClient, request: CreateRequest) -> Body:
+def create(client: "ServiceClient", request: CreateRequest) -> Body:
     """Create a job: ``POST /training-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -116,7 +118,7 @@ def create(client: ServiceClient, request: CreateRequest) -> Body:
     return _readable(client, "create visualization job", answer)
 
 
-def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
+def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
     """Return a request over trainings instead of a folder.
 
     These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
@@ -160,7 +162,7 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
     )
 
 
-def check_sources(client: ServiceClient, request: CreateRequest) -> None:
+def check_sources(client: "ServiceClient", request: CreateRequest) -> None:
     """Look up the trainings of a request, before it is sent.
 
     Raises:
@@ -196,7 +198,7 @@ def _wrong_type(given: str, log_type: str, whose: str) -> InvalidArgument:
     return InvalidArgument("job_type", given, "%r, the log type of %s" % (log_type, whose))
 
 
-def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
+def find(client: "ServiceClient", request: CreateRequest) -> List[Body]:
     """Return the newest jobs of the name and the sources of a request.
 
     Answers leave out NFS: there the name decides.
@@ -216,7 +218,7 @@ def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
     ]
 
 
-def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
+def documented_page(client: "ServiceClient", query: Mapping[str, str]) -> Body:
     """Return one page as v1 documents it; ``job_count_limit`` is None, as v2 does not tell it."""
     per_page, number = int(query.get("per_page", "10")), int(query.get("page", "1"))
     first = (number - 1) * per_page
@@ -242,7 +244,7 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
     }
 
 
-def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
+def iterate(client: "ServiceClient", query: Mapping[str, str], per_page: int) -> Iterator[Body]:
     """Yield every job that matches, page by page, none twice.
 
     The service sorts by the time of creation alone. For another order all jobs are read first.
@@ -264,20 +266,20 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     return jobs
 
 
-def details(client: ServiceClient, job_id: str) -> Body:
+def details(client: "ServiceClient", job_id: str) -> Body:
     """Return a job's fields: ``GET /training-jobs/{id}``."""
     operation = "show visualization job %s" % job_id
     return _readable(client, operation, job_details(client, job_id, operation))
 
 
-def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
+def update(client: "ServiceClient", job_id: str, job_desc: str) -> Body:
     """Change a description: ``PUT /training-jobs/{id}``."""
     operation = "update visualization job %s" % job_id
     client.call(operation, "PUT", jobs_path(client, job_id), body={"description": job_desc})
     return {"is_success": True}
 
 
-def stop(client: ServiceClient, job_id: str) -> Body:
+def stop(client: "ServiceClient", job_id: str) -> Body:
     """Stop a job: ``POST /training-jobs/{id}/actions``.
 
     Raises:
@@ -300,7 +302,7 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     return {"is_success": True}
 
 
-def delete(client: ServiceClient, job_id: str) -> Body:
+def delete(client: "ServiceClient", job_id: str) -> Body:
     """Delete a job: ``DELETE /training-jobs/{id}``."""
     try:
         client.call("delete visualization job %s" % job_id, "DELETE", jobs_path(client, job_id))
@@ -331,7 +333,7 @@ def completed(job: Body, known: Mapping[str, Any]) -> Body:
     return {**job, **silent}
 
 
-def definition(client: ServiceClient, job_id: str, known: Mapping[str, Any]) -> CreateRequest:
+def definition(client: "ServiceClient", job_id: str, known: Mapping[str, Any]) -> CreateRequest:
     """Return the request that creates a job like one that has ended.
 
     Args:
@@ -415,7 +417,7 @@ def flat(job: Mapping[str, Any]) -> Body:
     return found
 
 
-def job_details(client: ServiceClient, job_id: str, operation: str) -> Body:
+def job_details(client: "ServiceClient", job_id: str, operation: str) -> Body:
     """Return a training job of any kind: ``GET /training-jobs/{id}``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -428,7 +430,7 @@ def job_details(client: ServiceClient, job_id: str, operation: str) -> Body:
 
 
 def search_jobs(
-    client: ServiceClient,
+    client: "ServiceClient",
     filters: Sequence[Mapping[str, Any]],
     page: int,
     order: str,
@@ -571,7 +573,7 @@ def part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if type(value) is dict else _NOTHING
 
 
-def _readable(client: ServiceClient, operation: str, job: Mapping[str, Any]) -> Body:
+def _readable(client: "ServiceClient", operation: str, job: Mapping[str, Any]) -> Body:
     try:
         return flat(job)
     except ValueError as error:
@@ -600,6 +602,6 @@ def _no_list(answer: Any) -> Optional[str]:
     return None
 
 
-def jobs_path(client: ServiceClient, *parts: str) -> str:
+def jobs_path(client: "ServiceClient", *parts: str) -> str:
     """Return the path of the training jobs of a project, or of one of them."""
     return "/".join(("/v2/%s/training-jobs" % client.project_id, *parts))

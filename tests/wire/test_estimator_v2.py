@@ -1,6 +1,7 @@
 """The samples of the SDK reference on the Estimator of v2, unchanged, and a script of a user."""
 
 import os
+import pickle
 
 import pytest
 
@@ -265,7 +266,10 @@ def test_bad_input_of_fit_sends_nothing(cloud):
     assert cloud.calls == []
 
 
-def test_repr_has_no_variables(cloud):
+def test_variables_are_not_shown_or_pickled(cloud):
     made = estimator(env_variables={"TOKEN": "s3cret"})
     assert "s3cret" not in repr(made)
+    with pytest.raises(TypeError, match="env_variables"):
+        pickle.dumps(made)
+    assert repr(pickle.loads(pickle.dumps(estimator()))) == repr(estimator())
     assert os.path.basename(made.session.obs_endpoint) == "obs"
