@@ -227,7 +227,11 @@ class Operations:
 
     def may_read(self, job: Job) -> bool:
         """Return whether a job may read its bucket, now."""
-        return self._buckets.of([job.reads_as], _bucket(job.train_url)) > Access.NONE
+        return self._reaches(job.reads_as, job.train_url)
+
+    def _reaches(self, project_id: str, train_url: str) -> bool:
+        buckets = self._folders.buckets(train_url)
+        return all(self._buckets.of([project_id], bucket) > Access.NONE for bucket in buckets)
 
     def _reader(self, caller: Caller, train_url: str, project_id: str) -> str:
         """Return the id of the project by whose access to the bucket a job is to read its logs.
@@ -237,7 +241,7 @@ class Operations:
         bucket = _bucket(train_url)
         others = (project.project_id for project in caller.projects)
         for candidate in (project_id, *others):
-            if self._buckets.of([candidate], bucket) > Access.NONE:
+            if self._reaches(candidate, train_url):
                 return candidate
         if not self._folders.has_bucket(bucket) and self._buckets.owner(bucket) is None:
             return project_id

@@ -15,7 +15,6 @@ from tensorboardX import SummaryWriter
 from modelarts.cli import main
 from modelarts.errors import (
     AmbiguousCreate,
-    BadRequest,
     ConfigurationError,
     NotFound,
     PermissionDenied,
@@ -23,6 +22,7 @@ from modelarts.errors import (
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.identity.buckets import EVERYONE, Access, Bucket, Buckets, BucketsFile
 from modelarts.local.identity.users_file import edit, read
+from modelarts.local.logs.mounts import mount
 from modelarts.local.obs_api.handlers import _MODES, _OBJECT_MODES
 from modelarts.session import Session
 from tests.races import exchanged
@@ -326,25 +326,6 @@ def _log_of(session, job, project_of_job=None):
     return session.request("GET", path % (project_id, job_id))
 
 
-def test_trainings_of_another_project_are_no_source(connect, bucket):
-    """The local service has no trainings, so a job that names some reads nothing."""
-    ann = connect("ann", api="v2")
-    body = {
-        "kind": "visualization_job",
-        "metadata": {"name": "stolen"},
-        "algorithm": {
-            "summary": {
-                "log_type": "tensorboard",
-                "data_sources": [{"job": {"job_id": "0" * 32, "job_path": url(bucket)}}],
-            }
-        },
-        "spec": {"resource": {"node_count": 1}},
-    }
-    with pytest.raises(BadRequest, match="data_sources"):
-        ann.request("POST", "/v2/%s/training-jobs" % ann.project_id, body=body)
-    assert VisualizationJob.list(ann) == []
-
-
 @APIS
 @pytest.mark.parametrize("name", ["by-hand-too", "mounted"])
 def test_name_in_another_case_takes_no_bucket(shared, connect, client, name, api):
@@ -413,6 +394,24 @@ def test_board_closes_when_bucket_is_not_shared_any_more(shared, connect, bucket
     job.stop().wait(until=JobStatus.KILLED)
     with pytest.raises(PermissionDenied):
         job.restart()
+
+
+def test_board_over_several_buckets_needs_them_all(shared, connect, client):
+    """Such as one over trainings whose event files are in several buckets."""
+    local = connect("local")
+    names = ["several-" + os.urandom(4).hex() for _ in range(2)]
+    for name in names:
+        client("local").create_bucket(Bucket=name)
+    folders = {name: str(shared.root / "obs" / name) for name in names}
+    together = mount(str(shared.root), folders)
+    job = VisualizationJob.create(together, session=local).wait()
+    assert requests.get(job.service_url, timeout=60).status_code == 200
+    with pytest.raises(PermissionDenied):
+        VisualizationJob.create(together, session=connect("ann"))
+    change(shared, lambda buckets: buckets.given(names[1], project_of(shared, "bob")))
+    assert requests.get(job.service_url, timeout=60).status_code == 403
+    with pytest.raises(PermissionDenied):
+        VisualizationJob.create(together, session=local)
 
 
 def test_owner_is_told_of_a_bucket_given_away(shared, connect, bucket):

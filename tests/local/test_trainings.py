@@ -16,6 +16,7 @@ from huaweicloudsdkmodelarts import v1 as official
 from modelarts.errors import BadRequest, NotFound
 from modelarts.estimator import VisualizationJob
 from modelarts.local.identity.users_file import edit, prepare
+from modelarts.session import Session
 from tests.clocks import wait_until
 from tests.service import Service
 
@@ -537,6 +538,34 @@ def test_service_of_several_users_runs_no_trainings(tmp_path):
     trainer = Trainer(service)
     with trainer.session, pytest.raises(BadRequest, match="several users"):
         trainer.create("pass", "shared")
+    assert service.end() == 0
+
+
+def test_trainings_of_another_project_are_no_source(tmp_path):
+    """The second user knows the id of a training of the first, and has no board of it."""
+    root = tmp_path / "root"
+    service = Service(root)
+    trainer = Trainer(service)
+    summary = {"log_type": "tensorboard", "log_dir": {"pfs": {"pfs_path": "/bucket/summary/"}}}
+    with trainer.session:
+        job_id = trainer.create("pass", "first", {"summary": summary})
+        trainer.wait(job_id)
+    key = edit(root / "users.json", lambda users: users.with_user("ann")).by_name["ann"].key
+    body = {
+        "kind": "visualization_job",
+        "metadata": {"name": "stolen"},
+        "algorithm": {"summary": {"data_sources": [{"job": {"job_id": job_id}}]}},
+        "spec": {"resource": {"node_count": 1}},
+    }
+    keys = {"access_key": key.access_key, "secret_key": key.secret_key}
+    with Session(**keys, region_name="local-1", **service.endpoints()) as ann:
+        path = "/v2/%s/training-job" % ann.project_id
+        with pytest.raises(NotFound):
+            ann.request("POST", path + "s", body=body)
+        for rest in ("", "/tasks/worker-0/logs/preview", "/tasks/worker-0/logs/url", "/events"):
+            with pytest.raises(NotFound):
+                ann.request("GET", "%ss/%s%s" % (path, job_id, rest))
+        assert ann.request("POST", path + "-searches", body={})["items"] == []
     assert service.end() == 0
 
 

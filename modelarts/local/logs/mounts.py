@@ -198,6 +198,18 @@ class MountedLogs(LogSource):
         logs = self._logs(train_url)
         return self._other.folders(train_url) if logs is None else _targets(logs)
 
+    def buckets(self, train_url: str) -> tuple[str, ...]:
+        """Return the name of the mount or bucket, and the buckets of folders shown together.
+
+        A mount of one folder is of the service's owner, who may share it whatever it leads to.
+        """
+        name, _ = _split(train_url)
+        found, obs = self._mount(name), (self._root / "obs").resolve()
+        several = {} if found is None or found.only is not None else found.folders
+        paths = [Path(path) for path in several.values()]
+        inner = {path.relative_to(obs).parts[0] for path in paths if obs in path.parents}
+        return (name, *sorted(inner))
+
     def together(self, folders: Mapping[str, str]) -> str:
         """Return the ``train_url`` for several folders in buckets; those missing are made.
 

@@ -77,6 +77,10 @@ class LogSource(ABC):
         copies, or the folder that stands for OBS."""
         return ()
 
+    def buckets(self, train_url: str) -> tuple[str, ...]:
+        """Return the names of the buckets, or mounts, that a board over the ``train_url`` reads."""
+        return (train_url.strip("/").partition("/")[0],)
+
     def together(self, folders: Mapping[str, str]) -> str:
         """Return the ``train_url`` for several folders that one board shows.
 
