@@ -18,7 +18,7 @@ def _main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["sdk", "service", "boards", "obs"],
+        choices=["sdk", "service", "boards", "obs", "trainings"],
         default="sdk",
         help="default: sdk",
     )
@@ -35,6 +35,11 @@ def _main() -> None:
         from benchmarks import boards
 
         _show(boards.rows(given.quick), given.json, "Boards beside TensorBoard with its defaults.")
+        return
+    if given.what == "trainings":
+        from benchmarks import trainings
+
+        _show(trainings.rows(given.quick), given.json, "Trainings beside scripts run by hand.")
         return
     if given.what == "obs":
         from benchmarks import obs

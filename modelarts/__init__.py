@@ -1,8 +1,10 @@
-"""The Python SDK for ModelArts visualization jobs, and the service it talks to.
+"""The Python SDK for trainings and visualization jobs of ModelArts, and the service it talks to.
 
 =============================  ==========================================================
 ``modelarts.session``          ``Session``: who you are and where the services are
 ``modelarts.estimator``        ``VisualizationJob``: TensorBoard over training logs in OBS
+``modelarts.estimatorV2``      ``Estimator``: trainings, as the original defines them
+``modelarts.train_params``     ``TrainingFiles``, ``InputData`` and ``OutputData`` of these
 ``modelarts.errors``           every exception, in one tree
 ``modelarts.magic``            ``%load_ext modelarts`` for notebooks
 ``modelarts.local``            the service on this machine (extra ``[local]``)
@@ -12,7 +14,7 @@
 The names that most programs need can be imported from here. Importing the package itself loads
 nothing; a name is imported when it is first used.
 
->>> from modelarts import JobStatus, Session, VisualizationJob, errors
+>>> from modelarts import JobStatus, Session, TrainingJob, VisualizationJob, errors
 """
 
 # Type checkers take this for True. Not from typing, which would have to be imported.
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from modelarts.estimator import JobStatus, VisualizationJob
     from modelarts.models import JobInfo
     from modelarts.session import Session
+    from modelarts.training.job import TrainingJob
 
 __all__ = [
     "JobInfo",
     "JobStatus",
     "Session",
+    "TrainingJob",
     "VisualizationJob",
     "errors",
     "load_ipython_extension",
@@ -39,6 +43,7 @@ _MODULES = {
     "JobInfo": "modelarts.models",
     "JobStatus": "modelarts._status",
     "Session": "modelarts.session",
+    "TrainingJob": "modelarts.training.job",
     "VisualizationJob": "modelarts.estimator",
 }
 

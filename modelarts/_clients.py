@@ -3,6 +3,7 @@
 So that making a session imports no ``requests``, opens no connection and asks nobody.
 """
 
+import copy
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from modelarts._internal.clock import Clock
@@ -104,6 +105,17 @@ class Wiring:
         transport = self._make_transport(timeout=timeout, retries=0)
         transport.skew = parts.transport.skew
         return self._connect(transport, parts.identity.over(transport))
+
+    def with_api(self, api: str) -> "Wiring":
+        """Return the same parts, whose calls use another version of the API."""
+        from modelarts.http.client import Dialect
+
+        parts = self.parts
+        other = copy.copy(self)
+        other.dialect = Dialect(api)
+        other._lock = ForkSafeLock()
+        other._parts = other._connect(parts.transport, parts.identity)
+        return other
 
     def obs_client(self, **settings: Any) -> Any:
         """The official client of OBS; ``settings`` win over the session's."""

@@ -22,12 +22,8 @@
 All of them can be pickled, and none ever holds a secret.
 """
 
-import re
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
-
-if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 __all__ = [
     "AmbiguousCreate",
@@ -447,12 +443,12 @@ class WaitError(ModelArtsError):
         job: the job as it was last fetched.
     """
 
-    def __init__(self, message: str, job: "VisualizationJob") -> None:
+    def __init__(self, message: str, job: Any) -> None:
         """Make the error for one job.
 
         Args:
             message: what happened.
-            job: the job as it was last fetched.
+            job: the job as it was last fetched, a visualization job or a training.
         """
         super().__init__(message)
         self.job = job
@@ -499,7 +495,6 @@ _BY_STATUS: Dict[int, Type[ApiError]] = {
     404: NotFound,
     429: RateLimited,
 }
-_JOB_STATUS = r"job status: (\d+)"
 
 
 def api_error(error_msg: str, **details: Any) -> ApiError:
@@ -520,11 +515,7 @@ def api_error(error_msg: str, **details: Any) -> ApiError:
     kind = _BY_CODE.get(details.get("error_code") or "") or _BY_STATUS.get(status)
     if kind is None:
         kind = ServerError if status >= 500 else ApiError if 300 <= status < 400 else BadRequest
-    error = kind(error_msg, **details)
-    if isinstance(error, JobStateError):
-        named = re.search(_JOB_STATUS, error_msg)
-        error.job_status = int(named.group(1)) if named else None
-    return error
+    return kind(error_msg, **details)
 
 
 def _shortened(text: str, most: int = 120) -> str:

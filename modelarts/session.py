@@ -447,6 +447,33 @@ class Session:
         """The client that calls ModelArts for this session."""
         return self._wiring.parts.client
 
+    def with_api(self, api: str) -> "Session":
+        """Return this session, or one like it whose calls use another version of the API.
+
+        Credentials and connections are shared, so that no login is needed.
+
+        Args:
+            api: ``"v1"`` or ``"v2"``.
+
+        Returns:
+            A session whose :attr:`api` is that version.
+
+        Raises:
+            InvalidArgument: ``api`` is neither of the two.
+
+        Example:
+            >>> session.with_api("v2").api                                        # doctest: +SKIP
+            'v2'
+        """
+        if api not in ("v1", "v2"):
+            raise InvalidArgument("api", api, "'v1' or 'v2'")
+        if self.api == api:
+            return self
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._wiring = self._wiring.with_api(api)
+        return other
+
     def request(
         self,
         method: str,

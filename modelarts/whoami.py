@@ -260,7 +260,7 @@ def _without_advice(error: Exception) -> str:
     text = str(error)
     if not isinstance(error, ApiError) or not error.hint or not text.endswith(error.hint):
         return text
-    refusal = (error.status_code, error.error_code, error.error_msg)
+    refusal = (error.status_code, error.error_code)
     if error.hint != hint(*refusal):
         return text
     return text[: -len(error.hint)] + (hint(*refusal, with_whoami=False) or "")

@@ -90,7 +90,7 @@ class Cloud:
                 status, headers, body = answer(request)
             except Refusal as said:
                 status, headers, body = said.status, {}, said.body
-            return status, headers, json.dumps(body)
+            return status, headers, body if isinstance(body, bytes) else json.dumps(body)
 
         return callback
 

@@ -5,8 +5,9 @@ service is killed with SIGKILL, and then started again. After each return every 
 its client was told, the one call that was not answered may or may not have been made, no process
 of the killed service may be left, and what was running must run, with one board each.
 
-``--objects`` does so with clients of the OBS API; see :mod:`tests.killed_objects`. ``--v2`` does so
-with clients of the v2 API, whose jobs are then looked at through v1.
+``--objects`` does so with clients of the OBS API, see :mod:`tests.killed_objects`; ``--v2`` with
+clients of the v2 API, whose jobs are then looked at through v1; and ``--trainings`` with those of
+trainings, see :mod:`tests.killed_trainings`.
 """
 
 import os
@@ -21,10 +22,17 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional
 from modelarts.errors import ApiError, TransportError
 from modelarts.estimator import VisualizationJob
 from modelarts.models import JobStatus
+from modelarts.training.job import TrainingJob
 from tests.killed_objects import ObjectClient, look_at_objects
+from tests.killed_trainings import (
+    TrainingClient,
+    look_at_trainings,
+    settle_trainings,
+    write_programs,
+)
 from tests.served import Served, descendants, fetch
 
-__all__ = ["Seen", "kill_repeatedly"]
+__all__ = ["Seen", "kill_repeatedly", "kill_under_trainings"]
 
 _CLIENTS = 3
 _MOST_JOBS = 4
@@ -142,6 +150,33 @@ def kill_repeatedly(
                     with served.session(timeout=30, retries=0, api=api, **settings) as used:
                         left = _use_and_kill(served, used, clients, seconds)
                     wrong += ["kill %d: process %d was left" % (number + 1, pid) for pid in left]
+        finally:
+            served.end()
+    acknowledged = sum(client.acknowledged for client in clients)
+    unanswered = sum(client.unanswered for client in clients)
+    return Seen(kills, acknowledged, unanswered, wrong)
+
+
+def kill_under_trainings(root: Path, kills: int, seed: int) -> Seen:
+    """Kill the service of ``root`` so often while its clients create, stop and delete trainings."""
+    chance = random.Random(seed)
+    clients = [
+        TrainingClient("c%d" % number, random.Random(chance.random())) for number in range(_CLIENTS)
+    ]
+    write_programs(root)
+    wrong: List[str] = []
+    for number in range(kills + 1):
+        served = Served(root, "--max-trainings", "4")
+        try:
+            with served.session(timeout=30, retries=0, api="v2") as session:
+                found = look_at_trainings(session, clients)
+                wrong += ["kill %d: %s" % (number, what) for what in found]
+                if number < kills:
+                    _use_and_kill(served, session, clients, chance.uniform(0.0, 0.5))
+                else:
+                    wrong += settle_trainings(root, session, clients)
+                    for job in TrainingJob.iter(session):
+                        job.delete()
         finally:
             served.end()
     acknowledged = sum(client.acknowledged for client in clients)

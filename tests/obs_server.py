@@ -28,7 +28,6 @@ except ImportError:  # before Python 3.9; the official client's, which is slower
 
     xz = mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, rev=True, xorOut=2**64 - 1)
 
-SMALLEST_PART = 100 * 1024
 #: What is signed of a query, as far as it is used here.
 SUBRESOURCES = ("delete", "partNumber", "uploadId", "uploads")
 
@@ -56,6 +55,8 @@ class ObsServer:
         during: called with a Call and the bytes of its body so far; may raise Cut.
         arrived: answers what arrives of a Call's body, and so may do damage to it.
         etag: answers a part's etag, its MD5 as a rule.
+        chunk: bytes that are read and written at once.
+        smallest_part: bytes of a part that is not the last one, at the least.
         crc64: computes what is verified and answered; None: these headers are not known.
         refuses: whether it takes nothing that has another CRC-64 than was said.
         ranges: whether it answers a part of an object where that is asked for.
@@ -77,6 +78,8 @@ class ObsServer:
         self.connections = 0
         self.busy = 0
         self.page = 1000
+        self.chunk = 64 * 1024
+        self.smallest_part = 100 * 1024
         self.crc64 = xz
         self.refuses = self.ranges = True
         self.before = self.during = self.after = lambda *arguments: None
@@ -188,7 +191,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             try:
                 while content:
                     server.during(call, content)
-                    sent, content = content[:65536], content[65536:]
+                    sent, content = content[: server.chunk], content[server.chunk :]
                     self.wfile.write(sent)
             except Cut:
                 self.close_connection = True
@@ -222,7 +225,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _read(self, call):
         body = bytearray()
         while self._left:
-            chunk = self.rfile.read1(min(self._left, 65536))
+            chunk = self.rfile.read1(min(self._left, self.server_.chunk))
             if not chunk:
                 raise Cut
             self._left -= len(chunk)
@@ -274,6 +277,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return _xml("InitiateMultipartUploadResult", "<UploadId>%s</UploadId>" % upload)
         if "uploadId" in call.query:
             return self._upload(call, objects, body)
+        source = self.headers.get("x-%s-copy-source" % ("obs" if call.virtual else "amz"))
+        if call.method == "PUT" and source is not None:
+            bucket, _, key = unquote(source).lstrip("/").partition("/")
+            if key not in server.buckets.get(bucket, {}):
+                raise Refusal(404, "NoSuchKey", "The specified key does not exist")
+            objects[call.key] = server.buckets[bucket][key]
+            return _xml(
+                "CopyObjectResult",
+                "<ETag>%s</ETag><LastModified>2026-07-21T01:02:03.000Z</LastModified>"
+                % escape(objects[call.key][1]),
+            )
         if call.method == "PUT":
             objects[call.key] = (body, '"%s"' % hashlib.md5(body).hexdigest())
             return 200, {"ETag": objects[call.key][1]}, b""
@@ -346,7 +360,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         wanted = [int(one.text) for one in ElementTree.fromstring(body).iter("PartNumber")]
         if any(number not in parts for number in wanted) or wanted != sorted(set(wanted)):
             raise Refusal(400, "InvalidPart")
-        if any(len(parts[number]) < SMALLEST_PART for number in wanted[:-1]):
+        if any(len(parts[number]) < server.smallest_part for number in wanted[:-1]):
             raise Refusal(400, "EntityTooSmall")
         digests = b"".join(bytes.fromhex(server.etag(parts[number])) for number in wanted)
         etag = '"%s-%d"' % (hashlib.md5(digests).hexdigest(), len(wanted))

@@ -5,7 +5,7 @@ import os
 from typing import List, Optional
 
 from modelarts import __version__
-from modelarts.cli import buckets, completion, jobs, obs, serve, users, whoami
+from modelarts.cli import buckets, completion, jobs, obs, serve, train, users, whoami
 from modelarts.cli.errors import guarded
 from modelarts.cli.options import Parser, add_commands
 
@@ -21,21 +21,22 @@ def _run(arguments: Optional[List[str]]) -> int:
     parser = build()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on
         completion.answer(parser)
-    given, unknown = parser.parse_known_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
     if unknown:  # said by the command, whose help is the one to read
-        getattr(given, "refuse", parser.error)("unrecognized arguments: " + " ".join(unknown))
-    as_json = getattr(given, "output", None) == "json"
-    return guarded(lambda: given.run(given), as_json, getattr(given, "debug", False))
+        getattr(args, "refuse", parser.error)("unrecognized arguments: " + " ".join(unknown))
+    as_json = getattr(args, "output", None) == "json"
+    return guarded(lambda: args.run(args), as_json, getattr(args, "debug", False))
 
 
 def build() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     parser: argparse.ArgumentParser = Parser(
         prog="modelarts",
-        description="TensorBoard over training logs: ModelArts visualization jobs.",
+        description="ModelArts from a terminal: trainings, and TensorBoard over their logs.",
         epilog="""examples:
   modelarts whoami                         is anything set up?
   modelarts jobs create /bucket/logs/ --open --auto-stop 2
+  modelarts train src/ --boot train.py --set lr=0.1 --output runs=runs/ --follow --board
   modelarts jobs list --running
   modelarts jobs stop --all
 
@@ -44,6 +45,7 @@ def build() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version="modelarts " + __version__)
     commands = add_commands(parser)
     jobs.add_to(commands)
+    train.add_to(commands)
     obs.add_to(commands)
     serve.add_to(commands)
     users.add_to(commands)

@@ -3,9 +3,16 @@
 import argparse
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from modelarts.cli.options import add_command, add_commands, add_printing
-from modelarts.cli.output import show, show_json
-from modelarts.cli.values import Commands, local_service, text
+from modelarts.cli.options import (
+    Commands,
+    add_command,
+    add_commands,
+    add_printing,
+    local_service,
+    root_of,
+    text,
+)
+from modelarts.cli.output import show, show_json, show_table
 from modelarts.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -95,71 +102,64 @@ def _add_target(parser: argparse.ArgumentParser, everyone: bool = False) -> None
         target.add_argument("--everyone", action="store_true", help="all users of the service")
 
 
-def _bucket(given: str) -> str:
+def _bucket(text: str) -> str:
     import re
 
-    name = given[len("obs://") :] if given.startswith("obs://") else given
+    name = text[len("obs://") :] if text.startswith("obs://") else text
     if not re.match(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z", name.strip("/")):
-        raise argparse.ArgumentTypeError("%r is not the name of a bucket" % given)
+        raise argparse.ArgumentTypeError("%r is not the name of a bucket" % text)
     return name.strip("/")
 
 
-def _list(given: argparse.Namespace) -> None:
+def _list(args: argparse.Namespace) -> None:
     with local_service():
         from modelarts.local.identity.buckets import BucketsFile
 
-        users, root = _users(given), _root(given)
+        users, root = _users(args), root_of(args)
         buckets = BucketsFile(root).current()
     facts = [_facts(users, buckets, name) for name in _names(root, buckets)]
-    if given.output == "json":
+    if args.output == "json":
         show_json(facts)
         return
     rows = [("BUCKET", "OWNER", "SHARED WITH")]
     for bucket in facts:
         shares = ("%s (%s)" % (share["with"], share["access"]) for share in bucket["shared"])
         rows.append((bucket["name"], bucket["owner"] or "none", ", ".join(shares)))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    show_table(rows)
 
 
-def _give(given: argparse.Namespace) -> None:
-    with local_service():
-        from modelarts.local.identity.buckets import BucketsFile
-
-        users = _users(given)
-        project_id = _project_id(users, given)
-        file = BucketsFile(_root(given))
-        buckets = file.edit(lambda buckets: buckets.given(given.bucket, project_id))
-    _show(users, buckets, given)
+def _give(args: argparse.Namespace) -> None:
+    _change(args, None)
 
 
-def _share(given: argparse.Namespace) -> None:
-    with local_service():
-        from modelarts.local.identity.buckets import Access, BucketsFile
-
-        users = _users(given)
-        project_id = _project_id(users, given)
-        access = Access.WRITE if given.write else Access.READ
-        file = BucketsFile(_root(given))
-        buckets = file.edit(lambda buckets: buckets.shared(given.bucket, project_id, access))
-    _show(users, buckets, given)
+def _share(args: argparse.Namespace) -> None:
+    _change(args, "WRITE" if args.write else "READ")
 
 
-def _unshare(given: argparse.Namespace) -> None:
+def _unshare(args: argparse.Namespace) -> None:
+    _change(args, "NONE")
+
+
+def _change(args: argparse.Namespace, access: Optional[str]) -> None:
+    """Give the bucket to the project, or let the project have that access to it."""
     with local_service():
         from modelarts.local.identity.buckets import Access, BucketsFile
 
-        users = _users(given)
-        project_id = _project_id(users, given)
-        file = BucketsFile(_root(given))
-        buckets = file.edit(lambda buckets: buckets.shared(given.bucket, project_id, Access.NONE))
-    _show(users, buckets, given)
+        users = _users(args)
+        project_id = _project_id(users, args)
+
+        def change(buckets: "Buckets") -> "Buckets":
+            if access is None:
+                return buckets.given(args.bucket, project_id)
+            return buckets.shared(args.bucket, project_id, Access[access])
+
+        buckets = BucketsFile(root_of(args)).edit(change)
+    _show(users, buckets, args)
 
 
-def _show(users: "Users", buckets: "Buckets", given: argparse.Namespace) -> None:
-    facts = _facts(users, buckets, given.bucket)
-    if given.output == "json":
+def _show(users: "Users", buckets: "Buckets", args: argparse.Namespace) -> None:
+    facts = _facts(users, buckets, args.bucket)
+    if args.output == "json":
         show_json({**facts, "is_success": True})
         return
     show("bucket   %s" % facts["name"])
@@ -215,34 +215,28 @@ def _name_of(users: "Users", key: str) -> str:
     return "project %s of no user" % key
 
 
-def _project_id(users: "Users", given: argparse.Namespace) -> str:
+def _project_id(users: "Users", args: argparse.Namespace) -> str:
     from modelarts.local.identity.buckets import EVERYONE
 
-    if getattr(given, "everyone", False):
+    if getattr(args, "everyone", False):
         return EVERYONE
-    if given.user is not None:
-        if given.user not in users.by_name:
+    if args.user is not None:
+        if args.user not in users.by_name:
             known = ", ".join(users.by_name) or "none"
-            raise InvalidArgument("user", given.user, "the name of a user; there are: " + known)
-        return users.by_name[given.user].projects[0].project_id
+            raise InvalidArgument("user", args.user, "the name of a user; there are: " + known)
+        return users.by_name[args.user].projects[0].project_id
     prefix = users.region_name + "_"
-    name = given.project[len(prefix) :] if given.project.startswith(prefix) else given.project
+    name = args.project[len(prefix) :] if args.project.startswith(prefix) else args.project
     if name not in users.shared:
         known = ", ".join(users.shared) or "none"
         raise InvalidArgument(
-            "project", given.project, "the name of a shared project; there are: " + known
+            "project", args.project, "the name of a shared project; there are: " + known
         )
     return users.shared[name]
 
 
-def _root(given: argparse.Namespace) -> "Path":
-    from modelarts.local.server.launcher import DEFAULT_ROOT, root_folder
-
-    return root_folder(given.root or DEFAULT_ROOT)
-
-
-def _users(given: argparse.Namespace) -> "Users":
+def _users(args: argparse.Namespace) -> "Users":
     from modelarts.local.identity.users_file import read, users_file
     from modelarts.local.server.launcher import root_folder
 
-    return read(users_file(_root(given)) if given.users is None else root_folder(given.users))
+    return read(users_file(root_of(args)) if args.users is None else root_folder(args.users))

@@ -2,20 +2,23 @@
 
 import argparse
 import os
-from itertools import islice
-from typing import Any, Dict
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Dict, Iterator
 
-from modelarts.cli.options import session_of
+from modelarts.cli.named import trainings
+from modelarts.cli.options import Commands, session_of
 from modelarts.cli.output import show
-from modelarts.cli.values import Commands
 from modelarts.errors import ConfigurationError, ModelArtsError
+
+if TYPE_CHECKING:
+    from modelarts.cli.named import AnyJob
 
 __all__ = ["add_to", "answer", "complete_jobs"]
 
 _SHELLS = ("bash", "zsh", "fish")
-#: Seconds: who presses Tab does not wait long.
-_PATIENCE = 2.0
-_MOST = 1000
+#: Seconds that a completion waits for the service.
+_TIMEOUT_SECONDS = 2.0
+_MAX_JOBS = 1000
 
 
 def add_to(commands: Commands) -> None:
@@ -35,7 +38,7 @@ def add_to(commands: Commands) -> None:
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
-    """Tell the shell how the line may go on, and end. Returns where that cannot be told."""
+    """Print completions for the shell and end; return if the package for it is missing."""
     try:
         import argcomplete
     except ImportError:
@@ -44,7 +47,7 @@ def answer(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_jobs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Dict[str, str]:
-    """The ids and names that begin so, and what they are; none where that is not said at once."""
+    """Return ids and names with that prefix, each described; none without a quick answer."""
     from modelarts.estimator import VisualizationJob
 
     if parsed_args.local or parsed_args.root is not None:
@@ -53,25 +56,26 @@ def complete_jobs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Dic
         if not os.path.exists(os.path.join(folder, "service.json")):
             return {}
     try:
-        with session_of(parsed_args, timeout=_PATIENCE, retries=0) as session:
-            jobs = list(islice(VisualizationJob.iter(session, per_page=_MOST), _MOST))
-            infos = [job.info for job in jobs]
+        with session_of(parsed_args, timeout=_TIMEOUT_SECONDS, retries=0) as session:
+            jobs: Iterator[AnyJob]
+            jobs = chain(VisualizationJob.iter(session, per_page=_MAX_JOBS), trainings(session))
+            infos = [job.info for job in islice(jobs, _MAX_JOBS)]
     except ModelArtsError:
         return {}
-    found: Dict[str, str] = {}
+    words: Dict[str, str] = {}
     for info in infos:
         status = "" if info.status is None else info.status.name
-        found[str(info.job_id)] = ("%s %s" % (info.job_name or "", status)).strip()
+        words[str(info.job_id)] = ("%s %s" % (info.job_name or "", status)).strip()
         if info.job_name:
-            found[info.job_name] = ("%s %s" % (info.job_id, status)).strip()
-    return {word: what for word, what in found.items() if word.startswith(prefix)}
+            words[info.job_name] = ("%s %s" % (info.job_id, status)).strip()
+    return {word: what for word, what in words.items() if word.startswith(prefix)}
 
 
-def _print_script(given: argparse.Namespace) -> None:
+def _print_script(args: argparse.Namespace) -> None:
     try:
         from argcomplete.shell_integration import shellcode
     except ImportError:
         raise ConfigurationError(
             "completion needs one more package: pip install 'modelarts[completion]'"
         ) from None
-    show(shellcode(["modelarts"], shell=given.shell))
+    show(shellcode(["modelarts"], shell=args.shell))

@@ -45,11 +45,28 @@ PIPE_CLOSED = 141
 
 
 #: The option of an argument that an error names.
-_OPTIONS = {"obs_path": "--obs-path"}
+_OPTIONS = {
+    "auto_stop": "--auto-stop",
+    "boot_file": "--boot",
+    "code_dir": "CODE_DIR",
+    "env_variables": "--env",
+    "framework_type": "the name of --engine",
+    "framework_version": "the version of --engine",
+    "inputs": "--input",
+    "job_description": "--desc",
+    "log_url": "--log-url",
+    "obs_path": "--obs-path",
+    "outputs": "--output",
+    "parameters": "--set",
+    "tensorboard": "--tensorboard",
+    "train_instance_type": "--flavor",
+    "user_command": "--command",
+    "user_image_url": "--image",
+}
 
 
 class Refused(ModelArtsError):
-    """The command itself refuses.
+    """The command refuses before or without a request.
 
     Attributes:
         code: the exit code.
@@ -65,7 +82,7 @@ class Refused(ModelArtsError):
 
 
 def code_of(error: ModelArtsError) -> int:
-    """The exit code of an error."""
+    """Return the exit code of an error."""
     if isinstance(error, Refused):
         return error.code
     for kind, code in (
@@ -80,24 +97,28 @@ def code_of(error: ModelArtsError) -> int:
 
 
 def as_dict(error: ModelArtsError) -> Dict[str, Any]:
-    """An error for JSON; a refusal of the service has the documented keys too."""
-    said: Dict[str, Any] = {"is_success": False, "error": str(error), "type": type(error).__name__}
+    """Return an error as JSON has it; a refusal of the service has the documented keys too."""
+    fields: Dict[str, Any] = {
+        "is_success": False,
+        "error": str(error),
+        "type": type(error).__name__,
+    }
     if isinstance(error, ApiError):
-        said.update(error.as_dict())
-        said["status_code"] = error.status_code
-        said["request_id"] = error.request_id
+        fields.update(error.as_dict())
+        fields["status_code"] = error.status_code
+        fields["request_id"] = error.request_id
     elif isinstance(error, IncompleteTransfer):
-        said.update(error.as_dict(), done=list(error.done))
-        said["failed"] = [{"name": name, "error": str(why)} for name, why in error.failed]
+        fields.update(error.as_dict(), done=list(error.done))
+        fields["failed"] = [{"name": name, "error": str(why)} for name, why in error.failed]
     elif isinstance(error, CredentialsNotFound):
-        said["tried"] = [{"source": source, "reason": reason} for source, reason in error.tried]
+        fields["tried"] = [{"source": source, "reason": reason} for source, reason in error.tried]
     elif isinstance(error, Refused):
-        said.update(error.details, type=error.kind)
-    return said
+        fields.update(error.details, type=error.kind)
+    return fields
 
 
 def tell(error: ModelArtsError, as_json: bool) -> None:
-    """Say what happened: a line of JSON, or a sentence."""
+    """Print an error: as a line of JSON, or as a sentence."""
     if as_json:
         write_json(as_dict(error), sys.stderr, indent=None)
     else:
@@ -108,7 +129,7 @@ def tell(error: ModelArtsError, as_json: bool) -> None:
 
 
 def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool = False) -> int:
-    """Run; whatever happens, answer an exit code, and print no traceback unless asked to."""
+    """Run a command and return its exit code; print a traceback only where it is asked for."""
     try:
         try:
             code = _code(run, as_json, debug or bool(os.environ.get("MODELARTS_DEBUG")))

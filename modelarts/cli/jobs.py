@@ -1,19 +1,59 @@
-"""``modelarts jobs …``: what the commands are given."""
+"""``modelarts jobs``: the options of its commands, and what they do."""
 
 import argparse
+import sys
 from functools import partial
-from typing import Callable, List, Optional
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional
 
-from modelarts import validation as arguments
+from modelarts import validation
+from modelarts._fields import documented_job
 from modelarts._status import FAILED, STOPPED, JobStatus
-from modelarts.cli import job_actions
 from modelarts.cli.completion import complete_jobs
-from modelarts.cli.options import add_command, add_commands, add_common, checked
-from modelarts.cli.values import Commands, at_least_0, hours, positive
+from modelarts.cli.errors import DONE, WRONG_USAGE, Refused, as_dict, code_of, tell
+from modelarts.cli.named import (
+    id_value,
+    is_training,
+    job_named,
+    jobs_named,
+    training_named,
+    trainings,
+)
+from modelarts.cli.options import (
+    Commands,
+    add_command,
+    add_commands,
+    add_common,
+    at_least_0,
+    checked,
+    hours,
+    keep_service,
+    positive,
+    session_of,
+)
+from modelarts.cli.output import flush, show_json
+from modelarts.cli.output import show as show_text
+from modelarts.cli.prompts import ask
+from modelarts.errors import ModelArtsError
+from modelarts.visualization.display import table
+from modelarts.visualization.display.text import last_known, title
 
-__all__ = ["add_to"]
+if TYPE_CHECKING:
+    from modelarts.cli.named import AnyJob
+    from modelarts.session import Session
+    from modelarts.training.job import TrainingJob
+
+__all__ = ["add_to", "show_job"]
 
 _Run = Callable[[argparse.Namespace], Optional[int]]
+#: All that is neither ended nor being stopped.
+_STOPPABLE: List[int] = [
+    status for status in JobStatus if status not in STOPPED | FAILED | {JobStatus.KILLING}
+]
+_PER_PAGE = 100
+_LONGEST_NAME = 64
+#: The phases of a training that can be stopped.
+_ACTIVE = ("Creating", "Pending", "Running")
 
 
 def add_to(commands: Commands) -> None:
@@ -21,8 +61,9 @@ def add_to(commands: Commands) -> None:
     group = commands.add_parser(
         "jobs",
         help="create, list, show, stop, … jobs",
-        description="Visualization jobs: boards over the event files of a folder in OBS. JOB is "
-        "a job's id or its name; what is all digits is a name only where no job has that id.",
+        description="Jobs: boards over the event files of a folder in OBS, and trainings, which "
+        "'modelarts train' creates. JOB is a job's id or its name; what is all digits is a name "
+        "only where no job has that id.",
         epilog="""examples:
   modelarts jobs create /bucket/logs/ --name nightly --auto-stop 2 --wait
   modelarts jobs open nightly
@@ -34,7 +75,7 @@ def add_to(commands: Commands) -> None:
     parser = _add(
         verbs,
         "show",
-        job_actions.show,
+        _show,
         "show what is known of a job",
         """  modelarts jobs show nightly
   modelarts jobs show 12 --output json | jq -r .service_url""",
@@ -43,8 +84,23 @@ def add_to(commands: Commands) -> None:
     _add_wait(verbs)
     parser = _add(
         verbs,
+        "logs",
+        _logs,
+        "print the log of a training",
+        """  modelarts jobs logs nightly
+  modelarts jobs logs nightly --follow""",
+    )
+    _add_job(parser)
+    parser.add_argument(
+        "--follow", action="store_true", help="go on while it runs; Ctrl-C leaves it running"
+    )
+    parser.add_argument(
+        "--task", default="worker-0", metavar="NAME", help="the task (default: %(default)s)"
+    )
+    parser = _add(
+        verbs,
         "open",
-        job_actions.open_board,
+        _open,
         "open a job's board in the browser, and print its address",
         """  modelarts jobs open nightly
   modelarts jobs open 12 --timeout 300
@@ -56,7 +112,7 @@ A job that is just starting is waited for.""",
     parser = _add(
         verbs,
         "update",
-        job_actions.update,
+        _update,
         "change a job's description",
         "  modelarts jobs update nightly --desc 'learning rate 0.1'",
     )
@@ -65,14 +121,14 @@ A job that is just starting is waited for.""",
         "--desc",
         required=True,
         metavar="TEXT",
-        type=checked(arguments.job_desc),
+        type=checked(validation.job_desc),
         help="the new description, up to 256 characters",
     )
     _add_stop(verbs)
     parser = _add(
         verbs,
         "restart",
-        job_actions.restart,
+        _restart,
         "run stopped jobs again",
         """  modelarts jobs restart nightly --wait
   modelarts jobs restart 12 13""",
@@ -83,7 +139,7 @@ A job that is just starting is waited for.""",
     parser = _add(
         verbs,
         "delete",
-        job_actions.delete,
+        _delete,
         "delete jobs; the event files stay",
         """  modelarts jobs delete 12
   modelarts jobs delete 12 13 nightly --yes""",
@@ -94,29 +150,32 @@ A job that is just starting is waited for.""",
 
 
 def statuses(text: str) -> List[int]:
-    """Words or numbers with commas between; ``stopped`` and ``failed`` mean all of that kind."""
-    found: List[int] = []
+    """Parse statuses, as words or numbers with commas between.
+
+    ``stopped`` and ``failed`` mean all statuses of that kind.
+    """
+    numbers: List[int] = []
     for word in text.split(","):
         name = word.strip().upper().replace("-", "_")
         if name == "STOPPED":
-            found += sorted(STOPPED)
+            numbers += sorted(STOPPED)
         elif name == "FAILED":
-            found += sorted(FAILED)
+            numbers += sorted(FAILED)
         elif name in JobStatus.__members__:
-            found.append(JobStatus[name])
+            numbers.append(JobStatus[name])
         elif name.isdigit() and name.isascii() and len(name) < 5:
-            found.append(int(name))
+            numbers.append(int(name))
         else:
             words = ", ".join(["stopped", *(member.lower() for member in JobStatus.__members__)])
             raise argparse.ArgumentTypeError("%r is no status; there are %s" % (word, words))
-    return found
+    return numbers
 
 
 def _add_create(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "create",
-        job_actions.create,
+        _create,
         "create a job",
         """  modelarts jobs create /bucket/logs/ --auto-stop 2 --open
   modelarts jobs create runs/ --local --open
@@ -146,21 +205,21 @@ def _add_create(verbs: Commands) -> None:
     parser.add_argument(
         "--name",
         metavar="NAME",
-        type=checked(partial(arguments.job_name, api="v2")),  # create knows which API it is
+        type=checked(partial(validation.job_name, api="v2")),  # create knows which API it is
         help="1 to 20 letters, digits, '_' or '-', with the v2 API to 64 (default: one is made up)",
     )
     parser.add_argument(
         "--desc",
         default="",
         metavar="TEXT",
-        type=checked(arguments.job_desc),
+        type=checked(validation.job_desc),
         help="a description, up to 256 characters",
     )
     parser.add_argument(
         "--job-type",
         default="tensorboard",
         metavar="TYPE",
-        type=checked(partial(arguments.job_type, api="v2")),
+        type=checked(partial(validation.job_type, api="v2")),
         help="tensorboard, the default, or mindinsight; with the v2 API mindstudio-insight",
     )
     parser.add_argument(
@@ -182,7 +241,7 @@ def _add_list(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "list",
-        job_actions.list_jobs,
+        _list,
         "list jobs",
         """  modelarts jobs list --running
   modelarts jobs list --status failed,lost --sort-by create_time --order desc
@@ -199,13 +258,16 @@ def _add_list(verbs: Commands) -> None:
         help="only those of these statuses, as words or numbers; 'stopped' and 'failed' mean "
         "all of that kind",
     )
+    parser.add_argument(
+        "--kind", choices=("board", "training"), help="only jobs of this kind (default: both)"
+    )
     parser.add_argument("--search", metavar="TEXT", help="only those whose name contains this")
     parser.add_argument(
         "--sort-by",
         default="job_id",
-        choices=arguments.SORT_KEYS,
+        choices=validation.SORT_KEYS,
         metavar="KEY",
-        help="one of %s (default: %%(default)s)" % ", ".join(arguments.SORT_KEYS),
+        help="one of %s (default: %%(default)s)" % ", ".join(validation.SORT_KEYS),
     )
     parser.add_argument(
         "--order", default="asc", choices=("asc", "desc"), help="(default: %(default)s)"
@@ -218,7 +280,7 @@ def _add_wait(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "wait",
-        job_actions.wait,
+        _wait,
         "wait until a job runs, or has another status",
         """  modelarts jobs wait nightly && echo 'it runs'
   modelarts jobs wait 12 --until stopped --timeout 60
@@ -228,10 +290,9 @@ exit codes: 0 it has that status, 4 the time was over, 5 it failed or was stoppe
     _add_job(parser)
     parser.add_argument(
         "--until",
-        default=[int(JobStatus.RUNNING)],
         type=statuses,
         metavar="STATUS[,STATUS]",
-        help="the status, or one of several (default: running)",
+        help="the status, or one of several (default: running; of a training, completed)",
     )
     _add_timeout(parser)
 
@@ -240,7 +301,7 @@ def _add_stop(verbs: Commands) -> None:
     parser = _add(
         verbs,
         "stop",
-        job_actions.stop,
+        _stop,
         "stop jobs",
         """  modelarts jobs stop 12 13 nightly
   modelarts jobs stop --all
@@ -256,9 +317,9 @@ def _add_stop(verbs: Commands) -> None:
 
 
 def _add(
-    verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str = "JOB"
+    verbs: Commands, name: str, run: _Run, what: str, examples: str, operands: str = "JOB"
 ) -> argparse.ArgumentParser:
-    parser = add_command(verbs, name, run, what, examples, given)
+    parser = add_command(verbs, name, run, what, examples, operands)
     add_common(parser)
     return parser
 
@@ -286,3 +347,264 @@ def _add_timeout(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a wait may take (default: 600)",
     )
+
+
+# The commands ------------------------------------------------------------------------------
+
+
+def _create(args: argparse.Namespace) -> None:
+    """Run ``jobs create``: the job is printed also where it does not come to run."""
+    from modelarts.estimator import VisualizationJob
+
+    with session_of(args) as session:
+        urls = args.train_url or [None]
+        job = VisualizationJob.create(
+            urls[0] if len(urls) == 1 else urls,
+            args.name,
+            args.desc,
+            args.job_type,
+            args.auto_stop,
+            args.flavor,
+            session,
+            training_jobs=args.training_job,
+            pool_id=args.pool_id,
+            obs_path=args.obs_path,
+        )
+        keep_service(args)
+        try:
+            if args.wait:
+                _wait_for(job, JobStatus.RUNNING, args)
+            elif not args.open:
+                job.refresh()  # the answer to a create does not say all
+            if args.open:
+                job.open(args.timeout)
+        finally:
+            show_job(job, args)
+
+
+def _list(args: argparse.Namespace) -> None:
+    """Run ``jobs list``."""
+    from modelarts.estimator import VisualizationJob
+
+    with session_of(args) as session:
+        boards = VisualizationJob.iter(
+            session,
+            status=JobStatus.RUNNING if args.running else args.status,
+            search_content=args.search,
+            sort_by=args.sort_by,
+            order=args.order,
+            workspace_id=args.workspace_id,
+            per_page=min(args.limit or _PER_PAGE, _PER_PAGE),
+        )
+        jobs: Iterator[AnyJob] = chain(
+            boards if args.kind != "training" else (),
+            _trainings(session, args) if args.kind != "board" else (),
+        )
+        chosen: List[AnyJob] = list(islice(jobs, args.limit))
+        if args.output == "json":
+            show_json([_documented(job) for job in chosen])
+        else:
+            chosen_some = (args.running, args.status, args.search, args.workspace_id)
+            if not chosen and (any(chosen_some) or args.kind):
+                show_text("No jobs match.")  # there may be others
+            else:
+                show_text(table.table(chosen, *table.look(sys.stdout)))
+
+
+def _trainings(session: "Session", args: argparse.Namespace) -> "Iterator[TrainingJob]":
+    """Return the trainings that the options of a list choose, after the boards.
+
+    They have no number and no folder to sort by, so they come in the order of their creation.
+    """
+    filters: Dict[str, Any] = {"order": args.order}
+    if args.search is not None:
+        if len(args.search) > _LONGEST_NAME:
+            return
+        filters["search_content"] = args.search
+    if args.workspace_id not in (None, "0"):
+        return
+    statuses = [JobStatus.RUNNING] if args.running else args.status
+    for job in trainings(session, **filters):
+        if not statuses or job.status in statuses:
+            yield job
+
+
+def _show(args: argparse.Namespace) -> None:
+    """Run ``jobs show``."""
+    with session_of(args) as session:
+        job = job_named(session, args.job)
+        show_job(job.refresh(), args)
+
+
+def _wait(args: argparse.Namespace) -> None:
+    """Run ``jobs wait``."""
+    with session_of(args) as session:
+        job = job_named(session, args.job)
+        keep_service(args)
+        usual = JobStatus.COMPLETED if is_training(job) else JobStatus.RUNNING
+        _wait_for(job, args.until or usual, args)
+        show_job(job, args)
+
+
+def _logs(args: argparse.Namespace) -> None:
+    """Run ``jobs logs``: the lines are printed as they come."""
+    with session_of(args) as session:
+        job = training_named(session, args.job)
+        for line in job.logs(args.task, follow=args.follow):
+            show_text(line)
+            if args.follow:
+                flush()
+
+
+def _open(args: argparse.Namespace) -> None:
+    """Run ``jobs open``."""
+    with session_of(args) as session:
+        from modelarts.training.job import TrainingJob
+
+        job = job_named(session, args.job)
+        keep_service(args)
+        board = job.board() if isinstance(job, TrainingJob) else job
+        url = board.open(args.timeout)
+        if args.output == "json":
+            show_job(board, args)
+        else:
+            show_text(url)
+
+
+def _update(args: argparse.Namespace) -> None:
+    """Run ``jobs update``."""
+    with session_of(args) as session:
+        job = job_named(session, args.job).update(args.desc)
+        if args.output == "json":
+            show_job(job, args)
+        else:
+            show_text("%s: updated" % title(last_known(job)))
+
+
+def _stop(args: argparse.Namespace) -> int:
+    """Run ``jobs stop``."""
+    from modelarts.estimator import VisualizationJob
+
+    if args.all == bool(args.jobs):
+        args.refuse("give ids or names, or --all" + (", not both" if args.all else ""))
+    with session_of(args) as session:
+        jobs: List[AnyJob]
+        if args.all:
+            jobs = [
+                *VisualizationJob.iter(session, status=_STOPPABLE),
+                *trainings(session, phase=_ACTIVE),
+            ]
+            if jobs and not args.yes:
+                _ask("stop", jobs)
+        else:
+            jobs = jobs_named(session, args.jobs)
+        outcome = "stopped" if args.wait else "stopping"
+        return _each(jobs, "stop", outcome, args, STOPPED)
+
+
+def _restart(args: argparse.Namespace) -> int:
+    """Run ``jobs restart``."""
+    with session_of(args) as session:
+        jobs = jobs_named(session, args.jobs)
+        for job in filter(is_training, jobs):
+            raise Refused(
+                "job %s is a training: 'modelarts train' runs it again" % job.job_id,
+                WRONG_USAGE,
+                "NoBoard",
+            )
+        keep_service(args)
+        outcome = "running" if args.wait else "starting"
+        return _each(jobs, "restart", outcome, args, [JobStatus.RUNNING])
+
+
+def _delete(args: argparse.Namespace) -> int:
+    """Run ``jobs delete``."""
+    with session_of(args) as session:
+        jobs = jobs_named(session, args.jobs)
+        if not args.yes:
+            _ask("delete", jobs)
+        return _each(jobs, "delete", "deleted", args)
+
+
+def _each(
+    jobs: "List[AnyJob]",
+    verb: str,
+    outcome: str,
+    args: argparse.Namespace,
+    until: Optional[Any] = None,
+) -> int:
+    """Do it to each job; a failure with one job does not stop the others.
+
+    Returns the exit code of the first failure.
+    """
+    as_json = args.output == "json"
+    waits = until is not None and args.wait
+    code = DONE
+    results: Dict[Optional[str], Dict[str, Any]] = {
+        job.job_id: {"job_id": id_value(job), "job_name": job.job_name} for job in jobs
+    }
+
+    def attempt(job: "AnyJob", act: Callable[[], Any], last: bool) -> bool:
+        nonlocal code
+        result = results[job.job_id]
+        try:
+            act()
+        except ModelArtsError as error:
+            tell(error, as_json)
+            code = code or code_of(error)
+            result.update(as_dict(error))
+            return False
+        if last:
+            result.update(_documented(job) if waits else {}, is_success=True)
+            if not as_json:
+                running = waits and job.status == JobStatus.RUNNING
+                url = getattr(job, "service_url", None) if running else None
+                show_text(
+                    "%s: %s%s" % (title(last_known(job)), outcome, ": %s" % url if url else "")
+                )
+        return True
+
+    try:
+        done = [job for job in jobs if attempt(job, getattr(job, verb), not waits)]
+        for job in done if waits else ():
+            attempt(job, partial(_wait_for, job, until, args), True)
+    finally:
+        # After an interrupt, the jobs that were not reached have no is_success.
+        if as_json:
+            show_json(list(results.values()))
+    if not jobs and not as_json:
+        show_text("No job runs.")
+    return code
+
+
+def _ask(verb: str, jobs: "List[AnyJob]") -> None:
+    names = [title(last_known(job)) for job in jobs]
+    if len(names) == 1:
+        ask(verb, names[0])
+    else:
+        ask(verb, "these %d jobs" % len(names), names)
+
+
+def _wait_for(job: "AnyJob", until: Any, args: argparse.Namespace) -> None:
+    job.wait(until, args.timeout)
+
+
+def show_job(job: "AnyJob", args: argparse.Namespace) -> None:
+    """Print what is known of a job."""
+    if args.output == "json":
+        show_json({**_documented(job), "is_success": True})
+    else:
+        _, colour = table.look(sys.stdout)
+        show_text(table.facts(job, colour))
+
+
+def _documented(job: "AnyJob") -> Dict[str, Any]:
+    """Return the documented dict, and the status as a word."""
+    status = job.info.status
+    if is_training(job):
+        name = None if status is None else status.name
+        return {**job.raw, "job_id": job.job_id, "job_name": job.job_name, "status_name": name}
+    known = documented_job(job.raw)
+    known["job_id"] = id_value(job)
+    known["status_name"] = None if status is None else status.name
+    return known

@@ -1,58 +1,105 @@
 """The jobs that a command line means: by their ids or by their names."""
 
 import re
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Union
 
 from modelarts._fields import is_uuid
-from modelarts.cli.errors import NOT_FOUND, Refused
+from modelarts.cli.errors import NOT_FOUND, WRONG_USAGE, Refused
 from modelarts.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
     from modelarts.estimator import VisualizationJob
     from modelarts.session import Session
+    from modelarts.training.job import TrainingJob
 
-__all__ = ["id_value", "named", "one_named"]
+    AnyJob = Union[VisualizationJob, TrainingJob]
+
+__all__ = ["id_value", "is_training", "job_named", "jobs_named", "training_named", "trainings"]
 
 _ID = r"[0-9]{1,19}\Z"
 _LONGEST_SEARCH = 100
+_LONGEST_NAME = 64
+_NO_SUCH_API = "APIG.0101"
+_BOARD = "visualization_job"
 
 
-def named(session: "Session", texts: Sequence[str]) -> "List[VisualizationJob]":
-    """The jobs of these ids or names, each once.
+def jobs_named(session: "Session", texts: Sequence[str]) -> "List[AnyJob]":
+    """Return the jobs of these ids or names, each once.
 
     Raises:
-        Refused: one of them is none's, or several jobs'.
+        Refused: no job has one of them, or several jobs have it.
     """
-    found: Dict[Optional[str], VisualizationJob] = {}
+    by_id: Dict[Optional[str], AnyJob] = {}
     for text in texts:
-        job = one_named(session, text)
-        found.setdefault(job.visualization_id, job)
-    return list(found.values())
+        job = job_named(session, text)
+        by_id.setdefault(job.job_id, job)
+    return list(by_id.values())
 
 
-def id_value(job: "VisualizationJob") -> Union[int, str]:
+def is_training(job: "AnyJob") -> bool:
+    """Return True for a training, False for a board."""
+    from modelarts.training.job import TrainingJob
+
+    return isinstance(job, TrainingJob)
+
+
+def trainings(session: "Session", **filters: object) -> "Iterator[TrainingJob]":
+    """Return the trainings of a service; none of one that has only the v1 API."""
+    from modelarts.training.job import TrainingJob
+
+    try:
+        yield from TrainingJob.iter(session, **filters)  # type: ignore[arg-type]
+    except NotFound as error:
+        if error.error_code != _NO_SUCH_API:
+            raise
+
+
+def id_value(job: "AnyJob") -> Union[int, str]:
     """Return the id of a job as JSON has it: a number with v1, a UUID with v2."""
-    job_id = job.visualization_id or "0"
+    job_id = job.job_id or "0"
     return int(job_id) if job_id.isdigit() else job_id
 
 
-def one_named(session: "Session", text: str) -> "VisualizationJob":
-    """The job of that id, or else of that name."""
-    from modelarts.estimator import VisualizationJob
+def training_named(session: "Session", text: str) -> "TrainingJob":
+    """Return the training of that id, or else of that name.
 
+    Raises:
+        Refused: there is none, there are several, or it is a board.
+    """
+    from modelarts.training.job import TrainingJob
+
+    job = job_named(session, text)
+    if not isinstance(job, TrainingJob):
+        raise Refused(
+            "job %s is a board, not a training" % job.job_id, WRONG_USAGE, "NoTraining", job=text
+        )
+    return job
+
+
+def job_named(session: "Session", text: str) -> "AnyJob":
+    """Return the job of that id, or else of that name."""
+    from modelarts.estimator import VisualizationJob
+    from modelarts.training.job import TrainingJob
+
+    if is_uuid(text):
+        try:
+            training = TrainingJob.get(text, session)
+            if training.kind != _BOARD:
+                return training
+        except (NotFound, InvalidArgument):
+            pass
     if is_uuid(text) or (re.match(_ID, text) and int(text) > 0):
         try:
             return VisualizationJob.get(text, session)
         except (NotFound, InvalidArgument):
             pass  # names may be digits too
-    jobs: List[VisualizationJob] = []
+    jobs: List[AnyJob] = []
     if text and len(text) <= _LONGEST_SEARCH:
         # What is searched for may be in the middle of a name.
-        jobs = [
-            job
-            for job in VisualizationJob.iter(session, search_content=text)
-            if job.job_name == text
-        ]
+        jobs += VisualizationJob.iter(session, search_content=text)
+        if len(text) <= _LONGEST_NAME:
+            jobs += trainings(session, search_content=text)
+        jobs = [job for job in jobs if job.job_name == text]
     if not jobs:
         raise Refused(
             "no job has the id or the name %r; 'modelarts jobs list' shows all" % text,
@@ -61,7 +108,7 @@ def one_named(session: "Session", text: str) -> "VisualizationJob":
             job=text,
         )
     if len(jobs) > 1:
-        ids = [job.visualization_id or "" for job in jobs]
+        ids = [job.job_id or "" for job in jobs]
         raise Refused(
             "%d jobs have the name %r: %s; say which by its id" % (len(jobs), text, ", ".join(ids)),
             NOT_FOUND,

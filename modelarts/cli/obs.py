@@ -9,10 +9,16 @@ from typing import Any, Callable, Dict, Iterator, Optional
 import attr
 
 from modelarts.cli.errors import NOT_FOUND, Refused
-from modelarts.cli.options import add_command, add_commands, add_common, session_of
+from modelarts.cli.options import (
+    Commands,
+    add_command,
+    add_commands,
+    add_common,
+    positive,
+    session_of,
+)
 from modelarts.cli.output import on_one_line, say, show, show_json
 from modelarts.cli.prompts import ask
-from modelarts.cli.values import Commands, positive
 
 __all__ = ["add_to"]
 
@@ -110,24 +116,24 @@ Ctrl-C or SIGTERM, which is what 'kill' sends, and then sends the rest.""",
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
-def _upload(given: argparse.Namespace) -> None:
-    with session_of(given) as session:
+def _upload(args: argparse.Namespace) -> None:
+    with session_of(args) as session:
         obs = session.obs
-        is_folder = os.path.isdir(os.path.expanduser(given.source))
+        is_folder = os.path.isdir(os.path.expanduser(args.source))
         send = obs.upload_dir if is_folder else obs.upload_file
-        _show(send(given.source, given.url, progress=given.progress), given)
+        _show(send(args.source, args.url, progress=args.progress), args)
 
 
-def _download(given: argparse.Namespace) -> None:
-    with session_of(given) as session:
+def _download(args: argparse.Namespace) -> None:
+    with session_of(args) as session:
         obs = session.obs
-        fetch = obs.download_dir if given.url.endswith("/") else obs.download_file
-        _show(fetch(given.url, given.target, progress=given.progress), given)
+        fetch = obs.download_dir if args.url.endswith("/") else obs.download_file
+        _show(fetch(args.url, args.target, progress=args.progress), args)
 
 
 @contextmanager
 def _until_sigterm() -> Iterator[Callable[[], bool]]:
-    """Answers whether SIGTERM has come: a script has no Ctrl-C to end what it runs beside.
+    """Yield a function that returns True once SIGTERM has come, which ends a watch in a script.
 
     A second one ends the program, as ever.
     """
@@ -144,91 +150,91 @@ def _until_sigterm() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _sync(given: argparse.Namespace) -> None:
-    with session_of(given) as session:
+def _sync(args: argparse.Namespace) -> None:
+    with session_of(args) as session:
         sync = session.obs.sync_dir
-        if given.watch:
-            is_there = os.path.exists(os.path.expanduser(given.source))
+        if args.watch:
+            is_there = os.path.exists(os.path.expanduser(args.source))
             with _until_sigterm() as is_over:
                 say(
                     "following %s%s; Ctrl-C sends the rest and ends"
-                    % (given.source, "" if is_there else ", which is not there yet")
+                    % (args.source, "" if is_there else ", which is not there yet")
                 )
                 sent = sync(
-                    given.source,
-                    given.url,
+                    args.source,
+                    args.url,
                     watch=True,
                     stop=is_over,
-                    interval=float(given.interval),
+                    interval=float(args.interval),
                     progress=False,  # a bar would stand still for most of the time
                 )
         else:
-            sent = sync(given.source, given.url, progress=given.progress)
-        _show(sent, given)
+            sent = sync(args.source, args.url, progress=args.progress)
+        _show(sent, args)
 
 
-def _list(given: argparse.Namespace) -> None:
+def _list(args: argparse.Namespace) -> None:
     from modelarts.obs.results import bytes_for_people
 
-    with session_of(given) as session:
-        found = list(session.obs.list(given.url))
-        if not found and not session.obs.is_obs_path_exists(given.url):
-            raise Refused("there is nothing at %s" % given.url, NOT_FOUND, "NotFound")
-    if given.output == "json":
+    with session_of(args) as session:
+        objects = list(session.obs.list(args.url))
+        if not objects and not session.obs.is_obs_path_exists(args.url):
+            raise Refused("there is nothing at %s" % args.url, NOT_FOUND, "NotFound")
+    if args.output == "json":
         show_json(
             [
                 {
-                    "url": one.url,
-                    "size": one.size,
-                    "modified": None if one.modified is None else one.modified.isoformat(),
+                    "url": entry.url,
+                    "size": entry.size,
+                    "modified": None if entry.modified is None else entry.modified.isoformat(),
                 }
-                for one in found
+                for entry in objects
             ]
         )
         return
-    for one in found:
-        when = one.modified.astimezone().strftime("%Y-%m-%d %H:%M") if one.modified else ""
-        show("%10s  %-16s  %s" % (bytes_for_people(one.size), when, on_one_line(one.url)))
-    if not found:
+    for entry in objects:
+        when = entry.modified.astimezone().strftime("%Y-%m-%d %H:%M") if entry.modified else ""
+        show("%10s  %-16s  %s" % (bytes_for_people(entry.size), when, on_one_line(entry.url)))
+    if not objects:
         show("The bucket is empty.")
 
 
-def _remove(given: argparse.Namespace) -> None:
-    with session_of(given) as session:
-        if not given.yes:
-            what = "all objects below " if given.recursive else ""
-            ask("delete", what + given.url)
+def _remove(args: argparse.Namespace) -> None:
+    with session_of(args) as session:
+        if not args.yes:
+            what = "all objects below " if args.recursive else ""
+            ask("delete", what + args.url)
         count = session.obs.delete(
-            given.url, recursive=given.recursive, empty_bucket=given.empty_bucket
+            args.url, recursive=args.recursive, empty_bucket=args.empty_bucket
         )
-    if given.output == "json":
-        show_json({"url": given.url, "deleted": count, "is_success": True})
+    if args.output == "json":
+        show_json({"url": args.url, "deleted": count, "is_success": True})
     else:
         show("deleted %d object%s" % (count, "" if count == 1 else "s"))
 
 
-def _show(moved: Any, given: argparse.Namespace) -> None:
+def _show(moved: Any, args: argparse.Namespace) -> None:
     from modelarts.obs.results import bytes_for_people
 
-    if given.output == "json":
+    if args.output == "json":
         shown: Dict[str, Any] = {**attr.asdict(moved), "is_success": True}
         shown["skipped"] = list(moved.skipped)
         show_json(shown)
         return
-    said = "%d file%s, %s" % (
+    summary = "%d file%s, %s" % (
         moved.files,
         "" if moved.files == 1 else "s",
         bytes_for_people(moved.bytes),
     )
     for count, word in ((moved.unchanged, "unchanged"), (len(moved.skipped), "skipped")):
-        said += "; %d %s" % (count, word) if count else ""
-    show("%s: %s" % (on_one_line(moved.target), said))
+        summary += "; %d %s" % (count, word) if count else ""
+    show("%s: %s" % (on_one_line(moved.target), summary))
 
 
 def _add(
-    verbs: Commands, name: str, run: _Run, what: str, examples: str, given: str
+    verbs: Commands, name: str, run: _Run, what: str, examples: str, operands: str
 ) -> argparse.ArgumentParser:
-    parser = add_command(verbs, name, run, what, examples, given)
+    parser = add_command(verbs, name, run, what, examples, operands)
     add_common(parser)
     return parser
 

@@ -20,11 +20,11 @@ __all__ = ["obs_source", "sent_source"]
 
 
 def obs_source(endpoint: str) -> "Source":
-    """The OBS at that address, with the keys that a ``Session()`` has.
+    """Return the OBS at that address, with the keys that a ``Session()`` has.
 
     Raises:
         InvalidArgument: it is no address of an OBS.
-        CredentialsNotFound: there are no keys.
+        CredentialsNotFound: no keys were found.
         ConfigurationError: the keys cannot be used, or the OBS client is missing.
     """
     address = _address(endpoint)

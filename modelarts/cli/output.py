@@ -3,11 +3,20 @@
 import os
 import re
 import sys
-from typing import Any, Optional, TextIO
+from typing import Any, Optional, Sequence, TextIO
 
 from modelarts._internal.terminal import writable
 
-__all__ = ["discard", "flush", "on_one_line", "say", "show", "show_json", "write_json"]
+__all__ = [
+    "discard",
+    "flush",
+    "on_one_line",
+    "say",
+    "show",
+    "show_json",
+    "show_table",
+    "write_json",
+]
 
 
 def show_json(content: Any) -> None:
@@ -23,30 +32,37 @@ def write_json(content: Any, stream: Optional[TextIO], indent: Optional[int] = 2
 
 
 def show(text: str) -> None:
-    """Print an answer."""
+    """Print a result."""
     _write(text, sys.stdout)
 
 
+def show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns, the first of which is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
 def say(text: str, end: str = "\n") -> None:
-    """Tell what is no answer: a question, a failure."""
-    # Parts of it may be from elsewhere.
+    """Print a question, a failure or other text that is no result."""
+    # Names of files and messages of services may hold control characters.
     text = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
     _write(text, sys.stderr, end)
 
 
 def on_one_line(name: str) -> str:
-    """A name of somebody's, without what a terminal would obey."""
+    """Return a name with "?" for each character that a terminal would obey."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "?", name)
 
 
 def flush() -> None:
-    """Have what was printed arrive, or fail, before the program ends."""
+    """Write what was printed, so that a failure is noticed before the program ends."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def discard(stream: Optional[TextIO]) -> None:
-    """Let what cannot be printed go: at its end Python would try once more, and complain."""
+    """Drop what cannot be printed; else Python would try once more at its end, and complain."""
     if stream is None:
         return
     descriptor = os.open(os.devnull, os.O_WRONLY)

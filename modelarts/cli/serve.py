@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Optional, Tuple
 
 from modelarts.cli.obs_source import obs_source, sent_source
+from modelarts.cli.options import Commands, local_service, port, positive, text
 from modelarts.cli.output import show
-from modelarts.cli.values import Commands, local_service, port, positive, text
 
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Source
@@ -68,6 +68,7 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
+    _add_trainings(parser.add_argument_group("trainings"))
     _add_network(parser.add_argument_group("network"))
     _add_limits(parser.add_argument_group("limits"))
     _add_obs(parser.add_argument_group("OBS"))
@@ -112,6 +113,25 @@ def _add_network(group: "argparse._ArgumentGroup") -> None:
     )
 
 
+def _add_trainings(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help="let trainings ask for the engine NAME (or NAME:VERSION), which is the interpreter "
+        "PYTHON; may be repeated",
+    )
+    group.add_argument(
+        "--flavor",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let trainings ask for this machine as the flavor NAME (NAME=gpu: with one GPU); may "
+        "be repeated",
+    )
+
+
 def _add_limits(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--max-running",
@@ -141,6 +161,18 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         default=2048,
         metavar="MB",
         help="the most memory that one board may use, on Linux (%(default)s)",
+    )
+    group.add_argument(
+        "--max-trainings",
+        type=positive,
+        metavar="N",
+        help="how many trainings run at once; others wait (default: the number of processors)",
+    )
+    group.add_argument(
+        "--training-memory",
+        type=_megabytes,
+        metavar="MB",
+        help="the most memory that one training may use (default: nine tenths of the machine's)",
     )
     group.add_argument(
         "--unconfined-boards",
@@ -192,22 +224,22 @@ def _add_tests(group: "argparse._ArgumentGroup") -> None:
     )
 
 
-def _serve(given: argparse.Namespace) -> int:
-    if (given.tls_cert is None) != (given.tls_key is None):
-        given.refuse("--tls-cert and --tls-key go together")
-    if given.obs_keys_sent and given.obs_endpoint is None:
-        given.refuse("--obs-keys-sent needs --obs-endpoint")
+def _serve(args: argparse.Namespace) -> int:
+    if (args.tls_cert is None) != (args.tls_key is None):
+        args.refuse("--tls-cert and --tls-key go together")
+    if args.obs_keys_sent and args.obs_endpoint is None:
+        args.refuse("--obs-keys-sent needs --obs-endpoint")
     with local_service():
         from modelarts.local.server.launcher import DEFAULT_ROOT, root_folder
 
-        root = root_folder(given.root or DEFAULT_ROOT)
-        if given.status:
+        root = root_folder(args.root or DEFAULT_ROOT)
+        if args.status:
             from modelarts.local.server.control import status
 
-            code, said = status(root)
-            show(said)
+            code, report = status(root)
+            show(report)
             return code
-        if given.stop:
+        if args.stop:
             from modelarts._internal.clock import Clock
             from modelarts.local.server.control import stop
 
@@ -218,38 +250,42 @@ def _serve(given: argparse.Namespace) -> int:
         from modelarts.local.server.settings import Settings
 
         mib, gib = 1024**2, 1024**3
-        source, obs_keys = _source(given)
+        source, obs_keys = _source(args)
         serve(
             root,
             Settings(
-                network=_network(given),
-                while_used=given.while_used,
-                most_running=given.max_running,
-                users=None if given.users is None else root_folder(given.users),
-                rate=given.rate,
-                board_memory=given.board_memory * mib,
-                unconfined_boards=given.unconfined_boards,
-                sleep_after=given.sleep_after * 60,
-                test_clock=given.test_clock,
+                network=_network(args),
+                while_used=args.while_used,
+                most_running=args.max_running,
+                users=None if args.users is None else root_folder(args.users),
+                rate=args.rate,
+                board_memory=args.board_memory * mib,
+                max_trainings=args.max_trainings,
+                training_memory=args.training_memory and args.training_memory * mib,
+                engines=[_absolute(engine) for engine in args.engine],
+                flavors=args.flavor,
+                unconfined_boards=args.unconfined_boards,
+                sleep_after=args.sleep_after * 60,
+                test_clock=args.test_clock,
                 source=source,
                 obs_keys=obs_keys,
-                most_cached=given.obs_cache * gib,
-                obs_api=given.obs_api,
-                mounts=[_absolute(mount) for mount in given.mount],
-                mindinsight=given.mindinsight and os.path.abspath(given.mindinsight),
+                most_cached=args.obs_cache * gib,
+                obs_api=args.obs_api,
+                mounts=[_absolute(mount) for mount in args.mount],
+                mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),
             ),
         )
     return 0
 
 
-def _source(given: argparse.Namespace) -> "Tuple[Optional[Source], Optional[SentKeys]]":
-    if given.obs_endpoint is None:
+def _source(args: argparse.Namespace) -> "Tuple[Optional[Source], Optional[SentKeys]]":
+    if args.obs_endpoint is None:
         return None, None
     return (
-        sent_source(given.obs_endpoint)
-        if given.obs_keys_sent
+        sent_source(args.obs_endpoint)
+        if args.obs_keys_sent
         else (
-            obs_source(given.obs_endpoint),
+            obs_source(args.obs_endpoint),
             None,
         )
     )
@@ -282,21 +318,21 @@ def _number(text: str, least: float, most: float) -> float:
     return value
 
 
-def _network(given: argparse.Namespace) -> "Network":
+def _network(args: argparse.Namespace) -> "Network":
     from modelarts.local.server.network import Network
     from modelarts.local.web.hosts import public_url
 
     certificate: Optional[Tuple[str, str]] = None
-    if given.tls_cert is not None:
-        certificate = (os.path.abspath(given.tls_cert), os.path.abspath(given.tls_key))
-    public = None if given.public_url is None else public_url(given.public_url)
+    if args.tls_cert is not None:
+        certificate = (os.path.abspath(args.tls_cert), os.path.abspath(args.tls_key))
+    public = None if args.public_url is None else public_url(args.public_url)
     listed = (name.strip() for name in os.environ.get(_ALLOW_HOST, "").split(","))
     return Network(
-        host=given.host,
-        port=given.port,
+        host=args.host,
+        port=args.port,
         certificate=certificate,
-        insecure=given.insecure_http,
+        insecure=args.insecure_http,
         public=public,
-        further=(*given.allow_host, *(name for name in listed if name)),
+        further=(*args.allow_host, *(name for name in listed if name)),
         behind_hub="JUPYTERHUB_SERVICE_PREFIX" in os.environ,
     )

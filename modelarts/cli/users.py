@@ -1,12 +1,19 @@
-"""``modelarts users``: who may call a service of this machine."""
+"""``modelarts users``: the users of a service on this machine."""
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Callable, Dict
 
-from modelarts.cli.options import add_command, add_commands, add_printing
-from modelarts.cli.output import say, show, show_json
-from modelarts.cli.values import Commands, local_service, text
+from modelarts.cli.options import (
+    Commands,
+    add_command,
+    add_commands,
+    add_printing,
+    local_service,
+    root_of,
+    text,
+)
+from modelarts.cli.output import say, show, show_json, show_table
 from modelarts.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,11 +77,11 @@ def add_to(commands: Commands) -> None:
 
 
 def _add_verb(
-    verbs: Commands, name: str, run: Any, what: str, examples: str, given: str = "USER"
+    verbs: Commands, name: str, run: Any, what: str, examples: str, operands: str = "USER"
 ) -> argparse.ArgumentParser:
-    parser = add_command(verbs, name, run, what, examples, given)
-    if given:
-        parser.add_argument("name", type=text, metavar=given, help="the user's name")
+    parser = add_command(verbs, name, run, what, examples, operands)
+    if operands:
+        parser.add_argument("name", type=text, metavar=operands, help="the user's name")
     where = parser.add_argument_group("which users file").add_mutually_exclusive_group()
     where.add_argument(
         "--root", metavar="DIR", help="the service's folder (default: ~/.modelarts/local)"
@@ -84,68 +91,62 @@ def _add_verb(
     return parser
 
 
-def _add(given: argparse.Namespace) -> None:
-    password = _password() if given.password else None
-    with local_service():
-        from modelarts.local.identity.users_file import edit
+def _add(args: argparse.Namespace) -> None:
+    password = _password() if args.password else None
 
-        def change(users: "Users") -> "Users":
-            users = users.with_user(given.name, tuple(given.project))
-            return users if password is None else users.with_password(given.name, password)
+    def change(users: "Users") -> "Users":
+        users = users.with_user(args.name, tuple(args.project))
+        return users if password is None else users.with_password(args.name, password)
 
-        _show_keys(edit(_file(given), change), given)
+    _show_keys(_edit(args, change), args)
 
 
-def _passwd(given: argparse.Namespace) -> None:
+def _passwd(args: argparse.Namespace) -> None:
     password = _password()
-    with local_service():
-        from modelarts.local.identity.users_file import edit
-
-        edit(_file(given), lambda users: users.with_password(given.name, password))
-    _show_done("%s has a new password", given)
+    _edit(args, lambda users: users.with_password(args.name, password))
+    _show_done("%s has a new password", args)
 
 
-def _keys(given: argparse.Namespace) -> None:
-    with local_service():
-        from modelarts.local.identity.users_file import edit
-
-        _show_keys(edit(_file(given), lambda users: users.with_new_key(given.name)), given)
+def _keys(args: argparse.Namespace) -> None:
+    _show_keys(_edit(args, lambda users: users.with_new_key(args.name)), args)
 
 
-def _remove(given: argparse.Namespace) -> None:
-    with local_service():
-        from modelarts.local.identity.users_file import edit
-
-        edit(_file(given), lambda users: users.without_user(given.name))
-    _show_done("%s is removed", given)
+def _remove(args: argparse.Namespace) -> None:
+    _edit(args, lambda users: users.without_user(args.name))
+    _show_done("%s is removed", args)
 
 
-def _list(given: argparse.Namespace) -> None:
+def _list(args: argparse.Namespace) -> None:
     with local_service():
         from modelarts.local.identity.users_file import read
 
-        users = read(_file(given))
+        users = read(_file(args))
     facts = [_facts(users, name) for name in users.by_name]
-    if given.output == "json":
+    if args.output == "json":
         show_json(facts)
         return
     rows = [("NAME", "ACCESS KEY", "PASSWORD", "PROJECTS")]
-    for one in facts:
-        has = "yes" if one["has_password"] else "no"
-        names = ", ".join(project["name"] for project in one["projects"])
-        rows.append((one["username"], one["access_key"], has, names))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    for user in facts:
+        has = "yes" if user["has_password"] else "no"
+        names = ", ".join(project["name"] for project in user["projects"])
+        rows.append((user["username"], user["access_key"], has, names))
+    show_table(rows)
 
 
-def _file(given: argparse.Namespace) -> "Path":
+def _edit(args: argparse.Namespace, change: "Callable[[Users], Users]") -> "Users":
+    with local_service():
+        from modelarts.local.identity.users_file import edit
+
+        return edit(_file(args), change)
+
+
+def _file(args: argparse.Namespace) -> "Path":
     from modelarts.local.identity.users_file import prepare
-    from modelarts.local.server.launcher import DEFAULT_ROOT, root_folder
+    from modelarts.local.server.launcher import root_folder
 
-    if given.users is not None:
-        return root_folder(given.users)
-    root = root_folder(given.root or DEFAULT_ROOT)
+    if args.users is not None:
+        return root_folder(args.users)
+    root = root_of(args)
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -160,16 +161,16 @@ def _facts(users: "Users", name: str) -> Dict[str, Any]:
         "username": user.name,
         "account": users.account,
         "region_name": users.region_name,
-        "projects": [{"name": one.name, "project_id": one.project_id} for one in user.projects],
+        "projects": [{"name": each.name, "project_id": each.project_id} for each in user.projects],
         "access_key": user.key.access_key,
         "has_password": user.password is not None,
     }
 
 
-def _show_keys(users: "Users", given: argparse.Namespace) -> None:
-    facts = _facts(users, given.name)
-    secret_key = users.by_name[given.name].key.secret_key
-    if given.output == "json":
+def _show_keys(users: "Users", args: argparse.Namespace) -> None:
+    facts = _facts(users, args.name)
+    secret_key = users.by_name[args.name].key.secret_key
+    if args.output == "json":
         show_json({**facts, "secret_key": secret_key, "is_success": True})
     else:
         for name in ("username", "account", "region_name"):
@@ -181,11 +182,11 @@ def _show_keys(users: "Users", given: argparse.Namespace) -> None:
     say("the secret key is not shown again")
 
 
-def _show_done(said: str, given: argparse.Namespace) -> None:
-    if given.output == "json":
-        show_json({"username": given.name, "is_success": True})
+def _show_done(message: str, args: argparse.Namespace) -> None:
+    if args.output == "json":
+        show_json({"username": args.name, "is_success": True})
     else:
-        show(said % given.name)
+        show(message % args.name)
 
 
 def _password() -> str:

@@ -4,9 +4,8 @@ import argparse
 from typing import Dict, List
 
 from modelarts.cli.errors import DONE, FAILED
-from modelarts.cli.options import add_common, session_of
+from modelarts.cli.options import Commands, add_common, session_of
 from modelarts.cli.output import show, show_json
-from modelarts.cli.values import Commands
 from modelarts.errors import CredentialsNotFound, ModelArtsError
 
 __all__ = ["add_to"]
@@ -37,10 +36,10 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=_whoami)
 
 
-def _whoami(given: argparse.Namespace) -> int:
-    as_json = given.output == "json"
+def _whoami(args: argparse.Namespace) -> int:
+    as_json = args.output == "json"
     try:
-        with session_of(given) as session:
+        with session_of(args) as session:
             explanation = session.explain()
     except ModelArtsError as error:
         if not as_json:

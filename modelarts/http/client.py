@@ -3,11 +3,11 @@
 import json
 import re
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from modelarts.errors import InvalidArgument, RequestKind, TransportError
 from modelarts.http.auth import Authorizer, canonical_query
-from modelarts.http.errors import read_json
+from modelarts.http.errors import read_json, read_part
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
 
@@ -19,12 +19,15 @@ class Dialect:
 
     Attributes:
         name: ``"v1"`` or ``"v2"``; None until the first call has shown it.
+        trainings: likewise for the trainings of the V1 Estimator, which a service with v1 may not
+            have.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("name", "trainings")
 
     def __init__(self, name: Optional[str]) -> None:
         self.name = name
+        self.trainings: Optional[str] = None
 
 
 class ServiceClient:
@@ -114,6 +117,43 @@ class ServiceClient:
             return answer
 
         return self._transport.fetch(request, self._authorizer, read)
+
+    def read_link(self, link: str, first: int, length: int, operation: str) -> Optional[bytes]:
+        """Return bytes of an object, by a link that the service gave, without authorization.
+
+        Who knows such a link may read the object. It is in no log, error or repr.
+
+        Args:
+            link: the address of the object.
+            first: the number of the first byte.
+            length: the greatest number of bytes.
+
+        Returns:
+            The bytes; fewer than asked for where the object ends. None if it ends before them.
+
+        Raises:
+            ApiError: the link is not accepted, as after its time.
+            TransportError: no answer, or one with other bytes.
+        """
+        parts = urlsplit(link)
+        if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
+            raise self.unreadable(operation, "the link is no web address")
+        request = Request(
+            "GET",
+            "%s://%s" % (parts.scheme, parts.netloc),
+            parts.path or "/",
+            query=parts.query,
+            headers={
+                "Range": "bytes=%d-%d" % (first, first + length - 1),
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+            },
+            operation=operation,
+            is_secret=True,
+        )
+        return self._transport.fetch(
+            request, None, lambda response, request: read_part(response, request, first, length)
+        )
 
     def request(
         self,

@@ -5,16 +5,18 @@ that knows all of them.
 """
 
 import json
-from typing import Any, Mapping
+import re
+from typing import Any, Mapping, Optional, Tuple
 
-from modelarts.errors import ApiError, TransportError, api_error
+from modelarts.errors import ApiError, JobStateError, TransportError, api_error
 from modelarts.http.models import Request, Response
 from modelarts.http.redaction import safe_headers
 
-__all__ = ["read_json"]
+__all__ = ["read_json", "read_part"]
 
 #: How much of an answer that is not JSON an error keeps.
 _SHOWN = 4096
+_REFUSED_STATE = r"(?:can't be (stop|resubmit|delete)\. )?job status: (\d+)"
 
 
 def read_json(response: Response, request: Request) -> Any:
@@ -48,6 +50,49 @@ def read_json(response: Response, request: Request) -> Any:
     return parsed
 
 
+def read_part(response: Response, request: Request, first: int, length: int) -> Optional[bytes]:
+    """Return the bytes of an answer to a request with ``Range``; None where there are none.
+
+    Args:
+        first: the number of the first byte that was asked for.
+        length: how many were asked for, at most.
+
+    Raises:
+        ApiError: the request was refused.
+        TransportError: the answer has other bytes than those.
+    """
+    if response.status_code == 416:
+        return None
+    if response.status_code == 200:  # a server that does not know Range sends all
+        return response.body[first : first + length] or None
+    if response.status_code != 206:
+        # The text is of an object store, and may repeat the link.
+        raise api_error(
+            response.reason or "refused",
+            status_code=response.status_code,
+            operation=request.operation,
+            request_kind=request.kind,
+            reason=response.reason,
+            attempts=response.attempts,
+        )
+    shown = response.headers.get("Content-Range") or ""
+    match = re.match(r"bytes (\d{1,19})-(\d{1,19})/", shown)
+    body = response.body
+    if (
+        match is None
+        or int(match.group(1)) != first
+        or int(match.group(2)) - first + 1 != len(body)
+        or len(body) > length
+    ):
+        raise TransportError(
+            "%s sent other bytes than it was asked for" % request.address,
+            request.address,
+            request.operation,
+            request_kind=request.kind,
+        )
+    return body
+
+
 def _refusal(response: Response, request: Request, parsed: Any, text: str) -> ApiError:
     fields: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
     nested = fields.get("error")
@@ -56,9 +101,9 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
             "error_code": nested.get("error_code"),
             "error_msg": nested.get("message") or nested.get("error_msg") or nested.get("title"),
         }
-    said = fields.get("error_msg") or fields.get("error_message") or fields.get("message")
-    if not said and 300 <= response.status_code < 400:
-        said = "redirected to %s, which is not followed; check the endpoint" % (
+    text_sent = fields.get("error_msg") or fields.get("error_message") or fields.get("message")
+    if not text_sent and 300 <= response.status_code < 400:
+        text_sent = "redirected to %s, which is not followed; check the endpoint" % (
             response.headers.get("Location") or "another address"
         )
     code = fields.get("error_code")
@@ -66,8 +111,9 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
     request_id = fields.get("request_id") or response.headers.get("X-Request-Id")
     from modelarts.http.hints import hint
 
-    message = str(said or response.reason or "no explanation")
-    return api_error(
+    message = str(text_sent or response.reason or "no explanation")
+    state = _refused_state(code, message)
+    error = api_error(
         message,
         status_code=response.status_code,
         error_code=str(code) if code else None,
@@ -79,5 +125,19 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
         body=text[:_SHOWN],
         headers=safe_headers(response.headers),
         attempts=response.attempts,
-        hint=hint(response.status_code, str(code) if code else None, message),
+        hint=hint(response.status_code, str(code) if code else None, state),
     )
+    if isinstance(error, JobStateError) and state is not None:
+        error.job_status = state[1]
+    return error
+
+
+def _refused_state(code: object, message: str) -> Optional[Tuple[str, int]]:
+    """Return the action that a job's status does not allow ("" if unknown), and that status.
+
+    ModelArts says both in the message of ModelArts.0105 and nowhere else.
+    """
+    if code != "ModelArts.0105":
+        return None
+    state = re.search(_REFUSED_STATE, message)
+    return (state.group(1) or "", int(state.group(2))) if state is not None else None

@@ -1,7 +1,6 @@
 """Advice on refusals, for the errors."""
 
-import re
-from typing import Optional
+from typing import Optional, Tuple
 
 from modelarts._internal.wording import Worded, worded
 
@@ -46,18 +45,22 @@ _WHOAMI_BY_CODE = {
     "APIG.0301": ": 'modelarts whoami' tells where they are from, and whether the clock is off",
 }
 _WHOAMI_BY_STATUS = {401: ": 'modelarts whoami' tells where they are from"}
-_STATE = r"can't be (stop|resubmit|delete)\. job status: (\d+)"
 
 
-def hint(status: int, code: Optional[str], message: str, with_whoami: bool = True) -> Optional[str]:
+def hint(
+    status: int,
+    code: Optional[str],
+    state: Optional[Tuple[str, int]] = None,
+    with_whoami: bool = True,
+) -> Optional[str]:
     """Return what to do next, or None where only the message can tell.
 
     Args:
+        state: the action that the job's status does not allow, and that status.
         with_whoami: whether to advise running ``modelarts whoami``.
     """
-    state = re.search(_STATE, message) if code == "ModelArts.0105" else None
-    if state is not None:
-        return hint_of_state(state.group(1), int(state.group(2)))
+    if state is not None and state[0]:
+        return hint_of_state(*state)
     by_code = _BY_CODE.get(code or "")
     if by_code is not None:
         return worded("%s%s", by_code, _WHOAMI_BY_CODE.get(code or "", "") if with_whoami else "")

@@ -69,10 +69,16 @@ def lost(request: Request, error: BaseException, timeout: float) -> TransportErr
         # It would carry the headers and the body, and with them what is secret.
         error.request = None
         error.response = None
+    if request.is_secret and kind is TransportError:
+        # The texts of requests' and urllib3's errors have the URL.
+        what = "no readable answer from %s (%s)" % (address, type(error).__name__)
     made = kind(what, address, request.operation, request_kind=request.kind)
     made.sent = sent
     made.permanent = permanent
-    made.__cause__ = error
+    if request.is_secret:
+        made.__suppress_context__ = True
+    else:
+        made.__cause__ = error
     return made
 
 

@@ -17,13 +17,15 @@ class Request:
     """One call. ``endpoint`` is ``scheme://host[:port][/prefix]``; ``query`` is encoded.
 
     ``may_repeat`` says of a POST that twice is as good as once. ``kind`` is carried by the errors
-    that the request ends in.
+    that the request ends in. ``is_secret`` says that who knows the URL may do the same: it is shown
+    nowhere.
     """
 
     __slots__ = (
         "body",
         "endpoint",
         "headers",
+        "is_secret",
         "kind",
         "may_repeat",
         "method",
@@ -43,7 +45,9 @@ class Request:
         operation: str = "",
         may_repeat: bool = False,
         kind: RequestKind = RequestKind.SERVICE_CALL,
+        is_secret: bool = False,
     ) -> None:
+        self.is_secret = is_secret
         self.method = method
         self.endpoint = endpoint
         self.path = path
@@ -63,6 +67,11 @@ class Request:
     def url(self) -> str:
         """All of it."""
         return self.endpoint + self.path + ("?" + self.query if self.query else "")
+
+    @property
+    def shown_url(self) -> str:
+        """The URL for logs: of a secret one only the address."""
+        return self.address + "/…" if self.is_secret else self.url
 
     @property
     def address(self) -> str:
@@ -85,7 +94,7 @@ class Request:
 
     def __repr__(self) -> str:
         # Headers and bodies hold tokens and passwords.
-        return "Request(%r, %r, operation=%r)" % (self.method, self.url, self.operation)
+        return "Request(%r, %r, operation=%r)" % (self.method, self.shown_url, self.operation)
 
 
 class Response:

@@ -8,9 +8,10 @@ exactly that, so mocks written with it keep working.
 
 import logging
 import os
-from typing import Any, Callable, Dict, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
 import requests
+import urllib3.exceptions
 from requests.structures import CaseInsensitiveDict
 
 from modelarts._internal.clock import Clock
@@ -21,13 +22,15 @@ from modelarts.http.auth import Authorizer
 from modelarts.http.clock_skew import Skew
 from modelarts.http.models import Exchange, Request, Response
 from modelarts.http.proxies import Proxies
-from modelarts.http.reading import read_body
 from modelarts.http.retry import Retry
 
 __all__ = ["Transport"]
 
 _LOG = logging.getLogger("modelarts.http")
 _T = TypeVar("_T")
+#: Of a response; those of these APIs are far smaller.
+_MAX_BYTES = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
 
 
 class Transport:
@@ -171,7 +174,7 @@ class Transport:
                 cert=self._cert,
                 proxies=self._proxies.of(request.endpoint),
             )
-            body = read_body(answer, lambda: monotonic() > ends)
+            body = _read_body(answer, lambda: monotonic() > ends)
             outcome = Response(
                 answer.status_code, answer.reason or "", answer.headers, body, attempt
             )
@@ -220,7 +223,7 @@ class Transport:
         _LOG.debug(
             "%s %s -> %s in %d ms (attempt %d, request id %s)",
             request.method,
-            request.url,
+            request.shown_url,
             type(outcome).__name__ if response is None else response.status_code,
             seconds * 1000,
             attempt,
@@ -230,7 +233,7 @@ class Transport:
             self._on_response(
                 Exchange(
                     method=request.method,
-                    url=request.url,
+                    url=request.shown_url,
                     operation=request.operation,
                     attempt=attempt,
                     status_code=None if response is None else response.status_code,
@@ -243,3 +246,46 @@ class Transport:
 
 def _as_it_is(response: Response, request: Any) -> Response:
     return response
+
+
+def _read_body(response: requests.Response, late: Callable[[], bool]) -> bytes:
+    """Return the whole body.
+
+    Args:
+        late: returns True once the attempt's time is over; called after each piece.
+
+    Raises:
+        requests.RequestException: it is broken or too large.
+        TimeoutError: it comes too slowly.
+    """
+    pieces: List[bytes] = []
+    size = 0
+    raw = response.raw
+    # What the socket has, not what fills a buffer: else a slow drip would never be late.
+    read = getattr(raw, "read1", None)
+    pieces_of = iter(lambda: read(_CHUNK, True), b"") if read else response.iter_content(_CHUNK)
+    try:
+        for piece in pieces_of:
+            pieces.append(piece)
+            size += len(piece)
+            if size > _MAX_BYTES:
+                raise requests.exceptions.ContentDecodingError(
+                    "the answer is larger than %d MiB" % (_MAX_BYTES // 2**20)
+                )
+            if (
+                getattr(raw, "length_remaining", None) == 0
+                and "content-encoding" not in raw.headers
+            ):
+                break
+            if late():
+                raise TimeoutError
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from error
+    except BaseException:
+        response.close()
+        raise
+    # Back to the pool; what was not read whole was closed above.
+    raw.release_conn()
+    return b"".join(pieces)

@@ -95,6 +95,22 @@ class Operations:
         self._supervisor.start(job)
         return job
 
+    def together(self, folders: Mapping[str, str]) -> str:
+        """Return the ``train_url`` for several folders, by the names that their runs begin with.
+
+        Raises:
+            Failure: they cannot be shown on one board.
+        """
+        if len(folders) == 1:
+            return next(iter(folders.values()))
+        try:
+            return self._folders.together(folders)
+        except ValueError as error:
+            raise _illegal(str(error)) from None
+        except (OSError, ConfigurationError) as error:
+            _LOG.error("%s", error)
+            raise Failure(500, "ModelArts.0010", "The folders cannot be shown.") from None
+
     def job(self, project_id: str, job_id: int) -> Job:
         """Return a job. Raises Failure where the project has none of that id."""
         return self._job(project_id, job_id)

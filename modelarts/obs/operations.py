@@ -2,7 +2,7 @@
 
 import os
 from itertools import islice
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 import attr
 
@@ -141,6 +141,26 @@ class Calls:
             files=len(sending.sent),
             bytes=meter.bytes,
             seconds=meter.seconds,
+            skipped=tuple(sending.gone),
+        )
+
+    def upload_selected(
+        self, files: Sequence[LocalFile], target: ObsPath, known: Comparison, options: Options
+    ) -> Transferred:
+        """Send files to their relative paths below a folder, but for those that are known there."""
+        goal = target.as_folder()
+        meter = Meter(options.progress, "upload " + goal.name, self._clock)
+        sending = Send(self.store, goal, known)
+        try:
+            sending.run(files, options.threads, meter)
+        finally:
+            meter.close()
+        return Transferred(
+            target=goal.url,
+            files=len(sending.sent),
+            bytes=meter.bytes,
+            seconds=meter.seconds,
+            unchanged=len(sending.same),
             skipped=tuple(sending.gone),
         )
 

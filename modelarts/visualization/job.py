@@ -20,6 +20,7 @@ from typing import (
 
 from modelarts import validation as arguments
 from modelarts._fields import documented_job, is_uuid, to_int
+from modelarts._internal.wording import Worded, worded
 from modelarts._status import JobStatus
 from modelarts.errors import (
     ApiError,
@@ -579,6 +580,16 @@ class VisualizationJob:
             logging.getLogger("modelarts").warning(
                 "job %s may run on: %s", self.visualization_id, failure
             )
+
+    def why_it_ended(self) -> str:
+        """Return the reason that the service gives for the end of the job, and what can be done.
+
+        Returns:
+            A text that begins with a punctuation mark, for the end of a sentence.
+        """
+        reason = self._raw.get("reason")
+        restart = Worded("job.restart()", "'modelarts jobs restart'")
+        return worded("%s; %s runs it again", ": %s" % reason if reason else "", restart)
 
     def _repr_html_(self) -> str:
         from modelarts.visualization.display.html import card

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from modelarts.session import Session
     from modelarts.visualization.request import CreateRequest
 
-__all__ = ["FirstLook", "mounted", "send_folder"]
+__all__ = ["FirstLook", "mounted", "place_of_its_own", "send_folder"]
 
 #: Seconds that a create waits for the look when it is done itself.
 _PATIENCE = 1.0
@@ -70,10 +70,13 @@ def mounted(
     return {"train_url": url, "folders": tuple(found.values())}
 
 
-def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) -> str:
+def send_folder(
+    session: "Session", train_url: object, obs_path: Optional[str], argument: str = "train_url"
+) -> str:
     """Send a local folder to OBS, what has changed of it; returns its ``train_url`` there.
 
     Args:
+        argument: the name of the argument that gives the folder, for errors.
         obs_path: the folder in OBS that it is to be in. By default a folder of its own, told by
             the local path, in :attr:`Session.obs_path`; where there is none, and the endpoint is
             a ``file:`` URL, in the bucket ``uploads``.
@@ -89,20 +92,20 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
     from modelarts.obs.paths import parse
 
     allowed = "a folder in OBS, as '/bucket/path/' or 'obs://bucket/path/', or one on this machine"
-    text = paths.text_of("train_url", train_url)
+    text = paths.text_of(argument, train_url)
     if not os.path.isdir(text):
-        raise InvalidArgument("train_url", train_url, allowed + " that is there")
-    folder = paths.local_dir("train_url", train_url)
+        raise InvalidArgument(argument, train_url, allowed + " that is there")
+    folder = paths.local_dir(argument, train_url)
     if obs_path is not None:
         target = parse("obs_path", obs_path)
     else:
-        target = _place_of_its_own(session, folder)
+        target = place_of_its_own(session, folder)
     goal = target / (os.path.basename(folder) + "/")
     try:
         there = arguments.train_url(goal.url)
     except InvalidArgument:
         raise InvalidArgument(
-            "train_url",
+            argument,
             train_url,
             "%s, whose path there has no control characters or backslashes and at most 1024 bytes "
             "(it would be %r)" % (allowed, goal.url),
@@ -111,7 +114,13 @@ def send_folder(session: "Session", train_url: object, obs_path: Optional[str]) 
     return there
 
 
-def _place_of_its_own(session: "Session", folder: str) -> "ObsPath":
+def place_of_its_own(session: "Session", folder: str) -> "ObsPath":
+    """Return the folder in OBS in which a folder of this machine gets its copy.
+
+    Raises:
+        InvalidArgument: no setting says where it is to go.
+        ConfigurationError: the setting names no folder in OBS.
+    """
     import hashlib
 
     from modelarts.obs.paths import ObsPath, parse

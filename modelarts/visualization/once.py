@@ -5,7 +5,17 @@ about is looked for first.
 """
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    List,
+    Mapping,
+    TypeVar,
+    Union,
+)
 
 from modelarts._fields import to_int
 from modelarts._status import STOPPED, JobStatus
@@ -20,14 +30,19 @@ from modelarts.errors import (
     TransportError,
 )
 from modelarts.http.client import ServiceClient
-from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
-    from modelarts.visualization.dialect import Api
+    from typing_extensions import Protocol
 
-__all__ = ["create", "restart", "stop"]
+    from modelarts.visualization.dialect import Api
+else:
+    Protocol = object
+
+__all__ = ["Creation", "JobCalls", "create", "restart", "stop"]
 
 Body = Dict[str, Any]
+_R = TypeVar("_R", bound="Creation")
+_C = TypeVar("_C", bound="Creation", contravariant=True)
 _Lost = Union[TransportError, ServerError]
 
 _STOPPING = STOPPED | {JobStatus.KILLING}
@@ -40,7 +55,47 @@ _NAME_IN_USE = "ModelArts.2751"
 _TOLERANCE = 2000
 
 
-def create(api: "Api", client: ServiceClient, request: CreateRequest) -> Body:
+class Creation(Protocol):
+    """The request for a new job, as far as a search for that job needs it."""
+
+    @property
+    def job_name(self) -> str:
+        """The name of the job."""
+
+    @property
+    def has_unique_name(self) -> bool:
+        """Return True if no other job can have the name."""
+
+    @property
+    def subject(self) -> object:
+        """The data or the code of the job, for the texts of errors."""
+
+    @property
+    def operation(self) -> str:
+        """The operation in words."""
+
+
+class Creator(Generic[_C], Protocol):
+    """Creates jobs, and finds those that a request may have created."""
+
+    def create(self, client: ServiceClient, request: _C) -> Body:
+        """Create a job."""
+
+    def find(self, client: ServiceClient, request: _C) -> List[Body]:
+        """Return the newest jobs like that of a request."""
+
+
+class JobCalls(Protocol):
+    """The calls that a stop needs."""
+
+    def details(self, client: ServiceClient, job_id: str) -> Body:
+        """Return the fields of a job, with its ``status``."""
+
+    def stop(self, client: ServiceClient, job_id: str) -> Body:
+        """Stop a job."""
+
+
+def create(api: "Creator[_R]", client: ServiceClient, request: _R) -> Body:
     """Create a job, exactly once as far as that can be told.
 
     Where the answer was lost, the job is looked for by its name and by what it reads: found, it
@@ -80,7 +135,7 @@ def create(api: "Api", client: ServiceClient, request: CreateRequest) -> Body:
     raise AssertionError("not reached")
 
 
-def stop(api: "Api", client: ServiceClient, job_id: str) -> Body:
+def stop(api: JobCalls, client: ServiceClient, job_id: str) -> Body:
     """Stop a job. Where the answer was lost its status tells whether it has to be sent again."""
     return _act(api, client, job_id, api.stop, _STOPPING)
 
@@ -111,7 +166,7 @@ def restart(api: "Api", client: ServiceClient, job_id: str, known: Mapping[str, 
 
 
 def _act(
-    api: "Api",
+    api: JobCalls,
     client: ServiceClient,
     job_id: str,
     act: Callable[[ServiceClient, str], Body],
@@ -142,11 +197,11 @@ def _in_doubt(error: _Lost) -> bool:
     return error.sent
 
 
-def _status(api: "Api", client: ServiceClient, job_id: str) -> JobStatus:
+def _status(api: JobCalls, client: ServiceClient, job_id: str) -> JobStatus:
     try:
         return JobStatus(to_int(api.details(client, job_id).get("status"), "status") or 0)
     except ValueError as error:
-        raise client.unreadable("show visualization job %s" % job_id, error) from None
+        raise client.unreadable("show job %s" % job_id, error) from None
 
 
 def _since(client: ServiceClient, began: float) -> float:
@@ -154,11 +209,11 @@ def _since(client: ServiceClient, began: float) -> float:
     return (client.now() - (client.monotonic() - began)) * 1000 - _TOLERANCE
 
 
-def _ambiguous(request: CreateRequest, lost: _Lost, why: str) -> AmbiguousCreate:
+def _ambiguous(request: Creation, lost: _Lost, why: str) -> AmbiguousCreate:
     return AmbiguousCreate(
         "the answer was lost (%s), and %s. Look for a job named %r over %s before you create it "
-        "again" % (lost, why, request.job_name, request.train_url or request.sources),
+        "again" % (lost, why, request.job_name, request.subject),
         getattr(lost, "address", ""),
-        "create visualization job",
+        request.operation,
         request.job_name,
     )

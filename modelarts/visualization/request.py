@@ -37,6 +37,16 @@ class CreateRequest(NamedTuple):
     sources: Tuple[Tuple[str, str], ...] = ()
     pool_id: Optional[str] = None
 
+    @property
+    def subject(self) -> object:
+        """The folder or the sources, for the texts of errors."""
+        return self.train_url or self.sources
+
+    @property
+    def operation(self) -> str:
+        """The operation in words."""
+        return "create visualization job"
+
     @classmethod
     def validate(
         cls,

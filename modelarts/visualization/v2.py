@@ -23,6 +23,9 @@ from modelarts.visualization.pages import each
 from modelarts.visualization.request import CreateRequest
 
 __all__ = [
+    "ACTIVE",
+    "PAGE",
+    "STATUSES",
     "check_sources",
     "completed",
     "create",
@@ -33,8 +36,15 @@ __all__ = [
     "find",
     "flat",
     "iterate",
+    "job_details",
+    "job_filter",
+    "jobs_path",
+    "no_job",
+    "part",
     "resolve",
+    "search_jobs",
     "sent_fields",
+    "state_error",
     "stop",
     "update",
 ]
@@ -42,7 +52,7 @@ __all__ = [
 Body = Dict[str, Any]
 
 _KIND = "visualization_job"
-_STATUSES: Mapping[str, JobStatus] = {
+STATUSES: Mapping[str, JobStatus] = {
     "Creating": JobStatus.INIT,
     "Pending": JobStatus.WAITING,
     "Running": JobStatus.RUNNING,
@@ -53,11 +63,11 @@ _STATUSES: Mapping[str, JobStatus] = {
     "Abnormal": JobStatus.LOST,
     "CreateFailed": JobStatus.SUBMIT_FAILED,
 }
-_NUMBERS = {phase: int(status) for phase, status in _STATUSES.items()}
+_NUMBERS = {phase: int(status) for phase, status in STATUSES.items()}
 #: The phases in which a job can be terminated.
-_ACTIVE = ("Creating", "Pending", "Running")
+ACTIVE = ("Creating", "Pending", "Running")
 #: The service allows no more on a page.
-_PAGE = 50
+PAGE = 50
 #: So many pages of trainings are searched for the folder of a train_url, the newest first.
 _TRAINING_PAGES = 40
 _BOARDS = ("tensorboard", "mindstudio_insight")
@@ -71,7 +81,7 @@ def create(client: ServiceClient, request: CreateRequest) -> Body:
     """Create a job: ``POST /training-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
-        wrong = _no_job(answer)
+        wrong = no_job(answer)
         if wrong is None and answer["metadata"].get("name", request.job_name) != request.job_name:
             return "it is about another job"
         return wrong
@@ -100,7 +110,9 @@ def create(client: ServiceClient, request: CreateRequest) -> Body:
         spec["auto_stop"] = {"time_unit": "HOURS", "duration": hours}
     if spec:
         body["spec"] = spec
-    answer = client.call("create visualization job", "POST", _path(client), body=body, check=check)
+    answer = client.call(
+        "create visualization job", "POST", jobs_path(client), body=body, check=check
+    )
     return _readable(client, "create visualization job", answer)
 
 
@@ -120,18 +132,18 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
     other_types: List[str] = []
     takes_folders = False
     for number in range(_TRAINING_PAGES):
-        page = _search(client, [_filter("kind", ["job"])], number, "desc")
+        page = search_jobs(client, [job_filter("kind", ["job"])], number, "desc")
         takes_folders = takes_folders or page.get("log_dir_boards") is True
         for job in page["items"]:
-            summary = _part(_part(job, "algorithm"), "summary")
+            summary = part(part(job, "algorithm"), "summary")
             folder = _log_dir(summary)
             if folder is not None and folder.startswith(wanted):
                 log_type = summary.get("log_type", request.job_type)
                 if log_type != request.job_type:
                     other_types.append(str(log_type))
                 else:
-                    found.append(str(_part(job, "metadata").get("id")))
-        if len(page["items"]) < _PAGE:
+                    found.append(str(part(job, "metadata").get("id")))
+        if len(page["items"]) < PAGE:
             break
     if found:
         return request._replace(sources=tuple(("job", each) for each in sorted(found)))
@@ -144,7 +156,7 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
         wanted,
         "the folder of a training's summary: the v2 API shows trainings (training_jobs=[…]) and "
         "NFS (train_url='nfs:…'), and none of the %d newest trainings writes there. "
-        "Session.local() shows any folder" % (_TRAINING_PAGES * _PAGE),
+        "Session.local() shows any folder" % (_TRAINING_PAGES * PAGE),
     )
 
 
@@ -152,7 +164,8 @@ def check_sources(client: ServiceClient, request: CreateRequest) -> None:
     """Look up the trainings of a request, before it is sent.
 
     Raises:
-        InvalidArgument: one does not exist, cannot be shown, or is of another log type.
+        NotFound: one does not exist.
+        InvalidArgument: one cannot be shown, or is of another log type.
     """
     if request.train_url is not None:
         return  # they were found by their folder
@@ -160,11 +173,8 @@ def check_sources(client: ServiceClient, request: CreateRequest) -> None:
     for kind, job_id in request.sources:
         if kind != "job":
             continue
-        try:
-            training = _details(client, job_id, "show training job %s" % job_id)
-        except NotFound:
-            raise InvalidArgument("training_jobs", job_id, "trainings of this project") from None
-        summary = _part(_part(training, "algorithm"), "summary")
+        training = job_details(client, job_id, "show training job %s" % job_id)
+        summary = part(part(training, "algorithm"), "summary")
         if not summary:
             raise InvalidArgument(
                 "training_jobs",
@@ -189,8 +199,8 @@ def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
 
     Answers leave out NFS: there the name decides.
     """
-    filters = [_filter("kind", [_KIND]), _filter("name", [request.job_name])]
-    items = _search(client, filters, 0, "desc")["items"]
+    filters = [job_filter("kind", [_KIND]), job_filter("name", [request.job_name])]
+    items = search_jobs(client, filters, 0, "desc")["items"]
     jobs = [_readable(client, "list visualization jobs", job) for job in items]
     wanted = _reads(request.sources, request.train_url)
     return [
@@ -210,18 +220,18 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
     first = (number - 1) * per_page
     jobs: List[Body] = []
     if _own_order(query) is not None or _own_filter(query) is not None:
-        every = list(iterate(client, query, _PAGE))
+        every = list(iterate(client, query, PAGE))
         total: Optional[int] = len(every)
         jobs = every[first : first + per_page]
     else:
         total = None
-        for page in range(first // _PAGE, (first + per_page - 1) // _PAGE + 1):
-            answer = _search(client, _filters(query), page, query.get("order", "asc"))
+        for page in range(first // PAGE, (first + per_page - 1) // PAGE + 1):
+            answer = search_jobs(client, _filters(query), page, query.get("order", "asc"))
             total = to_int(answer.get("total"), "total")
-            start = max(0, first - page * _PAGE)
-            items = answer["items"][start : first + per_page - page * _PAGE]
+            start = max(0, first - page * PAGE)
+            items = answer["items"][start : first + per_page - page * PAGE]
             jobs += [_readable(client, "list visualization jobs", job) for job in items]
-            if len(answer["items"]) < _PAGE:
+            if len(answer["items"]) < PAGE:
                 break
     return {
         "job_total_count": total,
@@ -238,7 +248,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     filters, order = _filters(query), query.get("order", "asc")
 
     def fetch(number: int) -> Tuple[Sequence[Body], Optional[int]]:
-        answer = _search(client, filters, number - 1, order)
+        answer = search_jobs(client, filters, number - 1, order)
         items = [_readable(client, "list visualization jobs", job) for job in answer["items"]]
         return items, to_int(answer.get("total"), "total")
 
@@ -255,13 +265,13 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
 def details(client: ServiceClient, job_id: str) -> Body:
     """Return a job's fields: ``GET /training-jobs/{id}``."""
     operation = "show visualization job %s" % job_id
-    return _readable(client, operation, _details(client, job_id, operation))
+    return _readable(client, operation, job_details(client, job_id, operation))
 
 
 def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
     """Change a description: ``PUT /training-jobs/{id}``."""
     operation = "update visualization job %s" % job_id
-    client.call(operation, "PUT", _path(client, job_id), body={"description": job_desc})
+    client.call(operation, "PUT", jobs_path(client, job_id), body={"description": job_desc})
     return {"is_success": True}
 
 
@@ -274,7 +284,7 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     """
     operation = "stop visualization job %s" % job_id
     try:
-        path = _path(client, job_id, "actions")
+        path = jobs_path(client, job_id, "actions")
         client.call(operation, "POST", path, body={"action_type": "terminate"})
     except (BadRequest, JobStateError) as refusal:
         try:
@@ -282,16 +292,16 @@ def stop(client: ServiceClient, job_id: str) -> Body:
         except ModelArtsError:
             raise refusal from None
         # Without the code for this (ModelArts.2796) the phase decides.
-        if isinstance(refusal, BadRequest) and job["phase"] in _ACTIVE:
+        if isinstance(refusal, BadRequest) and job["phase"] in ACTIVE:
             raise
-        raise _state_error(refusal, job) from None
+        raise state_error(refusal, job) from None
     return {"is_success": True}
 
 
 def delete(client: ServiceClient, job_id: str) -> Body:
     """Delete a job: ``DELETE /training-jobs/{id}``."""
     try:
-        client.call("delete visualization job %s" % job_id, "DELETE", _path(client, job_id))
+        client.call("delete visualization job %s" % job_id, "DELETE", jobs_path(client, job_id))
     except NotFound as error:
         # Sent again because an answer was lost: the first one did it.
         if error.attempts <= 1:
@@ -329,7 +339,7 @@ def definition(client: ServiceClient, job_id: str, known: Mapping[str, Any]) -> 
         JobStateError: it has not ended.
     """
     operation = "restart visualization job %s" % job_id
-    answer = _details(client, job_id, operation)
+    answer = job_details(client, job_id, operation)
     job = completed(_readable(client, operation, answer), known)
     if not JobStatus(job["status"]).is_final:
         # In the words and with the code of v1, where the service itself refuses.
@@ -364,13 +374,13 @@ def flat(job: Mapping[str, Any]) -> Body:
     Raises:
         ValueError: a number is not one.
     """
-    metadata, status = _part(job, "metadata"), _part(job, "status")
-    spec, summary = _part(job, "spec"), _part(_part(job, "algorithm"), "summary")
-    board, endpoints = _board(_part(job, "endpoints"))
+    metadata, status = part(job, "metadata"), part(job, "status")
+    spec, summary = part(job, "spec"), part(part(job, "algorithm"), "summary")
+    board, endpoints = _board(part(job, "endpoints"))
     phase = str(status.get("phase") or "")
     failed = status.get("secondary_phase") == "CreateFailed"
     number = _NUMBERS.get("CreateFailed" if failed else phase, 0)
-    hours = to_int(_part(spec, "auto_stop").get("duration"), "auto_stop.duration")
+    hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
     schedule = None
     if hours is not None:
         schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
@@ -383,8 +393,8 @@ def flat(job: Mapping[str, Any]) -> Body:
         "train_url": _log_dir(summary),
         "create_time": to_int(metadata.get("create_time"), "create_time"),
         "duration": to_int(status.get("duration"), "duration"),
-        "resource_id": _part(spec, "resource").get("flavor_id"),
-        "pool_id": _part(spec, "resource").get("pool_id"),
+        "resource_id": part(spec, "resource").get("flavor_id"),
+        "pool_id": part(spec, "resource").get("pool_id"),
         "schedule": schedule,
         "job_type": summary.get("log_type"),
         "kind": job.get("kind"),
@@ -399,44 +409,56 @@ def flat(job: Mapping[str, Any]) -> Body:
     if reason is not None:
         found["reason"] = reason
     if "board" in job:  # of the local service
-        found.update(_part(job, "board"))
+        found.update(part(job, "board"))
     return found
 
 
-def _details(client: ServiceClient, job_id: str, operation: str) -> Body:
+def job_details(client: ServiceClient, job_id: str, operation: str) -> Body:
+    """Return a training job of any kind: ``GET /training-jobs/{id}``."""
+
     def check(answer: Any) -> Optional[str]:
-        wrong = _no_job(answer)
+        wrong = no_job(answer)
         if wrong is None and answer["metadata"].get("id", job_id) != job_id:
             return "it is about another job"
         return wrong
 
-    return dict(client.call(operation, "GET", _path(client, job_id), check=check))
+    return dict(client.call(operation, "GET", jobs_path(client, job_id), check=check))
 
 
-def _search(
-    client: ServiceClient, filters: Sequence[Mapping[str, Any]], page: int, order: str
+def search_jobs(
+    client: ServiceClient,
+    filters: Sequence[Mapping[str, Any]],
+    page: int,
+    order: str,
+    operation: str = "list visualization jobs",
 ) -> Body:
+    """Return a page of training jobs of all kinds: ``POST /training-job-searches``.
+
+    Args:
+        page: the number of the page, from 0.
+        order: ``"asc"`` or ``"desc"``, by the time of creation.
+    """
     body = {
         "offset": page,
-        "limit": _PAGE,
+        "limit": PAGE,
         "sort_by": "create_time",
         "order": order,
         "filters": list(filters),
     }
     path = "/v2/%s/training-job-searches" % client.project_id
-    answer = client.call("list visualization jobs", "POST", path, body=body, check=_no_list)
+    answer = client.call(operation, "POST", path, body=body, check=_no_list)
     return dict(answer)
 
 
 def _filters(query: Mapping[str, str]) -> List[Mapping[str, Any]]:
-    filters = [_filter("kind", [_KIND])]
+    filters = [job_filter("kind", [_KIND])]
     if query.get("search_content"):
-        filters.append(_filter("name", [query["search_content"]], "like"))
+        filters.append(job_filter("name", [query["search_content"]], "like"))
     if query.get("status"):
         numbers = {int(number) for number in query["status"].split("|")}
-        phases = [phase for phase, status in _STATUSES.items() if status in numbers]
+        phases = [phase for phase, status in STATUSES.items() if status in numbers]
         # A status without a phase: no job has it.
-        filters.append(_filter("phase", phases or ["none"]))
+        filters.append(job_filter("phase", phases or ["none"]))
     return filters
 
 
@@ -460,7 +482,8 @@ def _sortable(value: object) -> Tuple[int, float, str]:
     return (1, 0.0, str(value)) if value is not None else (2, 0.0, "")
 
 
-def _filter(key: str, value: List[str], operator: str = "in") -> Mapping[str, Any]:
+def job_filter(key: str, value: List[str], operator: str = "in") -> Mapping[str, Any]:
+    """Return a filter of a search."""
     return {"key": key, "operator": operator, "value": value}
 
 
@@ -475,8 +498,8 @@ def _sources(summary: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
     found = []
     for source in given:
         if type(source) is dict:
-            job_id = _part(source, "job").get("job_id")
-            path = _part(source, "nfs").get("nfs_path")
+            job_id = part(source, "job").get("job_id")
+            path = part(source, "nfs").get("nfs_path")
             if job_id:
                 found.append(("job", str(job_id)))
             elif path:
@@ -494,7 +517,7 @@ def _reads(sources: Sequence[Sequence[str]], train_url: object) -> object:
 
 def _log_dir(summary: Mapping[str, Any]) -> Optional[str]:
     """Return ``/bucket/folder/`` for the folder that a summary is in."""
-    path = _part(_part(summary, "log_dir"), "pfs").get("pfs_path")
+    path = part(part(summary, "log_dir"), "pfs").get("pfs_path")
     if not isinstance(path, str) or not path:
         return None
     bare = path[len("obs:/") :] if path.startswith("obs://") else path
@@ -505,7 +528,7 @@ def _board(endpoints: Mapping[str, Any]) -> Tuple[Mapping[str, Any], Body]:
     """Return the endpoint of the board, and all endpoints without tokens."""
     board, shown = _NOTHING, dict(endpoints)
     for name in reversed(_BOARDS):
-        board = _part(endpoints, name) or board
+        board = part(endpoints, name) or board
     for name, value in endpoints.items():
         if type(value) is dict and "token" in value:
             shown[name] = {key: text for key, text in value.items() if key != "token"}
@@ -520,7 +543,8 @@ def _reason(status: Mapping[str, Any]) -> Optional[str]:
     return None
 
 
-def _state_error(refusal: ApiError, job: Body) -> JobStateError:
+def state_error(refusal: ApiError, job: Body) -> JobStateError:
+    """Return a refusal as the error for a job whose phase does not allow the request."""
     error = JobStateError(
         refusal.error_msg,
         status_code=refusal.status_code,
@@ -538,7 +562,8 @@ def _state_error(refusal: ApiError, job: Body) -> JobStateError:
     return error
 
 
-def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object in an object; an empty one where the field is missing or of another type."""
     # Not isinstance(…, Mapping), which takes most of the time of a long list.
     value = body.get(name)
     return value if type(value) is dict else _NOTHING
@@ -551,7 +576,8 @@ def _readable(client: ServiceClient, operation: str, job: Mapping[str, Any]) -> 
         raise client.unreadable(operation, error) from None
 
 
-def _no_job(answer: Any) -> Optional[str]:
+def no_job(answer: Any) -> Optional[str]:
+    """Return why an answer is no training job; None if it is one."""
     if not isinstance(answer, dict):
         return "it is not a JSON object"
     if not isinstance(answer.get("metadata"), dict):
@@ -567,10 +593,11 @@ def _no_list(answer: Any) -> Optional[str]:
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
         return "it is not a list of training jobs"
-    if any(_no_job(job) is not None for job in items):
+    if any(no_job(job) is not None for job in items):
         return "one of the jobs is no training job"
     return None
 
 
-def _path(client: ServiceClient, *parts: str) -> str:
+def jobs_path(client: ServiceClient, *parts: str) -> str:
+    """Return the path of the training jobs of a project, or of one of them."""
     return "/".join(("/v2/%s/training-jobs" % client.project_id, *parts))

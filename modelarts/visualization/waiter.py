@@ -5,16 +5,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, FrozenSet, Iterable, Optional, Type, Union
 
 from modelarts._internal.clock import Clock
-from modelarts._internal.wording import Worded, worded
+from modelarts._internal.wording import worded
 from modelarts._status import STOPPED, JobStatus
 from modelarts.errors import InvalidArgument, JobFailed, WaitTimeout
 from modelarts.visualization.display.notebook import Line
-from modelarts.visualization.display.text import last_known, span, title
+from modelarts.visualization.display.text import Shown, last_known, span, title
 
 if TYPE_CHECKING:
-    from modelarts.estimator import VisualizationJob
+    from typing_extensions import Protocol
+else:
+    Protocol = object
 
-__all__ = ["Until", "wait_for"]
+__all__ = ["Until", "Waitable", "wait_for"]
 
 Until = Union[int, Iterable[int]]
 
@@ -24,13 +26,28 @@ _LONGEST_PAUSE = 5.0
 _SETTLING = 60.0
 
 
+class Waitable(Shown, Protocol):
+    """A job that can be waited for."""
+
+    @property
+    def status(self) -> Optional[JobStatus]:
+        """The status when it was last fetched."""
+
+    def refresh(self) -> object:
+        """Fetch the details of the job."""
+
+    def why_it_ended(self) -> str:
+        """Return what is known of the reason, to be put behind a text; empty if nothing is."""
+
+
 def wait_for(
-    job: "VisualizationJob",
+    job: Waitable,
     until: Until,
     timeout: float,
     clock: Clock,
     restarted: bool,
     line: Optional[Line] = None,
+    stopped: FrozenSet[JobStatus] = STOPPED,
 ) -> None:
     """Refresh ``job`` until its status is (one of) ``until``.
 
@@ -39,12 +56,13 @@ def wait_for(
         restarted: whether a restart was just asked for, so that a stopped status is
             not yet the last word.
         line: where to show how it goes.
+        stopped: the statuses that mean the same, so that each will do where one is waited for.
 
     Raises:
         JobFailed: the job reached another status in which it will stay.
         WaitTimeout: the time was over.
     """
-    wanted = _wanted(until)
+    wanted = _wanted(until, stopped)
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
         raise InvalidArgument("timeout", timeout, "a number of seconds")
     news = _News(job, clock, line)
@@ -61,11 +79,11 @@ def wait_for(
                 raise JobFailed(
                     worded(
                         "job %s is %s (%d) and will not become %s%s",
-                        job.visualization_id,
+                        job.job_id,
                         status.name,
                         status,
                         _names(wanted),
-                        _why(job),
+                        job.why_it_ended(),
                     ),
                     job,
                 )
@@ -73,7 +91,7 @@ def wait_for(
                 raise WaitTimeout(
                     "job %s is still %s (%d) after %g second%s, not %s"
                     % (
-                        job.visualization_id,
+                        job.job_id,
                         status.name,
                         status,
                         timeout,
@@ -89,7 +107,7 @@ def wait_for(
 class _News:
     """Tells on one line how a wait goes; where nobody looks, it only sleeps."""
 
-    def __init__(self, job: "VisualizationJob", clock: Clock, line: Optional[Line]) -> None:
+    def __init__(self, job: Waitable, clock: Clock, line: Optional[Line]) -> None:
         self.status: Optional[JobStatus] = None
         self._job = job
         self._clock = clock
@@ -139,7 +157,7 @@ def _is_interrupt(error: Optional[BaseException]) -> bool:
     return error is not None and not isinstance(error, Exception)
 
 
-def _wanted(until: Until) -> FrozenSet[JobStatus]:
+def _wanted(until: Until, stopped: FrozenSet[JobStatus]) -> FrozenSet[JobStatus]:
     try:
         numbers = (until,) if isinstance(until, int) else tuple(until)
         wanted = frozenset(JobStatus(number) for number in numbers)
@@ -148,14 +166,8 @@ def _wanted(until: Until) -> FrozenSet[JobStatus]:
     if not wanted:
         raise InvalidArgument("until", until, "a JobStatus, or several")
     # A stop ends as KILLED with one service and as CANCELED with another.
-    return wanted | STOPPED if wanted & STOPPED else wanted
+    return wanted | stopped if wanted & stopped else wanted
 
 
 def _names(statuses: FrozenSet[JobStatus]) -> str:
     return " or ".join(status.name for status in sorted(statuses))
-
-
-def _why(job: "VisualizationJob") -> str:
-    reason = job.raw.get("reason")
-    restart = Worded("job.restart()", "'modelarts jobs restart'")
-    return worded("%s; %s runs it again", ": %s" % reason if reason else "", restart)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from uuid import UUID
 
 import boto3
 import pytest
@@ -11,12 +13,19 @@ from botocore.exceptions import ClientError
 from tensorboardX import SummaryWriter
 
 from modelarts.cli import main
-from modelarts.errors import AmbiguousCreate, ConfigurationError, PermissionDenied
+from modelarts.errors import (
+    AmbiguousCreate,
+    BadRequest,
+    ConfigurationError,
+    NotFound,
+    PermissionDenied,
+)
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.identity.buckets import EVERYONE, Access, Bucket, Buckets, BucketsFile
 from modelarts.local.identity.users_file import edit, read
 from modelarts.local.obs_api.handlers import _MODES, _OBJECT_MODES
 from modelarts.session import Session
+from tests.races import exchanged
 from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
@@ -37,7 +46,9 @@ def shared(tmp_path_factory):
 
     users = edit(path, change)
     SECRETS.update((users.token_key, *(user.key.secret_key for user in users.by_name.values())))
-    service = Service(folder / "root", "--users", str(path), "--obs-api")
+    (folder / "mounted").mkdir()
+    mount = "--mount=mounted=%s" % (folder / "mounted")
+    service = Service(folder / "root", "--users", str(path), "--obs-api", mount)
     service.users = path
     yield service
     assert service.end() == 0
@@ -194,6 +205,31 @@ def test_copy_from_bucket_of_others_is_refused(client, bucket):
     assert "Contents" not in ann.list_objects(Bucket="anns-" + bucket)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot hold a folder's path")
+def test_link_that_comes_and_goes_leads_nowhere(shared, client, bucket):
+    """Ann writes to her bucket's folder by other means, too, and races with the service."""
+    ann, own, body = client("ann"), "anns-" + bucket, b"what ann wrote"
+    ann.create_bucket(Bucket=own)
+    ann.put_object(Bucket=own, Key="logs/a", Body=body)
+    client("bob").put_object(Bucket=bucket, Key="logs/only-bobs", Body=BODY)
+    read, listed, refusals = set(), set(), set()
+    with exchanged(shared.root / "obs" / own / "logs", shared.root / "obs" / bucket / "logs"):
+        for number in range(150):
+            try:
+                ann.put_object(Bucket=own, Key="logs/%d" % number, Body=body)
+                listed.update(e["Key"] for e in ann.list_objects(Bucket=own).get("Contents", ()))
+                read.add(ann.get_object(Bucket=own, Key="logs/a")["Body"].read())
+                ann.delete_object(Bucket=own, Key="logs/%d" % number)
+            except ClientError as error:
+                refusals.add(error.response["Error"]["Code"])
+    assert (read, "AccessDenied" in refusals) == ({body}, True)
+    assert refusals <= {"AccessDenied", "NoSuchKey"}
+    assert [key for key in listed if key.endswith("only-bobs")] == []
+    bobs = client("bob").list_objects(Bucket=bucket)["Contents"]
+    assert [each["Key"] for each in bobs] == ["logs/a", "logs/only-bobs"]
+    assert client("bob").get_object(Bucket=bucket, Key="logs/a")["Body"].read() == BODY
+
+
 def test_list_shows_buckets_that_the_caller_reads(shared, client, bucket):
     def names(user):
         return {each["Name"] for each in client(user).list_buckets()["Buckets"]}
@@ -224,6 +260,15 @@ def test_bucket_without_owner_belongs_to_first_user(shared, client):
     assert client("local").list_objects(Bucket="by-hand")["Name"] == "by-hand"
 
 
+def test_new_bucket_takes_no_name_of_a_mount(client):
+    refused(client("ann").create_bucket, "BucketAlreadyExists", Bucket="mounted")
+
+
+def test_new_bucket_takes_no_name_in_another_case(shared, client):
+    (shared.root / "obs" / "Upper-Case").mkdir()
+    refused(client("ann").create_bucket, "BucketAlreadyExists", Bucket="upper-case")
+
+
 def test_temporary_keys_reach_the_project_they_are_for(shared, client, connect):
     session = Session(
         account="local",
@@ -248,12 +293,70 @@ def test_temporary_keys_reach_the_project_they_are_for(shared, client, connect):
 # Jobs -------------------------------------------------------------------------------------
 
 
-def test_job_over_bucket_of_others_is_refused(connect, bucket):
+APIS = pytest.mark.parametrize("api", ["v1", "v2"])
+
+
+@APIS
+def test_job_over_bucket_of_others_is_refused(connect, bucket, api):
     with pytest.raises(PermissionDenied) as raised:
-        VisualizationJob.create(url(bucket), session=connect("ann"))
+        VisualizationJob.create(url(bucket), session=connect("ann", api=api))
     assert raised.value.error_code == "ModelArts.0108"
     assert "modelarts buckets share %s" % bucket in str(raised.value)
     assert VisualizationJob.list(connect("ann")) == []
+
+
+@APIS
+def test_job_of_another_project_is_not_there(connect, bucket, api):
+    """Neither its details nor its log, whose paths are of files."""
+    job = VisualizationJob.create(url(bucket), session=connect("bob", api=api)).wait()
+    ann = connect("ann", api=api)
+    for call in (lambda: VisualizationJob.get(job.job_id, ann), lambda: _log_of(ann, job)):
+        with pytest.raises(NotFound):
+            call()
+    with pytest.raises(PermissionDenied):
+        _log_of(ann, job, project_of_job=job.session.project_id)
+    assert "content" in _log_of(connect("bob", api=api), job)
+
+
+def _log_of(session, job, project_of_job=None):
+    name = str(job.job_id)
+    job_id = str(UUID(int=int(name))) if name.isdigit() else name
+    path = "/v2/%s/training-jobs/%s/tasks/worker-0/logs/preview"
+    project_id = project_of_job or session.project_id
+    return session.request("GET", path % (project_id, job_id))
+
+
+def test_trainings_of_another_project_are_no_source(connect, bucket):
+    """The local service has no trainings, so a job that names some reads nothing."""
+    ann = connect("ann", api="v2")
+    body = {
+        "kind": "visualization_job",
+        "metadata": {"name": "stolen"},
+        "algorithm": {
+            "summary": {
+                "log_type": "tensorboard",
+                "data_sources": [{"job": {"job_id": "0" * 32, "job_path": url(bucket)}}],
+            }
+        },
+        "spec": {"resource": {"node_count": 1}},
+    }
+    with pytest.raises(BadRequest, match="data_sources"):
+        ann.request("POST", "/v2/%s/training-jobs" % ann.project_id, body=body)
+    assert VisualizationJob.list(ann) == []
+
+
+@APIS
+@pytest.mark.parametrize("name", ["by-hand-too", "mounted"])
+def test_name_in_another_case_takes_no_bucket(shared, connect, client, name, api):
+    """One that has no owner yet is the first user's, however another one spells it."""
+    if name != "mounted":
+        (shared.root / "obs" / name).mkdir(exist_ok=True)
+    for spelling in (name, name.upper(), name.title()):
+        with pytest.raises(PermissionDenied):
+            VisualizationJob.create(url(spelling), session=connect("ann", api=api))
+    VisualizationJob.create("/%s/" % name, session=connect("local", api=api)).wait()
+    with pytest.raises(PermissionDenied):
+        VisualizationJob.create(url(name), session=connect("ann", api=api))
 
 
 @pytest.mark.parametrize("spelling", [str.upper, str.title])

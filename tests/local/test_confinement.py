@@ -7,14 +7,15 @@ import socket
 import subprocess
 import sys
 import textwrap
+from contextlib import ExitStack
 
 import attr
 import pytest
 import requests
 from tensorboardX import SummaryWriter
 
-from modelarts.errors import ConfigurationError
-from modelarts.estimator import VisualizationJob
+from modelarts.errors import BadRequest, ConfigurationError
+from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import confinement as confinement_module
 from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confinement, Confiner
@@ -23,6 +24,8 @@ from modelarts.local.server import main
 from modelarts.local.server.network import Network
 from modelarts.local.server.settings import Settings
 from tests.clocks import wait_until
+from tests.local.hostile import MARK, make_targets, secrets_of
+from tests.races import exchanged
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -30,7 +33,6 @@ pytestmark = pytest.mark.local
 #: Keeps its connection, and reads no environment at each request.
 BROWSER = requests.Session()
 BROWSER.trust_env = False
-MARK = "of-somebody-else-0123456789"
 #: The data routes of TensorBoard's plugins; a new one has to be looked at, then added here.
 ROUTES = {
     "audio": {"/audio", "/individualAudio", "/tags"},
@@ -60,13 +62,6 @@ ROUTES = {
     "text": {"/tags", "/text"},
     "timeseries": {"/imageData", "/tags", "/timeSeries"},
 }
-#: Of other boards and of the OBS API, as they lie in the root of a service.
-OF_OTHERS = (
-    "cache/2-other/events.out.tfevents.1",
-    "mindinsight/board-other/log",
-    "uploads/part",
-    "buckets.json.former",
-)
 SHAPES = ("absolute", "relative", "link", "folder-link", "event-file")
 
 
@@ -83,44 +78,21 @@ def hostile(request, tmp_path_factory):
     extra = [] if by_kernel else ["--unconfined-boards"]
     service = Service(root, *extra, environ={"TRAINER": MARK})
     logs = root / "obs" / "bucket" / "logs"
-    other = root / "obs" / "other" / "secret.txt"
-    other.parent.mkdir(parents=True)
-    other.write_text(MARK)
-    for name in OF_OTHERS:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(MARK)
-    fifo, sock = root / "fifo", root / "socket"
-    os.mkfifo(fifo)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(os.path.relpath(sock))
-        targets = [
-            *(root / name for name in ("users.json", "jobs.sqlite", "service.json")),
-            *(root / name for name in ("service.log", "logs/job-1.log")),
-            *("/etc/passwd", "/etc/hostname", "/proc/self/environ", "/dev/zero"),
-            *("/proc/%d/environ" % service.process.pid, "/proc/%d/maps" % service.process.pid),
-            *(other, fifo, sock, root, "/etc"),
-            *(root / name for name in OF_OTHERS),
-        ]
-        targets = [str(target) for target in targets]
-        for log in ("service.log", "logs/job-1.log"):
-            with open(str(root / log), "a") as file:
-                file.write(MARK + "\n")
-        _log(logs / "good", 0.5)
-        (events,) = (logs / "good").iterdir()
-        runs = [
-            run
-            for number, path in enumerate(targets)
-            for run in _attack(logs, number, path, events)
-        ]
-        if request.param == "by the kernel":
-            # The data server is chosen for so many runs, unless it would wait for a writer.
-            os.mkfifo(logs / "good" / "events.out.tfevents.2")
-        with service.session() as session:
-            job = VisualizationJob.create("/bucket/logs/", session=session).wait()
-            wait_until(lambda: set(_get(job, "scalars/tags").json()) >= {"good", *runs})
-            reader = "data server" if "data server" in request.param else "Python reader"
-            assert job.refresh().raw["reader"] == "TensorBoard's %s" % reader
-            yield service, job, runs, targets
+    targets = make_targets(service)
+    _log(logs / "good", 0.5)
+    (events,) = (logs / "good").iterdir()
+    runs = [
+        run for number, path in enumerate(targets) for run in _attack(logs, number, path, events)
+    ]
+    if request.param == "by the kernel":
+        # The data server is chosen for so many runs, unless it would wait for a writer.
+        os.mkfifo(logs / "good" / "events.out.tfevents.2")
+    with service.session() as session:
+        job = VisualizationJob.create("/bucket/logs/", session=session).wait()
+        wait_until(lambda: set(_get(job, "scalars/tags").json()) >= {"good", *runs})
+        reader = "data server" if "data server" in request.param else "Python reader"
+        assert job.refresh().raw["reader"] == "TensorBoard's %s" % reader
+        yield service, job, runs, targets
     assert service.end() == 0
 
 
@@ -155,22 +127,9 @@ def _get(job, path, **query):
     return BROWSER.get(url, params=query, timeout=30)
 
 
-def _secrets(service, targets):
-    """Pieces of each target that can be read by whoever owns the service."""
-    found = {MARK.encode(), service.connection["secret_key"].encode()}
-    for target in targets:
-        # The logs of the service name the board's own folder, as the board does.
-        if os.path.isfile(target) and not target.startswith("/proc") and ".log" not in target:
-            with open(target, "rb") as file:
-                content = file.read(100_000).strip()
-            # What is shorter could stand anywhere by chance.
-            found.update(content[at : at + 24] for at in range(0, len(content) - 24, 997))
-    return [piece for piece in found if piece.strip(b"\0 \n")]
-
-
 def test_projector_returns_no_byte_from_outside(hostile):
     service, job, runs, targets = hostile
-    secrets = _secrets(service, targets)
+    secrets = secrets_of(service, targets)
     read, refused = 0, 0
     for run in runs:
         for route in ("metadata", "bookmarks", "sprite_image", "tensor", "info", "runs"):
@@ -190,7 +149,7 @@ def test_projector_returns_no_byte_from_outside(hostile):
 def test_projector_configuration_leads_nowhere(hostile, shape, number):
     """The projector of the board goes on, with one configuration less."""
     service, _, _, targets = hostile
-    secrets = _secrets(service, targets)
+    secrets = secrets_of(service, targets)
     name = "%s-%d" % (shape.replace(" ", "-"), number)
     run = service.root / "obs" / "bucket" / name / "run"
     _log(run, 0.5)
@@ -213,28 +172,6 @@ def test_projector_configuration_leads_nowhere(hostile, shape, number):
         job.delete()
 
 
-def test_every_route_returns_no_byte_from_outside(hostile):
-    service, job, runs, targets = hostile
-    secrets = _secrets(service, targets)
-    hostile_runs = [run for run in runs if run.startswith("event-file-")]
-    assert len(hostile_runs) == len(targets) == 20
-    for plugin, routes in ROUTES.items():
-        for route in sorted(routes):
-            path = route if plugin == "core" else "/data/plugin/%s%s" % (plugin, route)
-            for run in ("good", "../../other", *hostile_runs):
-                query = {"run": run, "tag": "loss", "name": "x:0", "index": 0, "sample": 0}
-                url = job.service_url.rstrip("/") + path
-                answer = BROWSER.get(url, params=query, timeout=30)
-                assert [piece for piece in secrets if piece in answer.content] == [], (path, run)
-    answer = _get(job, "scalars/scalars", run="good", tag="loss")
-    assert answer.json()[0][2] == 0.5
-    # The pages that look at all runs and plugins work in spite of the hostile ones.
-    assert "good" in requests.get(job.service_url + "data/runs", timeout=30).json()
-    listing = requests.get(job.service_url + "data/plugins_listing", timeout=30)
-    assert listing.json()["scalars"]["enabled"] is True
-    assert job.refresh().status == 8
-
-
 def test_board_log_names_each_refused_path_once(hostile):
     service, job, _, _ = hostile
     for _ in range(2):
@@ -246,6 +183,33 @@ def test_board_log_names_each_refused_path_once(hostile):
         assert log.count("Permission denied") > 0  # it is the kernel that refuses
     else:
         assert log.count("refused: %r" % link) == 1
+
+
+def test_every_route_returns_no_byte_from_outside(hostile):
+    service, job, _, targets = hostile
+    secrets = secrets_of(service, targets)
+    logs = service.root / "obs" / "bucket" / "logs"
+    queries = [{"run": "good", "tag": "loss", "name": "x:0"}, {"run": "../../other"}]
+    for number, target in enumerate(targets):
+        # An event file that is a link, then the path itself in place of a run and of a tag.
+        queries.append({"run": "event-file-%d" % number, "tag": "loss", "name": "x:0"})
+        path = target if number % 2 else os.path.relpath(target, str(logs))
+        queries.append({"run": path, "tag": path, "name": "x:0"})
+    assert len(targets) == 20
+    for plugin, routes in ROUTES.items():
+        for route in sorted(routes):
+            path = route if plugin == "core" else "/data/plugin/%s%s" % (plugin, route)
+            for query in queries:
+                url = job.service_url.rstrip("/") + path
+                answer = BROWSER.get(url, params={"index": 0, "sample": 0, **query}, timeout=30)
+                assert [piece for piece in secrets if piece in answer.content] == [], (path, query)
+    answer = _get(job, "scalars/scalars", run="good", tag="loss")
+    assert answer.json()[0][2] == 0.5
+    # The pages that look at all runs and plugins work in spite of the hostile ones.
+    assert "good" in requests.get(job.service_url + "data/runs", timeout=30).json()
+    listing = requests.get(job.service_url + "data/plugins_listing", timeout=30)
+    assert listing.json()["scalars"]["enabled"] is True
+    assert job.refresh().status == 8
 
 
 def test_every_route_of_every_plugin_is_known():
@@ -349,6 +313,38 @@ def test_confined_process_has_no_environment(tmp_path):
     assert names <= {"PATH", "LANG", "LC_ALL", "TZ", "MALLOC_ARENA_MAX"}
 
 
+@pytest.mark.parametrize("guard", [False, True])
+def test_link_in_place_of_the_logs_is_not_followed(tmp_path, guard):
+    """The folder became a link after the service had looked at it."""
+    folder, outside = tmp_path / "logs", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("2")
+    folder.symlink_to(outside)
+    outcomes = _run_confined(folder, READS % [str(folder / "file")], guard)
+    assert outcomes == [["PermissionError"] * 4]
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_link_that_comes_and_goes_is_not_followed(tmp_path, guard):
+    """The name of a file in the logs is that of a link the next moment."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (tmp_path / "outside").write_text(MARK)
+    (folder / "file").write_text("own")
+    program = """
+        outcomes = set()
+        for _ in range(3000):
+            try:
+                outcomes.add(open(%r).read())
+            except (FileNotFoundError, PermissionError) as error:
+                outcomes.add(type(error).__name__)
+        print(json.dumps(sorted(outcomes)))
+    """
+    with exchanged(folder / "file", tmp_path / "outside", pause=0.00002):
+        outcomes = _run_confined(folder, program % str(folder / "file"), guard)
+    assert outcomes == ["PermissionError", "own"]
+
+
 def test_path_that_changes_after_the_check_is_refused(tmp_path):
     """The check of the name passes, as before the change; the opened file is looked at again."""
     folder = tmp_path / "logs"
@@ -381,9 +377,9 @@ def test_event_file_that_is_refused_is_an_empty_one(tmp_path):
 # Links, and folders that come and go ------------------------------------------------------------
 
 
-def _log(folder, value):
+def _log(folder, value, tag="loss"):
     with SummaryWriter(str(folder)) as writer:
-        writer.add_scalar("loss", value, 1)
+        writer.add_scalar(tag, value, 1)
 
 
 def _runs(job):
@@ -443,6 +439,107 @@ def test_links_into_the_private_files_are_not_followed(tmp_path):
     assert links == (str(root / "obs" / "bucket"),)
 
 
+# Paths that change while they are read ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["by the kernel", "by code alone"])
+def shared(request, tmp_path_factory):
+    """A service of two users, with a bucket of another one, and one with runs."""
+    root = tmp_path_factory.mktemp("changing") / "root"
+    edit(prepare(root), lambda users: users.with_user("ann"))
+    extra = [] if request.param == "by the kernel" else ["--unconfined-boards"]
+    service = Service(root, *extra, environ={"TRAINER": MARK})
+    other = root / "obs" / "other"
+    for number in range(25):  # so that the data server is chosen, where there is one
+        _log(other / ("secret-%d" % number), 0.25)
+    (other / "secret.txt").write_text(MARK)
+    with service.session() as session:
+        yield service, session, other
+    assert service.end() == 0
+
+
+def _own_runs(folder):
+    for name in ("good", "folder/good", *("more/%d" % number for number in range(25))):
+        _log(folder / name, 0.5)
+
+
+def test_paths_that_change_return_no_byte_from_outside(shared):
+    """A file, an event file and a folder of a run are links the next moment."""
+    service, session, other = shared
+    logs = service.root / "obs" / "changing"
+    _own_runs(logs)
+    run = logs / "good"
+    (run / "own.tsv").write_text("of the job itself")
+    config = 'embeddings { tensor_name: "x:0" metadata_path: "own.tsv" bookmarks_path: "own.tsv" }'
+    (run / "projector_config.pbtxt").write_text(config)
+    (events,) = run.glob("events*")
+    (stolen,) = (other / "secret-0").iterdir()
+    with ExitStack() as changing:
+        for path, target in (
+            (run / "own.tsv", other / "secret.txt"),
+            (events, stolen),
+            (logs / "folder", other),
+        ):
+            changing.enter_context(exchanged(path, target))
+        job = VisualizationJob.create("/changing/", session=session).wait()
+        wait_until(lambda: set(_get(job, "scalars/tags").json()) >= {"more/0", "more/24"})
+        contents, values = set(), set()
+        for _ in range(80):
+            for route in ("metadata", "bookmarks"):
+                answer = _get(job, "projector/" + route, run="good", name="x:0", num_rows=10)
+                contents.add(answer.content if answer.status_code == 200 else b"")
+            assert b"secret" not in _get(job, "scalars/tags").content
+            points = _get(job, "scalars/scalars", run="good", tag="loss")
+            values.update(point[2] for point in points.json() if points.status_code == 200)
+    assert (b"" in contents, [each for each in contents if MARK.encode() in each]) == (True, [])
+    assert values <= {0.5}
+    assert job.refresh().status == 8
+    job.delete()
+
+
+def test_folder_of_job_that_changes_shows_nothing_from_outside(shared):
+    """It is a link when the board is to read it, and a folder when the service looks at it."""
+    service, session, other = shared
+    logs = service.root / "obs" / "exchanged" / "logs"
+    _own_runs(logs)
+    shown, states = set(), set()
+    for pause in (0.002, 0.01, 0.03) * 6:
+        with exchanged(logs, other, pause):
+            try:
+                job = VisualizationJob.create("/exchanged/logs/", session=session)
+            except BadRequest:  # it leads out of its bucket
+                continue
+            job.wait(until=[JobStatus.RUNNING, JobStatus.FAILED], timeout=60)
+        states.add(job.status)
+        if job.status == 8:
+            shown.update(_get(job, "scalars/tags").json())
+        job.delete()
+    assert 8 in states
+    assert [run for run in shown if "secret" in run] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_new_runs_that_cannot_be_read_end_no_board(service):
+    """What ends TensorBoard's reader of event files if it is there when a new run is found."""
+    logs, name = service.root / "obs" / "odd-runs", "events.out.tfevents.1"
+    _log(logs / "good", 0.5)
+    with service.session() as session:
+        job = VisualizationJob.create("/odd-runs/", session=session).wait()
+        assert _runs(job) == ["good"]
+        for run in ("socket", "loop", "bytes"):
+            _log(logs / run / "below", 0.5)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(os.path.relpath(logs / "socket" / name))
+        (logs / "loop" / name).symlink_to(name)
+        os.mkdir(os.fsencode(logs / "bytes") + b"/\xff\xfe")
+        wanted = ["bytes/below", "good", "loop/below", "socket/below"]
+        wait_until(lambda: set(_runs(job)) >= set(wanted))
+        assert job.refresh().status == 8
+        log = (service.root / "logs" / ("job-%s.log" % job.visualization_id)).read_text()
+        assert log.count("refused: %r" % str(logs / "socket" / name)) == 1
+        job.delete()
+
+
 # Systems without Landlock -----------------------------------------------------------------------
 
 
@@ -478,6 +575,17 @@ def test_second_user_needs_a_kernel_that_confines(tmp_path, monkeypatch):
     edit(path, lambda users: users.with_user("ann"))
     with pytest.raises(ValueError, match="--unconfined-boards"):
         confiner.of(str(tmp_path))
+
+
+def test_second_user_ends_boards_that_a_kernel_does_not_confine(tmp_path, monkeypatch):
+    path, folder = prepare(tmp_path), str(tmp_path / "logs")
+    os.mkdir(folder)
+    confiner = Confiner(str(tmp_path), Accounts(path))
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
+    confinement = confiner.of(folder)
+    assert confiner.is_current(confinement, links_too=True)
+    edit(path, lambda users: users.with_user("ann"))
+    assert not confiner.is_current(confinement, links_too=False)
 
 
 def test_installed_paths_hold_no_home_and_no_root():

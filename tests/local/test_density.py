@@ -48,12 +48,15 @@ def _wait_for_exit(pid):
     os.close(descriptor)
 
 
-@pytest.fixture
-def sleepy(tmp_path):
-    """A service whose boards sleep after ten minutes."""
-    service = Service(tmp_path / "root", "--test-clock", "--sleep-after", "10")
+SLEEPY = ("--test-clock", "--sleep-after", "10")
+
+
+@pytest.fixture(scope="module")
+def sleepy(tmp_path_factory):
+    """A service whose boards sleep after ten minutes, for the tests that do not end it."""
+    service = Service(tmp_path_factory.mktemp("sleepy"), *SLEEPY)
     yield service
-    service.end()
+    assert service.end() == 0
 
 
 def _asleep(service, session, job, times=1):
@@ -126,13 +129,14 @@ def test_a_job_whose_board_sleeps_can_be_ended(sleepy, verb):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_sleeping_board_survives_restart_of_service(sleepy, number):
+def test_sleeping_board_survives_restart_of_service(tmp_path, number):
     """A board that slept when the service ended sleeps on and wakes."""
-    with sleepy.session() as session:
+    service = Service(tmp_path / "root", *SLEEPY)
+    with service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
-        _asleep(sleepy, session, job)
-    sleepy.end(number)
-    again = Service(sleepy.root, "--test-clock", "--sleep-after", "10")
+        _asleep(service, session, job)
+    service.end(number)
+    again = Service(service.root, *SLEEPY)
     try:
         with again.session() as session:
             back = VisualizationJob.get(job.job_id, session)
@@ -146,9 +150,9 @@ def test_sleeping_board_survives_restart_of_service(sleepy, number):
 def test_broken_folder_of_sleeping_board_fails_job(sleepy, tmp_path):
     """A sleeping board whose folder went bad fails its job on the next visit."""
     with sleepy.session() as session:
-        job = VisualizationJob.create(URL, session=session).wait()
+        job = VisualizationJob.create("/broken/logs/", session=session).wait()
         _asleep(sleepy, session, job)
-        (sleepy.root / "obs" / "bucket").symlink_to(tmp_path)
+        (sleepy.root / "obs" / "broken").symlink_to(tmp_path)
         assert _get(job.service_url)[0] == 503
         assert job.refresh().status == JobStatus.FAILED
         assert "leads out of its bucket" in job.raw["reason"]

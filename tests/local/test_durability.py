@@ -14,7 +14,7 @@ from modelarts.errors import ServerError
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.jobs import schema
 from modelarts.local.jobs.store import Store
-from tests.kills import kill_repeatedly
+from tests.kills import kill_repeatedly, kill_under_trainings
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -69,6 +69,14 @@ def test_kills_at_random_moments_leave_every_object_whole(tmp_path, seed):
     assert seen.acknowledged > 8
 
 
+@pytest.mark.parametrize("seed", [1])
+def test_kills_leave_every_training_as_acknowledged(tmp_path, seed):
+    """``python -m benchmarks.kills 200 --trainings`` does it 200 times."""
+    seen = kill_under_trainings(tmp_path, 8, seed)
+    assert seen.wrong == []
+    assert seen.acknowledged > 8
+
+
 # Versions ---------------------------------------------------------------------------------
 
 
@@ -81,7 +89,7 @@ def test_file_of_another_version_is_refused(tmp_path, version, age):
     db.close()
     before = path.read_bytes()
     line = _one_sentence(_serve(tmp_path))
-    text = "was written by %s version of modelarts (schema %d, known here: 4)"
+    text = "was written by %s version of modelarts (schema %d, known here: 5)"
     assert text % (age, version) in line
     assert path.read_bytes() == before
 

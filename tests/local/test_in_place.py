@@ -5,6 +5,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import requests
@@ -230,25 +232,37 @@ def test_wrong_folders_are_refused_at_once(service, local, runs, train_url, reas
     assert MountsFile(service.root).current() == mounts
 
 
-def test_unreadable_folder_is_refused(tmp_path):
+@pytest.fixture
+def closed():
+    """A folder that no other user can read, in one that all can.
+
+    It is not below pytest's own: another pytest that starts meanwhile takes the right to enter
+    that from all other users.
+    """
+    with tempfile.TemporaryDirectory() as outer:
+        folder = Path(outer).resolve() / "closed"
+        folder.mkdir(mode=0)
+        for each in folder.parents:
+            if not each.stat().st_mode & stat.S_IXOTH:
+                each.chmod(each.stat().st_mode | stat.S_IXOTH)
+        yield folder
+
+
+def test_unreadable_folder_is_refused(closed):
     """As another user would see it; whoever runs the tests may be allowed everything."""
-    (tmp_path / "closed").mkdir(mode=0)
     program = (
         "import os, sys; from pathlib import Path; "
         "from modelarts.local.logs.mounts import problem_with; "
         "os.getuid() or (os.setgroups([]), os.setgid(65534), os.setuid(65534)); "
         "print(problem_with(sys.argv[1], Path('/nowhere')))"
     )
-    for folder in (tmp_path, *tmp_path.parents):
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            os.chmod(str(folder), folder.stat().st_mode | stat.S_IXOTH)
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "closed")],
+        [sys.executable, "-c", program, str(closed)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    assert done.stdout == "%s cannot be read\n" % (tmp_path / "closed")
+    assert done.stdout == "%s cannot be read\n" % closed
 
 
 def test_service_elsewhere_shows_no_several_folders(service, runs):

@@ -1,10 +1,6 @@
-"""Jobs of type mindinsight: the real MindInsight over a summary that MindSpore wrote.
-
-``mindspore-summary/run-1`` was written by ``mindspore-summary/make.py`` with MindSpore 2.9.0.
-"""
+"""Jobs of type mindinsight: the real MindInsight over a summary that MindSpore wrote."""
 
 import contextlib
-import json
 import os
 import re
 import resource
@@ -13,9 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -25,71 +18,49 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import reaper
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import MOST_FILES
+from tests.clocks import wait_until
+from tests.local.mindinsight import SUMMARY, ask, create, get, home_with_mindinsight
 from tests.service import Service
 
 pytestmark = pytest.mark.local
 
-SUMMARY = Path(__file__).parent / "mindspore-summary"
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-mindinsight"
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+def start(folder):
+    """Start a service whose bucket has the summary, and whose user's home has MindInsight."""
+    shutil.copytree(SUMMARY, folder / "root" / "obs" / "bucket" / "logs")
+    return Service(folder / "root", environ={"HOME": str(home_with_mindinsight(folder))})
 
 
-@pytest.fixture
-def service(tmp_path):
-    """A service whose bucket has the summary, and whose user's home has MindInsight."""
-    shutil.copytree(SUMMARY, tmp_path / "root" / "obs" / "bucket" / "logs")
-    service = Service(tmp_path / "root", environ={"HOME": str(home_with_mindinsight(tmp_path))})
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One service for the tests that do not end it."""
+    service = start(tmp_path_factory.mktemp("mindinsight"))
     yield service
-    service.end()
+    assert service.end() == 0
 
 
 @pytest.fixture
 def running(service):
-    """A service, and a job of it that runs MindInsight."""
+    """The service, and its one job, which runs MindInsight, anew where a test has ended it."""
     with service.session() as session:
-        yield service, create(session).wait()
+        jobs = VisualizationJob.list(session)
+        job = jobs[0] if jobs else create(session)
+        if job.status in (JobStatus.FAILED, JobStatus.KILLED):
+            job.restart()
+        yield service, job.wait()
 
 
-def home_with_mindinsight(folder):
-    """Make a home whose ~/.modelarts/mindinsight is the environment that README makes."""
-    if not (ENVIRONMENT / "bin" / "mindinsight").exists():
-        pytest.fail(
-            "make its environment: python3 -m venv .venv-mindinsight && "
-            ".venv-mindinsight/bin/pip install mindinsight"
-        )
-    place = folder / "home" / ".modelarts" / "mindinsight"
-    place.parent.mkdir(parents=True)
-    place.symlink_to(ENVIRONMENT)
-    return folder / "home"
+def board_of(service, job):
+    """The process of the job's board, whatever boards it had before."""
+    pattern = r"job %s: running, process (\d+)" % job.visualization_id
 
+    def running():
+        matches = [re.search(pattern, line) for line in list(service.log) if line]
+        return {int(match.group(1)) for match in matches if match} & set(processes(service.root))
 
-def create(session):
-    return VisualizationJob.create("/bucket/logs/", job_type="mindinsight", session=session)
-
-
-def get(url):
-    """The HTTP status and the content of a page."""
-    try:
-        with _direct.open(url, timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def ask(job, path, **query):
-    """Return an answer of MindInsight's own API, once it has read the summary."""
-    url = "%sv1/mindinsight/datavisual/%s?%s" % (
-        job.service_url,
-        path,
-        urllib.parse.urlencode(query),
-    )
-    deadline = time.monotonic() + 60
-    status, answer = get(url)
-    while status == 400 and time.monotonic() < deadline:
-        status, answer = get(url)
-    assert status == 200, answer
-    return json.loads(answer)
+    wait_until(running)
+    (pid,) = running()
+    return pid
 
 
 def processes(root):
@@ -142,7 +113,7 @@ def test_what_mindspore_wrote_is_read_back_through_the_page(running):
 def test_mindinsight_listens_on_no_port(running):
     """Its own command would, on one that every user of the machine can reach."""
     service, job = running
-    board = service.board_pid(job)
+    board = board_of(service, job)
     listening = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with open(table) as file:
@@ -164,7 +135,7 @@ def _sockets(pid):
 
 def test_the_board_answers_nobody_but_its_service(running):
     service, job = running
-    inodes = _sockets(service.board_pid(job))
+    inodes = _sockets(board_of(service, job))
     with open("/proc/net/tcp") as table:
         fields = [line.split() for line in table.readlines()[1:]]
     (port,) = {
@@ -183,7 +154,7 @@ def test_mindinsight_has_board_limits_and_appends_log(running):
         assert resource.prlimit(pid, resource.RLIMIT_DATA)[1] <= 2048 * 1024**2
         assert resource.prlimit(pid, resource.RLIMIT_CORE)[1] == 0
     # The service cuts a log short that has grown too long.
-    board = service.board_pid(job)
+    board = board_of(service, job)
     child = next(pid for pid in pids if b"gunicorn" in _command(pid) and pid != board)
     flags = re.search(r"flags:\s+(\d+)", Path("/proc/%d/fdinfo/2" % child).read_text()).group(1)
     assert int(flags, 8) & os.O_APPEND
@@ -199,9 +170,11 @@ def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     assert get(job.service_url)[0] == 200
 
 
-def test_mindinsight_restarts_after_killed_service(running):
+def test_mindinsight_restarts_after_killed_service(tmp_path):
     """Mindinsight ends with a service that is killed and is there again."""
-    service, job = running
+    service = start(tmp_path)
+    with service.session() as session:
+        job = create(session).wait()
     pids = processes(service.root)
     address = job.service_url
     service.end(signal.SIGKILL)
@@ -222,7 +195,7 @@ def test_mindinsight_restarts_after_killed_service(running):
 def test_killing_any_mindinsight_process_fails_the_job(running, which):
     service, job = running
     pids = sorted(processes(service.root))
-    board = service.board_pid(job)
+    board = board_of(service, job)
     guard = next(pid for pid in pids if b"reaper" in _command(pid) and pid != board)
     child = next(pid for pid in pids if _parent(pid) == guard)
     os.kill({"board": board, "reaper": guard, "gunicorn": child}[which], signal.SIGKILL)

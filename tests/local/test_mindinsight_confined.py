@@ -17,12 +17,13 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.audit import sitecustomize
 from modelarts.local.boards.confinement import DEVICES, SYSTEM
 from tests.clocks import wait_until
-from tests.local.test_mindinsight import ENVIRONMENT, SUMMARY, ask, create, home_with_mindinsight
+from tests.local.hostile import MARK, make_targets, secrets_of
+from tests.local.mindinsight import ENVIRONMENT, SUMMARY, ask, create, home_with_mindinsight
+from tests.races import exchanged
 from tests.service import Service
 
 pytestmark = pytest.mark.local
 
-MARK = "of-somebody-else-0123456789"
 #: The routes of MindInsight 2.3.1; a new one has to be looked at, then added here.
 PREFIX = "/v1/mindinsight"
 ROUTES = {
@@ -80,13 +81,6 @@ FLAT = sorted(
     for prefix, routes in prefixes.items()
     for route in routes
 )
-#: Of other boards and of the OBS API, as they lie in the root of a service.
-OF_OTHERS = (
-    "cache/2-other/events.out.tfevents.1",
-    "mindinsight/board-other/log",
-    "uploads/part",
-    "buckets.json.former",
-)
 #: Files that its profiler looks for.
 PROFILER_FILES = (
     "minddata_pipeline_raw_0.csv",
@@ -117,35 +111,15 @@ def hostile(request, tmp_path_factory):
     root = folder / "root"
     logs = root / "obs" / "bucket" / "logs"
     shutil.copytree(SUMMARY, logs)
-    other = root / "obs" / "other" / "secret.txt"
-    other.parent.mkdir(parents=True)
-    other.write_text(MARK)
     extra = [] if request.param == "by the kernel" else ["--unconfined-boards"]
     environ = {"TRAINER": MARK, "HOME": str(home_with_mindinsight(folder))}
     service = Service(root, *extra, environ=environ)
-    fifo, sock = root / "fifo", root / "socket"
-    os.mkfifo(str(fifo))
-    for name in OF_OTHERS:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(MARK)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(os.path.relpath(str(sock)))
-    targets = [
-        *(root / name for name in ("users.json", "jobs.sqlite", "service.json", "service.log")),
-        *(other, "/etc/passwd", "/etc/hostname", "/proc/self/environ", "/dev/zero"),
-        *("/proc/%d/environ" % service.process.pid, "/proc/%d/maps" % service.process.pid),
-        *(root / "logs" / "job-1.log", fifo, sock, root, "/etc"),
-        *(root / name for name in OF_OTHERS),
-    ]
-    assert len(targets) == 20
-    for log in ("service.log", "logs/job-1.log"):
-        with open(str(root / log), "a") as file:
-            file.write(MARK + "\n")
-    runs = [_attack(logs, number, str(target)) for number, target in enumerate(targets)]
+    targets = make_targets(service)
+    runs = [_attack(logs, number, target) for number, target in enumerate(targets)]
     with service.session() as session:
         job = create(session).wait()
         wait_until(lambda: "./run-1" in {each["train_id"] for each in _runs(job)})
-        yield service, job, [*runs, "../other", "/etc"], [str(target) for target in targets]
+        yield service, job, [*runs, "../other", "/etc"], targets
     assert service.end() == 0
 
 
@@ -163,16 +137,6 @@ def _attack(logs, number, target):
 
 def _runs(job):
     return ask(job, "train-jobs")["train_jobs"]
-
-
-def _secrets(service, targets):
-    found = {MARK.encode(), service.connection["secret_key"].encode()}
-    for target in targets:
-        if os.path.isfile(target) and not target.startswith("/proc") and ".log" not in target:
-            with open(target, "rb") as file:
-                content = file.read(100_000).strip()
-            found.update(content[at : at + 24] for at in range(0, len(content) - 24, 997))
-    return [piece for piece in found if piece.strip(b"\0 \n")]
 
 
 def test_every_route_of_mindinsight_is_known(tmp_path):
@@ -200,7 +164,7 @@ def test_every_route_of_mindinsight_is_known(tmp_path):
 
 def test_every_route_of_mindinsight_returns_no_byte_from_outside(hostile):
     service, job, runs, targets = hostile
-    secrets = _secrets(service, targets)
+    secrets = secrets_of(service, targets)
     statuses, http = [], requests.Session()
     http.trust_env = False
     for method, route in FLAT:
@@ -306,7 +270,8 @@ def run_confined(workspace, program, by_kernel, *read, **more):
     """Run a program as MindInsight's Python is run; returns what it prints."""
     (workspace / "attempts.py").write_text(program)
     rules = {
-        "read": [*map(str, read), *SYSTEM],
+        "logs": [*map(str, read)],
+        "read": [*SYSTEM],
         "links": [],
         "write": [str(workspace), *DEVICES, "/dev/shm"],
         "landlock": landlock.__file__ if by_kernel else None,
@@ -351,6 +316,43 @@ def test_pool_of_mindinsight_is_confined_too(by_kernel):
         outside.write_text(MARK)
         done = run_confined(workspace, POOL % str(outside), by_kernel)
     assert done.stdout == "['PermissionError']\n"
+
+
+CHANGES = """
+import json
+outcomes = {}
+for _ in range(3000):
+    try:
+        outcome = open(%r).read()
+    except (FileNotFoundError, PermissionError) as error:
+        outcome = type(error).__name__
+    outcomes[outcome] = outcomes.get(outcome, 0) + 1
+print(json.dumps(sorted(outcomes)))
+"""
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_link_that_comes_and_goes_is_not_followed(tmp_path, by_kernel):
+    """The name of a file in the logs is that of a link the next moment."""
+    logs, workspace, outside = tmp_path / "logs", tmp_path / "workspace", tmp_path / "outside"
+    logs.mkdir()
+    workspace.mkdir()
+    outside.write_text(MARK)
+    (logs / "file").write_text("own")
+    with exchanged(logs / "file", outside, pause=0.00002):
+        done = run_confined(workspace, CHANGES % str(logs / "file"), by_kernel, logs)
+    assert json.loads(done.stdout) == ["PermissionError", "own"]
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_link_in_place_of_the_logs_is_not_followed(tmp_path, by_kernel):
+    logs, workspace, outside = tmp_path / "logs", tmp_path / "workspace", tmp_path / "outside"
+    workspace.mkdir()
+    outside.mkdir()
+    (outside / "file").write_text(MARK)
+    logs.symlink_to(outside)
+    done = run_confined(workspace, CHANGES % str(logs / "file"), by_kernel, logs)
+    assert json.loads(done.stdout) == ["PermissionError"]
 
 
 CONNECTS = """

@@ -34,6 +34,7 @@ from tensorboardX import SummaryWriter
 from modelarts.errors import ConfigurationError
 from modelarts.estimator import VisualizationJob
 from modelarts.obs.crc64 import crc64
+from modelarts.obs.multipart.plan import Sizes
 from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
 from tests.service import SECRETS, Service
@@ -666,11 +667,12 @@ def test_a_session_sends_a_large_file_in_parts(
     if not with_crc:
         monkeypatch.setitem(sys.modules, "fastcrc.crc64", None)
     path, back = tmp_path / "file", tmp_path / "back"
-    path.write_bytes(os.urandom(40_000_000))
+    path.write_bytes(os.urandom(3_000_000))
     session = served.session(obs_endpoint=url)
     client = session.get_obs_client(max_retry_count=0)
+    sizes = Sizes(multipart=1_000_000, part=400_000, range=500_000)
     try:
-        store = ObsStore(client, multipart=1_000_000)
+        store = ObsStore(client, sizes=sizes)
         store.upload(str(path), bucket, "k")
         assert (served.root / "obs" / bucket / "k").read_bytes() == path.read_bytes()
         store.download(store.head(bucket, "k"), str(back))

@@ -95,7 +95,8 @@ def test_official_client_reads_log_flavors_engines_events(client, session):
     assert shown.full_size == shown.current_size == len(shown.content.encode())
     flavors = client.show_training_job_flavors(official.ShowTrainingJobFlavorsRequest())
     assert [flavor.flavor_id for flavor in flavors.flavors] == ["local"]
-    assert client.show_training_job_engines(official.ShowTrainingJobEnginesRequest()).total == 0
+    engines = client.show_training_job_engines(official.ShowTrainingJobEnginesRequest())
+    assert [engine.engine_name for engine in engines.items] == ["Python"]
     events = official.ListTrainingJobEventsRequest(training_job_id=job_id)
     assert [event.message for event in client.list_training_job_events(events).events] == [
         "The job was created."
@@ -123,12 +124,12 @@ def test_job_of_one_api_is_seen_through_the_other(client, session):
 @pytest.mark.parametrize(
     ("change", "said", "solution"),
     [
-        ({"kind": "job"}, "kind is 'job'", "This service runs no trainings"),
+        ({"kind": "edge_job"}, "kind is 'edge_job'", "visualization_job"),
         ({"kind": None}, "kind is None", "visualization_job"),
         ({"metadata": {"name": "x" * 65}}, "job_name must be 1 to 64", "letters"),
         ({"metadata": []}, "metadata is not a JSON object", "Send a JSON object"),
         ({"algorithm": {}}, "summary is not a JSON object", "Send a JSON object"),
-        ({"algorithm": {"summary": {"data_sources": [{}]}}}, "data_sources", "pfs_path"),
+        ({"algorithm": {"summary": {"data_sources": [{}]}}}, "is no training", "job_id"),
         ({"algorithm": {"summary": {"log_type": "x"}}}, "log_type is 'x'", "tensorboard"),
         ({"spec": {"auto_stop": {"duration": 0}}}, "auto_stop.duration is 0", "from 1 to 720"),
         ({"spec": {"resource": {"pool_id": "p"}}}, "no resource pools", "Leave pool_id out"),

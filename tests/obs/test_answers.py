@@ -13,13 +13,18 @@ from modelarts.errors import (
     TransferError,
     TransportError,
 )
-from modelarts.obs.multipart.download import RANGE
 from modelarts.session import Session
-from tests.obs.test_objects import a_file, make_store, server, settings, store
-from tests.obs.test_resume import SIZE, an_object, checkpoints, interrupt_upload
+from tests.obs.transfers import (
+    SIZE,
+    SMALL_SIZES,
+    a_file,
+    an_object,
+    checkpoints,
+    interrupt_upload,
+    make_store,
+    settings,
+)
 from tests.obs_server import Cut, ObsServer, Refusal
-
-__all__ = ["server", "store"]
 
 pytestmark = pytest.mark.obs
 
@@ -75,7 +80,7 @@ def test_server_answering_200_is_not_obs(obs, store, server, tmp_path, content):
         raise Refusal(200, "", content=content)
 
     server.before = answer
-    path, large = str(a_file(tmp_path, 100)), str(a_file(tmp_path, 3_000_000, "large"))
+    path, large = str(a_file(tmp_path, 100)), str(a_file(tmp_path, SIZE, "large"))
     for call in (
         lambda: obs.upload_file(path, "obs://b/x/"),
         lambda: store.upload(large, "b", "large"),
@@ -106,7 +111,7 @@ def test_foreign_answer_is_no_deletion(store, server):
 
 def test_error_within_200_answer_is_retried(store, server, tmp_path):
     """S3 begins to answer 200 before it has put the parts together."""
-    path, refusals = a_file(tmp_path, 3_000_000), [1, 2]
+    path, refusals = a_file(tmp_path, SMALL_SIZES.multipart + 1), [1, 2]
 
     def fail(call):
         if call.method == "POST" and "uploadId" in call.query and refusals:
@@ -120,7 +125,7 @@ def test_error_within_200_answer_is_retried(store, server, tmp_path):
 
 
 def test_lasting_error_keeps_parts(server, tmp_path):
-    path = a_file(tmp_path, 30_000_000)
+    path = a_file(tmp_path, SIZE // 2)
 
     def fail(call):
         if call.method == "POST" and "uploadId" in call.query:
@@ -137,13 +142,13 @@ def test_lasting_error_keeps_parts(server, tmp_path):
     assert checkpoints() == []
 
 
-@pytest.mark.parametrize("size", [3_000_000, 40_000_000])
+@pytest.mark.parametrize("size", [SIZE // 20, SIZE])
 def test_all_of_an_object_is_not_taken_for_a_part_of_it(store, server, tmp_path, size):
     """The first answer to a small one is cut, so that its rest is asked for."""
     content, target, cuts = an_object(server, size), tmp_path / "target", []
 
     def cut(call, left):
-        if call.method == "GET" and not cuts and len(left) < 1_000_000 < size < RANGE:
+        if size != SIZE and call.method == "GET" and not cuts and len(left) < size // 3:
             cuts.append(call)
             raise Cut
 
@@ -203,7 +208,7 @@ def test_redirects_are_not_followed(obs, store, server, tmp_path, status):
             raise Refusal(status, "", headers={"Location": where + "?" + call.raw_query})
 
         server.before = redirect
-        path, large = str(a_file(tmp_path, 100)), str(a_file(tmp_path, 3_000_000, "large"))
+        path, large = str(a_file(tmp_path, 100)), str(a_file(tmp_path, SIZE, "large"))
         for call in (
             lambda: obs.upload_file(path, "obs://b/x/"),
             lambda: store.upload(large, "b", "large"),
@@ -248,7 +253,7 @@ def test_head_refusal_has_a_reason(server, url):
 
 
 def test_who_may_read_an_object_and_not_look_it_up_is_told_so(store, server):
-    an_object(server, 1_000_000)
+    an_object(server, 1000)
 
     def refuse(call):
         if call.method == "HEAD":

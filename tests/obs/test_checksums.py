@@ -10,19 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obs import CompletePart, util
 
-from modelarts.errors import TransferError, TransportError
+from modelarts.errors import TransferError
 from modelarts.obs.crc64 import crc64, crc64_of, joined
 from tests.content import noise
-from tests.obs.test_objects import a_file, by_host, make_store, server, store
-from tests.obs_server import Cut, Refusal
+from tests.obs.transfers import SIZE, SMALL_SIZES, a_file, interrupt_upload, make_store
+from tests.obs_server import Refusal
 from tests.places import ObsPlace
-
-__all__ = ["by_host", "server", "store"]
 
 pytestmark = pytest.mark.local
 
-SIZE = 60_000_000
-PARTS = -(-SIZE // (8 * 2**20))
+PARTS = -(-SIZE // SMALL_SIZES.part)
 
 
 def sent_parts(server):
@@ -88,7 +85,7 @@ def test_a_service_without_crc_is_verified_by_its_etags(store, server, tmp_path,
     store.upload(str(path), "b", "k", moved.append)
     assert server.buckets["b"]["k"][0] == path.read_bytes()
     parts = sent_parts(server)
-    assert len(parts) == -(-2 * SIZE // (8 * 2**20))
+    assert len(parts) == -(-2 * SIZE // SMALL_SIZES.part)
     assert 1 <= sum(call.crc64 is not None for call in parts) <= 4
     assert sum(moved) == 2 * SIZE
     server.calls.clear()
@@ -173,17 +170,10 @@ def test_an_object_that_became_another_one_is_an_error(store, server, tmp_path):
 def test_who_goes_on_sends_parts_anew_that_are_others_by_now(server, tmp_path):
     path = a_file(tmp_path, SIZE)
 
-    def cut(call):
-        if call.query.get("partNumber") == "5":
-            raise Cut
-
-    server.before = cut
-    with pytest.raises(TransportError):
-        make_store(server).upload(str(path), "b", "k")
+    interrupt_upload(server, path)
     ((_, _, parts),) = server.uploads.values()
     number = min(parts)
     parts[number] = bytes(len(parts[number]))
-    server.before = lambda call: None
     server.calls.clear()
     make_store(server).upload(str(path), "b", "k")
     assert server.buckets["b"]["k"][0] == path.read_bytes()
@@ -203,7 +193,7 @@ def test_with_keys_of_kms_nothing_goes_twice(store, server, tmp_path):
 # Fetching ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [1000, 40_000_000])
+@pytest.mark.parametrize("size", [1000, SIZE])
 def test_opaque_etag_is_verified_by_crc(store, server, tmp_path, size):
     """In one go, and in ranges, whose answers need not have it."""
     content, target = noise(size, size), tmp_path / "target"
@@ -223,7 +213,7 @@ def test_who_may_not_look_an_object_up_can_fetch_it(store, server, tmp_path):
         if call.method == "HEAD":
             raise Refusal(403, "AccessDenied")
 
-    content = bytes(40_000_000)
+    content = bytes(SIZE)
     server.buckets["b"]["k"] = (content, '"%s"' % hashlib.md5(content).hexdigest())
     (found,) = store.list("b")
     server.before = refuse

@@ -17,24 +17,16 @@ import pytest
 from modelarts.errors import ConfigurationError, TransportError
 from modelarts.obs.checksums import combined, md5_of, same
 from modelarts.obs.esdk.connections import make_context
-from modelarts.obs.multipart.plan import MOST, SMALLEST, SMALLEST_S3, Layout, Part, layout
+from modelarts.obs.multipart.plan import MAX_PARTS, MIN_PART_S3, SIZES, Layout, Part, Sizes, layout
 from modelarts.obs.stores.base import ObjectInfo
 from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
 from tests.buckets import Buckets
 from tests.certificates import a_certificate
 from tests.clocks import FakeClock
-from tests.obs.test_objects import AK, SK, a_file, settings, store_of
-from tests.obs_server import ObsServer
+from tests.obs.transfers import AK, SK, a_file, settings, store_of
 
 pytestmark = pytest.mark.obs
-
-
-@pytest.fixture
-def server():
-    server = ObsServer({AK: (SK, None)})
-    yield server
-    server.close()
 
 
 def test_it_is_the_official_client(server):
@@ -257,7 +249,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used(server, tmp_path):
 
 def test_returned_connection_stays_open(server, tmp_path):
     """It is another thread's by then, maybe."""
-    store = store_of(server, Session(**settings(server)), 1_000_000)
+    store = store_of(server, Session(**settings(server)))
     store.upload(str(a_file(tmp_path, 1000)), "b", "k")
     found = store.head("b", "k")
 
@@ -329,13 +321,13 @@ def test_a_server_that_speaks_s3_does_as_well(moto, tmp_path):
     )
     client = session.get_obs_client(max_retry_count=0)
     assert client.createBucket("bucket").status == 200
-    store = ObsStore(client, session.clock, multipart=6_000_000)
-    path, back = a_file(tmp_path, 30_000_000), tmp_path / "back"
+    store = ObsStore(client, session.clock, sizes=Sizes(multipart=6_000_000))
+    path, back = a_file(tmp_path, 9_000_000), tmp_path / "back"
     names = ["plain", "with space+plus", "中文/日志", "hash#%2F"]
     for name in names:
         store.upload(str(path), "bucket", name)
         found = store.head("bucket", name)
-        assert (found.size, same(str(path), found)) == (30_000_000, True)
+        assert (found.size, same(str(path), found)) == (9_000_000, True)
         store.download(found, str(back))
         assert same(str(back), found)
     assert [found.key for found in store.list("bucket")] == sorted(names)
@@ -368,19 +360,19 @@ def test_a_server_that_is_not_there_is_a_transport_error(tmp_path):
 def test_ten_thousand_parts_are_enough_for_any_file(size):
     sizes = layout(size)
     assert sum(sizes) == size
-    assert len(sizes) <= MOST
+    assert len(sizes) <= MAX_PARTS
     assert max(sizes) <= 5 * 2**30
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("smallest", [SMALLEST, SMALLEST_S3])
+@pytest.mark.parametrize("smallest", [SIZES.min_part, MIN_PART_S3])
 def test_parts_cover_file_through_interruptions(seed, smallest):
     """Parts cover a file whatever fails and whenever it is interrupted."""
     print("seed", seed)
     drawn = random.Random(seed)
     size, done = 3 * 10**9, []
     for _ in range(6):
-        plan = Layout(size, smallest, done)
+        plan = Layout(size, SIZES.part, smallest, done)
         for _ in range(100):
             part = plan.take()
             if part is None:
@@ -390,7 +382,7 @@ def test_parts_cover_file_through_interruptions(seed, smallest):
             if drawn.random() < 0.8:
                 plan.went_through(part)
                 done.append(part)
-    plan = Layout(size, smallest, done)
+    plan = Layout(size, SIZES.part, smallest, done)
     rest = list(iter(plan.take, None))
     covered = sorted(done + rest)
     place = 0
@@ -399,7 +391,7 @@ def test_parts_cover_file_through_interruptions(seed, smallest):
         place += length
         assert length >= smallest or place == size
     assert place == size
-    assert len({part.number for part in covered}) == len(covered) <= MOST
+    assert len({part.number for part in covered}) == len(covered) <= MAX_PARTS
     assert isinstance(covered[0], Part)
 
 

@@ -18,17 +18,25 @@ from modelarts.errors import (
     TransferError,
     TransportError,
 )
+from modelarts.obs.multipart.plan import SIZES, Sizes
 from modelarts.obs.stores.base import ObjectInfo
-from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
-from tests.clocks import FakeClock, wait_until
-from tests.cloud import Cloud
-from tests.content import noise
-from tests.obs_server import Cut, ObsServer, Refusal
+from tests.clocks import FakeClock
+from tests.obs.transfers import (
+    SIZE,
+    SK,
+    SMALL_SIZES,
+    a_file,
+    an_object,
+    asks_range,
+    interrupt_upload,
+    make_store,
+    store_of,
+)
+from tests.obs_server import Cut, Refusal
 
 pytestmark = pytest.mark.obs
 
-AK, SK = "ACCESSKEY", Cloud.secret_key
 NAMES = [
     "plain.txt",
     "with spaces  two",
@@ -43,55 +51,6 @@ NAMES = [
     "back\\slash",
     "/".join("d" for _ in range(500)) + "/end",
 ]
-
-
-@pytest.fixture
-def server():
-    server = ObsServer({AK: (SK, None)})
-    yield server
-    server.close()
-
-
-def settings(server, **others):
-    return {
-        "access_key": AK,
-        "secret_key": SK,
-        "project_id": "0a1b",
-        "region_name": "eu-de",
-        "obs_endpoint": server.url,
-        "proxies": {},
-        "clock": FakeClock(),
-        **others,
-    }
-
-
-def make_store(server, multipart=2_000_000, **others):
-    session = Session(**settings(server, **others))
-    return store_of(server, session, multipart)
-
-
-def store_of(server, session, multipart):
-    store = ObsStore(session.get_obs_client(max_retry_count=0), session.clock, multipart=multipart)
-    server.closing.append(store)
-    return store
-
-
-@pytest.fixture
-def store(server):
-    return make_store(server)
-
-
-@pytest.fixture
-def by_host(server):
-    """The same server as OBS: by names in the host, signed in OBS's way, through a proxy."""
-    url = "http://obs.test.example"
-    return make_store(server, obs_endpoint=url, proxies={"http": server.url})
-
-
-def a_file(tmp_path, size, name="file", seed=1):
-    path = tmp_path / name
-    path.write_bytes(noise(seed, size))
-    return path
 
 
 # Names ------------------------------------------------------------------------------------
@@ -178,8 +137,11 @@ def test_a_list_of_no_bucket_says_so(store):
 # Sending and fetching ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, 1, 1_000_000, 1_500_000, 2_000_001, 30_000_000])
-def test_a_file_comes_back_whole(store, server, tmp_path, size):
+@pytest.mark.parametrize("size", [0, 1, 1_000_000, 1_500_000, 2_000_001, 40_000_000])
+def test_a_file_comes_back_whole(server, tmp_path, size):
+    """The largest goes in parts and comes in ranges of the usual sizes."""
+    server.chunk *= 64
+    store = make_store(server, Sizes(multipart=2_000_000))
     path, back = a_file(tmp_path, size), tmp_path / "back"
     sent, fetched = [], []
     store.upload(str(path), "b", "k", sent.append)
@@ -200,7 +162,7 @@ def test_connections_are_used_again(store, server, tmp_path):
 
 
 def test_what_is_appended_meanwhile_is_left_for_the_next_time(store, server, tmp_path):
-    path = a_file(tmp_path, 30_000_000)
+    path = a_file(tmp_path, SIZE // 2)
     before = path.read_bytes()
 
     def append(call):
@@ -213,11 +175,14 @@ def test_what_is_appended_meanwhile_is_left_for_the_next_time(store, server, tmp
     assert server.buckets["b"]["k"][0] == before
 
 
-@pytest.mark.parametrize("multipart", [1_000_000, 100_000_000])
+@pytest.mark.parametrize("in_parts", [True, False])
 @pytest.mark.parametrize("change", ["truncated", "replaced", "rewritten"])
-def test_a_file_that_changes_is_an_error_and_leaves_nothing(server, tmp_path, change, multipart):
-    store = make_store(server, multipart=multipart)
-    path = a_file(tmp_path, 30_000_000)
+def test_a_file_that_changes_is_an_error_and_leaves_nothing(server, tmp_path, change, in_parts):
+    """The file sent in one request is larger than the buffers of its connection."""
+    size, sizes = (SIZE, SMALL_SIZES) if in_parts else (20_000_000, SIZES)
+    server.chunk = 64 * 1024
+    store = make_store(server, sizes)
+    path = a_file(tmp_path, size)
     before = path.read_bytes()
     server.buckets["b"]["k"] = (b"earlier", '"x"')
     spoilt = []
@@ -228,13 +193,13 @@ def test_a_file_that_changes_is_an_error_and_leaves_nothing(server, tmp_path, ch
             if change == "truncated":
                 os.truncate(path, 100)
             elif change == "rewritten":
-                path.write_bytes(bytes(30_000_000))
+                path.write_bytes(bytes(size))
             else:
                 (tmp_path / "new").write_bytes(b"new")
                 os.replace(tmp_path / "new", path)
 
     server.during = spoil
-    if multipart < 30_000_000 or change != "replaced":
+    if in_parts or change != "replaced":
         with pytest.raises(TransferError, match="file"):
             store.upload(str(path), "b", "k")
         assert server.buckets["b"]["k"][0] == b"earlier"
@@ -257,7 +222,7 @@ def test_a_download_that_fails_leaves_the_file_as_it_was(store, server, tmp_path
 
 
 def test_two_versions_of_an_object_are_not_mixed(store, server, tmp_path):
-    size = 50_000_000
+    size = 3 * SMALL_SIZES.range + 1
     server.buckets["b"]["k"] = (bytes(size), '"one"')
     found = store.head("b", "k")
     ranges = []
@@ -287,7 +252,7 @@ def test_what_progress_raises_ends_the_transfer(store, server, tmp_path):
         raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        store.upload(str(a_file(tmp_path, 30_000_000)), "b", "k", stop)
+        store.upload(str(a_file(tmp_path, SIZE // 2)), "b", "k", stop)
     assert server.buckets["b"] == {}
 
 
@@ -312,14 +277,14 @@ def test_a_connection_whose_answer_was_cut_off_is_not_used_again(server, tmp_pat
     """So each cut costs one attempt, however many there are."""
     clock = FakeClock()
     store = make_store(server, clock=clock)
-    store.upload(str(a_file(tmp_path, 3_000_000)), "b", "k")
+    store.upload(str(a_file(tmp_path, SIZE // 20)), "b", "k")
     cuts = []
 
     def cut(call, content):
         if (
             call.method == "GET"
             and len(cuts) < 5
-            and len(content) < 3_000_000 - 400_000 * len(cuts)
+            and len(content) < (SIZE - SIZE // 7 * len(cuts)) // 20
         ):
             cuts.append(len(content))
             raise Cut
@@ -335,8 +300,8 @@ def test_cuts_at_any_moment_do_not_matter(server, tmp_path, seed):
     """Sent in parts and fetched in ranges, over connections that are cut at random."""
     print("seed", seed)
     drawn = random.Random(seed)
-    store = make_store(server, multipart=1_000_000)
-    path, back = a_file(tmp_path, 60_000_000, seed=seed), tmp_path / "back"
+    store = make_store(server)
+    path, back = a_file(tmp_path, SIZE, seed=seed), tmp_path / "back"
 
     def maybe_cut(call, count):
         if drawn.random() < 0.005:
@@ -348,11 +313,11 @@ def test_cuts_at_any_moment_do_not_matter(server, tmp_path, seed):
     assert server.buckets["b"]["k"][0] == path.read_bytes()
     store.download(store.head("b", "k"), str(back), fetched.append)
     assert back.read_bytes() == path.read_bytes()
-    assert sum(sent) == sum(fetched) == 60_000_000
+    assert sum(sent) == sum(fetched) == SIZE
     assert server.uploads == {}
 
 
-@pytest.mark.parametrize("size", [100_000, 1_500_000, 60_000_000])
+@pytest.mark.parametrize("size", [SMALL_SIZES.memory, SMALL_SIZES.multipart, SIZE])
 def test_what_arrives_damaged_is_sent_once_more(store, server, tmp_path, size):
     """A bit that flips on the way, once, in a small file, a larger one, or a part of one."""
     damaged = []
@@ -376,7 +341,7 @@ def test_parts_that_always_arrive_damaged_are_refused(store, server, tmp_path):
     """OBS itself refuses them, since it is told their checksums by then."""
     server.arrived = lambda call, body: body[:-1] + b"!" if "partNumber" in call.query else body
     with pytest.raises(ApiError) as caught:
-        store.upload(str(a_file(tmp_path, 10_000_000)), "b", "k")
+        store.upload(str(a_file(tmp_path, SIZE // 6)), "b", "k")
     assert caught.value.error_code == "BadDigest"
     assert server.buckets["b"] == {}
     assert server.uploads == {}
@@ -387,10 +352,10 @@ def test_server_verifies_parts_without_etags(server, tmp_path):
     server.crc64 = None
     server.etag = lambda part: hashlib.md5(b"key" + part).hexdigest()
     store = make_store(server)
-    path, sent = a_file(tmp_path, 150_000_000), []
+    path, sent = a_file(tmp_path, 5 * SIZE // 2), []
     store.upload(str(path), "b", "k", sent.append)
     assert server.buckets["b"]["k"][0] == path.read_bytes()
-    assert sum(sent) == 150_000_000
+    assert sum(sent) == 5 * SIZE // 2
     parts = [call for call in server.calls if "partNumber" in call.query]
     verified = [call.query["partNumber"] for call in parts if call.headers["Content-MD5"]]
     assert sorted(map(int, verified)) == list(range(1, len(verified) + 1))
@@ -407,62 +372,44 @@ def test_a_lost_answer_to_the_last_request_is_not_a_failure(store, server, tmp_p
             raise Cut
 
     server.after = lose
-    path = a_file(tmp_path, 3_000_000)
+    path = a_file(tmp_path, SMALL_SIZES.multipart + 1)
     store.upload(str(path), "b", "k")
     assert lost
     assert server.buckets["b"]["k"][0] == path.read_bytes()
 
 
 def test_an_interrupted_upload_goes_on_in_another_process(server, tmp_path):
-    path = a_file(tmp_path, 60_000_000)
-
-    def cut(call):
-        if call.query.get("partNumber") == "5":
-            raise Cut
-
-    server.before = cut
-    with pytest.raises(TransportError):
-        make_store(server).upload(str(path), "b", "k")
-    # Parts that were on their way when the upload was given up.
-    wait_until(lambda: server.busy == 0)
+    path = a_file(tmp_path, SIZE)
+    interrupt_upload(server, path)
     (upload,) = server.uploads
     arrived = sum(len(part) for part in server.uploads[upload][2].values())
     assert arrived > 0
-    server.before, server.received = lambda call: None, 0
+    server.received = 0
     sent = []
     make_store(server).upload(str(path), "b", "k", sent.append)
     assert server.buckets["b"]["k"][0] == path.read_bytes()
-    assert server.received < 60_000_000 - arrived + 10_000
-    assert sum(sent) == 60_000_000
+    assert server.received < SIZE - arrived + 10_000
+    assert sum(sent) == SIZE
     assert server.uploads == {}
 
 
 def test_changed_file_replaces_old_parts(server, tmp_path):
     """A changed file is sent anew and the old parts are deleted."""
-    path = a_file(tmp_path, 60_000_000)
-
-    def cut(call):
-        if call.query.get("partNumber") == "5":
-            raise Cut
-
-    server.before = cut
-    with pytest.raises(TransportError):
-        make_store(server).upload(str(path), "b", "k")
-    server.before = lambda call: None
-    a_file(tmp_path, 60_000_001, seed=2)
+    path = a_file(tmp_path, SIZE)
+    interrupt_upload(server, path)
+    a_file(tmp_path, SIZE + 1, seed=2)
     make_store(server).upload(str(path), "b", "k")
     assert server.buckets["b"]["k"][0] == path.read_bytes()
     assert server.uploads == {}
 
 
 def test_an_interrupted_download_goes_on(server, tmp_path):
-    content = noise(3, 100_000_000)
-    server.buckets["b"]["k"] = (content, '"%s"' % hashlib.md5(content).hexdigest())
-    store, target = make_store(server), tmp_path / "target"
+    content, target = an_object(server), tmp_path / "target"
+    store = make_store(server)
     found = store.head("b", "k")
 
     def cut(call):
-        if (call.headers.get("Range") or "").startswith("bytes=67108864"):
+        if asks_range(call, 4):
             raise Cut
 
     server.before = cut
@@ -484,7 +431,7 @@ def test_what_obs_refuses_leaves_no_parts(store, server, tmp_path):
 
     server.before = refuse
     with pytest.raises(PermissionDenied):
-        store.upload(str(a_file(tmp_path, 30_000_000)), "b", "k")
+        store.upload(str(a_file(tmp_path, SIZE // 2)), "b", "k")
     assert server.uploads == {}
 
 
@@ -538,7 +485,7 @@ class Issuer:
         return Found(credentials=self.issue(), source=self.name, renew=self.issue)
 
 
-@pytest.mark.parametrize("size", [1000, 40_000_000])
+@pytest.mark.parametrize("size", [1000, SIZE])
 @pytest.mark.parametrize("way", ["address", "host"])
 def test_keys_that_end_in_the_middle_of_an_upload_are_renewed(server, tmp_path, size, way):
     """The service does not know them any more, long before they were to end."""
@@ -552,7 +499,7 @@ def test_keys_that_end_in_the_middle_of_an_upload_are_renewed(server, tmp_path, 
         session = Session(project_id="p", region_name="eu-de", clock=FakeClock(), **where)
     finally:
         auth.remove_provider(issuer.name)
-    store = store_of(server, session, 1_000_000)
+    store = store_of(server, session)
     path, ended = a_file(tmp_path, size), []
 
     def end(call):

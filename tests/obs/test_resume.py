@@ -16,28 +16,35 @@ from modelarts.errors import (
     TransferError,
     TransportError,
 )
+from modelarts.obs.api import Obs
 from modelarts.obs.io import Source
 from modelarts.obs.multipart.checkpoint import folder as checkpoints_folder
-from modelarts.session import Session
-from tests.content import noise
-from tests.obs.test_objects import a_file, make_store, server, settings, store
+from tests.clocks import FakeClock
+from tests.obs.transfers import (
+    SIZE,
+    SMALL_SIZES,
+    a_file,
+    an_object,
+    asks_range,
+    checkpoints,
+    interrupt_download,
+    interrupt_upload,
+    make_store,
+)
 from tests.obs_server import Cut, Refusal
-
-__all__ = ["server", "store"]
 
 pytestmark = pytest.mark.obs
 
-SIZE = 60_000_000
 DAMAGES = {
     "no first line": lambda lines: lines[1:],
     "another first line": lambda lines: ["[]", *lines],
     "no object": lambda lines: ["null", *lines],
     "no upload": lambda lines: [json.dumps({**json.loads(lines[0]), "upload": 5}), *lines[1:]],
     "too short": lambda lines: [*lines, "[1]"],
-    "too long": lambda lines: [*lines, "[1, 0, 8388608, 4, 5, 6, 7, 8]"],
-    "a number": lambda lines: [*lines, "16777216"],
+    "too long": lambda lines: [*lines, "[1, 0, 131072, 4, 5, 6, 7, 8]"],
+    "a number": lambda lines: [*lines, "262144"],
     "other types": lambda lines: [*lines, '[{}, "0", null, [], 1.5, "x"]'],
-    "half a line": lambda lines: [*lines, '[3, 16777216, 8388608, "0a'],
+    "half a line": lambda lines: [*lines, '[3, 262144, 131072, "0a'],
     "an older form": lambda lines: [
         lines[0],
         *(json.dumps(json.loads(line)[:-1]) for line in lines[1:]),
@@ -47,47 +54,10 @@ DAMAGES = {
 }
 
 
-def checkpoints():
-    return sorted(Path(checkpoints_folder()).glob("*"))
-
-
 def damage(kind):
     (path,) = checkpoints()
     lines = [line for line in path.read_text("utf-8").splitlines() if line]
     path.write_text("\n".join(DAMAGES[kind](lines)), "utf-8", errors="surrogateescape")
-
-
-def interrupt_upload(server, path):
-    """Some parts arrive."""
-
-    def cut(call):
-        if call.query.get("partNumber") == "5":
-            raise Cut
-
-    server.before = cut
-    with pytest.raises(TransportError):
-        make_store(server).upload(str(path), "b", "k")
-    server.before = lambda call: None
-
-
-def an_object(server, size=100_000_000):
-    content = noise(3, size)
-    server.buckets["b"]["k"] = (content, '"%s"' % hashlib.md5(content).hexdigest())
-    return content
-
-
-def interrupt_download(server, found, target, refusal=None):
-    """The last of six ranges does not arrive; four are fetched at once."""
-
-    def stop(call):
-        if (call.headers.get("Range") or "").startswith("bytes=83886080"):
-            raise refusal or Cut
-
-    server.before = stop
-    try:
-        make_store(server).download(found, str(target))
-    finally:
-        server.before = lambda call: None
 
 
 # What is remembered ------------------------------------------------------------------------
@@ -128,7 +98,7 @@ def test_a_damaged_memory_of_long_ago_disturbs_no_other_upload(store, server, tm
     old.parent.mkdir(parents=True)
     old.write_text(content, "utf-8", errors="surrogateescape")
     os.utime(str(old), (1, 1))
-    store.upload(str(a_file(tmp_path, 3_000_000)), "b", "k")
+    store.upload(str(a_file(tmp_path, SMALL_SIZES.multipart + 1)), "b", "k")
     assert "k" in server.buckets["b"]
 
 
@@ -141,7 +111,7 @@ def test_what_nobody_came_back_for_is_deleted_at_both_ends(server, tmp_path):
     assert len(list(tmp_path.glob(".target.*.part"))) == len(server.uploads) == 1
     for each in checkpoints():
         os.utime(str(each), (1, 1))
-    make_store(server).upload(str(a_file(tmp_path, 3_000_000, "other")), "b", "other")
+    make_store(server).upload(str(a_file(tmp_path, SIZE, "other")), "b", "other")
     assert list(tmp_path.glob(".*")) == []
     assert server.uploads == {}
     assert checkpoints() == []
@@ -196,10 +166,10 @@ def test_a_download_goes_on_after_a_refusal_that_passes(server, tmp_path, refusa
 
 def test_present_object_leaves_no_partial_files(server, tmp_path):
     """The folders were moved before, the attempt was interrupted, and the next one compares."""
-    obs = Session(**settings(server)).obs
+    obs = Obs(lambda: make_store(server), lambda: server.url, FakeClock())
     source, back = tmp_path / "source", tmp_path / "back"
     source.mkdir()
-    path = a_file(source, 110_000_000, "large")
+    path = a_file(source, 9 * SMALL_SIZES.part, "large")
 
     def move():
         obs.upload_dir(source, "obs://b/")
@@ -210,7 +180,7 @@ def test_present_object_leaves_no_partial_files(server, tmp_path):
             raise Cut
 
     def cut_download(call):
-        if (call.headers.get("Range") or "").startswith("bytes=83886080"):
+        if asks_range(call, 4):
             raise Cut
 
     move()
@@ -306,7 +276,7 @@ def test_object_of_lost_answer_is_found(store, server, tmp_path, crc64):
 # At the same time --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [1000, 40_000_000])
+@pytest.mark.parametrize("size", [1000, SIZE])
 def test_concurrent_fetches_of_one_object_succeed(server, tmp_path, size):
     """Two that fetch the same at once do not disturb each other."""
     content, target = an_object(server, size), tmp_path / "target"

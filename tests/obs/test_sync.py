@@ -20,7 +20,7 @@ from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.clocks import FakeClock
 from tests.obs.test_contract import contents, tree, urls
-from tests.obs.test_objects import AK, SK, settings
+from tests.obs.transfers import AK, SK, settings
 from tests.obs_server import ObsServer, Refusal
 from tests.places import FolderPlace, ObsPlace
 

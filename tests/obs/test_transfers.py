@@ -11,7 +11,7 @@ import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, PermissionDenied
 from modelarts.obs.executor import Helper, Task, Watcher, run
-from tests.obs.test_objects import AK, SK, make_store
+from tests.obs.transfers import AK, SK, make_store
 from tests.obs_server import ObsServer, Refusal
 
 pytestmark = pytest.mark.obs
@@ -180,10 +180,11 @@ PROGRAM = """
 import sys, threading
 from modelarts.obs.executor import Task, run
 from tests.obs_server import ObsServer
-from tests.obs.test_objects import AK, SK, make_store
+from tests.obs.transfers import AK, SK, make_store
 server = ObsServer({AK: (SK, None)})
-server.buckets["b"] = {"%03d" % n: (b"x" * 5_000_000, '"e"') for n in range(200)}
-store, folder = make_store(server, multipart=1_000_000), sys.argv[1]
+server.chunk = 1024
+server.buckets["b"] = {"%03d" % n: (b"x" * 80_000, '"e"') for n in range(200)}
+store, folder = make_store(server), sys.argv[1]
 calls = []
 def fetch(found):
     def move(progress):
@@ -218,7 +219,7 @@ def test_ctrl_c_ends_it_promptly_and_leaves_nothing_half_done(tmp_path):
     assert out.startswith("interrupted")
     names = [path.name for path in folder.iterdir()]
     assert all(not name.startswith(".") for name in names)
-    assert all((folder / name).stat().st_size == 5_000_000 for name in names)
+    assert all((folder / name).stat().st_size == 80_000 for name in names)
     assert len(names) < 200
 
 

@@ -16,6 +16,9 @@ MODULES = (
     "modelarts",
     "modelarts.session",
     "modelarts.estimator",
+    "modelarts.estimatorV2",
+    "modelarts.train_params",
+    "modelarts.training.job",
     "modelarts.visualization.job",
     "modelarts.visualization.ensure",
     "modelarts.visualization.display.lists",
@@ -33,7 +36,7 @@ MODULES = (
     "modelarts.magic",
 )
 #: Names of those modules that other modules of the package use, and no user.
-INSIDE = {"Meter", "ProgressOption", "Sync", "bytes_for_people", "keep_following"}
+INSIDE = {"as_failure", "Meter", "ProgressOption", "Sync", "bytes_for_people", "keep_following"}
 ORDER = ("Args", "Attributes", "Returns", "Yields", "Raises", "Source", "Example")
 HEAD = re.compile(r"(%s):( |\Z)" % "|".join(ORDER))
 
@@ -87,7 +90,13 @@ OWNERS = {
     "Session": "modelarts.session.Session",
     "job": "modelarts.visualization.job.VisualizationJob",
     "VisualizationJob": "modelarts.visualization.job.VisualizationJob",
+    "training": "modelarts.training.job.TrainingJob",
+    "estimatorV2.Estimator": "modelarts.training.estimator.Estimator",
+    "train_params": "modelarts.training.params",
     "auth_by_apig": "modelarts.config.auth.auth_by_apig",
+    "Estimator": "modelarts.training.estimator_v1.Estimator",
+    "estimator": "modelarts.training.estimator_v1.Estimator",
+    "version": "modelarts.training.estimator_v1.TrainingJobVersion",
 }
 
 

@@ -33,7 +33,7 @@ RESERVED = {
     "tqdm": ("modelarts.obs.progress",),
     "multiprocessing": LOCAL,
     "obs": (*LOCAL, "modelarts.obs.*"),
-    "subprocess": LOCAL,
+    "subprocess": (*LOCAL, "modelarts.training.here"),
     "tensorboard": (*LOCAL, "modelarts.testing.local"),
     "waitress": LOCAL,
     "werkzeug": LOCAL,

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from modelarts import constant
+from modelarts import constant, estimatorV2, train_params
 from modelarts.config.auth import auth_by_apig
-from modelarts.estimator import JOB_STATE, VisualizationJob
+from modelarts.estimator import JOB_STATE, Estimator, TrainingJobVersion, VisualizationJob
 from modelarts.session import Session
+from modelarts.training.job import TrainingJob
 
 PAGE = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
 
@@ -64,6 +65,69 @@ job.create_time
 job.status
 job.is_success
 JOB_STATE
+Estimator(modelarts_session=, train_instance_type=, train_instance_count=, output_path=, \
+code_dir=, boot_file=, framework_type=, framework_version=, hyperparameters=, log_url=, \
+job_description=)
+Estimator(modelarts_session=, model_name=, output_path=, train_instance_type=)
+Estimator(modelarts_session=, user_image_url=, user_command=, output_path=, \
+train_instance_type=)
+Estimator(modelarts_session=, pool_id=)
+Estimator(modelarts_session=, job_id=, version_id=)
+Estimator(modelarts_session=, config_name=)
+estimator.fit(inputs=, wait=, job_name=)
+estimator.fit(dataset_id=, dataset_version_id=, wait=, job_name=)
+estimator.fit(data_source=)
+estimator.create_job_version(job_id=, pre_version_id=, inputs=, wait=, job_desc=)
+estimator.create_job_version(job_id=, pre_version_id=, dataset_id=, dataset_version_id=)
+version.job_id
+version.version_id
+version.get_job_info()
+version.get_job_version_info()
+version.get_job_version_object_list(is_show=)
+version.stop_job_version()
+version.delete_job_version()
+version.delete_job()
+version.update_job_description(description=)
+version.get_job_log_file_list()
+version.get_job_log(log_file=, start_byte=, offset=)
+Estimator.get_job_list(modelarts_session=, status=, per_page=, page=, sort_by=, order=, \
+search_content=)
+Estimator.get_job_list(modelarts_session=, sortBy=)
+Estimator.delete_job_by_id(modelarts_session=, job_id=)
+Estimator.get_train_instance_types(modelarts_session=)
+Estimator.get_framework_list(modelarts_session=)
+Estimator.get_built_in_algorithms(modelarts_session=)
+estimator.create_job_configs(config_name=, inputs=, config_desc=)
+estimator.create_job_configs(config_name=, dataset_id=, dataset_version_id=, config_desc=)
+estimator.update_job_configs(config_name=, inputs=, config_desc=)
+version.get_job_configs_info()
+version.delete_job_configs()
+Estimator.get_job_configs_list(modelarts_session=, per_page=, page=, sort_by=, order=, \
+search_content=)
+Estimator.get_job_configs_object_list(modelarts_session=, is_show=, per_page=, page=, sort_by=, \
+order=, search_content=)
+train_params.TrainingFiles(code_dir=, boot_file=, obs_path=)
+train_params.InputData(obs_path=, name=, local_path=, is_local_source=)
+train_params.OutputData(obs_path=, name=, local_path=, access_method=)
+estimatorV2.Estimator(session=, training_files=, framework_type=, framework_version=, outputs=, \
+parameters=, train_instance_type=, train_instance_count=, log_url=, env_variables=, \
+working_dir=, local_code_dir=, job_description=)
+estimatorV2.Estimator(session=, user_image_url=, user_command=, pool_id=, volumes=)
+estimatorV2.Estimator(session=, job_id=)
+estimatorV2.Estimator.fit(self, inputs=, job_name=, wait=, show_log=)
+estimatorV2.Estimator.get_job_list(session=, offset=, limit=, sort_by=, order=, group_by=, \
+filters=)
+estimatorV2.Estimator.control_job_by_id(session=, job_id=)
+estimatorV2.Estimator.delete_job_by_id(session=, job_id=)
+estimatorV2.Estimator.get_train_instance_types(session=)
+estimatorV2.Estimator.get_framework_list(session=)
+training.job_id
+training.get_job_info()
+training.control_job()
+training.update_job_configs(description=)
+training.get_job_log(task_id=)
+training.get_job_metrics(task_id=)
+training.delete_job()
 auth_by_apig(session, method, path)
 auth_by_apig(session, method, path, query=, body=, headers=)
 constant.HTTPS_GET
@@ -112,8 +176,14 @@ def test_a_name_of_the_page_is_there_and_takes_these_arguments(name, fake_modela
         "Session": Session,
         "VisualizationJob": VisualizationJob,
         "JOB_STATE": JOB_STATE,
+        "Estimator": Estimator,
+        "estimator": Estimator(fake_modelarts.session()),
+        "version": TrainingJobVersion(fake_modelarts.session(), job_id="1", version_id="2"),
         "auth_by_apig": auth_by_apig,
         "constant": constant,
+        "estimatorV2": estimatorV2,
+        "train_params": train_params,
+        "training": TrainingJob(),
         "session": fake_modelarts.session(),
         "job": VisualizationJob(fake_modelarts.session(), fake_modelarts.add_job()),
     }

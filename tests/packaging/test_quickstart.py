@@ -25,6 +25,6 @@ def test_two_quickstarts_read_own_curves(tmp_path):
     for run in runs:
         printed, _ = run.communicate(timeout=180)
         assert run.returncode == 0, printed
-        assert "RUNNING" in printed
-        assert "KILLED" in printed
+        assert ": Completed" in printed
+        assert "step 54" in printed
         assert "equal" in printed

@@ -67,6 +67,20 @@ def test_the_script_and_its_port_do_the_same(name, modelarts_service):
     assert job.wait(until=list(STOPPED)).job_desc == "loss of the first run"
 
 
+@pytest.mark.parametrize("name", ["original_training.py", "port_training.py"])
+def test_training_script_and_its_port_do_the_same(name, modelarts_service):
+    files = {
+        "code/train.py": "import sys\nprint(*[each for each in sys.argv if '--lr' in each])\n",
+        "data/train.csv": "1\n",
+    }
+    for path, content in files.items():
+        file = modelarts_service.obs / "bucket" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    printed = run(name, environ=modelarts_service.environ)
+    assert printed.split() == ["JOBSTAT_COMPLETED", "--lr=0.1"]
+
+
 def test_unchanged_script_runs_without_cloud(modelarts_service, monkeypatch):
     """The unchanged script runs without a cloud as the page says."""
     for name in modelarts_service.environ:

@@ -1,6 +1,7 @@
 """The errors: one tree, with what each says, keeps, and is made for."""
 
 import copy
+import json
 import pickle
 import re
 
@@ -36,6 +37,8 @@ from modelarts.errors import (
     api_error,
 )
 from modelarts.estimator import VisualizationJob
+from modelarts.http.errors import read_json
+from modelarts.http.models import Request, Response
 
 TREE = {
     InvalidArgument: {},
@@ -368,9 +371,11 @@ def test_a_refusal_is_made_by_its_code_and_else_by_its_status(status, code, kind
     ],
 )
 def test_a_refusal_for_its_status_names_the_status(said, status):
-    error = api_error(said, status_code=400, error_code="ModelArts.0105")
-    assert type(error) is JobStateError
-    assert error.job_status == status
+    body = json.dumps({"is_success": False, "error_code": "ModelArts.0105", "error_msg": said})
+    request = Request("POST", "https://h", "/v1/p/visualization-jobs/1/stop")
+    with pytest.raises(JobStateError) as caught:
+        read_json(Response(400, "", {}, body.encode(), 1), request)
+    assert caught.value.job_status == status
 
 
 def test_a_name_with_a_line_break_is_told_on_one_line():

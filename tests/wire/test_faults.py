@@ -15,6 +15,7 @@ from modelarts._internal.clock import Clock
 from modelarts.errors import AmbiguousCreate, ApiError, TransportError
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.session import Session
+from modelarts.training.job import TrainingJob
 from tests.cloud import Cloud
 from tests.faults import FaultProxy
 from tests.training_cloud import TrainingCloud
@@ -47,7 +48,7 @@ class Documented(http.server.BaseHTTPRequestHandler):
         self.url = "http://%s%s" % (self.headers["Host"], self.path)
         with self.lock:
             status, headers, text = self.cloud._recorded(self.cloud._modelarts)(self)
-        content = text.encode()
+        content = text if isinstance(text, bytes) else text.encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
@@ -69,6 +70,7 @@ def documented():
 def trainings():
     cloud = TrainingCloud()
     cloud.add_training("obs://b/x", TRAINING)
+    cloud.logs[TRAINING] = bytearray()
     yield from _serve(cloud)
 
 
@@ -205,6 +207,66 @@ def test_creates_of_v2_equal_jobs_exactly(trainings, named):
     assert set(jobs.values()) <= set(doubtful), SEED
     # How many come through depends on the seed (about 205, so a few more or less).
     assert len(made) > 150, (SEED, len(doubtful))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_trainings_equal_creates_exactly(trainings, named):
+    print("seed", SEED)
+    before = set(trainings.trainings())
+    proxy = FaultProxy(trainings.target, SEED, share=0.4)
+    made, doubtful, slowest = [], [], []
+    try:
+        with _session(trainings, proxy) as session:
+            for turn in range(250):
+                name = "training-%d" % turn if named else None
+                job, error = _timed(lambda name=name: _training(session, name), slowest)
+                if error is None:
+                    made.append((job.job_id, job.job_name))
+                elif isinstance(error, AmbiguousCreate):
+                    doubtful.append(error.job_name)
+    finally:
+        proxy.close()
+    jobs = {key: name for key, name in trainings.trainings().items() if key not in before}
+    names = list(jobs.values())
+    assert len(names) == len(set(names)), "a training was doubled; seed %d" % SEED
+    for job_id, name in made:
+        assert jobs.pop(job_id) == name, SEED
+    assert set(jobs.values()) <= set(doubtful), SEED
+    # How many come through depends on the seed (about 205, so a few more or less).
+    assert len(made) > 150, (SEED, len(doubtful))
+
+
+def test_stops_of_trainings_are_done_or_refused(trainings):
+    print("seed", SEED)
+    proxy = FaultProxy(trainings.target, SEED, share=0.4)
+    done, slowest = 0, []
+    try:
+        with _session(trainings, proxy) as session:
+            job = TrainingJob(session, TRAINING)
+            for _ in range(120):
+                trainings.jobs[TRAINING]["status"]["phase"] = "Running"
+                trainings._work[TRAINING] = [b"."] * 100
+                _, error = _timed(job.stop, slowest)
+                if error is None:
+                    phase = trainings.jobs[TRAINING]["status"]["phase"]
+                    assert phase in ("Terminating", "Terminated"), SEED
+                    done += 1
+    finally:
+        proxy.close()
+    assert done > 80, SEED
+
+
+def _training(session, name):
+    return TrainingJob.create(
+        "obs://bucket/code/",
+        "train.py",
+        name,
+        framework_type="PyTorch",
+        framework_version="PyTorch-1.4.0-python3.6",
+        train_instance_type="modelarts.vm.cpu.2u",
+        check=False,
+        session=session,
+    )
 
 
 def test_stops_and_restarts_are_done_once_or_said_to_be_undone(documented):

@@ -7,6 +7,7 @@ name must not be opened by a service that has the keys of all users.
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import mimetypes
 import os
@@ -22,7 +23,15 @@ import attr
 from modelarts.local.boards import landlock
 from modelarts.local.identity.users_file import Accounts
 
-__all__ = ["DEVICES", "SYSTEM", "Confinement", "Confiner", "clear_environment", "installed_paths"]
+__all__ = [
+    "DEVICES",
+    "SYSTEM",
+    "Confinement",
+    "Confiner",
+    "clear_environment",
+    "installed_paths",
+    "real_path",
+]
 
 #: Read by the C library and by Python, and of no interest to anybody.
 SYSTEM: tuple[str, ...] = (
@@ -95,7 +104,8 @@ class Confinement:
         """
         if self.is_enforced:
             landlock.restrict(
-                read=[*self.own, *self.links, *installed_paths()],
+                read=installed_paths(),
+                logs=[*self.own, *self.links],
                 write=DEVICES,
                 connect=connect,
             )
@@ -147,7 +157,7 @@ class Confiner:
         Raises:
             ValueError: the service has several users now, and its kernel confines no board.
         """
-        if self.by_kernel and self.is_shared and not landlock.abi():
+        if not self._suffices:
             raise ValueError(
                 "the service has several users now, and this system cannot confine boards to the "
                 "logs of their jobs; whoever runs it has to restart it with --unconfined-boards"
@@ -160,11 +170,19 @@ class Confiner:
         """Return True if a board with this confinement can still read its logs.
 
         It cannot once its folder was made, or made anew, after the board started, or a link was
-        added: the kernel's rules are about the folders that were there.
+        added: the kernel's rules are about the folders that were there. It may not once there is a
+        second user, if it follows links, or if nothing but its own code confines it.
         """
+        if not self._suffices or (confinement.links and self.is_shared):
+            return False
         if tuple(map(_identity, confinement.own)) != confinement.identity:
             return False
         return not links_too or self._links(confinement.folder) == confinement.links
+
+    @property
+    def _suffices(self) -> bool:
+        """True if boards are confined well enough for the users that there are now."""
+        return not self.by_kernel or landlock.abi() > 0 or not self.is_shared
 
     def _links(self, folder: str) -> tuple[str, ...]:
         if self.is_shared:
@@ -185,6 +203,14 @@ def installed_paths() -> tuple[str, ...]:
     for name in ("include", "scripts", "data"):
         paths.discard(sysconfig.get_paths().get(name, ""))
     return tuple(sorted({os.path.realpath(path) for path in paths if path} | set(SYSTEM)))
+
+
+def real_path(path: str) -> str | None:
+    """Return a path without its links; None where one became something else while it was read."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return None
 
 
 def clear_environment() -> None:
@@ -220,8 +246,8 @@ def _link_targets(folder: str, private: str) -> tuple[str, ...]:
                 path = os.path.join(base, name)
                 if not os.path.islink(path):
                     continue
-                target = os.path.realpath(path)
-                if target in seen or _within(target, [folder]):
+                target = real_path(path)
+                if target is None or target in seen or _within(target, [folder]):
                     continue
                 seen.add(target)
                 if _may_follow(target, private):
@@ -282,11 +308,14 @@ class _Guard:
         plain_listdir: Any = os.listdir
 
         def tolerant_listdir(path: Any = None) -> Any:
-            # TensorBoard's walk over the logs ends the board at the first folder it cannot read.
+            # TensorBoard's walk over the logs ends the board at the first folder it cannot read,
+            # and at the first name that is not UTF-8.
             try:
-                return plain_listdir(path)
+                return [name for name in plain_listdir(path) if self._is_text(path, name)]
             except PermissionError:
                 self._report(os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path))
+                return []
+            except (FileNotFoundError, NotADirectoryError):  # it went meanwhile
                 return []
 
         sys.addaudithook(self._audit)
@@ -305,9 +334,14 @@ class _Guard:
     def _open(self, path: Any, flags: int) -> int:
         """Open a file, and see that it is the one that was checked: links can change meanwhile."""
         # A FIFO would keep the thread waiting for a writer.
-        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        name = os.fsdecode(path)
         try:
-            name = os.fsdecode(path)
+            descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENODEV):  # a socket, or no device
+                self._refuse(name)
+            raise
+        try:
             if not self._is_installed(name):
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     self._refuse(name)
@@ -320,7 +354,10 @@ class _Guard:
         return descriptor
 
     def _check(self, path: str) -> None:
-        if not self._is_installed(path) and not self._is_allowed(path, os.path.realpath(path)):
+        if self._is_installed(path):
+            return
+        real = real_path(path)
+        if real is None or not self._is_allowed(path, real):
             self._refuse(path)
 
     def _is_installed(self, path: str) -> bool:
@@ -331,6 +368,15 @@ class _Guard:
             return True
         is_log = EVENT_FILE in os.path.basename(real) or os.path.isdir(real)
         return is_log and _within(real, self._links)
+
+    def _is_text(self, folder: Any, name: Any) -> bool:
+        text = os.fsdecode(name)
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            self._report(text if folder is None else os.path.join(os.fsdecode(folder), text))
+            return False
+        return True
 
     def _report(self, what: str) -> None:
         if what not in self._seen and len(self._seen) < _MAX_LINKS:

@@ -19,7 +19,7 @@ from typing import NoReturn
 import attr
 
 from modelarts.local.boards import landlock
-from modelarts.local.boards.confinement import DEVICES, EVENT_FILE, SYSTEM, Confinement
+from modelarts.local.boards.confinement import DEVICES, EVENT_FILE, SYSTEM, Confinement, real_path
 from modelarts.local.boards.sandbox import end_with_parent
 
 __all__ = [
@@ -106,8 +106,8 @@ def suits(confinement: Confinement) -> bool:
         seen.add(here)
         sizes = []
         for entry in _entries(here):
-            path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-            if entry.is_symlink() and not confinement.follows(path):
+            path = real_path(entry.path) if entry.is_symlink() else entry.path
+            if path is None or (entry.is_symlink() and not confinement.follows(path)):
                 if not confinement.is_enforced:
                     return False
             elif os.path.isdir(path):
@@ -176,7 +176,8 @@ def _run(path: str, confinement: Confinement, alive: int, port: int) -> NoReturn
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         if confinement.is_enforced:
             landlock.restrict(
-                read=[*confinement.own, *confinement.links],
+                read=(),
+                logs=[*confinement.own, *confinement.links],
                 write=DEVICES,
                 execute=[path, *SYSTEM],
                 listen=[0],

@@ -43,6 +43,7 @@ def restrict(
     execute: Iterable[str] = (),
     listen: Iterable[int] = (),
     connect: Iterable[int] = (),
+    logs: Iterable[str] = (),
 ) -> None:
     """Restrict this thread, and all threads and processes that it starts, for good.
 
@@ -56,6 +57,8 @@ def restrict(
         execute: files and folders that it may also run programs from.
         listen: TCP ports; 0 is any that the kernel chooses.
         connect: TCP ports.
+        logs: like ``read``, but without links in their paths. One whose path has a link by now
+            is left out: who writes the logs may have put it there since the path was checked.
 
     Raises:
         OSError: the kernel refuses, or has no Landlock.
@@ -74,13 +77,14 @@ def restrict(
     )
     try:
         reading = _READ_FILE | _READ_DIR
-        for paths, rights in (
-            (read, reading),
-            (execute, reading | _EXECUTE),
-            (write, every & ~_EXECUTE),
+        for paths, rights, with_links in (
+            (read, reading, True),
+            (logs, reading, False),
+            (execute, reading | _EXECUTE, True),
+            (write, every & ~_EXECUTE, True),
         ):
             for path in paths:
-                _allow(ruleset, path, rights & every)
+                _allow(ruleset, path, rights & every, with_links)
         if version >= 4:
             for ports, right in ((listen, _BIND_TCP), (connect, _CONNECT_TCP)):
                 for port in ports:
@@ -94,12 +98,14 @@ def restrict(
         os.close(ruleset)
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow(ruleset: int, path: str, rights: int, with_links: bool) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:  # a path that is not there needs no right
         return
     try:
+        if not with_links and os.readlink(f"/proc/self/fd/{descriptor}") != path:
+            return
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= _OF_FILES
         rule = struct.pack("=Qi", rights, descriptor)

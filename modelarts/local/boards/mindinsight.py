@@ -165,7 +165,8 @@ def _spawn(
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     settings = {"WORKSPACE": workspace, "SUMMARY_BASE_DIR": confinement.folder}
     rules = {
-        "read": [*confinement.own, *SYSTEM, "/proc/stat"],
+        "logs": confinement.own,
+        "read": [*SYSTEM, "/proc/stat"],
         "links": confinement.links,
         "write": [*folders, *DEVICES, _SEMAPHORES],
         "landlock": landlock.__file__ if confinement.is_enforced else None,

@@ -212,7 +212,7 @@ class Processes:
         """
         key = secrets.token_hex(16)
         log = self.log(job.job_id)
-        confinement = self.confiner.of(os.path.realpath(logs.folder), logs.links)
+        confinement = self.confiner.of(str(logs.folder), logs.links)
         program = self._data_server if self.confiner.confines_programs else None
         suits = program is not None and data_server.suits(confinement)
         serve = mindinsight or partial(board.serve, program if suits else None)
@@ -233,6 +233,8 @@ class Processes:
 
     def is_current(self, one: BoardProcess, now: float) -> bool:
         """Return True if a board is still the right one for its folder."""
+        if one.choice and not self.confiner.confines_programs:
+            return False  # there is a second user since it started
         look = now - one.looked >= _LOOK_SECONDS
         if look:
             one.looked = now

@@ -11,7 +11,7 @@ import logging
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
@@ -105,8 +105,8 @@ class Supervisor:
                 self._boards = {}
             self._folders.shut()
             self.wake()
-            for one in boards:
-                one.kill()
+            for board in boards:
+                board.kill()
             # Those that wait for their turn start with the next service.
             self._starts.close()
             self._ends.close()
@@ -137,9 +137,9 @@ class Supervisor:
     def give_up(self, job: Job, reason: str) -> None:
         """Fail a job whose files cannot be read, and end its board."""
         self._fail(job, reason)
-        one = self._take(job)
-        if one is not None:
-            one.kill()
+        board = self._take(job)
+        if board is not None:
+            board.kill()
 
     def expect_end(self) -> None:
         """From now on, boards that end do so with the service. Safe in a signal's handler."""
@@ -157,9 +157,9 @@ class Supervisor:
     def end_now(self, job_id: int) -> None:
         """End a job's board before returning: the job is being deleted."""
         with self._lock:
-            one = self._boards.pop(job_id, None)
+            board = self._boards.pop(job_id, None)
             ending = [p for (owner, _), p in self._starting.items() if owner == job_id]
-        for each in [*ending, *([one] if one is not None else [])]:
+        for each in [*ending, *([board] if board is not None else [])]:
             each.kill()
         self._folders.close(job_id)
         self._processes.log(job_id).unlink(missing_ok=True)
@@ -171,8 +171,8 @@ class Supervisor:
     def reader(self, job_id: int) -> str | None:
         """Return the name of the program that reads a job's files; None if it has no board."""
         with self._lock:
-            one = self._boards.get(job_id)
-        return None if one is None else one.reader
+            board = self._boards.get(job_id)
+        return None if board is None else board.reader
 
     def page(self, job: Job) -> WSGIApplication | None:
         """Return the WSGI application of a running job's page; None if it has no board."""
@@ -186,10 +186,10 @@ class Supervisor:
         self._renew(job)
         for _ in range(2):
             with self._lock:
-                one = self._boards.get(job.job_id)
-                if one is not None:
-                    one.visits += 1
-                    return one
+                board = self._boards.get(job.job_id)
+                if board is not None:
+                    board.visits += 1
+                    return board
                 found = self._store.get(job.job_id)
                 if self._closed or found is None or not found.asleep:
                     return None
@@ -209,16 +209,16 @@ class Supervisor:
         """End a board that cannot read its logs any more, or too slowly, as if it slept; the
         visitor wakes it."""
         with self._lock:
-            one = self._boards.get(job.job_id)
-        if one is None:
+            board = self._boards.get(job.job_id)
+        if board is None:
             return
-        if not self._processes.is_current(one, self.timeline.monotonic()):
-            self._sleep(one)
+        if not self._processes.is_current(board, self.timeline.monotonic()):
+            self._sleep(board)
 
-    def _leave(self, one: BoardProcess) -> None:
+    def _leave(self, board: BoardProcess) -> None:
         with self._lock:
-            one.visits -= 1
-            one.seen = self.timeline.monotonic()
+            board.visits -= 1
+            board.seen = self.timeline.monotonic()
 
     def _halted(self, job: Job) -> dict[str, Any]:
         ran_ms = job.duration(self.timeline.running())
@@ -228,35 +228,38 @@ class Supervisor:
         starting = (JobStatus.INIT, JobStatus.WAITING)
         if not self._store.move(job.job_id, starting, JobStatus.WAITING, job.run):
             return
-        self._bring_up(job, JobStatus.WAITING, self._begun)
+        self._bring_up(job, JobStatus.WAITING)
 
     def _wake_up(self, job: Job) -> None:
         try:
-            self._bring_up(job, JobStatus.RUNNING, self._awake)
+            self._bring_up(job, JobStatus.RUNNING)
         finally:
             with self._lock:
                 del self._waking[job.job_id, job.run]
 
-    def _bring_up(self, job: Job, status: int, said: Callable[[Job], Job | None]) -> None:
-        """Start a board for a job that has this status, and say so if it has it still."""
-        one = None
+    def _bring_up(self, job: Job, status: int) -> None:
+        """Start a board for a job that has this status, and record it if the job has it still."""
+        board = None
         try:
-            one = self._launch(job, status)
+            board = self._launch(job, status)
             with self._lock:
                 del self._starting[job.job_id, job.run]
-                if self._is_wanted(job, status) and said(job) is not None:
-                    one.seen = self.timeline.monotonic()
-                    self._boards[job.job_id] = one
+                if self._is_wanted(job, status) and self._record_running(job, status):
+                    board.seen = self.timeline.monotonic()
+                    self._boards[job.job_id] = board
                     _LOG.info(
-                        "job %d: running, process %s, read by %s", job.job_id, one.pid, one.reader
+                        "job %d: running, process %s, read by %s",
+                        job.job_id,
+                        board.pid,
+                        board.reader,
                     )
                     self.wake()
                     return
             # Stopped or deleted while it started.
-            one.kill()
+            board.kill()
         except StoreFailure:
-            if one is not None:
-                one.kill()
+            if board is not None:
+                board.kill()
             raise
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
@@ -264,6 +267,11 @@ class Supervisor:
         finally:
             with self._lock:
                 self._starting.pop((job.job_id, job.run), None)
+
+    def _record_running(self, job: Job, status: int) -> bool:
+        """Return False if the job has another status by now, or is another run."""
+        changed = self._begun(job) if status == JobStatus.WAITING else self._awake(job)
+        return changed is not None
 
     def _begun(self, job: Job) -> Job | None:
         stop_at = job.stop_at
@@ -302,17 +310,17 @@ class Supervisor:
         with self._lock:
             if not self._is_wanted(job, status):
                 raise RuntimeError("it was stopped or deleted before")
-            one = self._processes.start(job, logs, mindinsight)
-            self._starting[job.job_id, job.run] = one
-        one.wait_until_it_answers(job.page)
-        return one
+            board = self._processes.start(job, logs, mindinsight)
+            self._starting[job.job_id, job.run] = board
+        board.wait_until_it_answers(job.page)
+        return board
 
     def _end(self, job: Job) -> None:
         with self._lock:
-            found = (self._take(job), self._starting.get((job.job_id, job.run)))
-        for one in found:
-            if one is not None:
-                one.kill()
+            boards = (self._take(job), self._starting.get((job.job_id, job.run)))
+        for board in boards:
+            if board is not None:
+                board.kill()
         self._folders.close(job.job_id, job.run)
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
@@ -320,8 +328,8 @@ class Supervisor:
     def _take(self, job: Job) -> BoardProcess | None:
         """The board of this run of the job, which has it no more."""
         with self._lock:
-            one = self._boards.get(job.job_id)
-            if one is None or one.job.run != job.run:
+            board = self._boards.get(job.job_id)
+            if board is None or board.job.run != job.run:
                 return None
             return self._boards.pop(job.job_id)
 
@@ -335,13 +343,13 @@ class Supervisor:
         if failed is not None:
             _LOG.error("job %d: failed: %s", job.job_id, reason)
 
-    def _ended(self, one: BoardProcess) -> None:
+    def _ended(self, board: BoardProcess) -> None:
         with self._lock:
-            if self._boards.get(one.job.job_id) is not one:
+            if self._boards.get(board.job.job_id) is not board:
                 return
-            del self._boards[one.job.job_id]
-        reason = one.how_it_ended()
-        self._ends.submit(lambda job: self._fail(job, reason), one.job)
+            del self._boards[board.job.job_id]
+        reason = board.how_it_ended()
+        self._ends.submit(lambda job: self._fail(job, reason), board.job)
 
     def _running(self) -> list[BoardProcess] | None:
         with self._lock:
@@ -370,19 +378,23 @@ class Supervisor:
     def _send_to_sleep(self) -> None:
         latest = self.timeline.monotonic() - self._sleep_after
         with self._lock:
-            idle = [one for one in self._boards.values() if self._sleep_after and one.seen < latest]
-        for one in idle:
-            self._sleep(one)
+            idle = [
+                board
+                for board in self._boards.values()
+                if self._sleep_after and board.seen < latest
+            ]
+        for board in idle:
+            self._sleep(board)
 
-    def _sleep(self, one: BoardProcess) -> None:
-        job = one.job
+    def _sleep(self, board: BoardProcess) -> None:
+        job = board.job
         running = [JobStatus.RUNNING]
         with self._lock:
-            if one.visits or self._boards.get(job.job_id) is not one:
+            if board.visits or self._boards.get(job.job_id) is not board:
                 return
             if not self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1):
                 return
             del self._boards[job.job_id]
             self._folders.rest(job.job_id)
-        self._ends.submit(lambda job: one.kill(), job)
+        self._ends.submit(lambda job: board.kill(), job)
         _LOG.info("job %d: its board sleeps", job.job_id)

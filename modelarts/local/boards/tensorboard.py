@@ -196,12 +196,34 @@ def _launch(folder: str, key: str, server: BaseWSGIServer, reader: DataServer | 
         def get_url(self) -> str:
             return f"http://127.0.0.1:{server.port}/"
 
+    _tolerate_runs_that_go()
     board = program.TensorBoard(warm.PLUGINS, warm.index_only, Server)
     address = "" if reader is None else f"127.0.0.1:{reader.port}"
     board.configure(
         logdir=folder, host="127.0.0.1", port=0, load_fast="false", grpc_data_provider=address
     )
     board.launch()
+
+
+def _tolerate_runs_that_go() -> None:
+    """Have TensorBoard's Python reader go on where a new run goes, or cannot be read.
+
+    It does so for runs that it knows already; an error of one that it has just found ends the
+    thread that reads all of them.
+    """
+    from tensorboard.backend.event_processing.directory_watcher import DirectoryDeletedError
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+
+    plain = EventMultiplexer.AddRun
+
+    def add_run(self: Any, path: str, name: str | None = None) -> Any:
+        try:
+            return plain(self, path, name)
+        except (DirectoryDeletedError, OSError) as error:
+            print(f"{path!r} is read later: {error}", file=sys.stderr, flush=True)
+            return self
+
+    EventMultiplexer.AddRun = add_run
 
 
 def _with(assets: Mapping[str, WSGIApplication], wsgi_app: WSGIApplication) -> WSGIApplication:

@@ -10,7 +10,7 @@ from modelarts.local.jobs.wal import check_log
 __all__ = ["SCHEMA", "VERSION", "open_database"]
 
 #: A released schema is never changed: a later version comes with the steps that lead to it.
-VERSION = 4
+VERSION = 5
 SCHEMA = """
 CREATE TABLE jobs (
     job_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -32,11 +32,50 @@ CREATE TABLE jobs (
     resource_id TEXT NOT NULL,
     reason TEXT,
     asleep INTEGER NOT NULL DEFAULT 0,
-    reads_as TEXT NOT NULL
+    reads_as TEXT NOT NULL,
+    sources TEXT
 );
 CREATE INDEX jobs_of_project ON jobs (project_id, status);
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE trainings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id TEXT NOT NULL UNIQUE,
+    project_id TEXT NOT NULL,
+    workspace_id TEXT NOT NULL,
+    user_name TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    schedule_hours INTEGER,
+    status INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
+    start_time INTEGER,
+    started_at INTEGER,
+    ran_ms INTEGER NOT NULL DEFAULT 0,
+    stop_at INTEGER,
+    gpu TEXT,
+    key TEXT NOT NULL,
+    exit_code INTEGER,
+    reason TEXT,
+    is_deleted INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX training_names ON trainings (project_id, name) WHERE is_deleted = 0;
+CREATE INDEX trainings_by_status ON trainings (status);
+CREATE TABLE training_events (
+    number INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL
+);
+CREATE INDEX events_of_training ON training_events (number);
+CREATE TABLE training_metrics (
+    number INTEGER NOT NULL,
+    minute INTEGER NOT NULL,
+    metric TEXT NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (number, minute, metric)
+);
 """
 
 

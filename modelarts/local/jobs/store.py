@@ -47,6 +47,8 @@ class Job:
         stop_at: on the timeline's ``passed``.
         asleep: it is RUNNING, and its board starts with the next visit.
         reads_as: the id of the project by whose access to the bucket the job reads its logs.
+        sources: the trainings that its board shows, as a JSON list of their ids, if it was created
+            over trainings.
     """
 
     job_id: int
@@ -69,6 +71,7 @@ class Job:
     reason: str | None
     asleep: int
     reads_as: str
+    sources: str | None = None
 
     @property
     def page(self) -> str:
@@ -106,7 +109,8 @@ class Store:
             self._db.close()
 
     @contextmanager
-    def _file(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """``with`` it, the connection is used by this thread alone. Raises StoreFailure."""
         with self._lock:
             try:
                 yield self._db
@@ -128,7 +132,7 @@ class Store:
         }
         names = ", ".join(columns)
         values = ", ".join(":" + name for name in columns)
-        with self._file() as db:
+        with self.transaction() as db:
             if self.count_active(columns["project_id"]) >= most_active:
                 return None
             cursor = db.execute(f"INSERT INTO jobs ({names}) VALUES ({values})", columns)
@@ -136,7 +140,7 @@ class Store:
 
     def get(self, job_id: int, project_id: str | None = None) -> Job | None:
         """A job, if it is there and of that project."""
-        with self._file() as db:
+        with self.transaction() as db:
             row = db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
         if row is None or project_id not in (None, row["project_id"]):
             return None
@@ -165,7 +169,7 @@ class Store:
             values["search"] = search.lower()
         direction = "DESC" if descending else "ASC"
         values.update(limit=limit, offset=offset)
-        with self._file() as db:
+        with self.transaction() as db:
             total = db.execute(f"SELECT count(*) FROM jobs WHERE {where}", values)
             matching = total.fetchone()[0]
             rows = db.execute(
@@ -177,7 +181,7 @@ class Store:
 
     def count_active(self, project_id: str) -> int:
         """How many of a project's jobs have, or are about to have, a board."""
-        with self._file() as db:
+        with self.transaction() as db:
             row = db.execute(
                 f"SELECT count(*) FROM jobs WHERE project_id = ? AND status IN ({_ACTIVE})",
                 (project_id,),
@@ -187,19 +191,19 @@ class Store:
     def with_status(self, statuses: Iterable[int]) -> list[Job]:
         """All jobs that have one of these statuses."""
         marks = ", ".join(str(int(status)) for status in statuses)
-        with self._file() as db:
+        with self.transaction() as db:
             rows = db.execute(f"SELECT * FROM jobs WHERE status IN ({marks})").fetchall()
         return [Job(**row) for row in rows]
 
     def last_start(self) -> int:
         """When the last of the running jobs began to run, on the timeline's ``running``."""
-        with self._file() as db:
+        with self.transaction() as db:
             row = db.execute("SELECT max(running_since) FROM jobs").fetchone()
         return int(row[0] or 0)
 
     def due(self, now: int) -> list[Job]:
         """The active jobs whose schedule says that they stop by now."""
-        with self._file() as db:
+        with self.transaction() as db:
             rows = db.execute(
                 f"SELECT * FROM jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,)
             ).fetchall()
@@ -207,14 +211,14 @@ class Store:
 
     def next_stop(self) -> int | None:
         """When the next schedule is due."""
-        with self._file() as db:
+        with self.transaction() as db:
             row = db.execute(f"SELECT min(stop_at) FROM jobs WHERE status IN ({_ACTIVE})")
             found: int | None = row.fetchone()[0]
         return found
 
     def any_active(self) -> bool:
         """Return True if there is an active job."""
-        with self._file() as db:
+        with self.transaction() as db:
             row = db.execute(f"SELECT 1 FROM jobs WHERE status IN ({_ACTIVE}) LIMIT 1").fetchone()
         return row is not None
 
@@ -234,7 +238,7 @@ class Store:
         changes = ", ".join(f"{name} = :{name}" for name in columns)
         marks = ", ".join(str(int(status)) for status in sources)
         same_run = "" if in_run is None else " AND run = :in_run"
-        with self._file() as db:
+        with self.transaction() as db:
             cursor = db.execute(
                 f"UPDATE jobs SET {changes} WHERE job_id = :id AND status IN ({marks}){same_run}",
                 {**columns, "id": job_id, "in_run": in_run},
@@ -243,13 +247,13 @@ class Store:
 
     def describe(self, job_id: int, job_desc: str) -> None:
         """Change a description."""
-        with self._file() as db:
+        with self.transaction() as db:
             db.execute("UPDATE jobs SET job_desc = ? WHERE job_id = ?", (job_desc, job_id))
 
     def remove(self, job_id: int, sources: Iterable[int]) -> bool:
         """Remove a job, if it has one of these statuses."""
         marks = ", ".join(str(int(status)) for status in sources)
-        with self._file() as db:
+        with self.transaction() as db:
             cursor = db.execute(
                 f"DELETE FROM jobs WHERE job_id = ? AND status IN ({marks})", (job_id,)
             )
@@ -257,11 +261,11 @@ class Store:
 
     def setting(self, name: str) -> str | None:
         """A value that the service keeps for itself."""
-        with self._file() as db:
+        with self.transaction() as db:
             row = db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def keep_setting(self, name: str, value: str) -> None:
         """Keep such a value."""
-        with self._file() as db:
+        with self.transaction() as db:
             db.execute("REPLACE INTO settings VALUES (?, ?)", (name, value))

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 import attr
 
+from modelarts.local.identity.buckets import key_of
 from modelarts.local.identity.private_file import PrivateFile
 from modelarts.local.jobs.store import Job
-from modelarts.local.logs.source import Logs, LogSource, inside
+from modelarts.local.logs.source import Logs, LogSource, folder_of, inside
 
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Requests
@@ -189,12 +190,27 @@ class MountedLogs(LogSource):
 
     def has_bucket(self, bucket: str) -> bool:
         """Return whether there is such a mount or bucket."""
-        return self._mount(bucket) is not None or self._other.has_bucket(bucket)
+        names = {*self._given, *self._file.current().by_name}
+        return key_of(bucket) in map(key_of, names) or self._other.has_bucket(bucket)
 
     def folders(self, train_url: str) -> tuple[str, ...]:
         """Return the folders that a board over the ``train_url`` reads in place."""
         logs = self._logs(train_url)
         return self._other.folders(train_url) if logs is None else _targets(logs)
+
+    def together(self, folders: Mapping[str, str]) -> str:
+        """Return the ``train_url`` for several folders in buckets; those missing are made.
+
+        Raises:
+            ValueError: one of them cannot be shown.
+            ConfigurationError: the file of the mounts cannot be read or written.
+        """
+        paths = {}
+        for name, train_url in folders.items():
+            folder = folder_of(self._root / "obs", train_url)
+            folder.mkdir(parents=True, exist_ok=True)
+            paths[name] = str(folder)
+        return mount(str(self._root), paths)
 
     def keep(self, jobs: Iterable[Job]) -> None:
         """Remove the copies of all other jobs' files, when the service starts.
@@ -262,7 +278,7 @@ class MountedLogs(LogSource):
             return Logs(inside(Path(found.only), key, train_url))
         if key:
             raise ValueError(f"{train_url}: a mount of several folders has no folders below it")
-        return Logs(self._root / _FOLDER / name, tuple(found.folders.values()))
+        return Logs(self._root.resolve() / _FOLDER / name, tuple(found.folders.values()))
 
 
 def _targets(logs: Logs) -> tuple[str, ...]:

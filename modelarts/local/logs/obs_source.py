@@ -71,7 +71,7 @@ class Mirrors(LogSource):
 
     def __init__(self, source: Source, folder: Path, clock: Clock, most: int = MOST_BYTES) -> None:
         self._source = source
-        self._folder = folder
+        self._folder = folder.resolve()
         self._clock = clock
         self._budget = Budget(most)
         self._changed = Condition()

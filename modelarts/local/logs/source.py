@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterable, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Callable, Iterable, Mapping, NamedTuple, Tuple
 
+from modelarts.local.identity.buckets import key_of
 from modelarts.local.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Logs(NamedTuple):
     """The files that a board reads.
 
     Attributes:
-        folder: the folder that it shows.
+        folder: the folder that it shows, without links in its path.
         links: the folders outside that links in it lead to, which the service has made.
     """
 
@@ -61,7 +63,10 @@ class LogSource(ABC):
 
     @abstractmethod
     def has_bucket(self, bucket: str) -> bool:
-        """Return whether a bucket exists, as far as is known here."""
+        """Return whether a bucket exists, as far as is known here.
+
+        Names of different case or normalization are one bucket, as they have one owner.
+        """
 
     @abstractmethod
     def keep(self, jobs: Iterable[Job]) -> None:
@@ -71,6 +76,17 @@ class LogSource(ABC):
         """Return the folders that a board over the ``train_url`` reads in place; none if it reads
         copies, or the folder that stands for OBS."""
         return ()
+
+    def together(self, folders: Mapping[str, str]) -> str:
+        """Return the ``train_url`` for several folders that one board shows.
+
+        Args:
+            folders: a ``train_url`` each, by the names that their runs begin with.
+
+        Raises:
+            ValueError: they cannot be shown together.
+        """
+        raise ValueError("several folders cannot be shown together")
 
     @abstractmethod
     def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
@@ -125,8 +141,8 @@ class LocalFolders(LogSource):
         folder_of(self._obs, train_url)
 
     def has_bucket(self, bucket: str) -> bool:
-        """Return whether the bucket's folder exists."""
-        return (self._obs / bucket).exists()
+        """Return whether the bucket's folder exists, or one whose name is the same bucket's."""
+        return any(key_of(name) == key_of(bucket) for name in os.listdir(self._obs))
 
     def keep(self, jobs: Iterable[Job]) -> None:
         """Remove nothing: there are no copies."""

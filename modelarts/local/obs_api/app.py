@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, Iterable, Mapping
+from typing import TYPE_CHECKING, Callable, Iterable, Mapping
 
 from werkzeug.wrappers import Request, Response
 
@@ -41,6 +41,7 @@ class ObjectsApi:
     """The WSGI application.
 
     Args:
+        has_bucket: returns whether a bucket of a name exists, or a mount, in any case.
         rate: how often a user, and all that are none from one address, may call.
     """
 
@@ -49,6 +50,7 @@ class ObjectsApi:
         objects: Objects,
         authentication: Authentication,
         buckets: BucketAccess,
+        has_bucket: Callable[[str], bool],
         reach: Reach,
         rate: Rate,
         clock: Clock,
@@ -56,6 +58,7 @@ class ObjectsApi:
         self._objects = objects
         self._authentication = authentication
         self._buckets = buckets
+        self._has_bucket = has_bucket
         self._reach = reach
         self._rate = rate
         self._clock = clock
@@ -121,7 +124,8 @@ class ObjectsApi:
         self._count(f"user {caller.user.user_id}")
         sent = Sent(asked, request.environ["wsgi.input"])
         region = self._authentication.users().region_name
-        return Call(self._objects, self._buckets, sent, caller, region).answer()
+        call = Call(self._objects, self._buckets, self._has_bucket, sent, caller, region)
+        return call.answer()
 
     def _count(self, who: str) -> None:
         if self._rate.take(who):

@@ -112,6 +112,10 @@ class Call(UploadCalls):
             raise Refusal(403, "AccessDenied", "The credentials are for no project.")
         if not is_open and owner is not None and owner not in self._projects:
             raise taken
+        reaches = owner is not None or self._access(self._bucket) is Access.OWN
+        # It would be given away: one made by hand, or a mount, whose name may differ in case.
+        if not reaches and self._has_bucket(self._bucket):
+            raise taken
         try:
             self._objects.create_bucket(self._bucket)
         except Refusal as refusal:

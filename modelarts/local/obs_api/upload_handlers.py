@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable
+from typing import Callable, Iterable
 from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
@@ -23,6 +23,7 @@ class UploadCalls:
 
     Args:
         buckets: decides which buckets the caller reaches.
+        has_bucket: returns whether a bucket of a name exists, or a mount, in any case.
         caller: the user who signed it, and the projects that the credentials are for.
         region: what is said to be the region of all buckets.
     """
@@ -31,12 +32,14 @@ class UploadCalls:
         self,
         objects: Objects,
         buckets: BucketAccess,
+        has_bucket: Callable[[str], bool],
         sent: Sent,
         caller: Caller,
         region: str,
     ) -> None:
         self._objects = objects
         self._buckets = buckets
+        self._has_bucket = has_bucket
         self._sent = sent
         self._asked = sent.asked
         self._user = caller.user

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from typing import Callable
 
 from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError
@@ -14,6 +15,8 @@ from modelarts.local.server.launcher import PROGRAMS_LOCK, SERVICE_LOCK, STAY, S
 
 __all__ = ["end_when_unused", "take"]
 
+#: How often to look whether trainings have ended.
+_BUSY_SECONDS = 1.0
 _LOG = logging.getLogger("modelarts.local")
 
 
@@ -57,14 +60,21 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def end_when_unused(root: Path) -> None:
+def end_when_unused(root: Path, is_busy: Callable[[], bool]) -> None:
     """Wait until no program uses the service, and end it.
 
     Each holds a shared lock; the exclusive one comes after the last of them has ended, in
     whatever way.
+
+    Args:
+        is_busy: returns True while there are trainings that have not ended.
     """
     descriptor = os.open(root / PROGRAMS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    while is_busy():
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        Clock().sleep(_BUSY_SECONDS)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     if (root / STAY).exists():
         os.close(descriptor)
         return

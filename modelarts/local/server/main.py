@@ -23,6 +23,7 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
+from modelarts.local.engine.machine import Limits, Machine
 from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
 from modelarts.local.identity.rate_limit import Rate
@@ -41,12 +42,18 @@ from modelarts.local.server.lock import end_when_unused, take
 from modelarts.local.server.logs import bound_files, open_log
 from modelarts.local.server.network import Network, listen, url_of
 from modelarts.local.server.settings import Settings
+from modelarts.local.training.machine_types import MachineTypes
+from modelarts.local.training.operations import Trainings
+from modelarts.local.training.store import TrainingStore
+from modelarts.local.training.supervisor import TrainingSupervisor
+from modelarts.local.training.workspace import Workspaces
 from modelarts.local.web.app import App
 from modelarts.local.web.boards import MOST_OPEN, Pages
 from modelarts.local.web.clock import TestClock
 from modelarts.local.web.hosts import Reach
 from modelarts.local.web.iam import Iam
 from modelarts.local.web.obs_keys import ObsKeysApi
+from modelarts.local.web.trainings import LogLinks
 from modelarts.local.web.v1 import Api
 from modelarts.local.web.v2 import TrainingJobs
 from modelarts.local.web.waitress import Channel
@@ -64,6 +71,12 @@ _MOST_BODY = 1024 * 1024
 _MOST_HEADERS = 32 * 1024
 _MOST_CONNECTIONS = 1000
 _MOST_FILES = 8192
+#: So many trainings of a project may wait or run.
+_MAX_TRAININGS = 1000
+_NO_TRAININGS = (
+    "This service reads its logs from OBS (--obs-endpoint), and trainings need buckets on this "
+    "machine: it runs none."
+)
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -82,6 +95,7 @@ def serve(root: Path, settings: Settings) -> None:
             "give one of them"
         )
     mounts = _mounts(root, settings)
+    types = _types(settings)
     uploads = [] if settings.obs_api is None else [root / "uploads"]
     for folder in (root, root / "obs", root / "logs", *uploads):
         try:
@@ -114,13 +128,14 @@ def serve(root: Path, settings: Settings) -> None:
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
                 folders = _folders(root, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
+                timeline = Timeline(store, clock)
                 mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
                 supervisor = Supervisor(
                     store,
                     folders,
                     mindinsight,
                     root / "logs",
-                    Timeline(store, clock),
+                    timeline,
                     settings.board_memory,
                     settings.sleep_after,
                     confiner,
@@ -131,14 +146,37 @@ def serve(root: Path, settings: Settings) -> None:
                 operations = Operations(
                     store, supervisor, folders, mindinsight, buckets, settings.most_running
                 )
+                workspaces = Workspaces(root, folders)
+                training_store = TrainingStore(store)
+                runner = TrainingSupervisor(
+                    training_store,
+                    Machine(),
+                    workspaces,
+                    types,
+                    timeline,
+                    settings.max_trainings or os.cpu_count() or 1,
+                    Limits(settings.training_memory or _most_memory()),
+                )
+                trainings = Trainings(
+                    training_store,
+                    runner,
+                    workspaces,
+                    types,
+                    timeline,
+                    buckets,
+                    _MAX_TRAININGS,
+                    _NO_TRAININGS if source is not None else None,
+                )
                 api = Api(operations, authentication, reach)
+                links = LogLinks(clock)
                 app = App(
                     api,
-                    TrainingJobs(api, operations, supervisor.log),
+                    TrainingJobs(api, operations, supervisor.log, trainings, links),
                     Iam(authentication, reach, clock),
                     Pages(operations, supervisor, Rate(_PAGES, 10 * _PAGES, Clock())),
                     reach,
-                    TestClock(movable, supervisor, authentication) if movable else None,
+                    links,
+                    TestClock(movable, supervisor, runner, authentication) if movable else None,
                     ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
                 )
                 if tls is not None:
@@ -146,7 +184,9 @@ def serve(root: Path, settings: Settings) -> None:
                 objects = None
                 if settings.obs_api is not None:
                     objects = _listen_objects(network, settings.obs_api, store, open_ones)
-                    objects_api = _objects_api(root, authentication, buckets, reach, settings.rate)
+                    objects_api = _objects_api(
+                        root, authentication, buckets, folders, reach, settings.rate
+                    )
                     server = ObjectsServer(objects_api, objects, root / "uploads")
                     open_ones.callback(server.close)
                     server.start()
@@ -158,7 +198,7 @@ def serve(root: Path, settings: Settings) -> None:
                     address = url_of(objects, "http", _plain_host(network))
                     connection["obs_http_endpoint"] = address
                     _LOG.info("the OBS API is at %s", address)
-                _run(app, supervisor, plain, file, connection, root, settings)
+                _run(app, supervisor, runner, plain, file, connection, root, settings)
         except StoreFailure as failure:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
         except OSError as error:
@@ -202,13 +242,24 @@ def _listen_objects(
 
 
 def _objects_api(
-    root: Path, authentication: Authentication, buckets: BucketAccess, reach: Reach, rate: float
+    root: Path,
+    authentication: Authentication,
+    buckets: BucketAccess,
+    folders: LogSource,
+    reach: Reach,
+    rate: float,
 ) -> ObjectsApi:
     objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
     objects.uploads.clear()
     Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(
-        objects, authentication, buckets, reach, Rate(rate, 10 * rate, Clock()), Clock()
+        objects,
+        authentication,
+        buckets,
+        folders.has_bucket,
+        reach,
+        Rate(rate, 10 * rate, Clock()),
+        Clock(),
     )
 
 
@@ -240,6 +291,7 @@ def _serve_tls(app: App, listening: socket.socket, network: Network) -> TlsServe
 def _run(
     app: App,
     supervisor: Supervisor,
+    trainings: TrainingSupervisor,
     listening: socket.socket,
     file: ServiceFile,
     connection: dict[str, Any],
@@ -284,9 +336,11 @@ def _run(
     ended = Event()
     try:
         supervisor.open()
+        trainings.open()
         file.write(connection)
         if settings.while_used:
-            Thread(target=end_when_unused, args=(root,), daemon=True).start()
+            unused = (root, trainings.has_any)
+            Thread(target=end_when_unused, args=unused, daemon=True).start()
         bound_files(root / "logs", ended)
         address = connection["modelarts_endpoint"]
         _LOG.info("serving %s at %s (process %d)", root, address, os.getpid())
@@ -298,6 +352,7 @@ def _run(
         ended.set()
         file.remove()
         (root / STAY).unlink(missing_ok=True)
+        trainings.close()
         supervisor.close()
         server.close()
         _LOG.info("ended; %s keeps its jobs", root)
@@ -321,6 +376,18 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     elif not by_kernel:
         _LOG.warning("boards are confined by their own code only (--unconfined-boards)")
     return Confiner(str(root), accounts, by_kernel)
+
+
+def _types(settings: Settings) -> MachineTypes:
+    try:
+        return MachineTypes(settings.engines, settings.flavors)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _most_memory() -> int:
+    """Nine tenths of the memory of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 10 * 9
 
 
 def _mounts(root: Path, settings: Settings) -> dict[str, Mount]:

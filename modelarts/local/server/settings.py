@@ -35,6 +35,10 @@ class Settings:
         obs_api: the port at which the folder is offered through OBS's API too, 0 for that of last
             time or any that is free; None: it is not.
         mounts: folders of this machine that boards may read in place, as ``NAME=DIR``.
+        max_trainings: how many trainings run at once; None: as many as there are processors.
+        training_memory: the most that each may use, in bytes; None: nine tenths of the machine's.
+        engines: the Pythons of further engines, as ``NAME=PYTHON``.
+        flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
     """
@@ -53,4 +57,8 @@ class Settings:
     obs_api: int | None = None
     mindinsight: str | None = None
     mounts: Sequence[str] = ()
+    max_trainings: int | None = None
+    training_memory: int | None = None
+    engines: Sequence[str] = ()
+    flavors: Sequence[str] = ()
     unconfined_boards: bool = False

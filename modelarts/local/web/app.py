@@ -26,6 +26,7 @@ from modelarts.local.web.hosts import Reach
 from modelarts.local.web.iam import Iam
 from modelarts.local.web.obs_keys import ObsKeysApi
 from modelarts.local.web.security import check
+from modelarts.local.web.trainings import LOGS, LogLinks
 from modelarts.local.web.v1 import Api
 from modelarts.local.web.v2 import TrainingJobs
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["App", "document"]
 
 _LOG = logging.getLogger("modelarts.local")
-_KEY = re.compile(f"({PAGES})[^/]+")
+_KEY = re.compile(f"({PAGES}|{LOGS})[^/]+")
 _PAGE = PAGES + "<string(length=32):key>/<int:job_id>/"
 
 
@@ -49,6 +50,7 @@ class App:
         iam: Iam,
         pages: Pages,
         reach: Reach,
+        links: LogLinks,
         test_clock: TestClock | None = None,
         obs_keys: ObsKeysApi | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class App:
             ("/v3/projects", ("GET",), iam.projects),
             ("/healthz", ("GET",), _health),
             ("/openapi.json", ("GET",), _described),
+            (LOGS + "<key>", ("GET",), links.send),
             (f"{PAGES}{FRONTEND}/<version>/<path:rest>", ("GET",), pages.frontend),
             (_PAGE, (), pages.page),
             (_PAGE + "<path:rest>", (), pages.page),

@@ -8,6 +8,7 @@ from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.errors import Failure, json_of, json_response
 from modelarts.local.identity.authentication import Authentication
 from modelarts.local.jobs.clock import MovableClock
+from modelarts.local.training.supervisor import TrainingSupervisor
 
 __all__ = ["TestClock"]
 
@@ -20,10 +21,15 @@ class TestClock:
     __test__ = False
 
     def __init__(
-        self, clock: MovableClock, supervisor: Supervisor, authentication: Authentication
+        self,
+        clock: MovableClock,
+        supervisor: Supervisor,
+        trainings: TrainingSupervisor,
+        authentication: Authentication,
     ) -> None:
         self._clock = clock
         self._supervisor = supervisor
+        self._trainings = trainings
         self._authentication = authentication
 
     def answer(self, request: Request) -> Response:
@@ -48,5 +54,6 @@ class TestClock:
             self._clock.advance(seconds)
             self._supervisor.stop_due()
             self._supervisor.wake()
+            self._trainings.stop_due()
         now = {"time": self._supervisor.timeline.wall(), "ahead_seconds": self._clock.ahead}
         return json_response(now)

@@ -59,7 +59,11 @@ class Api:
 
     def addressed(self, request: Request, job: dict[str, Any]) -> dict[str, Any]:
         """A job whose ``service_url`` this caller can open; the operations know the path."""
-        return {**job, "service_url": self._reach.pages(request) + job["service_url"]}
+        return {**job, "service_url": self.address(request, job["service_url"])}
+
+    def address(self, request: Request, path: str) -> str:
+        """Return the address of a path of this service that the caller can open."""
+        return self._reach.pages(request) + path
 
     def authorize(self, request: Request, project_id: str) -> Caller:
         """Return the caller of a request. Raises Failure if it may not use the project."""

@@ -1,6 +1,6 @@
-"""``/v2/{project_id}/training-jobs``: boards as training jobs of the API of today.
+"""``/v2/{project_id}/training-jobs``: trainings, and boards, by the API of today.
 
-Source: *ModelArts API Reference*, "Training Management". The jobs are those of the v1 API; the id
+Source: *ModelArts API Reference*, "Training Management". The boards are those of the v1 API; the id
 of one is its number there, written as a UUID.
 """
 
@@ -20,30 +20,22 @@ from modelarts.errors import InvalidArgument
 from modelarts.local.errors import Failure, TrainingFailure, json_of, json_response
 from modelarts.local.jobs.store import Job
 from modelarts.local.operations import Operations
+from modelarts.local.training.operations import Trainings
+from modelarts.local.training.store import Training
+from modelarts.local.training.workspace import TASK
+from modelarts.local.web import trainings as form
+from modelarts.local.web.trainings import PHASES, LogLinks
 from modelarts.local.web.v1 import Api
 from modelarts.models import FAILED, JobStatus
 
-__all__ = ["PHASES", "TrainingJobs"]
+__all__ = ["TrainingJobs"]
 
-#: The phase of each status that jobs of this service have.
-PHASES: Mapping[int, str] = {
-    JobStatus.INIT: "Creating",
-    JobStatus.WAITING: "Pending",
-    JobStatus.RUNNING: "Running",
-    JobStatus.KILLING: "Terminating",
-    JobStatus.COMPLETED: "Completed",
-    JobStatus.FAILED: "Failed",
-    JobStatus.KILLED: "Terminated",
-    JobStatus.CANCELED: "Terminated",
-    JobStatus.LOST: "Abnormal",
-}
 _KIND = "visualization_job"
 _WORKSPACE = "0"
-_TASK = "worker-0"
 _MAX_ID = 2**63 - 1
 _MAX_LIMIT = 50
 _MAX_HOURS = 720
-_MAX_LOG = 5 * 1024 * 1024
+_MAX_SOURCES = 100
 _LOG_TYPES = {"tensorboard": "tensorboard", "mindinsight": "mindinsight"}
 _ILLEGAL = "ModelArts.0104"
 
@@ -79,28 +71,46 @@ _SOLUTIONS = {
 
 
 class TrainingJobs:
-    """The API of training jobs, for those of the kind ``visualization_job``.
+    """The API of training jobs, of the kinds ``job`` and ``visualization_job``.
 
     Args:
         api: authorizes requests, and knows the addresses of boards.
-        operations: the operations of both APIs.
+        operations: the operations on boards, of both APIs.
         log: returns the path of a board's log.
+        trainings: the operations on trainings.
+        links: makes links to their logs.
     """
 
     def __init__(
-        self, api: Api, operations: Operations, log: Callable[[int], "os.PathLike[str]"]
+        self,
+        api: Api,
+        operations: Operations,
+        log: Callable[[int], "os.PathLike[str]"],
+        trainings: Trainings,
+        links: LogLinks,
     ) -> None:
         self._api = api
         self._operations = operations
         self._log = log
+        self._trainings = trainings
+        self._links = links
 
     @_refusing
     def create(self, request: Request, project_id: str) -> Response:
-        """Create a board: ``POST /training-jobs``."""
+        """Create a training or a board: ``POST /training-jobs``."""
         caller = self._api.authorize(request, project_id)
         body = _object(json_of(request), "The body")
-        columns = _columns(body)
-        workspace = _text(_part(body, "metadata").get("workspace_id", _WORKSPACE), "workspace_id")
+        kind = body.get("kind", "job")
+        metadata = _part(body, "metadata")
+        workspace = _text(metadata.get("workspace_id", _WORKSPACE), "workspace_id")
+        if workspace != _WORKSPACE:
+            raise _illegal("The workspace does not exist.", f"Give workspace_id: {_WORKSPACE}.")
+        if kind == "job":
+            training = self._trainings.create(caller, project_id, workspace, body)
+            return json_response(form.shown(self._trainings, training), 201)
+        if kind != _KIND:
+            raise _illegal(f"kind is {_short(kind)}", f"Give kind: job, or {_KIND}.")
+        columns = self._columns(project_id, body)
         job = self._operations.add(caller, project_id, workspace, columns)
         return json_response(self._shown(request, job), 201)
 
@@ -109,6 +119,8 @@ class TrainingJobs:
         """Details, description and delete."""
         self._api.authorize(request, project_id)
         number = _number(job_id)
+        if number is None:
+            return self._training(request, project_id, job_id.lower())
         if request.method == "PUT":
             body = _object(json_of(request), "The body")
             self._operations.update(project_id, number, {"job_desc": body.get("description")})
@@ -122,10 +134,13 @@ class TrainingJobs:
     def action(self, request: Request, project_id: str, job_id: str) -> Response:
         """``POST /training-jobs/{id}/actions``: terminate."""
         self._api.authorize(request, project_id)
-        number = _number(job_id)
         action = _object(json_of(request), "The body").get("action_type")
         if action != "terminate":
             raise _illegal(f"action_type is {_short(action)}", "Give action_type: terminate.")
+        number = _number(job_id)
+        if number is None:
+            training = self._trainings.stop(project_id, job_id.lower())
+            return json_response(form.shown(self._trainings, training), 202)
         try:
             self._operations.stop(project_id, number)
         except Failure as failure:
@@ -149,7 +164,7 @@ class TrainingJobs:
             job_id = _text(_part(_object(entry, "A job"), "metadata").get("id"), "metadata.id")
             result = {"job_id": job_id, "success": True}
             try:
-                self._operations.delete(project_id, _number(job_id))
+                self._delete(project_id, job_id.lower())
             except Failure as failure:
                 result.update(success=False, error_code=failure.code, error_msg=failure.message)
             results.append(result)
@@ -157,7 +172,7 @@ class TrainingJobs:
 
     @_refusing
     def search(self, request: Request, project_id: str) -> Response:
-        """List boards: ``POST /training-job-searches``."""
+        """List trainings and boards: ``POST /training-job-searches``."""
         self._api.authorize(request, project_id)
         body = _object(json_of(request) if request.get_data() else {}, "The body")
         limit = _whole(body.get("limit", _MAX_LIMIT), "limit", 1, _MAX_LIMIT)
@@ -175,7 +190,7 @@ class TrainingJobs:
         filters = _filters(body.get("filters"))
         found = [
             job
-            for job in self._operations.jobs(project_id, workspace)
+            for job in self._all(project_id, workspace)
             if all(matches(job) for matches in filters)
         ]
         if order == "desc":
@@ -194,7 +209,7 @@ class TrainingJobs:
                 "ai_project": "default-ai-project",
                 # Ours: log_dir may be any folder, not only that of a training.
                 "log_dir_boards": True,
-                "items": [self._shown(request, job) for job in page],
+                "items": [self._item(request, job) for job in page],
             }
         )
 
@@ -203,72 +218,66 @@ class TrainingJobs:
         """``GET /training-job-flavors``: this machine."""
         self._api.authorize(request, project_id)
         kind = request.args.get("flavor_type")
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024**3
-        flavor = {
-            "flavor_id": "local",
-            "flavor_name": "this machine",
-            "flavor_type": "CPU",
-            "billing": {"code": "", "unit_num": 0},
-            "flavor_info": {
-                "max_num": 1,
-                "cpu": {"arch": os.uname().machine, "core_num": os.cpu_count() or 1},
-                "memory": {"size": memory, "unit": "GB"},
-            },
-        }
-        flavors = [flavor] if kind in (None, "", "CPU") else []
+        flavors = [
+            {
+                "flavor_id": flavor.flavor_id,
+                "flavor_name": flavor.flavor_id,
+                "flavor_type": flavor.kind,
+                "billing": {"code": "", "unit_num": 0},
+                "flavor_info": self._trainings.types.hardware(),
+            }
+            for flavor in self._trainings.types.flavors.values()
+            if kind in (None, "", flavor.kind)
+        ]
         return json_response({"total_count": len(flavors), "flavors": flavors})
 
     @_refusing
     def engines(self, request: Request, project_id: str) -> Response:
-        """``GET /training-job-engines``: none, as boards need none."""
+        """``GET /training-job-engines``: the Pythons that trainings can ask for."""
         self._api.authorize(request, project_id)
-        return json_response({"total": 0, "items": []})
+        engines = [
+            {
+                "engine_id": engine.engine_id,
+                "engine_name": engine.name,
+                "engine_version": engine.version,
+                "v1_compatible": True,
+                "run_user": "",
+                "image_info": {"cpu_image_url": "", "gpu_image_url": "", "image_version": ""},
+            }
+            for engine in self._trainings.types.engines
+        ]
+        return json_response({"total": len(engines), "items": engines})
 
     @_refusing
     def log(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
-        """``GET …/tasks/{task_id}/logs/preview``: the newest part of a board's log."""
+        """``GET …/tasks/{task_id}/logs/preview``: the newest part of a log."""
         self._api.authorize(request, project_id)
-        job = self._operations.job(project_id, _number(job_id))
-        _check_task(task_id)
-        try:
-            with open(self._log(job.job_id), "rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _MAX_LOG))
-                content = file.read(_MAX_LOG)
-        except FileNotFoundError:
-            size, content = 0, b""
-        text = content.decode("utf-8", "replace")
-        return json_response({"content": text, "current_size": len(content), "full_size": size})
+        return json_response(form.preview(self._log_of(project_id, job_id, task_id)))
 
     @_refusing
     def log_url(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
-        """``GET …/logs/url``: refused, as the log of a board is in no bucket."""
+        """``GET …/logs/url``: a link to the whole log."""
         self._api.authorize(request, project_id)
-        self._operations.job(project_id, _number(job_id))
-        _check_task(task_id)
-        raise TrainingFailure(
-            404,
-            "ModelArts.0015",
-            "The log of a board is in no bucket.",
-            f"Call /training-jobs/{job_id}/tasks/{_TASK}/logs/preview.",
-        )
+        path = self._links.make(self._log_of(project_id, job_id, task_id))
+        return json_response({"obs_url": self._api.address(request, path)})
 
     @_refusing
     def metrics(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
-        """``GET …/metrics/{task_id}``: none are kept for boards."""
+        """``GET …/metrics/{task_id}``; none are kept for boards."""
         self._api.authorize(request, project_id)
-        self._operations.job(project_id, _number(job_id))
+        number = _number(job_id)
         _check_task(task_id)
-        return json_response({"metrics": []})
+        if number is not None:
+            self._operations.job(project_id, number)
+            return json_response({"metrics": []})
+        training = self._trainings.get(project_id, job_id.lower())
+        return json_response({"metrics": form.metrics_of(self._trainings, training)})
 
     @_refusing
     def events(self, request: Request, project_id: str, job_id: str) -> Response:
-        """``GET …/events``: the creation of a job, and the reason of a failure."""
+        """``GET …/events``: what happened to a job."""
         self._api.authorize(request, project_id)
-        job = self._operations.job(project_id, _number(job_id))
-        events = [_event(job.create_time, "Info", "The job was created.")]
-        if job.status in FAILED and job.reason:
-            events.append(_event(job.create_time + job.ran_ms, "Error", job.reason))
+        events = self._events(project_id, job_id)
         if request.args.get("order", "desc") == "desc":
             events.reverse()
         limit = _whole(request.args.get("limit", "50"), "limit", 1, _MAX_LIMIT)
@@ -285,6 +294,88 @@ class TrainingJobs:
             }
         )
 
+    def _training(self, request: Request, project_id: str, job_id: str) -> Response:
+        """Details, description and delete of a training."""
+        if request.method == "PUT":
+            description = _object(json_of(request), "The body").get("description")
+            self._trainings.describe(project_id, job_id, description)
+            return json_response(None)
+        if request.method == "DELETE":
+            self._trainings.delete(project_id, job_id)
+            return Response(status=202)
+        training = self._trainings.get(project_id, job_id)
+        return json_response(form.shown(self._trainings, training))
+
+    def _delete(self, project_id: str, job_id: str) -> None:
+        number = _number(job_id)
+        if number is None:
+            self._trainings.delete(project_id, job_id)
+        else:
+            self._operations.delete(project_id, number)
+
+    def _all(self, project_id: str, workspace: str) -> list[Job | Training]:
+        """Return all boards and trainings, the oldest first."""
+        both: list[Job | Training] = [
+            *self._operations.jobs(project_id, workspace),
+            *self._trainings.all(project_id, workspace),
+        ]
+        return sorted(both, key=lambda job: job.create_time)
+
+    def _item(self, request: Request, job: Job | Training) -> dict[str, Any]:
+        if isinstance(job, Training):
+            return form.shown(self._trainings, job)
+        return self._shown(request, job)
+
+    def _log_of(self, project_id: str, job_id: str, task_id: str) -> "os.PathLike[str]":
+        number = _number(job_id)
+        _check_task(task_id)
+        if number is not None:
+            return self._log(self._operations.job(project_id, number).job_id)
+        return self._trainings.log(self._trainings.get(project_id, job_id.lower()))
+
+    def _events(self, project_id: str, job_id: str) -> list[dict[str, str]]:
+        number = _number(job_id)
+        if number is None:
+            training = self._trainings.get(project_id, job_id.lower())
+            recorded = self._trainings.events(training)
+            return [_event(event.time, event.level, event.message) for event in recorded]
+        job = self._operations.job(project_id, number)
+        events = [_event(job.create_time, "Info", "The job was created.")]
+        if job.status in FAILED and job.reason:
+            events.append(_event(job.create_time + job.ran_ms, "Error", job.reason))
+        return events
+
+    def _columns(self, project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        sources = _part(_part(body, "algorithm"), "summary").get("data_sources")
+        if not sources:
+            return _columns(body, None)
+        folders = self._sources(project_id, sources)
+        folder = self._operations.together(dict(folders.values()))
+        return {**_columns(body, folder), "sources": json.dumps(list(folders))}
+
+    def _sources(self, project_id: str, sources: object) -> dict[str, tuple[str, str]]:
+        """Return the names and the folders of the trainings of a board, by their ids."""
+        if not isinstance(sources, list) or len(sources) > _MAX_SOURCES:
+            raise _illegal("data_sources is no list.", "Give data_sources: [{job: {job_id}}].")
+        folders: dict[str, tuple[str, str]] = {}
+        for source in sources:
+            part = _object(source, "A data source")
+            if part.get("job") is None:
+                raise _illegal(
+                    "A data source is no training, and this service has no NFS.",
+                    "Give {job: {job_id}}.",
+                )
+            job_id = _text(_part(part, "job").get("job_id"), "job_id").lower()
+            training = self._trainings.get(project_id, job_id)
+            folder = self._trainings.summary(training)
+            if folder is None:
+                raise _illegal(
+                    f"The training {job_id} has no summary, so no board can show it.",
+                    "Create it with algorithm.summary.log_dir.",
+                )
+            folders[training.job_id] = (training.name, folder)
+        return folders
+
     def _shown(self, request: Request, job: Job) -> dict[str, Any]:
         """Return a job in the form of this API, with an address that the caller can open."""
         fields = self._api.addressed(request, self._operations.fields(job))
@@ -293,13 +384,13 @@ class TrainingJobs:
             "secondary_phase": PHASES[job.status],
             "duration": fields["duration"],
             "start_time": job.create_time,
-            "tasks": [_TASK],
+            "tasks": [TASK],
             "node_count_metrics": [],
         }
         if fields.get("reason") is not None:
             code = 1 if job.status in FAILED else 0
             status["task_statuses"] = [
-                {"task": _TASK, "exit_code": code, "message": str(fields["reason"])}
+                {"task": TASK, "exit_code": code, "message": str(fields["reason"])}
             ]
         resource: dict[str, Any] = {"node_count": 1}
         if job.flavor is not None:
@@ -307,6 +398,13 @@ class TrainingJobs:
         spec: dict[str, Any] = {"resource": resource, "volumes": []}
         if job.schedule_hours is not None:
             spec["auto_stop"] = {"time_unit": "HOURS", "duration": job.schedule_hours}
+        summary: dict[str, Any] = {
+            "log_type": job.job_type,
+            "log_dir": {"pfs": {"pfs_path": "obs:/" + job.train_url}},
+        }
+        if job.sources is not None:
+            ids = json.loads(job.sources)
+            summary["data_sources"] = [{"job": {"job_id": job_id}} for job_id in ids]
         shown: dict[str, Any] = {
             "kind": _KIND,
             "metadata": {
@@ -318,12 +416,7 @@ class TrainingJobs:
                 "annotations": {},
             },
             "status": status,
-            "algorithm": {
-                "summary": {
-                    "log_type": job.job_type,
-                    "log_dir": {"pfs": {"pfs_path": "obs:/" + job.train_url}},
-                }
-            },
+            "algorithm": {"summary": summary},
             "spec": spec,
             "endpoints": {},
         }
@@ -336,12 +429,8 @@ class TrainingJobs:
         return {**shown, "board": known} if known else shown
 
 
-def _columns(body: Mapping[str, Any]) -> dict[str, Any]:
-    kind = body.get("kind", "job")
-    if kind != _KIND:
-        raise _illegal(
-            f"kind is {_short(kind)}", f"This service runs no trainings. Give kind: {_KIND}."
-        )
+def _columns(body: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
+    """Return the columns of a board; ``folder`` is that of its sources, if it has any."""
     metadata = _part(body, "metadata")
     summary = _part(_part(body, "algorithm"), "summary")
     spec = _part(body, "spec") if body.get("spec") is not None else {}
@@ -357,7 +446,7 @@ def _columns(body: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "job_name": arguments.job_name(metadata.get("name"), "v2"),
             "job_desc": arguments.job_desc(metadata.get("description") or ""),
-            "train_url": arguments.train_url(_log_dir(summary)),
+            "train_url": arguments.train_url(folder or _log_dir(summary)),
             "job_type": log_type,
             "flavor": None if flavor is None else json.dumps(arguments.flavor(flavor)),
             "schedule_hours": _hours(spec.get("auto_stop")),
@@ -367,11 +456,6 @@ def _columns(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _log_dir(summary: Mapping[str, Any]) -> object:
-    if summary.get("data_sources"):
-        raise _illegal(
-            "data_sources name trainings or NFS, and this service has none.",
-            "Give summary.log_dir.pfs.pfs_path: a folder such as obs://bucket/logs/.",
-        )
     return _part(_part(summary, "log_dir"), "pfs").get("pfs_path")
 
 
@@ -384,7 +468,7 @@ def _hours(auto_stop: object) -> int | None:
     return _whole(given.get("duration"), "auto_stop.duration", 1, _MAX_HOURS)
 
 
-def _filters(given: object) -> list[Callable[[Job], bool]]:
+def _filters(given: object) -> list[Callable[[Job | Training], bool]]:
     if given is None:
         return []
     if not isinstance(given, list):
@@ -392,7 +476,7 @@ def _filters(given: object) -> list[Callable[[Job], bool]]:
     return [_filter(_object(entry, "A filter")) for entry in given]
 
 
-def _filter(entry: Mapping[str, Any]) -> Callable[[Job], bool]:
+def _filter(entry: Mapping[str, Any]) -> Callable[[Job | Training], bool]:
     key, operator, values = entry.get("key"), entry.get("operator"), entry.get("value")
     read = _KEYS.get(str(key))
     if read is None:
@@ -420,11 +504,11 @@ def _filter(entry: Mapping[str, Any]) -> Callable[[Job], bool]:
     )
 
 
-_KEYS: Mapping[str, Callable[[Job], str]] = {
-    "name": lambda job: job.job_name,
+_KEYS: Mapping[str, Callable[[Any], str]] = {
+    "name": lambda job: job.name if isinstance(job, Training) else job.job_name,
     "create_time": lambda job: str(job.create_time),
     "phase": lambda job: PHASES[job.status],
-    "kind": lambda job: _KIND,
+    "kind": lambda job: "job" if isinstance(job, Training) else _KIND,
     "algorithm_name": lambda job: "",
     "user_id": lambda job: "",
     "runtime_type": lambda job: "",
@@ -437,18 +521,19 @@ def _event(milliseconds: int, level: str, message: str) -> dict[str, str]:
     return {"time": time, "level": level, "message": message, "source": "modelarts"}
 
 
-def _number(job_id: str) -> int:
+def _number(job_id: str) -> int | None:
+    """Return the number of a board; None where the id is that of a training, or of nothing."""
     try:
         number = UUID(job_id).int
     except ValueError:
-        number = 0
-    return min(number, _MAX_ID)
+        return None
+    return number if number <= _MAX_ID else None
 
 
 def _check_task(task_id: str) -> None:
-    if task_id != _TASK:
+    if task_id != TASK:
         raise TrainingFailure(
-            404, "ModelArts.0015", f"The task {task_id[:64]} does not exist.", f"Give {_TASK}."
+            404, "ModelArts.0015", f"The task {task_id[:64]} does not exist.", f"Give {TASK}."
         )
 
 

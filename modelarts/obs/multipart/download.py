@@ -11,13 +11,12 @@ from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.esdk.requests import PASSING, Asking, Own
 from modelarts.obs.executor import Crew
 from modelarts.obs.multipart.checkpoint import Checkpoint
+from modelarts.obs.multipart.plan import SIZES
 from modelarts.obs.stores.base import ObjectInfo, Progress
 from modelarts.obs.unfinished import Unfinished, discard, naming
 
 __all__ = ["Download"]
 
-#: Bytes of a range; objects of no more than two are fetched in one go.
-RANGE = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
 
 
@@ -28,15 +27,22 @@ class Download:
         found: the object as it was looked up; another version is not mixed with it.
         path: where to; its folder is there.
         progress: told of the bytes; called by one thread at a time.
+        range_size: bytes of a range; an object of at most two is fetched in one request.
     """
 
     def __init__(
-        self, asking: Asking, found: ObjectInfo, path: str, progress: Optional[Progress] = None
+        self,
+        asking: Asking,
+        found: ObjectInfo,
+        path: str,
+        progress: Optional[Progress] = None,
+        range_size: int = SIZES.range,
     ) -> None:
         self._asking = asking
         self._found = found
         self._path = path
         self._progress = progress
+        self._range_size = range_size
         self._operation = "download obs://%s/%s" % (found.bucket, found.key)
         self._lock = threading.Lock()
         self._encrypted = False
@@ -62,7 +68,7 @@ class Download:
         )
         kept = False
         try:
-            if self._found.size > 2 * RANGE:
+            if self._found.size > 2 * self._range_size:
                 self._fetch_ranges(crew)
             else:
                 self._fetch()
@@ -87,7 +93,7 @@ class Download:
     def forget(self) -> None:
         """Remove what an interrupted one has fetched."""
         discard(self._part_named(self._number))
-        if self._found.size > 2 * RANGE:
+        if self._found.size > 2 * self._range_size:
             self._checkpoint.open()
             self._checkpoint.remove()
 
@@ -102,17 +108,21 @@ class Download:
     def _fetch_ranges(self, crew: Crew) -> None:
         found = self._found
         done = set(self._done())
-        missing = [offset for offset in range(0, found.size, RANGE) if offset not in done]
+        missing = [
+            offset for offset in range(0, found.size, self._range_size) if offset not in done
+        ]
         if self._crc64 is None:
             self._look_up()
-        self._moved(found.size - sum(min(RANGE, found.size - offset) for offset in missing))
+        self._moved(
+            found.size - sum(min(self._range_size, found.size - offset) for offset in missing)
+        )
 
         def take() -> Optional[int]:
             with self._lock:
                 return missing.pop(0) if missing else None
 
         def work(offset: int, going: Callable[[], None]) -> None:
-            self._range(offset, min(RANGE, found.size - offset), going)
+            self._range(offset, min(self._range_size, found.size - offset), going)
             with self._lock:
                 self._checkpoint.add([offset])
 
@@ -121,12 +131,21 @@ class Download:
     def _done(self) -> List[int]:
         """Return the offsets of the ranges of an earlier attempt; make room if there are none."""
         found = self._found
-        state = {"size": found.size, "etag": found.etag, "modified": found.modified}
+        state = {
+            "size": found.size,
+            "etag": found.etag,
+            "modified": found.modified,
+            "range": self._range_size,
+        }
         # A part under another name nobody would find.
         lines = self._checkpoint.open() if self._part.is_usual else []
         if lines and self._part.size == found.size and state.items() <= lines[0].items():
             known = {str(line) for line in lines}
-            return [offset for offset in range(0, found.size, RANGE) if str([offset]) in known]
+            return [
+                offset
+                for offset in range(0, found.size, self._range_size)
+                if str([offset]) in known
+            ]
         self._checkpoint.begin(temporary=self._part.path, **state)
         with naming(self._path), self._part.open() as file:
             file.truncate(found.size)

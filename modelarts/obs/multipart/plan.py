@@ -6,19 +6,36 @@ the last one. S3 servers want 5 MB at least.
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-__all__ = ["LARGEST", "MOST", "SMALLEST", "SMALLEST_S3", "Layout", "Part", "layout"]
+__all__ = ["MAX_PARTS", "MIN_PART_S3", "SIZES", "Layout", "Part", "Sizes", "layout"]
 
-#: The most parts of one object.
-MOST = 10_000
-#: Bytes of a part while nothing fails, as long as that gives no more than MOST.
-LARGEST = 8 * 1024 * 1024
-#: Bytes of a part at the least; the last one may be smaller.
-SMALLEST = 128 * 1024
-#: The same for servers other than OBS.
-SMALLEST_S3 = 5 * 1024 * 1024
+#: Maximum number of parts of one object.
+MAX_PARTS = 10_000
+#: Minimum bytes of a part on servers other than OBS; the last part may be smaller.
+MIN_PART_S3 = 5 * 1024 * 1024
 # What is lost when a part fails is half of it on average. Parts of this share of what goes
 # through between two failures have an eightieth of the file sent again.
 _SHARE = 40
+
+
+class Sizes(NamedTuple):
+    """The sizes, in bytes, by which files are uploaded and objects are downloaded.
+
+    Attributes:
+        memory: a file of up to this size is read into memory, hashed and sent from there.
+        multipart: a larger file is uploaded in parts.
+        part: of a part while no request fails, as long as that gives at most MAX_PARTS.
+        min_part: of the smallest part after failures, on OBS; the last part may be smaller.
+        range: of a range; an object of more than two ranges is downloaded in ranges.
+    """
+
+    memory: int = 1024 * 1024
+    multipart: int = 100 * 1000 * 1000
+    part: int = 8 * 1024 * 1024
+    min_part: int = 128 * 1024
+    range: int = 16 * 1024 * 1024
+
+
+SIZES = Sizes()
 
 
 class Part(NamedTuple):
@@ -34,13 +51,20 @@ class Layout:
 
     Args:
         size: of the file in bytes.
-        smallest: no part but the last one is smaller.
+        max_part: bytes of a part while no request fails.
+        min_part: bytes of the smallest part; the last one may be smaller.
         done: parts that are there already, from an upload that was interrupted.
     """
 
-    def __init__(self, size: int, smallest: int = SMALLEST, done: Sequence[Part] = ()) -> None:
+    def __init__(
+        self,
+        size: int,
+        max_part: int = SIZES.part,
+        min_part: int = SIZES.min_part,
+        done: Sequence[Part] = (),
+    ) -> None:
         self._size = size
-        self._smallest = smallest
+        self._max_part, self._min_part = max_part, min_part
         self._gaps, self._number, self._offset = _gaps(sorted(done))
         self._through = 0
         self._failures = 0
@@ -52,7 +76,7 @@ class Layout:
         left = self._size - self._offset
         if left <= 0:
             return None
-        numbers = MOST - self._number + 1
+        numbers = MAX_PARTS - self._number + 1
         size = max(self._wished(), -(-left // numbers))
         part = Part(self._number, self._offset, min(size, left))
         self._number += 1
@@ -69,9 +93,9 @@ class Layout:
 
     def _wished(self) -> int:
         if not self._failures:
-            return LARGEST
+            return self._max_part
         between = self._through // self._failures
-        return max(self._smallest, min(LARGEST, between // _SHARE))
+        return max(self._min_part, min(self._max_part, between // _SHARE))
 
 
 def layout(size: int) -> List[int]:

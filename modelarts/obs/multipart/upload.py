@@ -17,7 +17,7 @@ from modelarts.obs.executor import Crew
 from modelarts.obs.io import Source
 from modelarts.obs.multipart.arrivals import Arrived, Sender, arrived_in, whole_crc64, whole_etag
 from modelarts.obs.multipart.checkpoint import Checkpoint, stale
-from modelarts.obs.multipart.plan import SMALLEST, SMALLEST_S3, Layout, Part
+from modelarts.obs.multipart.plan import MIN_PART_S3, SIZES, Layout, Part, Sizes
 from modelarts.obs.stores.base import Progress
 
 __all__ = ["Upload", "abort_stale"]
@@ -28,6 +28,7 @@ class Upload:
 
     Args:
         progress: told of the bytes; called by one thread at a time.
+        sizes: of the parts.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Upload:
         bucket: str,
         key: str,
         progress: Optional[Progress] = None,
+        sizes: Sizes = SIZES,
     ) -> None:
         self._asking = asking
         self._source = source
@@ -45,6 +47,7 @@ class Upload:
         self._operation = "upload obs://%s/%s" % (bucket, key)
         self._lock = threading.Lock()
         self._id = ""
+        self._sizes = sizes
         self._plan = Layout(source.size)
         self._arrived: Dict[int, Arrived] = {}
         self._sender = Sender(
@@ -65,8 +68,9 @@ class Upload:
             done = self._resume()
             if done is None:
                 done = self._begin()
-            smallest = SMALLEST if self._is_obs() else SMALLEST_S3
-            self._plan = Layout(self._source.size, smallest, done)
+            sizes = self._sizes
+            min_part = sizes.min_part if self._is_obs() else min(MIN_PART_S3, sizes.part)
+            self._plan = Layout(self._source.size, sizes.part, min_part, done)
             self._moved(sum(part.size for part in done))
             crew.run(self._next, self._send)
             self._source.check()

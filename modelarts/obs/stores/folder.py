@@ -97,7 +97,7 @@ class FolderStore(Store):
                 return
             if not self._is_inside(top):
                 return
-            waiting = [_entries(top, folder + "/" if folder else "", beginning)]
+            waiting = [self._entries(top, folder + "/" if folder else "", beginning)]
             # A stack of our own: trees are deeper than Python's.
             while waiting:
                 if not waiting[-1]:
@@ -105,7 +105,7 @@ class FolderStore(Store):
                     continue
                 key, path, found = waiting[-1].pop()
                 if stat.S_ISDIR(found.st_mode):
-                    waiting.append(_entries(path, key, ""))
+                    waiting.append(self._entries(path, key, ""))
                     continue
                 info = _info(bucket, key, found)
                 if info is not None:
@@ -156,7 +156,9 @@ class FolderStore(Store):
                         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
                     if folds_case(self._root) and not is_named_so(target, self._root):
                         _refuse("send", bucket, key, "another object differs in its case only")
-                    return make(target)
+                    folder, name = os.path.split(target)
+                    with self._held(folder) as held:
+                        return make(os.path.join(held, name))
                 except FileNotFoundError:
                     # Its folder went, with the last object in it, since it was made.
                     if not left:
@@ -217,7 +219,9 @@ class FolderStore(Store):
                                 self._prune(path, bucket)
                         continue
                     if self.head(bucket, key) is not None:
-                        os.unlink(path)
+                        folder, name = os.path.split(path)
+                        with self._held(folder) as held:
+                            os.unlink(os.path.join(held, name))
                         with self._changing_folders:
                             self._prune(os.path.dirname(path), bucket)
             except ValueError:
@@ -259,7 +263,66 @@ class FolderStore(Store):
 
     def _opened(self, found: ObjectInfo) -> BinaryIO:
         with _refusals("fetch", found.bucket, found.key):
-            return open(self._path(found.bucket, found.key), "rb")
+            path = self._path(found.bucket, found.key)
+            folder, name = os.path.split(path)
+            with self._held(folder) as held:
+                at = os.path.join(held, name)
+                return open(path, "rb", opener=lambda _, flags: _open(at, flags))
+
+    @contextmanager
+    def _held(self, folder: str) -> Iterator[str]:
+        """Hold a folder; yield a path that goes on to lead to it, and to no link in its place.
+
+        Who else writes to the folder that stands for OBS can make a link of any part of a path
+        after it was checked. Where the system has no such paths, that of the folder is yielded.
+
+        Raises:
+            FileNotFoundError: it is not there any more.
+            PermissionError: its path leads through a link by now.
+        """
+        only_path = getattr(os, "O_PATH", 0)  # of Linux
+        if not only_path or not os.path.isdir("/proc/self/fd") or folds_case(self._root):
+            yield folder
+            return
+        descriptor = os.open(folder, only_path | os.O_DIRECTORY | os.O_CLOEXEC)
+        held = "/proc/self/fd/%d" % descriptor
+        try:
+            if os.readlink(held) != folder:
+                gone = not os.path.isdir(folder) or _has_no_links(folder)
+                code = errno.ENOENT if gone else errno.EACCES
+                raise OSError(code, os.strerror(code), folder)
+            yield held
+        except OSError as error:
+            if isinstance(error.filename, str):
+                error.filename = error.filename.replace(held, folder)
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _entries(
+        self, folder: str, prefix: str, beginning: str
+    ) -> "List[Tuple[str, str, os.stat_result]]":
+        """Key, path and state of what is in a folder; the first comes last.
+
+        Those of folders end with ``/``, by which OBS orders them among the objects.
+        """
+        found = []
+        try:
+            with self._held(folder) as held, os.scandir(held) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(beginning) or PART.match(entry.name):
+                        continue
+                    try:
+                        state = entry.stat(follow_symlinks=False)
+                        key = prefix + entry.name + ("/" if stat.S_ISDIR(state.st_mode) else "")
+                        path = os.path.join(folder, entry.name)
+                        found.append((key.encode("utf-8"), key, path, state))
+                    except (FileNotFoundError, UnicodeEncodeError):
+                        pass  # gone meanwhile; or named by bytes that no key can have
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found.sort(reverse=True)
+        return [(key, path, state) for _, key, path, state in found]
 
     def _path(self, bucket: str, key: str) -> str:
         segments = local_segments(key)
@@ -270,7 +333,7 @@ class FolderStore(Store):
 
     def _is_inside(self, path: str) -> bool:
         """Return True if a path leads through no link and is spelt as it is listed."""
-        if os.path.realpath(path) != path:
+        if not _has_no_links(path):
             return False
         return not folds_case(self._root) or is_named_so(path, self._root)
 
@@ -280,7 +343,7 @@ class FolderStore(Store):
         while not os.path.lexists(folder) and folder != os.path.dirname(self._root):
             missing.append(folder)
             folder = os.path.dirname(folder)
-        if os.path.realpath(folder) != folder:
+        if not _has_no_links(folder):
             _refuse("send", bucket, key, "%s is a link" % folder, 403, "AccessDenied")
         for each in reversed(missing):
             try:
@@ -307,27 +370,21 @@ def _remove_empty(folders: List[str]) -> None:
             pass  # somebody else has put something there, or removed it
 
 
-def _entries(folder: str, prefix: str, beginning: str) -> "List[Tuple[str, str, os.stat_result]]":
-    """Key, path and state of what is in a folder; the first comes last.
-
-    Those of folders end with ``/``, by which OBS orders them among the objects.
-    """
-    found = []
+def _has_no_links(path: str) -> bool:
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if not entry.name.startswith(beginning) or PART.match(entry.name):
-                    continue
-                try:
-                    state = entry.stat(follow_symlinks=False)
-                    key = prefix + entry.name + ("/" if stat.S_ISDIR(state.st_mode) else "")
-                    found.append((key.encode("utf-8"), key, entry.path, state))
-                except (FileNotFoundError, UnicodeEncodeError):
-                    pass  # gone meanwhile; or named by bytes that no key can have
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found.sort(reverse=True)
-    return [(key, path, state) for _, key, path, state in found]
+        return os.path.realpath(path) == path
+    except OSError:  # a link that became something else while it was read
+        return False
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a regular file, which may have become a link or a pipe since it was looked at."""
+    more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | more)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return descriptor
 
 
 def _changed(entry: "os.DirEntry[str]") -> float:

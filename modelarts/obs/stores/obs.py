@@ -16,19 +16,15 @@ from modelarts.obs.esdk.requests import Asking
 from modelarts.obs.executor import Crew
 from modelarts.obs.io import Body, Content, Source
 from modelarts.obs.multipart.download import Download
-from modelarts.obs.multipart.plan import MOST
+from modelarts.obs.multipart.plan import MAX_PARTS, SIZES, Sizes
 from modelarts.obs.multipart.upload import Upload, abort_stale
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 
 __all__ = ["ObsStore"]
 
-#: Bytes of a file up to which it is sent in one request.
-MULTIPART = 100 * 1000 * 1000
-#: Bytes up to which a file is read into memory, so that it is hashed and sent from there.
-_SMALL = 1024 * 1024
 _LONGEST_KEY = 1024
 #: Bytes of an object: so many parts of 5 GiB.
-_LARGEST = MOST * 5 * 1024**3
+_LARGEST = MAX_PARTS * 5 * 1024**3
 _DELETED_AT_ONCE = 1000
 #: Bytes of an object up to which it is copied in one request, as OBS allows.
 COPIED = 5 * 1024**3
@@ -44,7 +40,7 @@ class ObsStore(Store):
         client: what ``session.get_obs_client(max_retry_count=0)`` answers; the store closes it.
         clock: what waits between attempts.
         retry: how often and after how long something is tried again.
-        multipart: bytes of a file up to which it is sent in one request.
+        sizes: of parts and ranges, and the size from which on a file is sent in parts.
         region: where new buckets are made.
         copied: bytes of an object up to which it is copied in one request, and those of a part.
 
@@ -56,14 +52,14 @@ class ObsStore(Store):
         client: Any,
         clock: Optional[Clock] = None,
         retry: Optional[Retry] = None,
-        multipart: int = MULTIPART,
+        sizes: Sizes = SIZES,
         region: Optional[str] = None,
         copied: Tuple[int, int] = (COPIED, _COPIED_PART),
     ) -> None:
         self._client = client
         self._region = region
         self._copied, self._copied_part = copied
-        self._multipart = multipart
+        self._sizes = sizes
         self._asking = Asking(client, clock or Clock(), retry or Retry())
         self._crew = Crew()
         self._lock = threading.Lock()
@@ -197,11 +193,11 @@ class ObsStore(Store):
         source = Source.of(path)
         if source.size > _LARGEST:
             raise InvalidArgument("a file", path, "one of at most 48.8 TiB, as an object is")
-        if source.size > self._multipart:
+        if source.size > self._sizes.multipart:
             self._abort_stale()
-            return Upload(self._asking, source, bucket, key, progress).run(self._crew)
+            return Upload(self._asking, source, bucket, key, progress, self._sizes).run(self._crew)
         content = None
-        if source.size <= _SMALL:
+        if source.size <= self._sizes.memory:
             content = source.read()
             digest = md5()
             digest.update(content)
@@ -253,7 +249,7 @@ class ObsStore(Store):
             OSError: the file cannot be written.
             TransferError: the object was replaced meanwhile, or its checksum differs.
         """
-        Download(self._asking, found, path, progress).run(self._crew)
+        Download(self._asking, found, path, progress, self._sizes.range).run(self._crew)
 
     def copy(
         self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
@@ -337,9 +333,9 @@ class ObsStore(Store):
 
     def forget(self, path: str, found: ObjectInfo) -> None:
         """Remove what an interrupted transfer between the two left, at both ends."""
-        if found.size > self._multipart:
+        if found.size > self._sizes.multipart:
             Upload(self._asking, Source.of(path), found.bucket, found.key).forget()
-        Download(self._asking, found, path).forget()
+        Download(self._asking, found, path, range_size=self._sizes.range).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; returns those that could not be, each with the reason."""

@@ -6,7 +6,7 @@ that both are readable on a light and on a dark page.
 """
 
 from html import escape
-from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Tuple
 
 from modelarts._status import JobStatus
 from modelarts.models import JobInfo
@@ -14,9 +14,9 @@ from modelarts.visualization.display.board_url import board_address, is_web_addr
 from modelarts.visualization.display.text import clock_time, folders, last_known, span, title
 
 if TYPE_CHECKING:
-    from modelarts.visualization.job import VisualizationJob
+    from modelarts.visualization.display.text import Shown
 
-__all__ = ["card", "frame", "link", "status_word", "table"]
+__all__ = ["box", "card", "frame", "link", "status_word", "table"]
 
 _MOST_ROWS = 100
 _GREEN, _BLUE, _AMBER, _RED, _GREY = "#1a7f37", "#0969da", "#9a6700", "#cf222e", "#5f6770"
@@ -33,18 +33,21 @@ _SHORT = _CELL + "; white-space: nowrap"
 _FAINT = "opacity: 0.75"
 
 
-def card(job: "VisualizationJob") -> str:
+def card(job: "Shown") -> str:
     """One job: name, status, link to the board, times, folder, description."""
     info = last_known(job)
-    head = [
-        '<strong style="font-size: 110%%">%s</strong>' % escape(info.job_name or title(info)),
-        status_word(info.status),
-        _link(info),
-    ]
+    return box(
+        info.job_name or title(info), [status_word(info.status), _link(info)], _facts(job, info)
+    )
+
+
+def box(name: str, parts: Sequence[str], facts: Iterable[Tuple[str, str]]) -> str:
+    """Return a card: a head with a name and further HTML, and below it facts as text."""
+    head = ['<strong style="font-size: 110%%">%s</strong>' % escape(name), *parts]
     rows = "".join(
         '<tr style="background: none"><th scope="row" style="%s; font-weight: normal; %s">%s</th>'
         '<td style="%s">%s</td></tr>' % (_CELL, _FAINT, name, _CELL, escape(value))
-        for name, value in _facts(job, info)
+        for name, value in facts
     )
     return '<div style="%s"><div>%s</div><table style="margin: 4px 0 0 0">%s</table></div>' % (
         _BOX,
@@ -53,7 +56,7 @@ def card(job: "VisualizationJob") -> str:
     )
 
 
-def table(jobs: Sequence["VisualizationJob"]) -> str:
+def table(jobs: Sequence["Shown"]) -> str:
     """Jobs as a table; of a long list only the first."""
     names = ("ID", "Name", "Status", "Created", "Stops in", "Folder", "Description")
     head = "".join('<th scope="col" style="%s">%s</th>' % (_CELL, name) for name in names)
@@ -74,7 +77,7 @@ def table(jobs: Sequence["VisualizationJob"]) -> str:
     )
 
 
-def link(job: "VisualizationJob", address: str) -> str:
+def link(job: "Shown", address: str) -> str:
     """A line that names the job and links to the board."""
     return '<div style="margin-bottom: 4px"><strong>%s</strong> &nbsp; %s</div>' % (
         escape(title(last_known(job))),
@@ -82,7 +85,7 @@ def link(job: "VisualizationJob", address: str) -> str:
     )
 
 
-def frame(job: "VisualizationJob", address: str, height: int) -> str:
+def frame(job: "Shown", address: str, height: int) -> str:
     """The board itself, below that line."""
     return (
         '%s<iframe src="%s" title="TensorBoard" width="100%%" height="%d" '
@@ -125,7 +128,7 @@ def _anchor(address: str, info: JobInfo) -> str:
     )
 
 
-def _facts(job: "VisualizationJob", info: JobInfo) -> Iterator[Tuple[str, str]]:
+def _facts(job: "Shown", info: JobInfo) -> Iterator[Tuple[str, str]]:
     yield "job", "" if info.job_id is None else str(info.job_id)
     if folders(info) or info.train_url:
         yield "folder", ", ".join(folders(info)) or str(info.train_url)

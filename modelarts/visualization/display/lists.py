@@ -8,11 +8,11 @@ from modelarts.visualization.display import table
 from modelarts.visualization.display import text as display
 
 if TYPE_CHECKING:
-    from modelarts.visualization.job import VisualizationJob
+    from modelarts.visualization.display.text import Shown
 
 __all__ = ["JobList"]
 
-_J = TypeVar("_J", bound="VisualizationJob")
+_J = TypeVar("_J", bound="Shown")
 _MOST_ROWS = 100
 
 

@@ -10,9 +10,9 @@ from modelarts.visualization.display.text import clock_time, folders, last_known
 
 if TYPE_CHECKING:
     from modelarts.models import JobInfo
-    from modelarts.visualization.job import VisualizationJob
+    from modelarts.visualization.display.text import Shown
 
-__all__ = ["facts", "fitting", "look", "show", "table"]
+__all__ = ["facts", "fitting", "kind_of", "look", "show", "table"]
 
 _HEADS = ("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")
 _STATUS = _HEADS.index("STATUS")
@@ -48,9 +48,7 @@ def look(stream: Optional[TextIO], otherwise: Optional[int] = None) -> Tuple[Opt
     return shutil.get_terminal_size().columns, not plain
 
 
-def table(
-    jobs: Iterable["VisualizationJob"], columns: Optional[int] = None, colour: bool = False
-) -> str:
+def table(jobs: Iterable["Shown"], columns: Optional[int] = None, colour: bool = False) -> str:
     """Jobs as a table of text, a line each, statuses as words. Asks the service nothing.
 
     Args:
@@ -62,6 +60,9 @@ def table(
         return "No visualization jobs."
     rows: List[Sequence[str]] = [_HEADS]
     rows += [[one_line(cell, _LONGEST) for cell in _cells(info)] for info in infos]
+    kinds = ["KIND", *map(kind_of, infos)]
+    if set(kinds) != {"KIND", "board"}:
+        rows = [[*row[: _STATUS + 1], kind, *row[_STATUS + 1 :]] for row, kind in zip(rows, kinds)]
     rows = _fitted(rows, columns)
     widths = [max(text_width(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
@@ -73,18 +74,18 @@ def table(
     return "\n".join(lines)
 
 
-def fitting(jobs: Iterable["VisualizationJob"]) -> str:
+def fitting(jobs: Iterable["Shown"]) -> str:
     """The table, without colours, as wide as the terminal or as a notebook's output."""
     return table(jobs, look(sys.stdout, _USUAL)[0])
 
 
-def show(jobs: Iterable["VisualizationJob"]) -> None:
+def show(jobs: Iterable["Shown"]) -> None:
     """Print the table, likewise, with colours where they show."""
     columns, colour = look(sys.stdout, _USUAL)
     print(writable(table(jobs, columns, colour), sys.stdout))
 
 
-def facts(job: "VisualizationJob", colour: bool = False) -> str:
+def facts(job: "Shown", colour: bool = False) -> str:
     """All that is known of a job, a line for each fact. Asks the service nothing."""
     info = last_known(job)
     status = _word(info)
@@ -135,6 +136,14 @@ def _cells(info: "JobInfo") -> Sequence[str]:
         clock_time(info.created),
         ", ".join(folders(info)) or info.train_url or "",
         info.job_desc or "",
+    )
+
+
+def kind_of(info: "JobInfo") -> str:
+    """Return the kind of a job in a word: ``board``, ``training``, or another that v2 has."""
+    kind = info.extra.get("kind")
+    return {None: "board", "visualization_job": "board", "job": "training"}.get(
+        kind if isinstance(kind, str) else None, str(kind)
     )
 
 

@@ -1,7 +1,7 @@
 """The texts of a job for people: words, times and names."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 import attr
 
@@ -9,19 +9,42 @@ from modelarts.errors import ModelArtsError
 from modelarts.models import JobInfo
 
 if TYPE_CHECKING:
-    from modelarts.visualization.job import VisualizationJob
+    from typing_extensions import Protocol
+else:
+    Protocol = object
 
-__all__ = ["clock_time", "folders", "last_known", "one_line", "span", "title"]
+__all__ = ["Shown", "clock_time", "folders", "last_known", "one_line", "span", "title"]
 
 
-def last_known(job: "VisualizationJob") -> JobInfo:
+class Shown(Protocol):
+    """A job that can be shown: a visualization job, or a training."""
+
+    @property
+    def job_id(self) -> Optional[str]:
+        """The job's id."""
+
+    @property
+    def raw(self) -> Dict[str, Any]:
+        """The fields of the service's last response, in the form of v1 or of v2."""
+
+    @property
+    def last_seen(self) -> Optional[datetime]:
+        """The time of that response."""
+
+
+def last_known(job: Shown) -> JobInfo:
     """Return the fields of a job that can be read, without asking the service."""
     try:
-        number = job.visualization_id
+        number = job.job_id
     except ModelArtsError:
         number = None
+    raw = job.raw
     try:
-        info = JobInfo.from_wire(job.raw)
+        if isinstance(raw.get("metadata"), Mapping):
+            from modelarts.visualization.v2 import flat
+
+            raw = flat(raw)
+        info = JobInfo.from_wire(raw)
     except (ValueError, TypeError):
         info = JobInfo()
     return attr.evolve(info, job_id=number)

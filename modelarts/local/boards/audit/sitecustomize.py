@@ -2,19 +2,23 @@
 
 Python imports it at its start, as this folder is on ``PYTHONPATH``; that is the Python which
 MindInsight is installed for, and it need not have this package. The rules are a JSON object in the
-environment: ``read`` and ``write`` are lists of paths, ``links`` the targets of links that are
-followed for event files, ``landlock`` the path of ``landlock.py``, or null where the kernel
-confines the process already, or is not to.
+environment: ``logs``, ``read`` and ``write`` are lists of paths, those of the logs without links in
+them; ``links`` are the targets of links that are followed for event files; ``landlock`` is the path
+of ``landlock.py``, or null where the kernel confines the process already, or is not to.
 """
 
+import builtins
+import io
 import json
 import os
 import runpy
 import site
+import stat
 import sys
 import sysconfig
 import traceback
 from glob import glob
+from typing import Any
 
 __all__ = ["RULES", "confine"]
 
@@ -32,10 +36,11 @@ def confine() -> None:
     read = [*rules["read"], *_installed(), os.path.dirname(os.path.realpath(__file__))]
     if rules["landlock"] is not None:
         restrict = runpy.run_path(rules["landlock"])["restrict"]
-        restrict([*read, *rules["links"]], rules["write"], execute=_interpreter())
+        logs = [*rules["logs"], *rules["links"]]
+        restrict(read, rules["write"], execute=_interpreter(), logs=logs)
         os.environ[RULES] = json.dumps({**rules, "landlock": None})  # for those that it starts
     if sys.version_info >= (3, 8):
-        sys.addaudithook(_Guard(read, rules["links"], rules["write"]))
+        _Guard(rules["logs"], read, rules["links"], rules["write"]).install()
 
 
 def _installed() -> "list[str]":
@@ -63,13 +68,46 @@ def _interpreter() -> "list[str]":
 
 
 class _Guard:
-    """An audit hook that refuses what the rules do not allow."""
+    """An audit hook that refuses what the rules do not allow, and an ``open`` that looks again."""
 
-    def __init__(self, read: "list[str]", links: "list[str]", write: "list[str]") -> None:
-        self._read = [*map(os.path.realpath, read), *map(os.path.realpath, write), *write]
+    def __init__(
+        self, logs: "list[str]", read: "list[str]", links: "list[str]", write: "list[str]"
+    ) -> None:
+        self._read = [*logs, *map(os.path.realpath, read), *map(os.path.realpath, write), *write]
         self._links = links
         self._write = [*map(os.path.realpath, write)]
+        self._logs = [*logs, *links]
         self._reported: "set[str]" = set()
+
+    def install(self) -> None:
+        """Put both in place, for good."""
+        plain_open: Any = io.open
+
+        def checked_open(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+            if isinstance(file, int) or len(rest) > 5 or options.get("opener") is not None:
+                return plain_open(file, mode, *rest, **options)
+            return plain_open(file, mode, *rest, **options, opener=self._open)
+
+        sys.addaudithook(self)
+        io.open = checked_open
+        builtins.open = checked_open
+
+    def _open(self, path: "str | bytes", flags: int) -> int:
+        """Open a file, and see that it is the one that was checked: links can change meanwhile."""
+        # A pipe would keep the thread waiting for a writer.
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        try:
+            if sys.platform == "linux":
+                opened = os.readlink("/proc/self/fd/%d" % descriptor)
+                writes = flags & (os.O_WRONLY | os.O_RDWR)
+                self._check(opened, self._write if writes else self._read, path)
+                is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+                if not is_regular and _within(opened, self._logs):
+                    self._refuse(os.fsdecode(path))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def __call__(self, event: str, arguments: "tuple[object, ...]") -> None:
         if event == "open":
@@ -88,15 +126,20 @@ class _Guard:
         elif event in _SOCKETS and not isinstance(arguments[1], (str, bytes)):
             self._refuse(event)  # an address that is a text is a socket in the file system
 
-    def _check(self, path: object, allowed: "list[str]") -> None:
+    def _check(
+        self, path: object, allowed: "list[str]", asked: "str | bytes | None" = None
+    ) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
-        real = os.path.realpath(os.fsdecode(path))
+        try:
+            real = os.path.realpath(os.fsdecode(path))
+        except OSError:  # a link that became something else while it was read
+            return self._refuse(os.fsdecode(path))
         if _within(real, allowed):
             return
         is_log = os.path.isdir(real) or any(mark in real for mark in _EVENT_FILE_MARKS)
         if not (allowed is self._read and is_log and _within(real, self._links)):
-            self._refuse(os.fsdecode(path))
+            self._refuse(os.fsdecode(path if asked is None else asked))
 
     def _refuse(self, what: str) -> None:
         if what not in self._reported and len(self._reported) < _MAX_REPORTS:

@@ -1,0 +1,1 @@
+"""Processes of this machine that outlive the service: the trainings."""

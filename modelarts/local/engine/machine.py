@@ -1,0 +1,255 @@
+"""Runs trainings as processes of this machine, each under a keeper that outlives the service."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Lock
+from typing import Any, Mapping, Sequence
+
+import attr
+
+__all__ = ["Ended", "EngineError", "Launch", "Limits", "Machine"]
+
+_KEEPER = Path(__file__).with_name("keeper.py")
+_START_SECONDS = 60
+#: A variable in the environment of every process of a training, with a key that nobody can guess.
+MARK = "MODELARTS_TRAINING_KEY"
+
+
+class EngineError(Exception):
+    """A training cannot be started; the message says why."""
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Limits:
+    """The limits of one training; one that exceeds them is ended.
+
+    Args:
+        memory: bytes, of each process and of all together.
+        processes: how many it may have at once.
+        files: how many files each process may have open.
+        log_size: bytes of output.
+        disk: bytes that must stay free on the disk with the output.
+        grace: the seconds from SIGTERM to SIGKILL.
+    """
+
+    memory: int
+    processes: int = 2000
+    files: int = 65536
+    log_size: int = 20 * 1024**3
+    disk: int = 256 * 1024**2
+    grace: float = 10.0
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Launch:
+    """The program of a training.
+
+    Args:
+        command: the program, by its path, and its arguments.
+        cwd: the folder in which it runs.
+        environ: all of its environment.
+        log: where its output goes.
+        key: marks its processes.
+    """
+
+    command: Sequence[str]
+    cwd: Path
+    environ: Mapping[str, str] = attr.ib(repr=False)
+    log: Path
+    key: str = attr.ib(repr=False)
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Ended:
+    """How a training ended.
+
+    Attributes:
+        code: its exit code; None if a signal ended it, or it could not be started.
+        signal: the number of that signal.
+        by: ``stop`` or ``kill``, as it was asked to end; ``memory``, ``processes``, ``log`` or
+            ``disk``, the limit that it exceeded; None: it ended by itself.
+        error: the reason why it could not be started.
+        seconds: how long it ran.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    by: str | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class Machine:
+    """Starts, finds and ends the trainings of this machine.
+
+    A training has a folder for its state. Only one keeper can ever start the training of a folder,
+    so to start it twice does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def start(self, folder: Path, launch: Launch, limits: Limits) -> None:
+        """Start a training; return when its program runs.
+
+        Args:
+            folder: for its state; it exists.
+
+        Raises:
+            EngineError: it cannot be started, or was started before.
+        """
+        spec = {
+            "command": list(launch.command),
+            "cwd": str(launch.cwd),
+            "environ": {**launch.environ, MARK: launch.key},
+            "log": str(launch.log),
+            **attr.asdict(limits),
+        }
+        path = folder / "spec.json"
+        temporary = folder / ".spec.json"
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(spec, file)
+        os.replace(temporary, path)
+        with open(folder / "keeper.log", "ab") as log:
+            keeper = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_KEEPER), str(folder)],
+                cwd=folder,
+                env={"PATH": os.defpath},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert keeper.stdout is not None
+        with keeper.stdout as output:
+            line = output.readline().decode("utf-8", "replace").strip()
+        with self._lock:
+            self._children[folder] = keeper
+        if line != "started":
+            self._reap(folder)
+            raise EngineError(line or f"its keeper ended; see {folder / 'keeper.log'}")
+
+    def has_started(self, folder: Path) -> bool:
+        """Return True if the training of a folder runs, or ran."""
+        return (folder / "started.json").exists()
+
+    def is_running(self, folder: Path) -> bool:
+        """Return True if the training of a folder runs."""
+        try:
+            descriptor = os.open(folder / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def wait(self, folder: Path) -> None:
+        """Wait until the training of a folder has ended."""
+        try:
+            descriptor = os.open(folder / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        finally:
+            os.close(descriptor)
+        self._reap(folder)
+
+    def ended(self, folder: Path, key: str) -> Ended | None:
+        """Return how a training that does not run ended; None where this is unknown.
+
+        What is left of one whose keeper was killed is ended first.
+        """
+        try:
+            content: dict[str, Any] = json.loads((folder / "ended.json").read_bytes())
+        except (OSError, ValueError):
+            end_marked(key)
+            return None
+        names = [field.name for field in attr.fields(Ended)]
+        return Ended(**{name: content[name] for name in names if name in content})
+
+    def end(self, folder: Path, at_once: bool = False) -> None:
+        """Ask a training to end; does nothing where it does not run.
+
+        Args:
+            at_once: without its grace period.
+        """
+        number = signal.SIGINT if at_once else signal.SIGTERM
+        pid = self.keeper(folder)
+        if pid is None:
+            return
+        if not hasattr(os, "pidfd_open"):
+            _kill(pid, number)
+            return
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            # Its number may have been given to another process; while it holds the lock, it is it.
+            if self.keeper(folder) == pid:
+                signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(descriptor)
+
+    def keeper(self, folder: Path) -> int | None:
+        """Return the process id of the keeper of a running training; None where none runs."""
+        if not self.is_running(folder):
+            return None
+        try:
+            return int((folder / "lock").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _reap(self, folder: Path) -> None:
+        with self._lock:
+            keeper = self._children.pop(folder, None)
+        if keeper is not None:
+            keeper.wait()
+
+
+def end_marked(key: str) -> None:
+    """Kill all processes that have a training's key in their environment (Linux only)."""
+    mark = f"{MARK}={key}".encode()
+    while True:
+        marked = [pid for pid in _processes() if mark in _environ(pid)]
+        for pid in marked:
+            _kill(pid, signal.SIGKILL)
+        if not marked:
+            return
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass

@@ -1,0 +1,1 @@
+"""Trainings on this machine: their definition, their queue and their end."""

@@ -1,0 +1,1 @@
+"""Trainings: jobs that run a script, their logs and their boards."""
