@@ -120,4 +120,7 @@ class Buckets:
 
 def access_key_of(request):
     """Return the access key that signed a request."""
-    return request.headers.get("Authorization", "").partition(" ")[2].partition(":")[0]
+    signed = request.headers.get("Authorization", "").partition(" ")[2]
+    if signed.startswith("Credential="):
+        return signed[len("Credential=") :].partition("/")[0]
+    return signed.partition(":")[0]

@@ -1,16 +1,17 @@
 """Builds what is published, from a copy of the checkout."""
 
+import fcntl
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["ROOT", "Built", "build"]
+__all__ = ["ROOT", "Built", "build_once"]
 
 ROOT = Path(__file__).parent.parent
 #: What a checkout may hold that belongs to nobody else.
 _OWN = (
-    *(".git", ".venv", "*.egg-info", "build", "dist", "_build", "__pycache__", ".*_cache"),
+    *(".git", ".venv*", "*.egg-info", "build", "dist", "_build", "__pycache__", ".*_cache"),
     ".hypothesis",  # written by other tests at the same time
 )
 
@@ -23,7 +24,19 @@ class Built:
         (self.archive,) = folder.glob("*.tar.gz")
 
 
-def build(folder):
+def build_once(folder):
+    """Build both, or take those that another process of the tests has built there."""
+    folder.mkdir(exist_ok=True)
+    with open(str(folder / "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / "done"
+        if not done.exists():
+            _build(folder)
+            done.touch()
+    return Built(folder)
+
+
+def _build(folder):
     """Build both into ``folder``; the wheel from what is in the archive, as installers would."""
     copy = folder / "copy"
     shutil.copytree(str(ROOT), str(copy), ignore=shutil.ignore_patterns(*_OWN))
@@ -36,4 +49,3 @@ def build(folder):
     )
     assert done.returncode == 0, done.stdout
     shutil.rmtree(str(copy))
-    return Built(folder)

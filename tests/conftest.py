@@ -6,7 +6,7 @@ import responses
 
 from modelarts.errors import ModelArtsError
 from modelarts.session import Session
-from tests.building import build
+from tests.building import build_once
 from tests.clocks import FakeClock
 from tests.cloud import Cloud
 from tests.service import SECRETS, Service
@@ -120,5 +120,7 @@ def training_cloud():
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """The wheel and the source archive of this checkout."""
-    return build(tmp_path_factory.mktemp("built"))
+    """The wheel and the source archive of this checkout; processes of pytest-xdist share them."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return build_once((base.parent if is_worker else base) / "built")

@@ -29,7 +29,7 @@ class Value:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def replace(self: _V, **fields: Any) -> _V:
-        """A copy with other values of some fields."""
+        """Return a copy with other values of some fields."""
         return type(self)(**{**self._fields(), **fields})
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -6,7 +6,7 @@ __all__ = ["level_of_the_caller"]
 
 
 def level_of_the_caller() -> int:
-    """The ``stacklevel`` for our caller's warning that points at the code which uses us."""
+    """Return the ``stacklevel`` for our caller's warning that points at the code which uses us."""
     level, frame = 1, sys._getframe(1)
     while frame.f_globals.get("__name__", "").split(".")[0] == "modelarts":
         if frame.f_back is None:

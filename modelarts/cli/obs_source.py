@@ -1,5 +1,6 @@
-"""The OBS that ``modelarts serve`` reads, and as whom."""
+"""The OBS that ``modelarts serve`` reads, and the client and the keys for it."""
 
+import os
 from typing import TYPE_CHECKING, Tuple
 from urllib.parse import urlsplit
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from modelarts.local.logs.sent_keys import SentKeys
 
 __all__ = ["obs_source", "sent_source"]
+
+#: Seconds for an answer to begin, or to go on.
+_TIMEOUT = 20
+#: Of one request, by the client itself; a look at OBS that failed is repeated anyway.
+_RETRIES = 1
 
 
 def obs_source(endpoint: str) -> "Source":
@@ -45,8 +51,9 @@ def obs_source(endpoint: str) -> "Source":
         session.keys()
     except TransportError:
         pass  # IAM may answer later; until then jobs wait
-    said_by = "%s from %s" % (session.mode, session.sources["credentials"])
-    return Source(address, session.keys, said_by)
+    origin = "%s from %s" % (session.mode, session.sources["credentials"])
+    client = session.get_obs_client(timeout=_TIMEOUT, max_retry_count=_RETRIES)
+    return Source(address, client, session.keys, origin)
 
 
 def sent_source(endpoint: str) -> "Tuple[Source, SentKeys]":
@@ -58,11 +65,29 @@ def sent_source(endpoint: str) -> "Tuple[Source, SentKeys]":
     """
     address = _address(endpoint)
     _need_client()
+    from modelarts.auth.credentials import AccessKey
+    from modelarts.http.proxies import Proxies
     from modelarts.local.logs.remote import Source
     from modelarts.local.logs.sent_keys import SentKeys
+    from modelarts.obs.esdk.client import make_client
 
     keys = SentKeys()
-    return Source(address, keys.current, "Session.local(obs=…)"), keys
+
+    def current() -> AccessKey:
+        sent = keys.current()
+        return AccessKey(sent.access_key, sent.secret_key, sent.security_token)
+
+    client = make_client(
+        address,
+        current,
+        lambda refused: current() != refused,
+        timeout=_TIMEOUT,
+        verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+        cert=None,
+        proxies=Proxies(None, os.environ).of,
+        max_retry_count=_RETRIES,
+    )
+    return Source(address, client, current, "Session.local(obs=…)"), keys
 
 
 def _address(endpoint: str) -> str:
@@ -75,6 +100,8 @@ def _address(endpoint: str) -> str:
 
 def _need_client() -> None:
     try:
+        import obs  # noqa: F401
+
         import modelarts.local.logs.remote  # noqa: F401
     except ImportError as error:
         raise ConfigurationError(

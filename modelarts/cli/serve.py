@@ -256,7 +256,7 @@ def _serve(args: argparse.Namespace) -> int:
             Settings(
                 network=_network(args),
                 while_used=args.while_used,
-                most_running=args.max_running,
+                max_running=args.max_running,
                 users=None if args.users is None else root_folder(args.users),
                 rate=args.rate,
                 board_memory=args.board_memory * mib,
@@ -269,7 +269,7 @@ def _serve(args: argparse.Namespace) -> int:
                 test_clock=args.test_clock,
                 source=source,
                 obs_keys=obs_keys,
-                most_cached=args.obs_cache * gib,
+                max_cached=args.obs_cache * gib,
                 obs_api=args.obs_api,
                 mounts=[_absolute(mount) for mount in args.mount],
                 mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),

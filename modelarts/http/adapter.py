@@ -48,7 +48,7 @@ class Adapter(HTTPAdapter):
         proxies: Optional[Mapping[str, str]] = None,
         cert: Any = None,
     ) -> Any:
-        """The pool of connections to this address (requests from 2.32 on)."""
+        """Return the pool of connections to this address (requests from 2.32 on)."""
         address = _address(request.url)
         pool = self._pools.get(address)
         if pool is None:
@@ -59,7 +59,7 @@ class Adapter(HTTPAdapter):
         return pool
 
     def get_connection(self, url: Any, proxies: Optional[Mapping[str, str]] = None) -> Any:
-        """The same, before 2.32."""
+        """Return the pool of connections to this address (requests before 2.32)."""
         address = _address(url)
         pool = self._pools.get(address)
         if pool is None:
@@ -76,7 +76,7 @@ class Adapter(HTTPAdapter):
         return request.url[len(_address(request.url)) :]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """The response as requests makes it, but for cookies."""
+        """Return the response as requests makes it, but for cookies."""
         response = requests.Response()
         response.status_code = resp.status
         response.reason = resp.reason

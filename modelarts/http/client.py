@@ -64,7 +64,7 @@ class ServiceClient:
         return self._authorizer.sort_parameter
 
     def now(self) -> float:
-        """The time by the service's clock, to a second, in seconds since the epoch."""
+        """Return the time by the service's clock, to a second, in seconds since the epoch."""
         return self._transport.skew.now_by_latest()
 
     def monotonic(self) -> float:
@@ -178,7 +178,7 @@ class ServiceClient:
         pairs = parse_qsl(in_path, keep_blank_values=True)
         for name, value in (query or {}).items():
             values = value if isinstance(value, (list, tuple)) else (value,)
-            pairs.extend((str(name), _query_value(one)) for one in values if one is not None)
+            pairs.extend((str(name), _query_value(each)) for each in values if each is not None)
         # What is encoded stays so; a percent sign that encodes nothing is one itself.
         bare = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", bare)
         encoded = quote(bare, safe="/%~!$&'()*+,;=:@")
@@ -186,7 +186,7 @@ class ServiceClient:
         return self.call("%s %s" % (method, bare), method, encoded, pairs, body, headers)
 
     def unreadable(self, operation: str, why: object) -> TransportError:
-        """The error for an answer that is JSON, but not what is documented."""
+        """Return the error for an answer that is JSON, but not what is documented."""
         address = self._endpoint()
         return TransportError(
             "%s gave an answer that cannot be read: %s" % (address, why),

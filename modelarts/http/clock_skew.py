@@ -25,7 +25,7 @@ class Skew:
         self._latest: Optional[Tuple[str, float]] = None
 
     def now(self) -> float:
-        """The time by the services' clock, as far as it is known."""
+        """Return the time by the services' clock, as far as it is known."""
         return self._clock.time() + self.seconds
 
     def see(self, headers: Mapping[str, str]) -> None:
@@ -35,7 +35,7 @@ class Skew:
             self._latest = (date, self._clock.time())
 
     def now_by_latest(self) -> float:
-        """The service's time to a second, by its latest answer: for comparing with its times."""
+        """Return the service's time to a second, by its latest answer."""
         if self._latest is not None:
             date, seen = self._latest
             seconds = _seconds(date)

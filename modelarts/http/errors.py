@@ -20,7 +20,7 @@ _REFUSED_STATE = r"(?:can't be (stop|resubmit|delete)\. )?job status: (\d+)"
 
 
 def read_json(response: Response, request: Request) -> Any:
-    """The parsed body of a successful answer; None where it is empty.
+    """Return the parsed body of a successful answer; None where it is empty.
 
     Raises:
         ApiError: the service refused, by its HTTP status or by ``is_success: false``.

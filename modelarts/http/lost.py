@@ -30,7 +30,7 @@ _NO_BUNDLE = frozenset(("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE"))
 
 
 def lost(request: Request, error: BaseException, timeout: float) -> TransportError:
-    """The error for a request that came to no readable answer.
+    """Return the error for a request that came to no readable answer.
 
     ``sent`` is False on it where it is certain that the request never left, and
     ``permanent`` True where trying again cannot help.

@@ -11,23 +11,23 @@ class Proxies:
     """The proxies of a session.
 
     Args:
-        given: ``{"https": "http://proxy:3128", …}`` as requests takes them; ``{}`` for none;
+        proxies: ``{"https": "http://proxy:3128", …}`` as requests takes them; ``{}`` for none;
             None for those of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``
             and ``NO_PROXY``, in either case).
         environ: the environment, read now and not again.
     """
 
-    def __init__(self, given: Optional[Mapping[str, str]], environ: Mapping[str, str]) -> None:
+    def __init__(self, proxies: Optional[Mapping[str, str]], environ: Mapping[str, str]) -> None:
         self._no_proxy = ""
-        if given is not None:
-            self._proxies = dict(given)
+        if proxies is not None:
+            self._proxies = dict(proxies)
             return
         # The small letters win, also where they are set to nothing.
-        found = {
+        by_scheme = {
             scheme: environ.get(scheme + "_proxy", environ.get(scheme.upper() + "_PROXY"))
             for scheme in ("http", "https", "all")
         }
-        self._proxies = {scheme: url for scheme, url in found.items() if url}
+        self._proxies = {scheme: url for scheme, url in by_scheme.items() if url}
         self._no_proxy = environ.get("no_proxy", environ.get("NO_PROXY", ""))
 
     def of(self, endpoint: str) -> Dict[str, str]:

@@ -18,5 +18,5 @@ _SECRET = frozenset(
 
 
 def safe_headers(headers: Mapping[str, str]) -> Dict[str, str]:
-    """A copy of ``headers`` without those that carry secrets."""
+    """Return a copy of ``headers`` without those that carry secrets."""
     return {name: value for name, value in headers.items() if name.lower() not in _SECRET}

@@ -89,7 +89,9 @@ class Transport:
         authorizer: Optional[Authorizer],
         read: Callable[[Response, Request], _T],
     ) -> _T:
-        """The same, and have the answer read; one that cannot be read is no answer.
+        """Send a request and return what ``read`` makes of the response.
+
+        A response that cannot be read is repeated like one that did not come.
 
         A 401 is tried once more where the authorizer has something fresh to show, and once
         where the clock turns out to be off.

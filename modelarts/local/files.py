@@ -27,12 +27,12 @@ def read_private(path: Path) -> dict[str, Any]:
             )
         content = file.read()
     try:
-        found = json.loads(content)
+        parsed = json.loads(content)
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise ValueError(f"{path} is not a JSON object")
-    return found
+    return parsed
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:

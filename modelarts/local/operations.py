@@ -31,7 +31,7 @@ class Operations:
 
     Args:
         buckets: decides which buckets a project's jobs may read.
-        most_running: how many jobs of a project may be active at once.
+        max_running: how many jobs of a project may be active at once.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Operations:
         folders: LogSource,
         mindinsight: MindInsight,
         buckets: BucketAccess,
-        most_running: int,
+        max_running: int,
     ) -> None:
         self._store = store
         self._supervisor = supervisor
@@ -49,7 +49,7 @@ class Operations:
         self._folders = folders
         self._mindinsight = mindinsight
         self._buckets = buckets
-        self._most_running = most_running
+        self._max_running = max_running
 
     def create(self, caller: Caller, project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create a job: ``POST /visualization-jobs``."""
@@ -83,7 +83,7 @@ class Operations:
             raise _illegal(str(error)) from None
         self._claim(columns["train_url"], reads_as)
         job = self._store.add(
-            self._most_running,
+            self._max_running,
             project_id=project_id,
             workspace_id=workspace_id,
             create_time=self._timeline.wall(),
@@ -162,10 +162,10 @@ class Operations:
             offset=(int(checked["page"]) - 1) * per_page,
             now=self._timeline.running(),
         )
-        left = max(0, self._most_running - self._store.count_active(project_id))
+        left = max(0, self._max_running - self._store.count_active(project_id))
         return {
             "is_success": True,
-            "quotas": self._most_running,
+            "quotas": self._max_running,
             "job_total_count": total,
             "job_count_limit": left,
             "jobs": [self._fields(job) for job in jobs],
@@ -199,7 +199,7 @@ class Operations:
             reads_as = self._reader(caller, job.train_url, project_id)
             if job.status not in STOPPED | FAILED:
                 raise self._wrong_state(project_id, job_id, "resubmit")
-            if self._store.count_active(project_id) >= self._most_running:
+            if self._store.count_active(project_id) >= self._max_running:
                 raise self._quota_exceeded()
             again = self._store.move(
                 job_id,
@@ -283,8 +283,8 @@ class Operations:
         return Failure(
             400,
             "ModelArts.0118",
-            f"The expected {self._most_running + 1} exceeds the quota limit: "
-            f"{self._most_running} jobs are active.",
+            f"The expected {self._max_running + 1} exceeds the quota limit: "
+            f"{self._max_running} jobs are active.",
         )
 
     def _fields(self, job: Job) -> dict[str, Any]:

@@ -79,12 +79,12 @@ def discard_part(target: str) -> None:
     discard(_usual_part(target))
 
 
-def same_content(one: BinaryIO, other: BinaryIO) -> bool:
+def same_content(first: BinaryIO, other: BinaryIO) -> bool:
     """Return True if two open files hold the same bytes."""
-    if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
+    if os.fstat(first.fileno()).st_size != os.fstat(other.fileno()).st_size:
         return False
     while True:
-        block = one.read(_BLOCK)
+        block = first.read(_BLOCK)
         if block != other.read(_BLOCK):
             return False
         if not block:

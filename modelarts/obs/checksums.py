@@ -15,7 +15,7 @@ _CHUNK = 128 * 1024
 
 
 def md5() -> Any:
-    """An MD5 to be fed. It finds damage; it is not for security, and says so where FIPS asks."""
+    """Return a new MD5, which finds damage and is not for security, as FIPS wants to be told."""
     try:
         return hashlib.md5(usedforsecurity=False)
     except TypeError:  # before Python 3.9
@@ -23,7 +23,7 @@ def md5() -> Any:
 
 
 def md5_of(path: str, sizes: Iterable[int]) -> Iterator[bytes]:
-    """The MD5s of a file's parts, one after the other; it ends early where the file does."""
+    """Yield the MD5s of a file's parts; fewer if the file is shorter."""
     with open(path, "rb") as file:
         for size in sizes:
             digest, left = md5(), size
@@ -37,7 +37,7 @@ def md5_of(path: str, sizes: Iterable[int]) -> Iterator[bytes]:
 
 
 def combined(parts: Iterable[bytes]) -> str:
-    """The etag of an object that was sent in parts of these MD5s."""
+    """Return the etag of an object that was sent in parts of these MD5s."""
     digest, count = md5(), 0
     for part in parts:
         digest.update(part)
@@ -51,24 +51,24 @@ def is_md5(etag: Optional[str]) -> bool:
 
 
 def to_header(digest: bytes) -> str:
-    """An MD5 as ``Content-MD5`` carries it."""
+    """Return an MD5 as ``Content-MD5`` carries it."""
     return base64.b64encode(digest).decode()
 
 
-def same(path: str, found: ObjectInfo) -> Optional[bool]:
+def same(path: str, info: ObjectInfo) -> Optional[bool]:
     """Return True if a file has an object's content: by size, then by MD5 of the whole or of parts.
 
     None where that cannot be told: somebody else chose the size of the parts, or the etag is no
     MD5, as in buckets that encrypt with keys of KMS.
     """
-    if os.path.getsize(path) != found.size:
+    if os.path.getsize(path) != info.size:
         return False
-    if found.size == 0:
+    if info.size == 0:
         return True
-    known = found.md5 or (found.etag if is_md5(found.etag) else None)
+    known = info.md5 or (info.etag if is_md5(info.etag) else None)
     if known is not None:
-        return [known] == [one.hex() for one in md5_of(path, [found.size])]
-    sizes = layout(found.size)
-    if found.etag is None or not found.etag.endswith("-%d" % len(sizes)):
+        return [known] == [digest.hex() for digest in md5_of(path, [info.size])]
+    sizes = layout(info.size)
+    if info.etag is None or not info.etag.endswith("-%d" % len(sizes)):
         return None
-    return True if combined(md5_of(path, sizes)) == found.etag else None
+    return True if combined(md5_of(path, sizes)) == info.etag else None

@@ -25,12 +25,12 @@ def is_available() -> bool:
 
 
 def crc64(data: Any, before: int = 0) -> int:
-    """The CRC-64 of some bytes; ``before`` is that of what comes before them."""
+    """Return the CRC-64 of some bytes; ``before`` is that of what comes before them."""
     return _computing()(data, before)
 
 
 def crc64_of(path: str) -> int:
-    """The CRC-64 of a file."""
+    """Return the CRC-64 of a file."""
     value, buffer = 0, memoryview(bytearray(_CHUNK))
     with open(path, "rb", buffering=0) as file:
         got = file.readinto(buffer)
@@ -41,17 +41,17 @@ def crc64_of(path: str) -> int:
 
 
 def crc64_in(answer: Any) -> Optional[int]:
-    """The CRC-64 of an object, if the official client's answer tells it."""
+    """Return the CRC-64 of an object, if the official client's answer tells it."""
     return parsed(dict(answer.header).get("checksum-crc64ecma"))
 
 
 def parsed(header: Optional[str]) -> Optional[int]:
-    """A CRC-64 as a header carries it: in decimal; None for anything else."""
+    """Return a CRC-64 as a header carries it: in decimal; None for anything else."""
     return int(header) if header is not None and header.isdecimal() else None
 
 
 def joined(parts: Iterable[Tuple[int, int]]) -> int:
-    """The CRC-64 of a whole, from those of its parts and their sizes in bytes, in order."""
+    """Return the CRC-64 of a whole, from those of its parts and their sizes in bytes, in order."""
     whole, size_of, factor = 0, -1, 0
     for value, size in parts:
         if size != size_of:
@@ -77,13 +77,13 @@ def _power(size: int) -> int:
     return result
 
 
-def _product(one: int, other: int) -> int:
+def _product(left: int, other: int) -> int:
     """Of two polynomials over GF(2), modulo that of the CRC; the highest bit is that of x^0."""
     result, bit = 0, _ONE
-    while one:
-        if one & bit:
+    while left:
+        if left & bit:
             result ^= other
-            one ^= bit
+            left ^= bit
         bit >>= 1
         other = (other >> 1) ^ _POLYNOMIAL if other & 1 else other >> 1
     return result

@@ -43,7 +43,7 @@ class LocalFile:
 
     @classmethod
     def of(cls, path: str, relative: str, state: os.stat_result) -> "LocalFile":
-        """The file as it is now."""
+        """Return the file as it is now."""
         return cls(
             path, relative, state.st_size, state.st_mtime_ns, state.st_ino, state.st_ctime_ns
         )
@@ -59,7 +59,7 @@ def folders_in(folder: str, others: Iterable[str]) -> Set[str]:
 def files_below(
     folder: str, skipped: Callable[[str], None], apart: Collection[str] = ()
 ) -> Iterator[LocalFile]:
-    """All regular files below a folder, in order of their paths.
+    """Return all regular files below a folder, in order of their paths.
 
     Links are not followed. ``skipped`` is told of each, and of sockets, FIFOs and devices.
 
@@ -80,8 +80,8 @@ def files_below(
 
 
 def _entries(folder: str, prefix: str, skipped: Callable[[str], None]) -> Iterator[LocalFile]:
-    """Files and, with a final ``/``, folders."""
-    found = []
+    """Yield the files of a folder and, with a final ``/``, its folders."""
+    files = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -93,17 +93,17 @@ def _entries(folder: str, prefix: str, skipped: Callable[[str], None]) -> Iterat
                     continue
                 relative = prefix + entry.name
                 if stat.S_ISDIR(state.st_mode):
-                    found.append(LocalFile(entry.path, relative + "/"))
+                    files.append(LocalFile(entry.path, relative + "/"))
                 elif stat.S_ISREG(state.st_mode):
-                    found.append(LocalFile.of(entry.path, relative, state))
+                    files.append(LocalFile.of(entry.path, relative, state))
                 else:
                     skipped(entry.path)
     except FileNotFoundError:
         pass
     except OSError as error:
-        found = [LocalFile(folder, prefix, error=error)]
-    found.sort(key=lambda file: file.relative)
-    return iter(found)
+        files = [LocalFile(folder, prefix, error=error)]
+    files.sort(key=lambda file: file.relative)
+    return iter(files)
 
 
 class Comparison:
@@ -232,19 +232,19 @@ class Fetch:
         Raises:
             IncompleteTransfer: some could not be fetched; all others were.
         """
-        wanted = (found for found in objects if not found.key.endswith("/"))
+        wanted = (info for info in objects if not info.key.endswith("/"))
         if meter.shows:
             listed = list(wanted)
-            meter.expect(len(listed), sum(found.size for found in listed))
-            wanted = (found for found in listed)
+            meter.expect(len(listed), sum(info.size for info in listed))
+            wanted = (info for info in listed)
         tasks = (
-            Task(ObsPath(found.bucket, found.key).url, partial(self._fetch, found), found.size)
-            for found in wanted
+            Task(ObsPath(info.bucket, info.key).url, partial(self._fetch, info), info.size)
+            for info in wanted
         )
         run(tasks, threads, meter)
 
-    def _fetch(self, found: ObjectInfo, progress: Progress) -> None:
-        relative = found.key[len(self._prefix) :]
+    def _fetch(self, info: ObjectInfo, progress: Progress) -> None:
+        relative = info.key[len(self._prefix) :]
         try:
             path = os.path.join(self._folder, *local_segments(relative))
         except ValueError as reason:
@@ -257,14 +257,14 @@ class Fetch:
                 raise InvalidArgument(
                     "an object's name", relative, "told from %r by more than its case" % other
                 )
-        if self._compare and os.path.isfile(path) and self._store.same(path, found):
-            self._store.forget(path, found)
-            self.same.append(found)
+        if self._compare and os.path.isfile(path) and self._store.same(path, info):
+            self._store.forget(path, info)
+            self.same.append(info)
             return
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        self._store.download(found, path, progress)
-        self.fetched.append(found)
-        self._tell(found, path)
+        self._store.download(info, path, progress)
+        self.fetched.append(info)
+        self._tell(info, path)
 
 
 def say_skipped(paths: List[str]) -> None:

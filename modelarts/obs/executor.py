@@ -236,10 +236,10 @@ class _Run:
         waiting = list(ready)
         try:
             while self._ended is None:
-                one = waiting.pop(0) if waiting else self._take()
-                if one is None:
+                pending = waiting.pop(0) if waiting else self._take()
+                if pending is None:
                     return
-                self._move(*one)
+                self._move(*pending)
         except BaseException as error:
             self._ended = self._ended or error
 

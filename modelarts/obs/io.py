@@ -34,9 +34,9 @@ class Source:
 
     @classmethod
     def of(cls, path: str) -> "Source":
-        """The file as it is now."""
-        found = os.stat(path)
-        return cls(path, found.st_size, found.st_mtime_ns, found.st_ino)
+        """Return the file as it is now."""
+        state = os.stat(path)
+        return cls(path, state.st_size, state.st_mtime_ns, state.st_ino)
 
     def check(self) -> None:
         """Raises TransferError where the bytes that were there at the beginning may be others."""
@@ -47,7 +47,7 @@ class Source:
             raise TransferError("%s changed while it was being sent; send it again" % self.path)
 
     def open(self) -> Any:
-        """It, to be read without a buffer in between.
+        """Open the file for reading without a buffer.
 
         Raises:
             TransferError: another file has its name by now.
@@ -63,7 +63,7 @@ class Source:
         return file
 
     def read(self) -> bytes:
-        """All of it."""
+        """Return the content of the file."""
         with self.open() as file:
             content = file.read(self.size) or b""
             while len(content) < self.size:
@@ -74,7 +74,7 @@ class Source:
         return content
 
     def md5(self, offset: int, size: int, going: Callable[[], object]) -> bytes:
-        """The MD5 of some bytes of it; ``going`` may raise to stop that."""
+        """Return the MD5 of a part of the file; ``going`` may raise to stop."""
         digest = md5()
         for chunk in self._chunks(offset, size, going):
             digest.update(chunk)
@@ -82,14 +82,14 @@ class Source:
         return result
 
     def crc64(self, offset: int, size: int, going: Callable[[], object]) -> int:
-        """The CRC-64 of some bytes of it; ``going`` may raise to stop that."""
+        """Return the CRC-64 of a part of the file; ``going`` may raise to stop."""
         value = 0
         for chunk in self._chunks(offset, size, going):
             value = crc64(chunk, value)
         return value
 
     def _chunks(self, offset: int, size: int, going: Callable[[], object]) -> Iterator[memoryview]:
-        """Some bytes of it, a bufferful at a time, each good until the next."""
+        """Yield a part of the file in chunks, each of which is valid until the next."""
         buffer, left = memoryview(bytearray(min(_CHUNK, size))), size
         with self.open() as file:
             file.seek(offset)

@@ -332,7 +332,7 @@ class Calls:
             return False  # nor is its bucket
 
     def list(self, path: ObsPath) -> Iterator[ObsObject]:
-        """All objects below a folder; or that object."""
+        """Return all objects below a folder; or that object."""
         store = self.store
         nothing = True
         for found in store.list(path.bucket, path.as_folder().key if path.key else ""):
@@ -382,7 +382,7 @@ class Calls:
         return Memory(self._place(), *parts, environ=os.environ)
 
     def _missing(self, path: ObsPath, call: str, other: str) -> Exception:
-        """The error for what is not there; with a hint if it is, as something else."""
+        """Return the error for what is not there; with a hint if it is, as something else."""
         hint = None
         if path.is_folder:
             key = path.key.rstrip("/")
@@ -405,7 +405,7 @@ def _folder_in(target: ObsPath, folder: str) -> ObsPath:
 
 
 def _one(task: Task, target: str, meter: Meter) -> Transferred:
-    """A single file: what goes wrong is raised as it is."""
+    """Transfer a single file; an error is raised as it is."""
     meter.expect(1, task.size)
     meter.began(task)
     try:

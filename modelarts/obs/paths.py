@@ -60,7 +60,7 @@ class ObsPath:
         return "obs://%s/%s" % (self.bucket, self.key)
 
     def as_folder(self) -> "ObsPath":
-        """The same, written as a folder."""
+        """Return the path, written as a folder."""
         return self if self.is_folder else ObsPath(self.bucket, self.key + "/")
 
     def __truediv__(self, relative: str) -> "ObsPath":
@@ -105,7 +105,7 @@ def parse(argument: str, value: object, older: bool = False) -> ObsPath:
 
 
 def local_segments(relative: str, windows: bool = os.name == "nt") -> Tuple[str, ...]:
-    """The names of folders and file that hold the object of that relative key on this machine.
+    """Return the names of the folders and the file for the object of that relative key.
 
     Raises:
         ValueError: no file can have that name here, or it would be elsewhere; says why.
@@ -149,7 +149,7 @@ LocalPath = Union[str, "os.PathLike[str]"]
 
 
 def text_of(argument: str, value: object) -> str:
-    """A path on this machine as a text; ``~`` is the home.
+    """Return a path on this machine as a text; ``~`` is the home.
 
     Raises:
         InvalidArgument: it is none.
@@ -168,7 +168,7 @@ def text_of(argument: str, value: object) -> str:
 
 
 def local_file(argument: str, value: object) -> str:
-    """A regular file that is there; a link to one is followed, since it was named.
+    """Return a regular file that is there; a link to one is followed, since it was named.
 
     Raises:
         InvalidArgument: it is something else.
@@ -183,7 +183,7 @@ def local_file(argument: str, value: object) -> str:
 
 
 def local_dir(argument: str, value: object) -> str:
-    """A folder that is there, as an absolute path.
+    """Return a folder that is there, as an absolute path.
 
     Raises:
         InvalidArgument: it is something else, or has no name to be sent under.
@@ -205,7 +205,7 @@ def local_dir(argument: str, value: object) -> str:
 
 
 def growing_dir(argument: str, value: object) -> str:
-    """A folder that need not be there yet, as an absolute path.
+    """Return a folder that need not be there yet, as an absolute path.
 
     Raises:
         InvalidArgument: it is something else, or has no name to be sent under.
@@ -217,7 +217,7 @@ def growing_dir(argument: str, value: object) -> str:
 
 
 def local_folder(argument: str, value: object) -> str:
-    """A folder to put something in, which need not be there yet.
+    """Return a folder to put something in, which need not be there yet.
 
     Raises:
         InvalidArgument: it is a file.
@@ -229,7 +229,7 @@ def local_folder(argument: str, value: object) -> str:
 
 
 def object_target(store: Store, path: str, target: ObsPath) -> ObsPath:
-    """The object that a file becomes.
+    """Return the object that a file becomes.
 
     A target without a final slash names the object itself if it is called like the file, or has
     the file's extension, or is an object already; otherwise it is a folder.
@@ -243,7 +243,7 @@ def object_target(store: Store, path: str, target: ObsPath) -> ObsPath:
 
 
 def local_target(argument: str, value: object, name: str, is_path: bool = False) -> str:
-    """The file that an object of that name becomes; the same rule the other way round.
+    """Return the file that an object of that name becomes; the same rule the other way round.
 
     Args:
         is_path: take what is neither there nor ends with a slash for the file itself.

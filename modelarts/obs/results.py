@@ -40,21 +40,21 @@ class Transferred:
     skipped: Tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        said = "%d file%s, %s" % (
+        summary = "%d file%s, %s" % (
             self.files,
             "" if self.files == 1 else "s",
             bytes_for_people(self.bytes),
         )
         if self.bytes > 0 and self.seconds > 0:
-            said += " in %.1f s (%s/s)" % (
+            summary += " in %.1f s (%s/s)" % (
                 self.seconds,
                 bytes_for_people(self.bytes / self.seconds),
             )
         if self.unchanged:
-            said += "; %d unchanged" % self.unchanged
+            summary += "; %d unchanged" % self.unchanged
         if self.skipped:
-            said += "; %d skipped" % len(self.skipped)
-        return "Transferred(%s: %s)" % (self.target, said)
+            summary += "; %d skipped" % len(self.skipped)
+        return "Transferred(%s: %s)" % (self.target, summary)
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -72,18 +72,18 @@ class ObsObject:
     modified: Optional[datetime]
 
     @classmethod
-    def of(cls, found: ObjectInfo) -> "ObsObject":
+    def of(cls, info: ObjectInfo) -> "ObsObject":
         """Return the result for an object of a store.
 
         Args:
-            found: the metadata of the object.
+            info: the metadata of the object.
 
         Returns:
             The object, with its URL.
         """
-        modified = found.modified
+        modified = info.modified
         return cls(
-            "obs://%s/%s" % (found.bucket, found.key),
-            found.size,
+            "obs://%s/%s" % (info.bucket, info.key),
+            info.size,
             None if modified is None else datetime.fromtimestamp(modified, timezone.utc),
         )

@@ -48,7 +48,7 @@ class Sync(Comparison):
         self.result = Transferred(target=target.url)
 
     def run(self, threads: Optional[int], meter: Meter) -> Transferred:
-        """One pass; returns what all passes have done.
+        """Make one pass; returns what all passes have done.
 
         Raises:
             IncompleteTransfer: some files could not be sent; the next pass tries again.
@@ -57,7 +57,7 @@ class Sync(Comparison):
         self._began = self._clock.time()
         if self._there is None:
             listed = self._store.list(self._target.bucket, self._target.key)
-            self._there = {found.key[len(self._target.key) :]: found for found in listed}
+            self._there = {info.key[len(self._target.key) :]: info for info in listed}
         sending = Send(self._store, self._target, self)
         skipped: List[str] = []
         failed: Optional[IncompleteTransfer] = None
@@ -92,27 +92,27 @@ class Sync(Comparison):
                 # Size and time can be as they were in a file that is not.
                 return None if before == attr.evolve(file, changed=before.changed) else False
             return True if is_settled else None
-        found = (self._there or {}).get(file.relative)
-        if found is None or found.size != file.size:
+        info = (self._there or {}).get(file.relative)
+        if info is None or info.size != file.size:
             return False
-        if not self._memory.knows(file, found.etag):
+        if not self._memory.knows(file, info.etag):
             return None
-        self._note(file, found.etag)
+        self._note(file, info.etag)
         return True
 
     def look(self, file: LocalFile) -> bool:
         """By what is in them."""
         try:
             if file.relative in self._done:
-                found = self._store.head(self._target.bucket, self._target.key + file.relative)
+                info = self._store.head(self._target.bucket, self._target.key + file.relative)
             else:
-                found = (self._there or {}).get(file.relative)
-            if found is None or not self._store.same(file.path, found):
+                info = (self._there or {}).get(file.relative)
+            if info is None or not self._store.same(file.path, info):
                 return False
         except PermissionDenied:
             return False  # who may send need not be allowed to look
-        self._store.forget(file.path, found)
-        self._note(file, found.etag)
+        self._store.forget(file.path, info)
+        self._note(file, info.etag)
         return True
 
     def sent(self, file: LocalFile) -> None:

@@ -52,7 +52,7 @@ class Unfinished:
         return os.path.getsize(self.path)
 
     def open(self) -> Any:
-        """It, emptied, to be written without a buffer in between."""
+        """Empty the file and open it for writing without a buffer."""
         flags = os.O_WRONLY | os.O_TRUNC | _BINARY
         return open(os.open(self.path, flags), "wb", buffering=0)
 
@@ -129,7 +129,7 @@ def remove(path: str) -> None:
 
 
 def _taken(path: str, mode: int) -> Optional[int]:
-    """The file of that name, which may be new; None where it is not to be had."""
+    """Return the file of that name, which may be new; None where it is not to be had."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | _BINARY
     for _ in range(_TRIES):
         try:

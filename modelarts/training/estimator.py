@@ -323,7 +323,7 @@ class Estimator:
             job_id: the job's id, a UUID.
 
         Returns:
-            The training as the service sends it. If the service refuses the request: ``error_msg``,
+            The training as the service sends it. A refusal has ``error_msg``,
             ``error_code`` and, where it says one, ``error_solution``.
 
         Raises:
@@ -343,8 +343,8 @@ class Estimator:
             job_id: the job's id, a UUID.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict. A refusal has ``error_msg``, ``error_code`` and, where
+            the service says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the id is no UUID; nothing was sent.

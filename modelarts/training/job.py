@@ -733,8 +733,8 @@ class TrainingJob:
             description: the new description, 0 to 256 characters.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict. A refusal has ``error_msg``, ``error_code`` and, where
+            the service says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the description is too long, or this object has no id; nothing was
@@ -789,8 +789,8 @@ class TrainingJob:
         """Delete the training.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict. A refusal has ``error_msg``, ``error_code`` and, where
+            the service says one, ``error_solution``.
 
         Raises:
             InvalidArgument: this object has no id; nothing was sent.

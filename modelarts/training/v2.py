@@ -477,11 +477,12 @@ def check_offers(client: ServiceClient, request: TrainingRequest) -> None:
             names = [str(entry.get("engine_name")) for entry in offered]
             _check_offer("framework_type", request.framework_type, names)
             versions = [
-                str(entry.get("engine_version"))
+                str(entry.get("engine_version") or "")
                 for entry in offered
                 if entry.get("engine_name") == request.framework_type
             ]
-            _check_offer("framework_version", str(request.framework_version), versions)
+            if "" not in versions:  # an engine of the local service may stand for all versions
+                _check_offer("framework_version", str(request.framework_version), versions)
     except (ApiError, TransportError):
         return
 

@@ -251,7 +251,7 @@ def test_growing_log_is_rotated(tmp_path):
     """A log that grows is turned over and the oldest part goes."""
     program = (
         "import logging, pathlib, sys; from modelarts.local.server import logs as log\n"
-        "log.open_log(pathlib.Path(sys.argv[1]), most=2000)\n"
+        "log.open_log(pathlib.Path(sys.argv[1]), max_bytes=2000)\n"
         "for number in range(500): logging.getLogger('modelarts.local').info('line %d', number)"
     )
     said = subprocess.run(

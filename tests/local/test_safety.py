@@ -343,7 +343,7 @@ def test_a_copy_of_a_change_counts_within_a_moment_and_not_later():
 def test_remembered_signatures_are_bounded():
     """No more signatures are remembered than are good and than there may be."""
     clock = FakeClock()
-    replays = Replays(clock, keep_seconds=1800, most=100)
+    replays = Replays(clock, keep_seconds=1800, max_signatures=100)
     for number in range(300):
         replays.is_replay("ann", str(number))
         clock.sleep(1)

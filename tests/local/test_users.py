@@ -464,7 +464,7 @@ def test_no_more_than_two_passwords_are_hashed_at_once(monkeypatch):
 def test_caller_uses_burst_then_rate():
     """A caller may call as often as was saved up and then at the rate."""
     clock = FakeClock()
-    rate = Rate(2, 3, clock, most_callers=2)
+    rate = Rate(2, 3, clock, max_callers=2)
     assert [rate.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
     assert rate.take("b") == 0
     clock.sleep(0.5)

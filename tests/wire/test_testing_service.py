@@ -69,14 +69,18 @@ def test_documented_filter_hides_the_warning(tmp_path):
     """The line of the page filters the warning of a folder without event files."""
     line = re.search(r"`(ignore::\S+)`", PAGE).group(1)
     (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
         "from modelarts.estimator import VisualizationJob\n"
-        "def test_it(fake_modelarts):\n"
+        "@pytest.mark.filterwarnings('error')\n"
+        "def test_without(fake_modelarts):\n"
         "    VisualizationJob.create('/bucket/logs/')\n"
+        "@pytest.mark.filterwarnings('error', '%s')\n"
+        "def test_with(fake_modelarts):\n"
+        "    VisualizationJob.create('/bucket/logs/')\n" % line
     )
-    code, printed = run_pytest(tmp_path, "-W", "error")
-    assert (code, "NoEventFiles" in printed) == (1, True), printed
-    code, printed = run_pytest(tmp_path, "-W", "error", "-W", line)
-    assert code == 0, printed
+    code, printed = run_pytest(tmp_path, "-rf")
+    assert (code, "1 failed, 1 passed" in printed) == (1, True), printed
+    assert re.search(r"^FAILED .*::test_without - .*NoEventFiles", printed, re.M), printed
 
 
 # The plugin -------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ def names() -> frozenset[str]:
         ImportError: TensorBoard is installed without its frontend.
     """
     with _archive() as archive:
-        found = [name for name in archive.namelist() if not name.endswith("/")]
-    return frozenset([*found, RELOAD])
+        files = [name for name in archive.namelist() if not name.endswith("/")]
+    return frozenset([*files, RELOAD])
 
 
 @lru_cache(maxsize=None)

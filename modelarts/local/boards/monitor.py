@@ -66,9 +66,9 @@ class Watcher:
             boards = self._boards()
             if boards is None:
                 return
-            running = {one.sentinel: one for one in boards}
+            running = {board.sentinel: board for board in boards}
             ready = wait([self._woken, *running], longest)
-            ended = [running[cast(int, one)] for one in ready if one != self._woken]
+            ended = [running[cast(int, each)] for each in ready if each != self._woken]
             if ended and self._ending.wait(_notice(ended)):
                 return
             longest = AGAIN_SECONDS
@@ -85,6 +85,6 @@ class Watcher:
 
 
 def _notice(ended: Iterable[BoardProcess]) -> float:
-    """How long the service may take to notice its own end, if that is what these ended with."""
-    likely = any(one.was_told_to_end() for one in ended)
+    """Return the seconds that the service may take to notice its own end, if these ended by it."""
+    likely = any(board.was_told_to_end() for board in ended)
     return _LONG_NOTICE_SECONDS if likely else _NOTICE_SECONDS

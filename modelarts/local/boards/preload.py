@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ASSETS", "PLUGINS", "index_only"]
 
-_INDEX = "index.html"
-
 
 def _pack() -> tuple[dict[str, WSGIApplication], bytes]:
     """Return the handlers of the frontend's files by path, and an archive with the index alone,
@@ -76,7 +74,7 @@ def _page(content: bytes) -> WSGIApplication:
 
 
 def index_only() -> BinaryIO:
-    """The frontend of which :data:`ASSETS` serves the rest, as TensorBoard takes it."""
+    """Return the frontend of which :data:`ASSETS` serves the rest, as TensorBoard takes it."""
     return io.BytesIO(_ARCHIVE)
 
 

@@ -58,10 +58,10 @@ def end_with_parent() -> None:
 def _limit(memory: int) -> None:
     # Stacks count as memory.
     threading.stack_size(_STACK)
-    for what, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_NOFILE, MOST_FILES)):
+    for what, limit in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_NOFILE, MOST_FILES)):
         hard = resource.getrlimit(what)[1]
         if hard != resource.RLIM_INFINITY:
-            most = min(most, hard)
-        resource.setrlimit(what, (most, most))
+            limit = min(limit, hard)
+        resource.setrlimit(what, (limit, limit))
     # What is broken enough to end it is not worth the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

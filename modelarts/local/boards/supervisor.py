@@ -182,7 +182,7 @@ class Supervisor:
         return visited(lambda: self._enter(job), self._leave)
 
     def _enter(self, job: Job) -> BoardProcess | None:
-        """A job's board with one more to answer to; wakes it if it sleeps."""
+        """Count a visit and return the job's board; wake it if it sleeps."""
         self._renew(job)
         for _ in range(2):
             with self._lock:
@@ -326,7 +326,7 @@ class Supervisor:
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
 
     def _take(self, job: Job) -> BoardProcess | None:
-        """The board of this run of the job, which has it no more."""
+        """Remove the board of this run of the job, and return it."""
         with self._lock:
             board = self._boards.get(job.job_id)
             if board is None or board.job.run != job.run:

@@ -75,7 +75,7 @@ class Authentication:
         self._calls = Rate(rate, 10 * rate, self._dates)
 
     def users(self) -> Users:
-        """The users of now."""
+        """Return the current users."""
         return self._accounts.users()
 
     def caller(self, request: Request) -> Caller:
@@ -115,7 +115,7 @@ class Authentication:
         return self._by_signature(request, header)
 
     def seal(self, user: User, project: Project | None) -> tuple[str, float]:
-        """A new token for that project, and when it expires (seconds since the epoch)."""
+        """Return a new token for that project, and when it expires (seconds since the epoch)."""
         expires_at = self._clock.time() + TOKEN_SECONDS
         project_id = None if project is None else project.project_id
         return self._pack("token", user, project=project_id, until=expires_at), expires_at
@@ -189,11 +189,11 @@ class Authentication:
         return holder if known else None, self._mac("secret", token), _projects(holder, claims)
 
     def _by_signature(self, request: Request, header: str) -> tuple[Caller, str]:
-        given = signer.parse_authorization(header)
-        if given is None:
+        signed = signer.parse_authorization(header)
+        if signed is None:
             raise _refused(f"Authorization is not of {signer.ALGORITHM}")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if not {"host", "x-sdk-date"} <= set(given.signed) <= set(headers):
+        if not {"host", "x-sdk-date"} <= set(signed.signed) <= set(headers):
             raise _refused("host and x-sdk-date must be signed, and every signed header sent")
         date = headers["x-sdk-date"]
         try:
@@ -203,24 +203,24 @@ class Authentication:
         if abs(sent_at - self._dates.time()) > _MOST_SKEW:
             raise _refused("x-sdk-date is more than 15 minutes off")
         token = headers.get("x-security-token")
-        if token is not None and "x-security-token" not in given.signed:
+        if token is not None and "x-security-token" not in signed.signed:
             raise _refused("x-security-token must be signed")
-        user, secret_key, projects = self.signing_key(given.access_key, token)
-        expected = signer.signature(secret_key, date, _canonical(request, given))
+        user, secret_key, projects = self.signing_key(signed.access_key, token)
+        expected = signer.signature(secret_key, date, _canonical(request, signed))
         # Compared whether the key is known or not.
-        right = hmac.compare_digest(given.signature, expected)
+        right = hmac.compare_digest(signed.signature, expected)
         if user is None or not right:
             raise _refused("unknown access key, or the signature does not match")
-        return Caller(user, projects), given.signature
+        return Caller(user, projects), signed.signature
 
 
 def _projects(user: User, claims: dict[str, Any]) -> tuple[Project, ...]:
     # One that was taken from the user since is there no more.
-    found = user.project_by_id(claims["project"])
-    return () if found is None else (found,)
+    project = user.project_by_id(claims["project"])
+    return () if project is None else (project,)
 
 
-def _canonical(request: Request, given: signer.Authorization) -> str:
+def _canonical(request: Request, signed: signer.Authorization) -> str:
     query = parse_qsl(
         request.query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"
     )
@@ -230,7 +230,7 @@ def _canonical(request: Request, given: signer.Authorization) -> str:
         quote(request.path, safe="/~"),
         signer.canonical_query(query),
         {name.lower(): value for name, value in request.headers.items()},
-        given.signed,
+        signed.signed,
         request.get_data(),
     )
 

@@ -15,16 +15,16 @@ class Rate:
 
     Args:
         burst: the most that can be saved up.
-        most_callers: how many callers are remembered; those not seen for longest are forgotten.
+        max_callers: how many callers are remembered; those not seen for longest are forgotten.
     """
 
     def __init__(
-        self, per_second: float, burst: float, clock: Clock, most_callers: int = 10_000
+        self, per_second: float, burst: float, clock: Clock, max_callers: int = 10_000
     ) -> None:
         self._per_second = per_second
         self._burst = burst
         self._clock = clock
-        self._most_callers = most_callers
+        self._max_callers = max_callers
         self._lock = Lock()
         self._callers: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -36,7 +36,7 @@ class Rate:
             saved = min(self._burst, saved + (now - since) * self._per_second)
             allowed = saved >= 1
             self._callers[caller] = (saved - allowed, now)
-            if len(self._callers) > self._most_callers:
+            if len(self._callers) > self._max_callers:
                 self._callers.popitem(last=False)
             return 0.0 if allowed else (1 - saved) / self._per_second
 
@@ -57,7 +57,7 @@ class Replays:
     Args:
         keep_seconds: how long a signature would be accepted, which is how long it is remembered.
         grace_seconds: that moment.
-        most: how many signatures of one caller are remembered.
+        max_signatures: how many signatures of one caller are remembered.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Replays:
         clock: Clock,
         keep_seconds: float,
         grace_seconds: float = 5.0,
-        most: int = 20_000,
+        max_signatures: int = 20_000,
     ) -> None:
         self._clock = clock
         self._keep = keep_seconds
         self._grace = grace_seconds
-        self._most = most
+        self._most = max_signatures
         self._lock = Lock()
         self._seen: dict[str, OrderedDict[str, float]] = {}
 

@@ -41,7 +41,7 @@ class Key:
 
     @classmethod
     def new(cls) -> Key:
-        """A fresh one."""
+        """Return a new copy of it."""
         return cls("LOCAL" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
 
 
@@ -56,17 +56,17 @@ class User:
     password: str | None = attr.ib(default=None, repr=False)
 
     def project(self, name: str) -> Project | None:
-        """The one of this user's projects that has this name."""
-        return next((one for one in self.projects if one.name == name), None)
+        """Return the project of this user's projects that has this name."""
+        return next((each for each in self.projects if each.name == name), None)
 
     def project_by_id(self, project_id: str) -> Project | None:
-        """The one of this user's projects that has this id."""
-        return next((one for one in self.projects if one.project_id == project_id), None)
+        """Return the project of this user's projects that has this id."""
+        return next((each for each in self.projects if each.project_id == project_id), None)
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Users:
-    """All users of one service, which are one account. Changes answer a new one."""
+    """All users of one service, which are one account; each change returns a new object."""
 
     account_id: str
     token_key: str = attr.ib(repr=False)
@@ -83,15 +83,15 @@ class Users:
 
     def by_access_key(self, access_key: str) -> User | None:
         """Return the user who has an access key."""
-        found = [user for user in self.by_name.values() if user.key.access_key == access_key]
-        return found[0] if found else None
+        users = (user for user in self.by_name.values() if user.key.access_key == access_key)
+        return next(users, None)
 
     def by_id(self, user_id: object) -> User | None:
-        """The user that has this id."""
-        return next((one for one in self.by_name.values() if one.user_id == user_id), None)
+        """Return the user that has this id."""
+        return next((each for each in self.by_name.values() if each.user_id == user_id), None)
 
     def with_user(self, name: str, projects: tuple[str, ...] = ()) -> Users:
-        """One user more.
+        """Return the users with another one.
 
         Args:
             projects: the shared projects, without the region.
@@ -101,14 +101,14 @@ class Users:
         """
         if name in self.by_name:
             raise InvalidArgument("name", name, "a name that no user has yet")
-        for what, given in (("name", name), *(("project", one) for one in projects)):
-            if not _NAME.match(given):
+        for what, value in (("name", name), *(("project", each) for each in projects)):
+            if not _NAME.match(value):
                 raise InvalidArgument(
-                    what, given, "1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
+                    what, value, "1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
                 )
-        shared = {**{one: secrets.token_hex(16) for one in projects}, **self.shared}
+        shared = {**{each: secrets.token_hex(16) for each in projects}, **self.shared}
         own = Project(secrets.token_hex(16), self.region_name)
-        others = (Project(shared[one], self._full(one)) for one in dict.fromkeys(projects))
+        others = (Project(shared[each], self._full(each)) for each in dict.fromkeys(projects))
         user = User(name, secrets.token_hex(16), (own, *others), Key.new())
         return attr.evolve(self, shared=shared, by_name={**self.by_name, name: user})
 
@@ -128,7 +128,7 @@ class Users:
         return self._change(name, key=Key.new())
 
     def without_user(self, name: str) -> Users:
-        """One user less. Raises InvalidArgument where there is no such user."""
+        """Return the users without one. Raises InvalidArgument if there is no such user."""
         self._known(name)
         left = {key: user for key, user in self.by_name.items() if key != name}
         return attr.evolve(self, by_name=left)
@@ -146,7 +146,7 @@ class Users:
                 user.name: {
                     "user_id": user.user_id,
                     "project_id": user.projects[0].project_id,
-                    "projects": [self._short(one) for one in user.projects[1:]],
+                    "projects": [self._short(each) for each in user.projects[1:]],
                     "access_key": user.key.access_key,
                     "secret_key": user.key.secret_key,
                     "password": user.password,
@@ -164,24 +164,24 @@ class Users:
             names = ("region_name", "account", "account_id", "token_key")
             users = cls(shared=content["projects"], by_name={}, **{n: content[n] for n in names})
             bytes.fromhex(users.token_key)
-            found = {
+            by_name = {
                 name: User(
                     name,
-                    said["user_id"],
+                    fields["user_id"],
                     (
-                        Project(said["project_id"], users.region_name),
-                        *(Project(users.shared[p], users._full(p)) for p in said["projects"]),
+                        Project(fields["project_id"], users.region_name),
+                        *(Project(users.shared[p], users._full(p)) for p in fields["projects"]),
                     ),
-                    Key(said["access_key"], said["secret_key"]),
-                    said["password"],
+                    Key(fields["access_key"], fields["secret_key"]),
+                    fields["password"],
                 )
-                for name, said in content["users"].items()
+                for name, fields in content["users"].items()
             }
         except KeyError as error:
             raise ValueError(f"it says nothing of {error}") from None
         except (TypeError, AttributeError):
             raise ValueError("it has another form") from None
-        return attr.evolve(users, by_name=found)
+        return attr.evolve(users, by_name=by_name)
 
     def _full(self, project: str) -> str:
         return f"{self.region_name}_{project}"

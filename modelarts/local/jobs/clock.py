@@ -37,7 +37,7 @@ class ServiceClock(Clock):
         return time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def boot(self) -> str:
-        """The start of the machine that :meth:`since_boot` counts from; empty if unknown."""
+        """Return the start of the machine that :meth:`since_boot` counts from; empty if unknown."""
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
@@ -78,8 +78,8 @@ class Timeline:
         self._store = store
         self._clock = clock
         self._lock = Lock()
-        found = store.setting(_SETTING)
-        kept: dict[str, Any] = json.loads(found) if found else {}
+        text = store.setting(_SETTING)
+        kept: dict[str, Any] = json.loads(text) if text else {}
         wall, since_boot, boot = self.wall(), int(clock.since_boot() * 1000), clock.boot()
         # The first service of a folder begins with what the wall clock shows.
         passed = int(kept.get("passed", wall))

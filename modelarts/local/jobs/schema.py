@@ -80,7 +80,7 @@ CREATE TABLE training_metrics (
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """The file, made if there is none.
+    """Return the file, made if there is none.
 
     Raises:
         ValueError: it is damaged, or was written by a newer version; it is left as it is.
@@ -116,16 +116,16 @@ def _check(path: Path) -> None:
                 f"{path} was written by {age} version of modelarts (schema {version}, "
                 f"known here: {VERSION})"
             )
-        found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        problem = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:  # it cannot be read, which is not to say that it is damaged
         raise
     except sqlite3.DatabaseError as error:
-        found = str(error)
+        problem = str(error)
     finally:
         db.close()
-    if found != "ok":
+    if problem != "ok":
         raise ValueError(
-            f"{path} is damaged ({' '.join(found.split())}); it was left as it is: put a copy in "
+            f"{path} is damaged ({' '.join(problem.split())}); it was left as it is: put a copy in "
             "its place, or move it away to begin without jobs"
         )
 

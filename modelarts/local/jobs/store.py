@@ -139,7 +139,7 @@ class Store:
             return self.get(cursor.lastrowid or 0)
 
     def get(self, job_id: int, project_id: str | None = None) -> Job | None:
-        """A job, if it is there and of that project."""
+        """Return a job, if it is there and of that project."""
         with self.transaction() as db:
             row = db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
         if row is None or project_id not in (None, row["project_id"]):
@@ -159,7 +159,7 @@ class Store:
         offset: int,
         now: int,
     ) -> tuple[list[Job], int]:
-        """The jobs of one page, and how many match on all pages."""
+        """Return the jobs of one page, and how many match on all pages."""
         where = "project_id = :project AND workspace_id = :workspace"
         values: dict[str, Any] = {"project": project_id, "workspace": workspace_id, "now": now}
         if statuses:
@@ -189,7 +189,7 @@ class Store:
         return int(row[0])
 
     def with_status(self, statuses: Iterable[int]) -> list[Job]:
-        """All jobs that have one of these statuses."""
+        """Return all jobs that have one of these statuses."""
         marks = ", ".join(str(int(status)) for status in statuses)
         with self.transaction() as db:
             rows = db.execute(f"SELECT * FROM jobs WHERE status IN ({marks})").fetchall()
@@ -202,7 +202,7 @@ class Store:
         return int(row[0] or 0)
 
     def due(self, now: int) -> list[Job]:
-        """The active jobs whose schedule says that they stop by now."""
+        """Return the active jobs whose schedule says that they stop by now."""
         with self.transaction() as db:
             rows = db.execute(
                 f"SELECT * FROM jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,)
@@ -213,8 +213,8 @@ class Store:
         """When the next schedule is due."""
         with self.transaction() as db:
             row = db.execute(f"SELECT min(stop_at) FROM jobs WHERE status IN ({_ACTIVE})")
-            found: int | None = row.fetchone()[0]
-        return found
+            value: int | None = row.fetchone()[0]
+        return value
 
     def any_active(self) -> bool:
         """Return True if there is an active job."""
@@ -260,7 +260,7 @@ class Store:
         return cursor.rowcount > 0
 
     def setting(self, name: str) -> str | None:
-        """A value that the service keeps for itself."""
+        """Return a value that the service keeps for itself."""
         with self.transaction() as db:
             row = db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])

@@ -48,7 +48,7 @@ def check_log(log: Path) -> None:
 
 
 def _missing(content: bytes) -> int | None:
-    """How many changes are there and cannot be read; None: which there are cannot be told."""
+    """Return the number of unreadable changes in the content; None if it cannot be known."""
     magic, _, page_size, _, *salt = struct.unpack(">6I", content[:24])
     if magic & ~1 != 0x377F0682:
         return None
@@ -58,22 +58,24 @@ def _missing(content: bytes) -> int | None:
         return None
     intact, missing, size = True, 0, _FRAME_HEADER + page_size
     for start in range(_HEADER, len(content) - size + 1, size):
-        _, pages, one, two, *said = struct.unpack(">6I", content[start : start + _FRAME_HEADER])
-        if [one, two] != salt:  # left from the round before
+        _, pages, first, second, *expected = struct.unpack(
+            ">6I", content[start : start + _FRAME_HEADER]
+        )
+        if [first, second] != salt:  # left from the round before
             intact = False
             continue
         if intact:
             sums = _checksum(order, content[start : start + 8], sums)
             sums = _checksum(order, content[start + _FRAME_HEADER : start + size], sums)
-            intact = list(sums) == said
+            intact = list(sums) == expected
         # The last page of a change says how many the file has.
         missing += bool(pages) and not intact
     return missing
 
 
 def _checksum(order: str, content: bytes, sums: tuple[int, int]) -> tuple[int, int]:
-    one, two = sums
+    first, second = sums
     for even, odd in struct.iter_unpack(order + "2I", content):
-        one = (one + even + two) & 0xFFFFFFFF
-        two = (two + odd + one) & 0xFFFFFFFF
-    return one, two
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second

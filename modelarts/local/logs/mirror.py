@@ -35,15 +35,15 @@ _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 class Budget:
     """How many bytes all mirrors of a service may hold together."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
         self._lock = Lock()
         self._taken = 0
 
     def take(self, size: int) -> bool:
         """Take so much, if so much is left."""
         with self._lock:
-            if self._taken + size > self.most:
+            if self._taken + size > self.max_bytes:
                 return False
             self._taken += size
             return True
@@ -111,16 +111,16 @@ class Mirror:
         Raises:
             OSError: the folder cannot be used.
         """
-        said: Any = None
+        index: Any = None
         try:
-            said = json.loads((self._folder / "index.json").read_text())
+            index = json.loads((self._folder / "index.json").read_text())
         except (FileNotFoundError, ValueError):
             pass
-        if not isinstance(said, dict) or said.get("origin") != self._origin:
+        if not isinstance(index, dict) or index.get("origin") != self._origin:
             shutil.rmtree(self._folder, ignore_errors=True)
-            said = {}
+            index = {}
         self.files.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for path, (etag, size, exact) in said.get("files", {}).items():
+        for path, (etag, size, exact) in index.get("files", {}).items():
             if self._cut(path, size) and self._budget.take(size):
                 self._known[path] = _File(etag, size, exact)
         for leftover in self._folder.glob("*.part"):
@@ -165,7 +165,7 @@ class Mirror:
 
     def _fetch(self, bucket: Bucket, fetch: _Fetch) -> None:
         """Fetch what has changed, several objects at once, and raise the first error."""
-        changes = [(path, found) for path, found in fetch.wanted if self._has_changed(path, found)]
+        changes = [(path, entry) for path, entry in fetch.wanted if self._has_changed(path, entry)]
         waiting = iter(changes)
         # One object is fetched by this thread alone. Daemons: see Mirrors.
         helpers = [
@@ -187,18 +187,18 @@ class Mirror:
         while True:
             # The order decides who gets the room that is left.
             with fetch.lock:
-                path, found = next(waiting, ("", None))
-                if found is None or fetch.errors or self._ended.is_set():
+                path, entry = next(waiting, ("", None))
+                if entry is None or fetch.errors or self._ended.is_set():
                     return
                 known = self._known.get(path)
-                more = found.size - (known.size if known is not None else 0)
+                more = entry.size - (known.size if known is not None else 0)
                 has_room = more <= 0 or self._budget.take(more)
             if not has_room:
-                megabytes = self._budget.most // 1024**2
+                megabytes = self._budget.max_bytes // 1024**2
                 fetch.left_out[path] = f"the cache is full ({megabytes} MiB)"
                 continue
             try:
-                self._follow(bucket, path, found, known)
+                self._follow(bucket, path, entry, known)
             except BaseException as error:
                 if more > 0:
                     self._budget.give(more)
@@ -216,19 +216,19 @@ class Mirror:
                     fetch.changed += 1
                 self.has_files.set()
 
-    def _has_changed(self, path: str, found: Found) -> bool:
+    def _has_changed(self, path: str, entry: Found) -> bool:
         known = self._known.get(path)
-        return known is None or (known.etag, known.size) != (found.etag, found.size)
+        return known is None or (known.etag, known.size) != (entry.etag, entry.size)
 
-    def _follow(self, bucket: Bucket, path: str, found: Found, known: _File | None) -> None:
+    def _follow(self, bucket: Bucket, path: str, entry: Found, known: _File | None) -> None:
         fetched = None
-        if known is not None and known.size and found.size > known.size:
-            fetched = self._grown(bucket, path, found, known)
+        if known is not None and known.size and entry.size > known.size:
+            fetched = self._grown(bucket, path, entry, known)
         if fetched is None:
-            fetched = self._whole(bucket, path, found)
+            fetched = self._whole(bucket, path, entry)
         self._known[path] = fetched
 
-    def _grown(self, bucket: Bucket, path: str, found: Found, known: _File) -> _File | None:
+    def _grown(self, bucket: Bucket, path: str, entry: Found, known: _File) -> _File | None:
         """Add what is new; None where what is there is not the beginning of the object."""
         target = self.files / path
         start = max(0, known.size - _OVERLAP)
@@ -239,7 +239,7 @@ class Mirror:
         added = digest.copy()
         part = self._part()
         got = 0
-        with open(part, "wb") as output, closing(bucket.read(found, start)) as pieces:
+        with open(part, "wb") as output, closing(bucket.read(entry, start)) as pieces:
             seen = b""
             for piece in pieces:
                 self._go_on()
@@ -253,32 +253,32 @@ class Mirror:
                 output.write(piece)
                 added.update(piece)
                 got += len(piece)
-        if got != found.size - known.size:
+        if got != entry.size - known.size:
             raise Unreadable("its size is not the one that was listed")
-        if known.exact and _MD5.match(found.etag) and added.hexdigest() != found.etag:
+        if known.exact and _MD5.match(entry.etag) and added.hexdigest() != entry.etag:
             return None
         # To the file that the board may have open: it goes on reading where it was.
         with open(target, "ab") as file, open(part, "rb") as new:
             shutil.copyfileobj(new, file)
         part.unlink()
-        return _File(found.etag, found.size, known.exact, added)
+        return _File(entry.etag, entry.size, known.exact, added)
 
-    def _whole(self, bucket: Bucket, path: str, found: Found) -> _File:
+    def _whole(self, bucket: Bucket, path: str, entry: Found) -> _File:
         part = self._part()
         digest = _digest()
         got = 0
-        with open(part, "wb") as output, closing(bucket.read(found)) as pieces:
+        with open(part, "wb") as output, closing(bucket.read(entry)) as pieces:
             for piece in pieces:
                 self._go_on()
                 output.write(piece)
                 digest.update(piece)
                 got += len(piece)
-        if got != found.size:
+        if got != entry.size:
             raise Unreadable("its size is not the one that was listed")
         target = self.files / path
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, target)
-        return _File(found.etag, found.size, digest.hexdigest() == found.etag, digest)
+        return _File(entry.etag, entry.size, digest.hexdigest() == entry.etag, digest)
 
     def _part(self) -> Path:
         """Return a new name for a file that is not whole yet."""
@@ -297,19 +297,19 @@ class Mirror:
         """Return True if a file is there; remove what a killed service had added to it."""
         target = self.files / path
         try:
-            there = target.stat().st_size
-            if there > size:
+            present = target.stat().st_size
+            if present > size:
                 os.truncate(target, size)
         except OSError:
             return False
-        return there >= size
+        return present >= size
 
     def _go_on(self) -> None:
         if self._ended.is_set():
             raise Unreadable("it is not wanted any more")
 
     def _write_index(self) -> None:
-        files = {path: (one.etag, one.size, one.exact) for path, one in self._known.items()}
+        files = {path: (copy.etag, copy.size, copy.exact) for path, copy in self._known.items()}
         part = self._folder / "index.json.part"
         part.write_text(json.dumps({"origin": self._origin, "files": files}))
         os.replace(part, self._folder / "index.json")

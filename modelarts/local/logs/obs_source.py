@@ -95,11 +95,7 @@ class Mirrors(LogSource):
 
         def ask() -> None:
             try:
-                reader = Bucket(self._source, bucket)
-                try:
-                    next(reader.list(prefix, most=1), None)
-                finally:
-                    reader.close()
+                next(Bucket(self._source, bucket).list(prefix, limit=1), None)
                 answer.put(None)
             except Refused as why:
                 answer.put(f"{train_url} cannot be read: {why}")
@@ -120,9 +116,9 @@ class Mirrors(LogSource):
         """Remove the mirrors of all other jobs."""
         names = {_name(job) for job in jobs}
         if self._folder.is_dir():
-            for found in self._folder.iterdir():
-                if found.name not in names:
-                    shutil.rmtree(found, ignore_errors=True)
+            for path in self._folder.iterdir():
+                if path.name not in names:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
         """Return the folder of the job's mirror.
@@ -214,7 +210,6 @@ class Mirrors(LogSource):
     def _dispose(self, following: _Following) -> None:
         if following.bucket is not None:
             _log_requests("in all", following.job, following.bucket.requests)
-            following.bucket.close()
         following.mirror.remove()
 
     def _plan(self) -> None:
@@ -222,13 +217,19 @@ class Mirrors(LogSource):
         with self._changed:
             while not self._closed:
                 now = self._clock.monotonic()
-                idle = [one for one in self._followed.values() if not (one.busy or one.resting)]
-                for one in idle:
-                    if one.due <= now:
-                        one.busy = True
-                        one.began = now
-                        self._work.put(partial(self._round, one))
-                later = min((one.due for one in idle if not one.busy), default=None)
+                idle = [
+                    following
+                    for following in self._followed.values()
+                    if not (following.busy or following.resting)
+                ]
+                for following in idle:
+                    if following.due <= now:
+                        following.busy = True
+                        following.began = now
+                        self._work.put(partial(self._round, following))
+                later = min(
+                    (following.due for following in idle if not following.busy), default=None
+                )
                 self._changed.wait(None if later is None else max(0.0, later - now))
 
     def _serve(self) -> None:
@@ -246,8 +247,6 @@ class Mirrors(LogSource):
             if following.bucket is None:
                 name, _ = _parts(following.job.train_url)
                 following.bucket = Bucket(self._source, name)
-            else:
-                following.bucket.refresh()
             following.mirror.round(following.bucket)
             remark = _left_out(following.mirror.left_out)
             failed = False

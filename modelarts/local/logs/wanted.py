@@ -59,18 +59,18 @@ def select(prefix: str, listed: Iterable[Found]) -> Selection:
     the older runs that are missing.
     """
     candidates, left_out = [], {}
-    for found in listed:
-        path = found.key[len(prefix) :]
+    for entry in listed:
+        path = entry.key[len(prefix) :]
         if not path or path.endswith("/") or _is_not_shown(path):
             continue  # a mark for a folder, or nothing that would be missed
         if not _can_be_a_file(path):
             left_out[path] = "no file can have that name"
-        elif found.size > MOST_OBJECT:
+        elif entry.size > MOST_OBJECT:
             left_out[path] = f"it is larger than {MOST_OBJECT // 1024**2} MiB"
         else:
-            candidates.append((path, found))
-    candidates.sort(key=lambda one: one[1].modified, reverse=True)
-    candidates.sort(key=lambda one: not _is_events(one[0]))
+            candidates.append((path, entry))
+    candidates.sort(key=lambda pair: pair[1].modified, reverse=True)
+    candidates.sort(key=lambda pair: not _is_events(pair[0]))
     for path, _ in candidates[MOST_FILES:]:
         left_out[path] = f"there are more than {MOST_FILES}"
     return Selection(candidates[:MOST_FILES], left_out)

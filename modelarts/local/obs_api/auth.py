@@ -105,7 +105,7 @@ class Asked:
         return cls(method, path, query, headers, host, bucket, key, resource, prefix)
 
     def own(self, name: str) -> str | None:
-        """A special header; only in the spelling that this request signs."""
+        """Return a special header; only in the spelling that this request signs."""
         return self.headers.get(self.prefix + name)
 
 
@@ -164,14 +164,14 @@ def _signature(asked: Asked, secret_key: str) -> str:
         for name, value in asked.query.items()
         if name in SUBRESOURCES or name.lower().startswith(asked.prefix)
     )
-    told = [name if value is None else f"{name}={value}" for name, value in signed]
+    parts = [name if value is None else f"{name}={value}" for name, value in signed]
     lines = [
         asked.method,
         headers.get("content-md5", ""),
         headers.get("content-type", ""),
         "" if asked.own("date") is not None else headers.get("date", ""),
         *(f"{name}:{value}" for name, value in own),
-        asked.resource + ("?" + "&".join(told) if told else ""),
+        asked.resource + ("?" + "&".join(parts) if parts else ""),
     ]
     digest = hmac.new(secret_key.encode(), "\n".join(lines).encode(), hashlib.sha1).digest()
     return base64.b64encode(digest).decode()

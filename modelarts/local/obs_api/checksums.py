@@ -26,7 +26,7 @@ def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
 
 
 def blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """The next ``size`` bytes of a file, or as many as there are, in pieces."""
+    """Return the next ``size`` bytes of a file, or as many as there are, in pieces."""
     while size > 0:
         block = file.read(min(size, _BLOCK))
         if not block:
@@ -55,7 +55,7 @@ class _Crc64:
         self._value = crc64(block, self._value)
 
     def hexdigest(self) -> str:
-        """It, as headers carry it."""
+        """Return the checksum as headers carry it."""
         return str(self._value)
 
 
@@ -74,22 +74,22 @@ class Sums(NamedTuple):
 class Etags:
     """Checksums of files, each remembered for as long as its file stays as it is."""
 
-    def __init__(self, clock: Clock, most: int = 100_000) -> None:
+    def __init__(self, clock: Clock, max_files: int = 100_000) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._known: LRUCache[Tuple[int, ...], Sums] = LRUCache(most)
+        self._known: LRUCache[Tuple[int, ...], Sums] = LRUCache(max_files)
 
     def of(self, file: BinaryIO) -> tuple[Sums, os.stat_result]:
         """Those of an open file, and the state that the file is in."""
         state = os.fstat(file.fileno())
         mark = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
         with self._lock:
-            found = self._known.get(mark)
-        if found is None:
+            sums = self._known.get(mark)
+        if sums is None:
             names = ["md5", "crc64"] if is_available() else ["md5"]
-            found = Sums(*digests(file, state.st_size, *names))
+            sums = Sums(*digests(file, state.st_size, *names))
             # Within a tick of the file system's clock, one that was written to looks the same.
             if self._clock.time() - state.st_mtime > 2:
                 with self._lock:
-                    self._known[mark] = found
-        return found, state
+                    self._known[mark] = sums
+        return sums, state

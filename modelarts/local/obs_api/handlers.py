@@ -95,7 +95,7 @@ class Call(UploadCalls):
     # Buckets -------------------------------------------------------------------------------
 
     def list_buckets(self) -> Response:
-        """The buckets that the caller can read."""
+        """Return the buckets that the caller can read."""
         inside = "".join(
             f"<Bucket><Name>{escape(name)}</Name><CreationDate>{iso(made)}</CreationDate>"
             f"<Location>{self._region}</Location><BucketType>OBJECT</BucketType></Bucket>"
@@ -138,13 +138,13 @@ class Call(UploadCalls):
         return Response(headers={self._asked.prefix + "bucket-location": self._region})
 
     def delete_bucket(self) -> Response:
-        """The bucket is no more."""
+        """Delete the bucket."""
         self._objects.delete_bucket(self._bucket)
         self._buckets.release(self._bucket)
         return Response(status=204)
 
     def list_objects(self) -> Response:
-        """A page of objects."""
+        """Return a page of objects."""
         if self._sent.query.get("list-type", "1") != "1":
             raise missing("list-type=2")
         names = ("prefix", "marker", "delimiter")
@@ -204,7 +204,7 @@ class Call(UploadCalls):
     # Objects -------------------------------------------------------------------------------
 
     def get_object(self) -> Response:
-        """The object or a part of it; or, for HEAD, what it is."""
+        """Return the object, a part of it, or for HEAD its metadata."""
         file = self._objects.open(self._bucket, self._key)
         try:
             sums, state = self._objects.etags.of(file)
@@ -240,7 +240,7 @@ class Call(UploadCalls):
         return answer
 
     def put_object(self) -> Response:
-        """The object has this content now."""
+        """Store the object."""
         if self._asked.own("copy-source") is not None:
             return self._copy()
         crc64 = self._sent.given_crc64()
@@ -252,7 +252,7 @@ class Call(UploadCalls):
         return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def delete_object(self) -> Response:
-        """The object is no more."""
+        """Delete the object."""
         for _, error in self._objects.delete(self._bucket, [self._key]):
             raise error
         return Response(status=204)
@@ -279,7 +279,7 @@ class Call(UploadCalls):
 
 
 def _from_start(start: int, stop: int | None, size: int) -> tuple[int, int | None]:
-    """A range, where the last bytes of an object are wished: all, if it has no more."""
+    """Return the range of the last bytes of an object; all of it, if it has no more."""
     return (max(0, size + start), None) if start < 0 else (start, stop)
 
 

@@ -19,9 +19,9 @@ from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.checksums import blocks, digests_of
 from modelarts.obs.stores.folder import FolderStore
 
-__all__ = ["SMALLEST_PART", "Part", "Upload", "Uploads", "check_length"]
+__all__ = ["MIN_PART", "Part", "Upload", "Uploads", "check_length"]
 
-SMALLEST_PART = 100 * 1024
+MIN_PART = 100 * 1024
 _BLOCK = 1 << 20
 _UPLOAD = re.compile(r"[0-9a-f]{32}\Z")
 _PART = re.compile(r"(\d{5})\.([0-9a-f]{32})\Z")
@@ -69,7 +69,7 @@ class Uploads:
         self._uploading = Lock()
 
     def begin(self, bucket: str, key: str) -> str:
-        """The id of a new upload."""
+        """Return the id of a new upload."""
         check_length(key)
         self._store.check(bucket, key)
         upload_id = secrets.token_hex(16)
@@ -81,19 +81,19 @@ class Uploads:
         return upload_id
 
     def list(self, bucket: str, prefix: str = "") -> List[Upload]:
-        """Those to that bucket, in order."""
-        found = [one for one in self._all(bucket) if one.key.startswith(prefix)]
-        return sorted(found, key=lambda one: (one.key.encode(), one.upload_id))
+        """Return the uploads to that bucket whose keys have that prefix, in order."""
+        uploads = [upload for upload in self._all(bucket) if upload.key.startswith(prefix)]
+        return sorted(uploads, key=lambda upload: (upload.key.encode(), upload.upload_id))
 
     def find(self, bucket: str, key: str, upload_id: str) -> Path:
-        """The folder of an upload. Raises Refusal where there is none."""
-        found = self._read(upload_id) if _UPLOAD.match(upload_id) else None
-        if found is None or (found.bucket, found.key) != (bucket, key):
+        """Return the folder of an upload. Raises Refusal where there is none."""
+        upload = self._read(upload_id) if _UPLOAD.match(upload_id) else None
+        if upload is None or (upload.bucket, upload.key) != (bucket, key):
             raise Refusal(404, "NoSuchUpload", "There is no such upload.")
         return self._staging / upload_id
 
     def put_part(self, folder: Path, number: int, source: BinaryIO, etag: str) -> None:
-        """Keep a part, in place of one of the same number."""
+        """Store a part, in place of one of the same number."""
         path = folder / f"{number:05d}.{etag}"
         temporary = folder / f"{secrets.token_hex(8)}.new"
         try:
@@ -111,12 +111,12 @@ class Uploads:
             raise
 
     def parts(self, folder: Path) -> List[Part]:
-        """Those that are there, in order; of several with one number, that which came last.
+        """Return the parts of an upload, in order; of several with one number, the newest.
 
         Raises:
             Refusal: the upload was ended.
         """
-        found: dict[int, Part] = {}
+        by_number: dict[int, Part] = {}
         try:
             names = os.listdir(folder)
         except FileNotFoundError:
@@ -126,10 +126,10 @@ class Uploads:
             with suppress(FileNotFoundError):  # another one took its place
                 state = path.stat()
                 part = Part(int(named[1]), named[2], state.st_size, state.st_mtime, path)
-                other = found.get(part.number)
+                other = by_number.get(part.number)
                 if other is None or other.modified <= part.modified:
-                    found[part.number] = part
-        return list(found.values())
+                    by_number[part.number] = part
+        return list(by_number.values())
 
     def complete(
         self,
@@ -150,11 +150,11 @@ class Uploads:
         numbers = [number for number, _ in wanted]
         if numbers != sorted(set(numbers)):
             raise Refusal(400, "InvalidPartOrder", "The parts are not in ascending order.")
-        there = {(part.number, part.etag): part for part in self.parts(folder)}
-        if not wanted or not set(wanted) <= set(there):
+        present = {(part.number, part.etag): part for part in self.parts(folder)}
+        if not wanted or not set(wanted) <= set(present):
             raise Refusal(400, "InvalidPart", "A part was not uploaded, or is another one.")
-        parts = [there[one] for one in wanted]
-        if any(part.size < SMALLEST_PART for part in parts[:-1]):
+        parts = [present[each] for each in wanted]
+        if any(part.size < MIN_PART for part in parts[:-1]):
             raise Refusal(
                 400, "EntityTooSmall", "Each part but the last must have at least 100 KB."
             )
@@ -180,7 +180,7 @@ class Uploads:
             shutil.rmtree(gone, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove what one that was killed left half done. To be called before anything else."""
+        """Remove the incomplete files of a killed service. To be called before anything else."""
         for path in self._staging.iterdir():
             with suppress(OSError):
                 if _UPLOAD.match(path.name) and self._read(path.name) is not None:
@@ -191,8 +191,8 @@ class Uploads:
 
     def _all(self, bucket: str) -> List[Upload]:
         names = [name for name in os.listdir(self._staging) if _UPLOAD.match(name)]
-        found = [self._read(name) for name in names]
-        return [one for one in found if one is not None and one.bucket == bucket]
+        uploads = [self._read(name) for name in names]
+        return [each for each in uploads if each is not None and each.bucket == bucket]
 
     def _read(self, upload_id: str) -> Upload | None:
         try:
@@ -213,7 +213,7 @@ def _ended() -> Refusal:
 
 
 def _joined(parts: Sequence[Part], sink: BinaryIO) -> Iterator[bytes]:
-    """The content of parts, block by block, each of which is written to a file, too."""
+    """Return the content of parts, block by block, each of which is written to a file, too."""
     for part in parts:
         try:
             with open(part.path, "rb") as file:

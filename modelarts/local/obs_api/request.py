@@ -41,7 +41,7 @@ class Sent:
         self._stream = stream
 
     def body(self, crc64: str | None = None) -> tuple[BinaryIO, str]:
-        """The whole body as a file, and its MD5 in hexadecimal digits.
+        """Return the whole body as a file, and its MD5 in hexadecimal digits.
 
         Args:
             crc64: what its CRC-64 must be; None where any is right.
@@ -65,10 +65,10 @@ class Sent:
             raise Refusal(400, "XAmzContentSHA256Mismatch", "The body is not the signed one.")
         if sums.get("crc64") != crc64:
             raise Refusal(400, "BadDigest", "The body's CRC-64 is not the one given.")
-        given, md5 = asked.headers.get("content-md5"), sums["md5"]
-        if given is not None:
+        value, md5 = asked.headers.get("content-md5"), sums["md5"]
+        if value is not None:
             try:
-                expected = base64.b64decode(given, validate=True).hex()
+                expected = base64.b64decode(value, validate=True).hex()
             except (binascii.Error, ValueError):
                 expected = ""
             if len(expected) != 32:
@@ -78,29 +78,29 @@ class Sent:
         return body, md5
 
     def given_crc64(self) -> str | None:
-        """The CRC-64 that is to be verified; None where that cannot be done. Raises Refusal."""
-        given = self.asked.own(CRC64)
-        if given is None or not is_available():
+        """Return the CRC-64 to be verified, or None. Raises Refusal."""
+        value = self.asked.own(CRC64)
+        if value is None or not is_available():
             return None
-        if not re.match(r"[0-9]{1,20}\Z", given):
+        if not re.match(r"[0-9]{1,20}\Z", value):
             raise Refusal(400, "InvalidDigest", f"{CRC64} is no number.")
-        return str(int(given))
+        return str(int(value))
 
     def told(self, crc64: str | None) -> dict[str, str]:
-        """The header of an answer that says a CRC-64; none where that is not known."""
+        """Return the header of an answer that says a CRC-64; none where that is not known."""
         return {} if crc64 is None else {self.asked.prefix + CRC64: crc64}
 
     def signed_sha256(self) -> str | None:
-        """The checksum of the body that is signed; there with Signature Version 4 only."""
-        given = self.asked.headers.get("x-amz-content-sha256", "")
-        if self.asked.headers.get("authorization", "")[:4] != "AWS4" or given[:8] == "UNSIGNED":
+        """Return the checksum of the body that is signed; there with Signature Version 4 only."""
+        value = self.asked.headers.get("x-amz-content-sha256", "")
+        if self.asked.headers.get("authorization", "")[:4] != "AWS4" or value[:8] == "UNSIGNED":
             return None
-        if given.startswith("STREAMING"):
+        if value.startswith("STREAMING"):
             raise missing("a body that is signed in chunks")
-        return given or None
+        return value or None
 
     def read_xml(self, name: str) -> ElementTree.Element:
-        """The body as XML of that name. Raises Refusal."""
+        """Return the body as XML of that name. Raises Refusal."""
         if int(self.asked.headers.get("content-length") or 0) > _LARGEST_XML:
             raise Refusal(400, "EntityTooLarge", "The XML is larger than 1 MiB.")
         body, _ = self.body()
@@ -117,17 +117,17 @@ class Sent:
             raise Refusal(400, "MalformedXML", f"The body is no {name}.")
         return tree
 
-    def number(self, name: str, least: int, most: int, default: int = MOST_KEYS) -> int:
-        """A number in the query; one that is too large counts as the most. Raises Refusal."""
-        given = self.query.get(name) or ("" if name == "partNumber" else str(default))
-        if not re.match(r"[0-9]{1,9}\Z", given) or int(given) < least:
-            raise Refusal(400, "InvalidArgument", f"{name} is no number from {least} on.")
-        if name == "partNumber" and int(given) > most:
-            raise Refusal(400, "InvalidArgument", f"{name} is at most {most}.")
-        return min(int(given), most)
+    def number(self, name: str, minimum: int, maximum: int, default: int = MOST_KEYS) -> int:
+        """Return a number in the query, at most ``maximum``. Raises Refusal."""
+        value = self.query.get(name) or ("" if name == "partNumber" else str(default))
+        if not re.match(r"[0-9]{1,9}\Z", value) or int(value) < minimum:
+            raise Refusal(400, "InvalidArgument", f"{name} is no number from {minimum} on.")
+        if name == "partNumber" and int(value) > maximum:
+            raise Refusal(400, "InvalidArgument", f"{name} is at most {maximum}.")
+        return min(int(value), maximum)
 
     def unmet(self, etag: str, modified: float) -> int | None:
-        """The status where a condition of the request is not met."""
+        """Return the status where a condition of the request is not met."""
         headers = self.asked.headers
         match = headers.get("if-match")
         if match is not None and not _names_etag(match, etag):
@@ -151,7 +151,7 @@ def _names_etag(condition: str, etag: str) -> bool:
 
 def _time(date: str) -> float | None:
     try:
-        found = parse_date(date)
+        parsed = parse_date(date)
     except (OverflowError, IndexError):
         return None
-    return None if found is None else found.timestamp()
+    return None if parsed is None else parsed.timestamp()

@@ -69,17 +69,17 @@ class Objects:
     # Buckets -------------------------------------------------------------------------------
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Name and time of each bucket."""
-        found = []
+        """Return the name and the time of each bucket."""
+        buckets = []
         with os.scandir(self._obs) as entries:
             for entry in entries:
                 if _BUCKET.match(entry.name) and entry.is_dir(follow_symlinks=False):
                     with suppress(FileNotFoundError):  # removed meanwhile
-                        found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime))
-        return sorted(found)
+                        buckets.append((entry.name, entry.stat(follow_symlinks=False).st_mtime))
+        return sorted(buckets)
 
     def check_bucket(self, bucket: str) -> None:
-        """Raises Refusal where there is no such bucket."""
+        """Raise Refusal if there is no such bucket."""
         if not _BUCKET.match(bucket):
             raise Refusal(400, "InvalidBucketName", "No bucket can have that name.")
         if not self._store.has_bucket(bucket):
@@ -120,31 +120,31 @@ class Objects:
 
     # Objects -------------------------------------------------------------------------------
 
-    def page(self, bucket: str, prefix: str, marker: str, delimiter: str, most: int) -> Page:
-        """At most so many objects and common prefixes that come after ``marker``."""
+    def page(self, bucket: str, prefix: str, marker: str, delimiter: str, max_keys: int) -> Page:
+        """Return at most ``max_keys`` objects and common prefixes that come after ``marker``."""
         objects: list[Object] = []
         prefixes: list[str] = []
         last: str | None = None
-        for found in self._store.list(bucket, prefix):
+        for entry in self._store.list(bucket, prefix):
             group = None
             if delimiter:
-                rest, cut, _ = found.key[len(prefix) :].partition(delimiter)
+                rest, cut, _ = entry.key[len(prefix) :].partition(delimiter)
                 group = prefix + rest + cut if cut else None
-            if found.key.encode() <= marker.encode() or (group is not None and group == marker):
+            if entry.key.encode() <= marker.encode() or (group is not None and group == marker):
                 continue
             if group is not None and prefixes and prefixes[-1] == group:
                 continue
-            if len(objects) + len(prefixes) >= most:
+            if len(objects) + len(prefixes) >= max_keys:
                 return Page(objects, prefixes, last)
             if group is not None:
                 prefixes.append(group)
             else:
-                objects.append(self._listed(found))
-            last = group or found.key
+                objects.append(self._listed(entry))
+            last = group or entry.key
         return Page(objects, prefixes, None)
 
     def open(self, bucket: str, key: str) -> BinaryIO:
-        """An object, to be read. Raises Refusal where there is none."""
+        """Return an object, to be read. Raises Refusal where there is none."""
         file = self._store.open(bucket, key)
         if file is None:
             raise Refusal(404, "NoSuchKey", "There is no such object.")
@@ -175,13 +175,13 @@ class Objects:
         return self._store.clear(before)
 
     def scratch(self) -> BinaryIO:
-        """A file without a name, on the disk where objects are."""
+        """Return a file without a name, on the disk where objects are."""
         return cast(BinaryIO, TemporaryFile("w+b", dir=self._staging))
 
-    def _listed(self, found: ObjectInfo) -> Object:
+    def _listed(self, entry: ObjectInfo) -> Object:
         try:
-            with self.open(found.bucket, found.key) as file:
+            with self.open(entry.bucket, entry.key) as file:
                 sums, state = self.etags.of(file)
         except (Refusal, ApiError, OSError):
-            return Object(found.key, found.size, found.modified or 0.0, None)
-        return Object(found.key, state.st_size, state.st_mtime, sums.md5)
+            return Object(entry.key, entry.size, entry.modified or 0.0, None)
+        return Object(entry.key, state.st_size, state.st_mtime, sums.md5)

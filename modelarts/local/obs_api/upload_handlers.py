@@ -49,7 +49,7 @@ class UploadCalls:
         self._key = sent.asked.key
 
     def list_uploads(self) -> Response:
-        """The uploads in parts that are not complete."""
+        """Return the uploads in parts that are not complete."""
         uploads = self._objects.uploads.list(self._bucket, self._sent.query.get("prefix", ""))
         after = (
             self._sent.query.get("key-marker", ""),
@@ -82,12 +82,12 @@ class UploadCalls:
         return xml("ListMultipartUploadsResult", inside)
 
     def begin_upload(self) -> Response:
-        """An upload in parts begins."""
+        """Begin an upload in parts."""
         upload_id = self._objects.uploads.begin(self._bucket, self._key)
         return self._of_upload("InitiateMultipartUploadResult", upload_id)
 
     def put_part(self) -> Response:
-        """A part is there."""
+        """Store a part."""
         folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
         if self._asked.own("copy-source") is not None:
             raise missing("a part that is copied")
@@ -98,7 +98,7 @@ class UploadCalls:
         return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
 
     def list_parts(self) -> Response:
-        """The parts that are there."""
+        """Return the parts that are there."""
         upload_id = self._sent.query["uploadId"]
         folder = self._objects.uploads.find(self._bucket, self._key, upload_id)
         after = self._sent.number("part-number-marker", 0, MOST_PARTS, 0)
@@ -118,7 +118,7 @@ class UploadCalls:
         return self._of_upload("ListPartsResult", upload_id, inside)
 
     def complete_upload(self) -> Response:
-        """The parts are an object."""
+        """Make an object of the parts."""
         folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
         wanted, crc64 = [], self._sent.given_crc64()
         for part in self._sent.read_xml("CompleteMultipartUpload").findall("Part"):
@@ -132,7 +132,7 @@ class UploadCalls:
         return answer
 
     def abort_upload(self) -> Response:
-        """The upload is forgotten."""
+        """Delete the upload and its parts."""
         folder = self._objects.uploads.find(self._bucket, self._key, self._sent.query["uploadId"])
         self._objects.uploads.abort(folder)
         return Response(status=204)

@@ -39,11 +39,11 @@ def xml(name: str, inside: str) -> Response:
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
-    """The answer that is an error."""
-    said = escape(_NO_XML.sub("?", refusal.message))
+    """Return the answer that is an error."""
+    message = escape(_NO_XML.sub("?", refusal.message))
     answer = xml(
         "Error",
-        f"<Code>{refusal.code}</Code><Message>{said}</Message><RequestId>{request_id}</RequestId>",
+        f"<Code>{refusal.code}</Code><Message>{message}</Message><RequestId>{request_id}</RequestId>",
     )
     answer.status_code = refusal.status
     return answer
@@ -60,5 +60,5 @@ def missing(what: str) -> Refusal:
 
 
 def iso(moment: float) -> str:
-    """A time as OBS writes it."""
+    """Return a time as OBS writes it."""
     return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%dT%H:%M:%S}.000Z"

@@ -21,16 +21,19 @@ _PAUSE = 0.05
 
 
 def status(root: Path) -> tuple[int, str]:
-    """An exit code and what to say: 0 it answers, 1 it does not, 3 none is running."""
+    """Return an exit code and a report: 0 it responds, 1 it does not, 3 none is running."""
     lines = [f"root: {root}"]
     if not (root / SERVICE_LOCK).exists() or not is_served(root):
-        code, said = NOT_RUNNING, "not running"
+        code, headline = NOT_RUNNING, "not running"
     else:
-        found = running(root)
-        if found is None:
-            code, said = 1, f"process {_holder(root)} has the folder, and does not answer"
+        service = running(root)
+        if service is None:
+            code, headline = 1, f"process {_holder(root)} has the folder, and does not answer"
         else:
-            code, said = 0, f"running: process {found['pid']} at {found['modelarts_endpoint']}"
+            code, headline = (
+                0,
+                f"running: process {service['pid']} at {service['modelarts_endpoint']}",
+            )
     database = root / "jobs.sqlite"
     counts = _counts(database, "SELECT status, count(*) FROM jobs GROUP BY status")
     jobs = ", ".join(f"{number} {JobStatus(value).name}" for value, number in counts.items())
@@ -39,7 +42,7 @@ def status(root: Path) -> tuple[int, str]:
         running_jobs = f"SELECT asleep, count(*) FROM jobs WHERE status = {JobStatus.RUNNING:d}"
         boards = _counts(database, running_jobs + " GROUP BY asleep")
         lines.append(f"boards: {boards.get(0, 0)}, {boards.get(1, 0)} asleep")
-    return code, "\n".join([said, *lines])
+    return code, "\n".join([headline, *lines])
 
 
 def stop(root: Path, clock: Clock) -> str:
@@ -69,7 +72,7 @@ def stop(root: Path, clock: Clock) -> str:
 
 
 def _holder(root: Path) -> int:
-    """The process that holds the lock, which it wrote there."""
+    """Return the process that holds the lock, which it wrote there."""
     try:
         return int((root / SERVICE_LOCK).read_text())
     except ValueError:

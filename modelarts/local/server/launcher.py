@@ -68,10 +68,10 @@ class ServiceFile:
     def read(self) -> dict[str, Any] | None:
         """Return the content of the file; None where there is none."""
         try:
-            found = json.loads(self._path.read_text())
+            connection = json.loads(self._path.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return connection if isinstance(connection, dict) else None
 
     def remove(self) -> None:
         """Say no more."""
@@ -107,32 +107,32 @@ def connect(
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _hold_lease(folder)
-        found = running(folder) or _start(folder, options)
+        connection = running(folder) or _start(folder, options)
         if stay:
             # Not before: a service that begins knows nothing of what was wanted of others.
             (folder / STAY).touch()
     except OSError as error:
         what = error.filename or folder
         raise ConfigurationError(f"{what} cannot be used: {error.strerror}") from None
-    reads = found.get("obs_endpoint")
-    if obs_endpoint is not None and (reads != obs_endpoint or not found.get("obs_keys_sent")):
+    reads = connection.get("obs_endpoint")
+    if obs_endpoint is not None and (reads != obs_endpoint or not connection.get("obs_keys_sent")):
         raise ConfigurationError(
             f"the service of {folder} runs already, and does not read {obs_endpoint} with keys "
             "that are sent to it: give Session.local(root, obs=…) another root, or end that "
             f"service with: modelarts serve --stop --root {folder}"
         )
-    if "secret_key" not in found:
+    if "secret_key" not in connection:
         raise ConfigurationError(
             f"the service of {folder} has users of its own, and none is named 'local': sign in "
             "with access_key, secret_key and region_name as 'modelarts users add' printed them, "
-            f"and '{found.get('modelarts_endpoint')}' as modelarts_endpoint and iam_endpoint. Each "
-            "is an argument of Session(…), or a variable such as MODELARTS_ACCESS_KEY"
+            f"and '{connection.get('modelarts_endpoint')}' as modelarts_endpoint and iam_endpoint. "
+            "Each is an argument of Session(…), or a variable such as MODELARTS_ACCESS_KEY"
         )
-    return found
+    return connection
 
 
 def root_folder(root: str | os.PathLike[str]) -> Path:
-    """The folder that is meant, as an absolute path.
+    """Return the folder that is meant, as an absolute path.
 
     Raises:
         ConfigurationError: there can be no such folder.
@@ -150,11 +150,11 @@ def _start(folder: Path, options: Sequence[str]) -> dict[str, Any]:
     process, began = _spawn(folder, log, options)
     while clock.monotonic() < deadline:
         ended = process.poll()
-        found = running(folder)
-        if found is not None:
+        connection = running(folder)
+        if connection is not None:
             # However it ends, it does not stay a zombie of this program's.
             Thread(target=process.wait, name="local service", daemon=True).start()
-            return found
+            return connection
         if ended is not None:
             if "served already" not in _tail(log, began):
                 break
@@ -207,29 +207,29 @@ def is_served(folder: Path) -> bool:
 
 
 def running(folder: Path) -> dict[str, Any] | None:
-    """How to connect, if the process that ``service.json`` names answers."""
-    found = ServiceFile(folder).read()
-    if found is None:
+    """Return how to connect, if the process that ``service.json`` names answers."""
+    connection = ServiceFile(folder).read()
+    if connection is None:
         return None
     import http.client
 
-    address = urlsplit(str(found.get("modelarts_endpoint")))
+    address = urlsplit(str(connection.get("modelarts_endpoint")))
     try:
         port = address.port
     except ValueError:
         return None
     # Not through urllib: a proxy of the environment has no part in this.
-    connection = http.client.HTTPConnection(address.hostname or "", port, timeout=5)
+    client = http.client.HTTPConnection(address.hostname or "", port, timeout=5)
     try:
-        connection.request("GET", "/healthz")
-        answer = json.loads(connection.getresponse().read())
+        client.request("GET", "/healthz")
+        answer = json.loads(client.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
-        connection.close()
+        client.close()
     # Something else may listen there by now.
-    same = isinstance(answer, dict) and answer.get("pid") == found.get("pid")
-    return {**found, "root": str(folder)} if same else None
+    same = isinstance(answer, dict) and answer.get("pid") == connection.get("pid")
+    return {**connection, "root": str(folder)} if same else None
 
 
 def _hold_lease(folder: Path) -> None:
@@ -247,7 +247,7 @@ def _hold_lease(folder: Path) -> None:
     _leases[folder] = descriptor
 
 
-def _tail(log: Path, began: int, most: int = 2000) -> str:
+def _tail(log: Path, began: int, max_chars: int = 2000) -> str:
     with open(log, "rb") as file:
         file.seek(began)
-        return file.read()[-most:].decode("utf-8", "replace").strip()
+        return file.read()[-max_chars:].decode("utf-8", "replace").strip()

@@ -35,10 +35,10 @@ def take(root: Path, file: ServiceFile) -> int:
     if not _is_locked(descriptor):
         holder = os.read(descriptor, 20).decode() or "unknown"
         os.close(descriptor)
-        found = file.read() or {}
+        content = file.read() or {}
         raise ConfigurationError(
             f"{root} is being served already, by process {holder} at "
-            f"{found.get('modelarts_endpoint', 'an address not yet known')}"
+            f"{content.get('modelarts_endpoint', 'an address not yet known')}"
         )
     try:
         os.ftruncate(descriptor, 0)

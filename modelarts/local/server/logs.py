@@ -19,13 +19,13 @@ _MOST_OF_A_BOARD = 1024 * 1024
 _PAUSE = 60.0
 
 
-def open_log(path: Path, most: int = _MOST) -> None:
+def open_log(path: Path, max_bytes: int = _MOST) -> None:
     """Log to ``path`` from now on, and to standard error unless that is the same file.
 
     Args:
-        most: bytes; a file that would grow longer is renamed to ``.1``, and so on to ``.4``.
+        max_bytes: a file that would grow longer is renamed to ``.1``, and so on to ``.4``.
     """
-    to_file = RotatingFileHandler(path, maxBytes=most, backupCount=_KEPT, encoding="utf-8")
+    to_file = RotatingFileHandler(path, maxBytes=max_bytes, backupCount=_KEPT, encoding="utf-8")
     handlers: list[logging.Handler] = [to_file]
     # A service in the background writes there what it has to say before its log is open.
     if not os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(path)):
@@ -48,12 +48,12 @@ def _bound(folder: Path, ended: Event) -> None:
                 _LOG.warning("%s cannot be shortened: %s", path, error.strerror)
 
 
-def _shorten(path: Path, most: int) -> None:
+def _shorten(path: Path, max_bytes: int) -> None:
     """Leave the last quarter of a file that is too long. Its board appends to it meanwhile."""
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW)
     with open(descriptor, "r+b") as file:
-        if os.fstat(descriptor).st_size > most:
-            file.seek(-most // 4, os.SEEK_END)
-            rest = file.read(most // 4)
+        if os.fstat(descriptor).st_size > max_bytes:
+            file.seek(-max_bytes // 4, os.SEEK_END)
+            rest = file.read(max_bytes // 4)
             file.truncate(0)
             file.write(b"[...]" + rest[rest.find(b"\n") :])

@@ -144,7 +144,7 @@ def serve(root: Path, settings: Settings) -> None:
                 authentication = Authentication(accounts, clock, settings.rate, Clock())
                 buckets = BucketAccess(accounts, buckets_file)
                 operations = Operations(
-                    store, supervisor, folders, mindinsight, buckets, settings.most_running
+                    store, supervisor, folders, mindinsight, buckets, settings.max_running
                 )
                 workspaces = Workspaces(root, folders)
                 training_store = TrainingStore(store)
@@ -155,7 +155,7 @@ def serve(root: Path, settings: Settings) -> None:
                     types,
                     timeline,
                     settings.max_trainings or os.cpu_count() or 1,
-                    Limits(settings.training_memory or _most_memory()),
+                    Limits(settings.training_memory or _max_memory()),
                 )
                 trainings = Trainings(
                     training_store,
@@ -385,7 +385,7 @@ def _types(settings: Settings) -> MachineTypes:
         raise ConfigurationError(str(error)) from None
 
 
-def _most_memory() -> int:
+def _max_memory() -> int:
     """Nine tenths of the memory of this machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 10 * 9
 
@@ -406,7 +406,7 @@ def _folders(root: Path, settings: Settings, mounts: dict[str, Mount]) -> LogSou
         return MountedLogs(root, mounts, LocalFolders(root / "obs"))
     from modelarts.local.logs.obs_source import Mirrors
 
-    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.most_cached)
+    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.max_cached)
     return MountedLogs(root, mounts, mirrors)
 
 

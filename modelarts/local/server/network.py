@@ -79,19 +79,19 @@ class Network:
             return self.host == "localhost"
 
     def reach(self, local: str) -> Reach:
-        """The names of the service; ``local`` is its address for programs on this machine.
+        """Return the names of the service; ``local`` is its address for programs on this machine.
 
         Behind a hub, readers come by the hub's name, which nobody here knows. Their browsers are
         on other machines, where no name can be made to lead to this one's loopback. So boards may
         be asked for under any name, unless names were said.
         """
-        said = self.further or self.public is not None
-        pages_for_all = self.behind_hub and self.is_local() and not said
+        names = self.further or self.public is not None
+        pages_for_all = self.behind_hub and self.is_local() and not names
         return Reach(self.host, local, self.public, self.further, pages_for_all)
 
 
 def listen(host: str, port: int, last: int) -> socket.socket:
-    """A listening socket, at the port of last time if none is wanted and that is free.
+    """Return a listening socket, at the port of last time if none is wanted and that is free.
 
     Raises:
         ConfigurationError: it is not possible there.
@@ -112,7 +112,7 @@ def listen(host: str, port: int, last: int) -> socket.socket:
 
 
 def url_of(listening: socket.socket, scheme: str, host: str) -> str:
-    """The address of a listening socket, for programs on this machine."""
+    """Return the address of a listening socket, for programs on this machine."""
     if is_unspecified(host):
         host = "::1" if ":" in host else "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host

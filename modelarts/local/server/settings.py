@@ -23,7 +23,7 @@ class Settings:
     Args:
         network: where to listen; by default any free port on loopback.
         while_used: end with the last program that uses the service through ``Session.local()``.
-        most_running: how many jobs of a project may be active at once.
+        max_running: how many jobs of a project may be active at once.
         users: the users file; by default ``users.json`` in the root, made with one user.
         rate: how many calls of the API a user may make a second.
         board_memory: the most that a board may allocate, in bytes.
@@ -31,7 +31,7 @@ class Settings:
         test_clock: the clock can be moved, and begins so many seconds ahead.
         source: the OBS that jobs read; by default, ``obs`` in the root stands for it.
         obs_keys: the keys that programs send for ``source``; None: they come from elsewhere.
-        most_cached: how many bytes of it are kept on this machine at most.
+        max_cached: how many bytes of it are kept on this machine at most.
         obs_api: the port at which the folder is offered through OBS's API too, 0 for that of last
             time or any that is free; None: it is not.
         mounts: folders of this machine that boards may read in place, as ``NAME=DIR``.
@@ -45,7 +45,7 @@ class Settings:
 
     network: Network = attr.ib(factory=Network)
     while_used: bool = False
-    most_running: int = 200
+    max_running: int = 200
     users: Path | None = None
     rate: float = 500.0
     board_memory: int = 2048 * 1024 * 1024
@@ -53,7 +53,7 @@ class Settings:
     test_clock: float | None = None
     source: Source | None = None
     obs_keys: SentKeys | None = None
-    most_cached: int = 10 * 1024**3
+    max_cached: int = 10 * 1024**3
     obs_api: int | None = None
     mindinsight: str | None = None
     mounts: Sequence[str] = ()

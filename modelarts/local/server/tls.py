@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["TlsServer"]
 
 #: Of a body that is too long, so many times the allowed bytes are still read before the answer.
-_MOST_DROPPED = 64
+_MAX_DROPPED = 64
 
 
 class TlsServer:
@@ -35,7 +35,7 @@ class TlsServer:
     Args:
         certificate: the files of the certificate and of its key.
         threads: how many requests are worked on at once.
-        most_body: bytes of a request's body.
+        max_body: bytes of a request's body.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class TlsServer:
         listening: socket.socket,
         certificate: tuple[str, str],
         threads: int,
-        most_body: int,
+        max_body: int,
     ) -> None:
         self._app = app
-        self._most_body = most_body
-        self._wrapped: Any = AsyncioWSGIMiddleware(self._answer, most_body)
+        self._max_body = max_body
+        self._wrapped: Any = AsyncioWSGIMiddleware(self._answer, max_body)
         self._threads = threads
         self._config = Config()
         # It closes what it is given.
@@ -115,17 +115,17 @@ class TlsServer:
         """
         parts: list[bytes] = []
         length = 0
-        while length <= _MOST_DROPPED * self._most_body:
+        while length <= _MAX_DROPPED * self._max_body:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             length += len(message["body"])
-            if length <= self._most_body:
+            if length <= self._max_body:
                 parts.append(message["body"])
             else:
                 parts.clear()
             if not message["more_body"]:
-                return b"".join(parts) if length <= self._most_body else None
+                return b"".join(parts) if length <= self._max_body else None
         return None
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

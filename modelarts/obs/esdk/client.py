@@ -31,7 +31,7 @@ def make_client(
     proxies: Callable[[str], Mapping[str, str]],
     **settings: Any,
 ) -> Any:
-    """An ``obs.ObsClient`` for this endpoint.
+    """Return an ``obs.ObsClient`` for this endpoint.
 
     OBS is addressed by ``<bucket>.<host>`` and signed for in its own way. Any other server,
     such as one given by an IP address, gets the bucket in the path and Signature Version 4,
@@ -102,7 +102,7 @@ def make_client(
 
 
 def _proxy_in(settings: Dict[str, Any]) -> Optional[str]:
-    """The proxy that the client's own settings name. They go: connections are made elsewhere."""
+    """Remove the client's own settings of a proxy, and return its address."""
     names = ("proxy_host", "proxy_port", "proxy_username", "proxy_password")
     host, port, user, password = (settings.pop(name, None) for name in names)
     if host is None or port is None:

@@ -59,7 +59,7 @@ class Connections:
         self.takes_crc64 = True
 
     def take(self, scheme: str, host: str, port: int, certified: str = "") -> "_Kept":
-        """A connection to that host: an idle one that is still good, or a new one.
+        """Return a connection to that host: an idle one that is still good, or a new one.
 
         Args:
             certified: the name that its certificate is to have, if not the host's.
@@ -71,14 +71,14 @@ class Connections:
         while True:
             with self._lock:
                 idle = self._idle.get(place)
-                found = idle.pop() if idle else None
-            if found is None:
-                found = self._connect(place, certified or host)
-            elif found.is_stale():
-                found.close()
+                connection = idle.pop() if idle else None
+            if connection is None:
+                connection = self._connect(place, certified or host)
+            elif connection.is_stale():
+                connection.close()
                 continue
-            self._lent.connection = found
-            return found
+            self._lent.connection = connection
+            return connection
 
     def give_back(self, connection: "_Kept") -> None:
         """Keep it for the next one, if its answer was read to the end."""
@@ -204,7 +204,7 @@ class _Kept(http.client.HTTPConnection):
             self._refused = True
 
     def getresponse(self) -> http.client.HTTPResponse:
-        """The answer; remembered, since the connection is free when it has been read."""
+        """Return the response, which is kept: once it is read, the connection is free."""
         if self._head:
             self.send(b"")
         self._answer = super().getresponse()

@@ -58,10 +58,10 @@ class SessionClient(ObsClient):
         return _Signing(keys.access_key, keys.secret_key, keys.security_token)
 
     @securityProvider.setter
-    def securityProvider(self, given: Any) -> None:
+    def securityProvider(self, provider: Any) -> None:
         # The constructor sets one, of empty keys as a rule; refresh() sets one that somebody wants.
-        if self._made or given.access_key_id:
-            self._refreshed = given
+        if self._made or provider.access_key_id:
+            self._refreshed = provider
 
     def put(
         self,

@@ -61,7 +61,7 @@ class Asking:
     retry: Retry
 
     def patient(self) -> "Asking":
-        """The same, for parts of a whole: of a thousand some have bad luck several times."""
+        """Return a copy with more retries: of a thousand parts, some fail several times."""
         return attr.evolve(self, retry=self.retry._replace(retries=3 * self.retry.retries))
 
     def ask(
@@ -127,9 +127,9 @@ class Asking:
         except BaseException:
             self._drop()
             raise
-        if answer.status < 300 and any(getattr(answer.body, one, None) is None for one in wanted):
-            said = ConnectionError("it answered %d, and not what was asked for" % answer.status)
-            return _no_answer(said, operation, self._address())
+        if answer.status < 300 and any(getattr(answer.body, name, None) is None for name in wanted):
+            foreign = ConnectionError("it answered %d, and not what was asked for" % answer.status)
+            return _no_answer(foreign, operation, self._address())
         if answer.status < 300 or answer.status in allowed:
             return answer
         return _refusal(answer, operation)
@@ -159,13 +159,13 @@ def _refusal(answer: Any, operation: str) -> ApiError:
     headers: Dict[str, str] = dict(answer.header or ())
     code = answer.errorCode
     reason = str(answer.reason or "")
-    said = answer.errorMessage or reason
+    message = answer.errorMessage or reason
     hint = _HINTS.get(code or ("PermanentRedirect" if answer.status == 301 else ""))
     if 300 <= answer.status < 400 and headers.get("location"):
-        said += "; it leads to %s, which is not followed" % headers["location"].partition("?")[0]
+        message += "; it leads to %s, which is not followed" % headers["location"].partition("?")[0]
     # The body is left out: with a wrong signature it holds the one that would have been right.
     return api_error(
-        said,
+        message,
         status_code=answer.status,
         error_code=code,
         request_id=answer.requestId,
@@ -178,12 +178,12 @@ def _refusal(answer: Any, operation: str) -> ApiError:
 
 def _no_answer(error: Exception, operation: str, address: str) -> TransportError:
     kind = RequestTimeout if isinstance(error, (socket.timeout, TimeoutError)) else TransportError
-    made = kind("%s: %s" % (address, _said(error)), address, operation)
+    made = kind("%s: %s" % (address, _text_of(error)), address, operation)
     made.permanent = isinstance(error, ssl.SSLCertVerificationError)
     return made
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed without an answer"
     if isinstance(error, (OSError, http.client.HTTPException)):

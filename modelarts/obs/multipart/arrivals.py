@@ -145,19 +145,21 @@ class Sender:
 
 
 def arrived_in(line: Any) -> Optional[Tuple[Part, Arrived]]:
-    """A part as it was remembered (number, offset, and an :class:`Arrived`); None: it is none."""
+    """Return a part from a line of a checkpoint; None if the line is not one."""
     if not isinstance(line, list) or len(line) != 6:
         return None
     number, offset, size, etag, md5, crc64 = line
     whole = (number, offset, size, 0 if crc64 is None else crc64)
     texts = (etag, "" if md5 is None else md5)
-    if not (all(type(one) is int for one in whole) and all(type(one) is str for one in texts)):
+    if not (
+        all(type(value) is int for value in whole) and all(type(value) is str for value in texts)
+    ):
         return None
     return Part(number, offset, size), Arrived(size, etag, md5, crc64)
 
 
 def whole_etag(parts: Iterable[Arrived]) -> Optional[str]:
-    """The etag of the object that these become; None where they have others than their MD5s."""
+    """Return the etag of the object of these parts; None if their etags are not MD5s."""
     digests: List[bytes] = []
     for part in parts:
         if part.md5 is None or part.md5 != part.etag:
@@ -167,7 +169,7 @@ def whole_etag(parts: Iterable[Arrived]) -> Optional[str]:
 
 
 def whole_crc64(parts: Iterable[Arrived]) -> Optional[int]:
-    """The CRC-64 of the object that these become; None where it is not known of each."""
+    """Return the CRC-64 of the object of these parts; None if it is unknown for one of them."""
     known = []
     for part in parts:
         if part.crc64 is None:

@@ -117,7 +117,7 @@ class Checkpoint:
 
 
 def stale(now: float, server: str) -> Iterator[Dict[str, Any]]:
-    """The first lines of those that nobody came back for; each is removed after that.
+    """Yield the first lines of abandoned records; each is removed after that.
 
     So is what was fetched of a file.
     """
@@ -143,7 +143,7 @@ def stale(now: float, server: str) -> Iterator[Dict[str, Any]]:
 
 
 def _read(path: str) -> List[Any]:
-    """Its lines, without those that are damaged; none where the first one is."""
+    """Return the undamaged lines; none if the first one is damaged."""
     lines = []
     try:
         with open(path, encoding="utf-8", errors="replace") as file:

@@ -24,7 +24,7 @@ class Download:
     """One object on its way.
 
     Args:
-        found: the object as it was looked up; another version is not mixed with it.
+        info: the object as it was looked up; another version is not mixed with it.
         path: where to; its folder is there.
         progress: told of the bytes; called by one thread at a time.
         range_size: bytes of a range; an object of at most two is fetched in one request.
@@ -33,22 +33,22 @@ class Download:
     def __init__(
         self,
         asking: Asking,
-        found: ObjectInfo,
+        info: ObjectInfo,
         path: str,
         progress: Optional[Progress] = None,
         range_size: int = SIZES.range,
     ) -> None:
         self._asking = asking
-        self._found = found
+        self._info = info
         self._path = path
         self._progress = progress
         self._range_size = range_size
-        self._operation = "download obs://%s/%s" % (found.bucket, found.key)
+        self._operation = "download obs://%s/%s" % (info.bucket, info.key)
         self._lock = threading.Lock()
         self._encrypted = False
-        self._crc64 = found.crc64
+        self._crc64 = info.crc64
         where = os.path.abspath(path)
-        name = "%s/%s %s" % (found.bucket, found.key, where)
+        name = "%s/%s %s" % (info.bucket, info.key, where)
         self._folder, self._name = os.path.split(where)
         # What tells them apart is always there; names may have 255 bytes.
         self._number = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
@@ -56,8 +56,8 @@ class Download:
         self._checkpoint = Checkpoint(
             kind="download",
             server="%s:%s" % (client.server, client.port),
-            bucket=found.bucket,
-            key=found.key,
+            bucket=info.bucket,
+            key=info.key,
             path=where,
         )
 
@@ -68,7 +68,7 @@ class Download:
         )
         kept = False
         try:
-            if self._found.size > 2 * self._range_size:
+            if self._info.size > 2 * self._range_size:
                 self._fetch_ranges(crew)
             else:
                 self._fetch()
@@ -93,7 +93,7 @@ class Download:
     def forget(self) -> None:
         """Remove what an interrupted one has fetched."""
         discard(self._part_named(self._number))
-        if self._found.size > 2 * self._range_size:
+        if self._info.size > 2 * self._range_size:
             self._checkpoint.open()
             self._checkpoint.remove()
 
@@ -102,19 +102,17 @@ class Download:
 
     def _fetch(self) -> None:
         self._part.open().close()
-        if self._found.size:
-            self._range(0, self._found.size, lambda: None)
+        if self._info.size:
+            self._range(0, self._info.size, lambda: None)
 
     def _fetch_ranges(self, crew: Crew) -> None:
-        found = self._found
+        info = self._info
         done = set(self._done())
-        missing = [
-            offset for offset in range(0, found.size, self._range_size) if offset not in done
-        ]
+        missing = [offset for offset in range(0, info.size, self._range_size) if offset not in done]
         if self._crc64 is None:
             self._look_up()
         self._moved(
-            found.size - sum(min(self._range_size, found.size - offset) for offset in missing)
+            info.size - sum(min(self._range_size, info.size - offset) for offset in missing)
         )
 
         def take() -> Optional[int]:
@@ -122,7 +120,7 @@ class Download:
                 return missing.pop(0) if missing else None
 
         def work(offset: int, going: Callable[[], None]) -> None:
-            self._range(offset, min(self._range_size, found.size - offset), going)
+            self._range(offset, min(self._range_size, info.size - offset), going)
             with self._lock:
                 self._checkpoint.add([offset])
 
@@ -130,37 +128,35 @@ class Download:
 
     def _done(self) -> List[int]:
         """Return the offsets of the ranges of an earlier attempt; make room if there are none."""
-        found = self._found
+        info = self._info
         state = {
-            "size": found.size,
-            "etag": found.etag,
-            "modified": found.modified,
+            "size": info.size,
+            "etag": info.etag,
+            "modified": info.modified,
             "range": self._range_size,
         }
         # A part under another name nobody would find.
         lines = self._checkpoint.open() if self._part.is_usual else []
-        if lines and self._part.size == found.size and state.items() <= lines[0].items():
+        if lines and self._part.size == info.size and state.items() <= lines[0].items():
             known = {str(line) for line in lines}
             return [
-                offset
-                for offset in range(0, found.size, self._range_size)
-                if str([offset]) in known
+                offset for offset in range(0, info.size, self._range_size) if str([offset]) in known
             ]
         self._checkpoint.begin(temporary=self._part.path, **state)
         with naming(self._path), self._part.open() as file:
-            file.truncate(found.size)
+            file.truncate(info.size)
         return []
 
     def _look_up(self) -> None:
         """Learn the object's CRC-64, which the answer to a range need not have."""
-        found = self._found
+        info = self._info
         answer = self._asking.ask(
             self._operation,
-            lambda: self._asking.client.getObjectMetadata(found.bucket, found.key),
+            lambda: self._asking.client.getObjectMetadata(info.bucket, info.key),
             # Who may read an object may not be allowed to look it up.
             allowed=(403, 404, 405),
         )
-        if answer.status < 300 and found.etag in (None, (answer.body.etag or "").strip('"')):
+        if answer.status < 300 and info.etag in (None, (answer.body.etag or "").strip('"')):
             self._crc64 = crc64_in(answer)
 
     def _range(self, offset: int, size: int, going: Callable[[], None]) -> None:
@@ -190,28 +186,28 @@ class Download:
     def _get(self, offset: int, size: int) -> Any:
         from obs import GetObjectHeader
 
-        found = self._found
+        info = self._info
         headers = GetObjectHeader()
-        if found.etag is not None:
+        if info.etag is not None:
             # The client would make %22 of quotes.
-            headers.if_match = found.etag
-        if size != found.size:
+            headers.if_match = info.etag
+        if size != info.size:
             headers.range = "bytes=%d-%d" % (offset, offset + size - 1)
-        answer = self._asking.client.getObject(found.bucket, found.key, headers=headers)
+        answer = self._asking.client.getObject(info.bucket, info.key, headers=headers)
         if answer.status < 300:
             body = answer.body
             if body.sseKms is not None or body.sseC is not None:
                 self._encrypted = True
-            other = found.etag is not None and (body.etag or "").strip('"') != found.etag
+            other = info.etag is not None and (body.etag or "").strip('"') != info.etag
             if other or body.contentLength not in (None, size):
                 body.response.close()
-                if not other and size != found.size and answer.status != 206:
+                if not other and size != info.size and answer.status != 206:
                     raise TransferError(
                         "%s: all of it came where a part was asked for; something on the way, or "
                         "the server, does not know ranges" % self._operation
                     )
                 raise self._replaced()
-            if size == found.size and self._crc64 is None:
+            if size == info.size and self._crc64 is None:
                 self._crc64 = crc64_in(answer)
         return answer
 
@@ -238,12 +234,12 @@ class Download:
             raise ConnectionError("the answer ended after %d of %d bytes" % (got[0], size))
 
     def _verify(self) -> None:
-        if os.path.getsize(self._part.path) != self._found.size:
+        if os.path.getsize(self._part.path) != self._info.size:
             raise TransferError("%s: it came cut short; fetch it again" % self._operation)
         if self._crc64 is not None and is_available():
             fine: Optional[bool] = crc64_of(self._part.path) == self._crc64
         else:
-            fine = self._encrypted or same(self._part.path, self._found)
+            fine = self._encrypted or same(self._part.path, self._info)
         if fine is False:
             raise TransferError(
                 "%s: what arrived has another checksum than the object; fetch it again"

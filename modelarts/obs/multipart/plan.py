@@ -70,7 +70,7 @@ class Layout:
         self._failures = 0
 
     def take(self) -> Optional[Part]:
-        """The next part; None when there are no more."""
+        """Return the next part; None when there are no more."""
         if self._gaps:
             return self._gaps.pop(0)
         left = self._size - self._offset
@@ -99,7 +99,7 @@ class Layout:
 
 
 def layout(size: int) -> List[int]:
-    """The sizes of a file's parts when nothing fails."""
+    """Return the sizes of a file's parts when nothing fails."""
     plan, sizes = Layout(size), []
     part = plan.take()
     while part is not None:

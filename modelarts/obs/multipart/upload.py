@@ -124,34 +124,34 @@ class Upload:
             return None
         self._id = first["upload"]
         try:
-            there = self._there()
+            parts = self._arrived_parts()
         except PermissionDenied:
-            # Who may send need not be allowed to see what has arrived.
+            # A user who may send need not be allowed to list what has arrived.
             abort(self._asking, first)
-            there = None
-        if there is None:
+            parts = None
+        if parts is None:
             return None
         done = []
         for part, arrived in filter(None, map(arrived_in, lines[1:])):
-            is_there = there.get(part.number) == (arrived.etag, part.size)
-            if is_there and part.number not in self._arrived:
+            has_arrived = parts.get(part.number) == (arrived.etag, part.size)
+            if has_arrived and part.number not in self._arrived:
                 self._arrived[part.number] = arrived
                 done.append(part)
         return done
 
-    def _there(self) -> Optional[Dict[int, Tuple[str, int]]]:
-        """Etag and size of each part that has arrived; None where the upload is gone."""
-        found: Dict[int, Tuple[str, int]] = {}
+    def _arrived_parts(self) -> Optional[Dict[int, Tuple[str, int]]]:
+        """Return etag and size of each part that has arrived; None if the upload is gone."""
+        parts: Dict[int, Tuple[str, int]] = {}
         after: Optional[int] = None
         while True:
             page = self._page(after)
             if page is None:
                 return None
             for part in page.parts:
-                found[part.partNumber] = ((part.etag or "").strip('"'), part.size)
+                parts[part.partNumber] = ((part.etag or "").strip('"'), part.size)
             before, after = after, page.nextPartNumberMarker
             if not page.isTruncated or not page.parts or after == before:
-                return found
+                return parts
 
     def _page(self, after: Optional[int]) -> Any:
         client = self._asking.client
@@ -232,9 +232,9 @@ class Upload:
         )
         if answer.status == 404 or answer.body.contentLength != source.size:
             return False
-        etag, told = (answer.body.etag or "").strip('"'), crc64_in(answer)
-        if told is not None and is_available():
-            return told == source.crc64(0, source.size, lambda: None)
+        etag, crc64 = (answer.body.etag or "").strip('"'), crc64_in(answer)
+        if crc64 is not None and is_available():
+            return crc64 == source.crc64(0, source.size, lambda: None)
         if is_md5(etag):
             return etag == source.md5(0, source.size, lambda: None).hex()
         etags = [part.etag for part in arrived]
@@ -257,11 +257,11 @@ def _differs(answer: Any, expected: Tuple[Optional[str], Optional[int]]) -> str:
     was verified.
     """
     etag, crc64 = expected
-    there, told = (answer.body.etag or "").strip('"'), crc64_in(answer)
-    if told is not None and crc64 not in (None, told):
-        return "the CRC-64 %s and should have %s" % (told, crc64)
-    if etag not in (None, there) and "-" in there:
-        return "the etag %r and should have %r" % (there, etag)
+    stored_etag, stored_crc64 = (answer.body.etag or "").strip('"'), crc64_in(answer)
+    if stored_crc64 is not None and crc64 not in (None, stored_crc64):
+        return "the CRC-64 %s and should have %s" % (stored_crc64, crc64)
+    if etag not in (None, stored_etag) and "-" in stored_etag:
+        return "the etag %r and should have %r" % (stored_etag, etag)
     return ""
 
 

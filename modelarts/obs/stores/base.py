@@ -43,7 +43,7 @@ class Store(ABC):
 
     @abstractmethod
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
-        """The object of that name; None where there is none."""
+        """Return the object of that name; None if it does not exist."""
 
     @abstractmethod
     def has_bucket(self, bucket: str) -> bool:
@@ -63,7 +63,7 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
+        """Return all objects whose key begins with ``prefix``, by key."""
 
     @abstractmethod
     def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:

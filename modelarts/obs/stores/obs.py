@@ -66,7 +66,7 @@ class ObsStore(Store):
         self._looked_for_stale = False
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
-        """The object of that name; None where there is none."""
+        """Return the object of that name; None if it does not exist."""
         _check_key(key)
         client = self._client
         answer = self._asking.ask(
@@ -142,7 +142,7 @@ class ObsStore(Store):
         )
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key begins with ``prefix``, by key, however many pages they fill."""
+        """Return all objects whose key begins with ``prefix``, by key."""
         marker: Optional[str] = None
         while True:
             page = self._page(bucket, prefix, marker)
@@ -403,7 +403,7 @@ def _check_key(key: str) -> None:
 
 
 def _explained(answer: Any, other: Callable[[], Any]) -> Any:
-    """The answer to a HEAD; a refusal has no body to say why, so that of another request."""
+    """Return the answer to a HEAD; a refusal has no body to say why, so that of another request."""
     if answer.status != 403 or answer.errorCode:
         return answer
     told = other()
@@ -428,7 +428,7 @@ def _from_header(text: Optional[str]) -> Optional[float]:
 
 
 def _from_list(text: Optional[str]) -> Optional[float]:
-    """A time in a list: UTC as it came, or what the client makes of that: local, without zone."""
+    """Return a time of a list: in UTC, or made local and without zone by the client."""
     if not text:
         return None
     try:
