@@ -166,7 +166,8 @@ def check_sources(client: "ServiceClient", request: CreateRequest) -> None:
     """Look up the trainings of a request, before it is sent.
 
     Raises:
-        InvalidArgument: one does not exist, cannot be shown, or is of another log type.
+        NotFound: one does not exist.
+        InvalidArgument: one cannot be shown, or is of another log type.
     """
     if request.train_url is not None:
         return  # they were found by their folder
@@ -174,10 +175,7 @@ def check_sources(client: "ServiceClient", request: CreateRequest) -> None:
     for kind, job_id in request.sources:
         if kind != "job":
             continue
-        try:
-            training = job_details(client, job_id, "show training job %s" % job_id)
-        except NotFound:
-            raise InvalidArgument("training_jobs", job_id, "trainings of this project") from None
+        training = job_details(client, job_id, "show training job %s" % job_id)
         summary = part(part(training, "algorithm"), "summary")
         if not summary:
             raise InvalidArgument(
@@ -323,14 +321,16 @@ def sent_fields(request: CreateRequest) -> Body:
 
 
 def completed(job: Body, known: Mapping[str, Any]) -> Body:
-    """Return a job with what is known of it where the answer says nothing.
+    """Return the job, with what is known of it where the answer says nothing.
 
     Args:
         job: the job, as the answer has it.
         known: the fields that were known before, or that the create sent.
     """
-    silent = {name: known[name] for name in _SILENT if not job.get(name) and known.get(name)}
-    return {**job, **silent}
+    for name in _SILENT:
+        if not job.get(name) and known.get(name):
+            job[name] = known[name]
+    return job
 
 
 def definition(client: "ServiceClient", job_id: str, known: Mapping[str, Any]) -> CreateRequest:
@@ -378,40 +378,45 @@ def flat(job: Mapping[str, Any]) -> Body:
     Raises:
         ValueError: a number is not one.
     """
+    # As few calls as can be: this is done for each job of a long list.
     metadata, status = part(job, "metadata"), part(job, "status")
     spec, summary = part(job, "spec"), part(part(job, "algorithm"), "summary")
-    board, endpoints = _board(part(job, "endpoints"))
+    resource, endpoints = part(spec, "resource"), job.get("endpoints")
+    board, shown = _board(endpoints) if type(endpoints) is dict else (_NOTHING, _NOTHING)
     phase = str(status.get("phase") or "")
-    failed = status.get("secondary_phase") == "CreateFailed"
+    secondary_phase = status.get("secondary_phase")
+    failed = secondary_phase == "CreateFailed"
     number = _NUMBERS.get("CreateFailed" if failed else phase, 0)
-    hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
     schedule = None
-    if hours is not None:
-        schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
+    if "auto_stop" in spec:
+        hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
+        if hours is not None:
+            schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
     found: Body = {
         "job_id": metadata.get("id"),
         "job_name": metadata.get("name"),
         "job_desc": metadata.get("description") or "",
         "status": number,
         "service_url": board.get("url") or None,
-        "train_url": _log_dir(summary),
+        "train_url": _log_dir(summary) if "log_dir" in summary else None,
         "create_time": to_int(metadata.get("create_time"), "create_time"),
         "duration": to_int(status.get("duration"), "duration"),
-        "resource_id": part(spec, "resource").get("flavor_id"),
-        "pool_id": part(spec, "resource").get("pool_id"),
+        "resource_id": resource.get("flavor_id"),
+        "pool_id": resource.get("pool_id"),
         "schedule": schedule,
         "job_type": summary.get("log_type"),
         "kind": job.get("kind"),
         "phase": phase,
-        "secondary_phase": status.get("secondary_phase"),
+        "secondary_phase": secondary_phase,
         "workspace_id": metadata.get("workspace_id"),
-        "sources": _sources(summary),
+        "sources": _sources(summary) if "data_sources" in summary else (),
         "service_token": board.get("token") or None,
-        "training_job": {**job, "endpoints": endpoints},
+        "training_job": {**job, "endpoints": shown},
     }
-    reason = _reason(status)
-    if reason is not None:
-        found["reason"] = reason
+    if "task_statuses" in status:
+        reason = _reason(status)
+        if reason is not None:
+            found["reason"] = reason
     if "board" in job:  # of the local service
         found.update(part(job, "board"))
     return found
@@ -531,11 +536,13 @@ def _log_dir(summary: Mapping[str, Any]) -> Optional[str]:
 def _board(endpoints: Mapping[str, Any]) -> Tuple[Mapping[str, Any], Body]:
     """Return the endpoint of the board, and all endpoints without tokens."""
     board, shown = _NOTHING, dict(endpoints)
-    for name in reversed(_BOARDS):
-        board = part(endpoints, name) or board
     for name, value in endpoints.items():
-        if type(value) is dict and "token" in value:
-            shown[name] = {key: text for key, text in value.items() if key != "token"}
+        if type(value) is dict:
+            if value and name in _BOARDS and not (board and name != _BOARDS[0]):
+                board = value
+            if "token" in value:
+                shown[name] = {**value}
+                del shown[name]["token"]
     return board, shown
 
 
