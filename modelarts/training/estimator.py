@@ -323,8 +323,8 @@ class Estimator:
             job_id: the job's id, a UUID.
 
         Returns:
-            The training as the service sends it; where it refuses the request, ``error_msg``,
-            ``error_code`` and, if it says one, ``error_solution``.
+            The training as the service sends it. A refusal has ``error_msg``,
+            ``error_code`` and, where it says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the id is no UUID; nothing was sent.
@@ -343,8 +343,8 @@ class Estimator:
             job_id: the job's id, a UUID.
 
         Returns:
-            An empty dict; where the service refuses the request, one with ``error_msg``,
-            ``error_code`` and, if it says one, ``error_solution``.
+            An empty dict. A refusal has ``error_msg``, ``error_code`` and, where
+            the service says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the id is no UUID; nothing was sent.

@@ -738,8 +738,8 @@ class TrainingJob:
             description: the new description, 0 to 256 characters.
 
         Returns:
-            An empty dict; where the service refuses the request, one with ``error_msg``,
-            ``error_code`` and, if it says one, ``error_solution``.
+            An empty dict. A refusal has ``error_msg``, ``error_code`` and, where
+            the service says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the description is too long, or this object has no id; nothing was
@@ -794,8 +794,8 @@ class TrainingJob:
         """Delete the training.
 
         Returns:
-            An empty dict; where the service refuses the request, one with ``error_msg``,
-            ``error_code`` and, if it says one, ``error_solution``.
+            An empty dict. A refusal has ``error_msg``, ``error_code`` and, where
+            the service says one, ``error_solution``.
 
         Raises:
             InvalidArgument: this object has no id; nothing was sent.
