@@ -15,7 +15,8 @@ __all__ = [
     "run",
 ]
 
-#: As the reference prints them; only the ids of jobs are other ones.
+#: By the reference, whose text was seen for the list, details, terminate and delete; the rest is by
+#: its tables and by public scripts. Ids of jobs are other ones.
 CREATE = """
 from modelarts.session import Session
 from modelarts.train_params import TrainingFiles
