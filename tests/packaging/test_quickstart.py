@@ -8,6 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.local
 
+SWEEP = Path(__file__).parents[2] / "samples" / "sweep.py"
 SAMPLE = Path(__file__).parents[2] / "samples" / "quickstart.py"
 
 
@@ -28,3 +29,11 @@ def test_two_quickstarts_read_own_curves(tmp_path):
         assert ": Completed" in printed
         assert "step 54" in printed
         assert "equal" in printed
+
+
+def test_sweep_compares_eight_trainings(tmp_path):
+    command = [sys.executable, str(SWEEP), "--root", str(tmp_path), "--steps", "2"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count(": loss 0.") == 8
+    assert "the best of 8 rates is" in run.stdout
