@@ -38,7 +38,7 @@ def write_programs(root: Path) -> None:
 
 
 class _Known:
-    """What a client knows of one training: whether a call was made, or may have been."""
+    """The calls about one training that a client made, or may have made."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -47,7 +47,7 @@ class _Known:
 
 
 class TrainingClient:
-    """One client."""
+    """A client that creates, stops and deletes trainings."""
 
     def __init__(self, name: str, chance: random.Random) -> None:
         self._name = name

@@ -100,9 +100,8 @@ def _address(endpoint: str) -> str:
 
 def _need_client() -> None:
     try:
-        import obs  # noqa: F401
-
-        import modelarts.local.logs.remote  # noqa: F401
+        import modelarts.local.logs.remote
+        import modelarts.obs.esdk.official  # noqa: F401
     except ImportError as error:
         raise ConfigurationError(
             "--obs-endpoint needs the OBS client (%s): pip install 'modelarts[local,obs]'" % error

@@ -20,6 +20,7 @@ from modelarts.errors import ConfigurationError, TransportError
 from modelarts.http.adapter import Adapter
 from modelarts.http.auth import Authorizer
 from modelarts.http.clock_skew import Skew
+from modelarts.http.errors import transport_error
 from modelarts.http.models import Exchange, Request, Response
 from modelarts.http.proxies import Proxies
 from modelarts.http.retry import Retry
@@ -181,9 +182,7 @@ class Transport:
                 answer.status_code, answer.reason or "", answer.headers, body, attempt
             )
         except (requests.RequestException, ValueError, TimeoutError) as error:
-            from modelarts.http.lost import lost
-
-            outcome = lost(request, error, self._timeout)
+            outcome = transport_error(request, error, self._timeout)
         except OSError as error:
             # requests looks for these files at each connection.
             raise ConfigurationError("verify= or cert= cannot be used: %s" % error) from error

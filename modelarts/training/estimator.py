@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 from modelarts.errors import ApiError, InvalidArgument
 from modelarts.session import Session
 from modelarts.training import v2
-from modelarts.training.job import TrainingJob, as_failure
+from modelarts.training.job import TrainingJob
 from modelarts.training.params import TrainingFiles
 from modelarts.training.request import TrainingRequest
 
@@ -255,7 +255,7 @@ class Estimator:
         try:
             return v2.page(client, body)
         except ApiError as refusal:
-            return as_failure(refusal)
+            return v2.as_failure(refusal)
 
     @classmethod
     def get_train_instance_types(
@@ -280,7 +280,7 @@ class Estimator:
         try:
             return [str(entry.get("flavor_id")) for entry in v2.flavors(client, flavor_type)]
         except ApiError as refusal:
-            return as_failure(refusal)
+            return v2.as_failure(refusal)
 
     @classmethod
     def get_framework_list(
@@ -310,7 +310,7 @@ class Estimator:
                 for entry in v2.engines(client)
             ]
         except ApiError as refusal:
-            return as_failure(refusal)
+            return v2.as_failure(refusal)
 
     # By id ----------------------------------------------------------------------------------------
 
@@ -323,8 +323,8 @@ class Estimator:
             job_id: the job's id, a UUID.
 
         Returns:
-            The training as the service sends it. If the service refuses the request: ``error_msg``,
-            ``error_code`` and, where it says one, ``error_solution``.
+            The training as the service sends it; where it refuses the request, ``error_msg``,
+            ``error_code`` and, if it says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the id is no UUID; nothing was sent.
@@ -343,8 +343,8 @@ class Estimator:
             job_id: the job's id, a UUID.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict; where the service refuses the request, one with ``error_msg``,
+            ``error_code`` and, if it says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the id is no UUID; nothing was sent.
@@ -452,6 +452,14 @@ class Estimator:
             The board; it may still be starting.
         """
         return self._job.board(auto_stop)
+
+    def __getstate__(self) -> _Dict:
+        if self._arguments["env_variables"]:
+            raise TypeError(
+                "this Estimator has env_variables, and what may be secret is not pickled. "
+                "Let the worker make its own"
+            )
+        return self.__dict__
 
     def __repr__(self) -> str:
         shown = {

@@ -35,6 +35,23 @@ _GRACE = 10
 _LOOK = 0.05
 _MOXING = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_moxing")
 _ENDPOINT = "MODELARTS_OBS_ENDPOINT"
+#: Runs a command, and ends it with its process group when the program that started it has ended:
+#: its standard input is a pipe from there. After SIGTERM it goes on until the command has ended.
+_GUARD = """
+import os, signal, subprocess, sys, threading
+
+def guard():
+    sys.stdin.buffer.read()
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    child.kill()
+
+signal.signal(signal.SIGTERM, lambda number, frame: None)
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+threading.Thread(target=guard, daemon=True).start()
+code = child.wait()
+os._exit(code if code >= 0 else 128 - code)
+"""
 
 
 def is_local_id(job_id: str) -> bool:
@@ -200,10 +217,10 @@ class Run:
                 return 0
             # A file, no pipe: what the boot file leaves running could hold that open.
             self._process = process = subprocess.Popen(
-                [sys.executable, "-u", boot_file, *arguments],
+                [sys.executable, "-c", _GUARD, sys.executable, "-u", boot_file, *arguments],
                 cwd=code,
                 env=self._environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -215,6 +232,8 @@ class Run:
         finally:
             # What the boot file left running ends with it, as in the cloud.
             _signal(process, "SIGKILL")
+            assert process.stdin is not None
+            process.stdin.close()
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> int:
         """Wait for the process; meanwhile its output is shown."""

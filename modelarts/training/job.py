@@ -51,13 +51,17 @@ if TYPE_CHECKING:
     ]
     Parameters = Union[None, Sequence[Mapping[str, Any]], Mapping[str, Any]]
 
-__all__ = ["TrainingJob", "as_failure"]
+__all__ = ["TrainingJob"]
 
 _Dict = Dict[str, Any]
 #: Lines of the log that an error has.
 _SHOWN_LINES = 20
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+#: Seconds in which the first lines are looked for without longer pauses.
+_HURRY = 2.0
+#: A training that waits for its machine writes nothing.
+_NOT_STARTED = (JobStatus.INIT, JobStatus.WAITING)
 #: Seconds without any answer after which a log is not followed any more.
 _PATIENCE = 300.0
 #: Looks at a log that is not whole yet when its training has ended.
@@ -559,8 +563,9 @@ class TrainingJob:
             The board; it may still be starting. ``job.board().show()`` shows it in a notebook.
 
         Raises:
-            InvalidArgument: an argument is wrong, or this object has no id; nothing was sent.
-            ApiError: the service refused a request, for example as the training has no summary.
+            InvalidArgument: an argument is wrong, this object has no id, or the training has no
+                folder with event files; no board was created.
+            ApiError: the service refused a request.
             AmbiguousCreate: the response to a create was lost.
             TransportError: no response, or an unreadable one.
 
@@ -733,8 +738,8 @@ class TrainingJob:
             description: the new description, 0 to 256 characters.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict; where the service refuses the request, one with ``error_msg``,
+            ``error_code`` and, if it says one, ``error_solution``.
 
         Raises:
             InvalidArgument: the description is too long, or this object has no id; nothing was
@@ -789,8 +794,8 @@ class TrainingJob:
         """Delete the training.
 
         Returns:
-            An empty dict. If the service refuses the request: ``error_msg``, ``error_code`` and,
-            where it says one, ``error_solution``.
+            An empty dict; where the service refuses the request, one with ``error_msg``,
+            ``error_code`` and, if it says one, ``error_solution``.
 
         Raises:
             InvalidArgument: this object has no id; nothing was sent.
@@ -848,7 +853,8 @@ class TrainingJob:
     def _followed(self, follower: "LogFollower", timeout: float) -> "Iterator[str]":
         clock = self.session.clock
         ends = clock.monotonic() + timeout
-        pause, worked = _FIRST_PAUSE, clock.monotonic()
+        began = worked = clock.monotonic()
+        pause = _FIRST_PAUSE
         looks_left = _LAST_LOOKS
         while True:
             before = follower.offset
@@ -856,7 +862,8 @@ class TrainingJob:
             try:
                 status = self.refresh().status
                 has_ended = status is not None and status.is_final
-                yield from follower.poll(fresh=has_ended)
+                if status not in _NOT_STARTED:  # else there is no log
+                    yield from follower.poll(fresh=has_ended)
                 worked = clock.monotonic()
             except (TransportError, ServerError, RateLimited) as error:
                 # A network that is away for a while is no reason to end.
@@ -873,7 +880,8 @@ class TrainingJob:
                 raise WaitTimeout(
                     "training %s has not ended in time; it goes on" % self.job_id, self
                 )
-            pause = _FIRST_PAUSE if follower.offset > before else min(2 * pause, _LONGEST_PAUSE)
+            is_new = clock.monotonic() - began < _HURRY or follower.offset > before
+            pause = _FIRST_PAUSE if is_new else min(2 * pause, _LONGEST_PAUSE)
             clock.sleep(min(pause, max(ends - clock.monotonic(), 0.0)))
 
     def _nothing(self) -> _Dict:
@@ -921,24 +929,9 @@ def _or_default(session: Optional[Session]) -> Session:
     return session or Session()
 
 
-def as_failure(refusal: ApiError) -> _Dict:
-    """Return a refusal as the documented dict of v2.
-
-    Args:
-        refusal: the error.
-
-    Returns:
-        A dict with ``error_msg``, ``error_code`` and, where the service says one,
-        ``error_solution``.
-    """
-    failure = refusal.as_dict()
-    del failure["is_success"], failure["error_message"]  # v2 has neither
-    return failure
-
-
 def _documented(call: Callable[[], _Dict]) -> _Dict:
     """Return the documented dict of a call: its result, or the failure."""
     try:
         return call()
     except ApiError as refusal:
-        return as_failure(refusal)
+        return v2.as_failure(refusal)

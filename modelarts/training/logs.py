@@ -1,12 +1,14 @@
 """Reads the log of a training while it grows, line by line."""
 
 from itertools import islice
-from typing import Any, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional
 
 from modelarts._fields import to_int
 from modelarts.errors import ApiError, ModelArtsError, NotFound, TransportError
-from modelarts.http.client import ServiceClient
 from modelarts.training import v2
+
+if TYPE_CHECKING:
+    from modelarts.http.client import ServiceClient
 
 __all__ = ["LogFollower", "last_lines", "why_ended"]
 
@@ -38,7 +40,7 @@ class LogFollower:
         task_id: the name of the task.
     """
 
-    def __init__(self, client: ServiceClient, job_id: str, task_id: str) -> None:
+    def __init__(self, client: "ServiceClient", job_id: str, task_id: str) -> None:
         self._client = client
         self._job_id = job_id
         self._task_id = task_id
@@ -175,15 +177,17 @@ class LogFollower:
     def _lines(self, piece: bytes) -> Iterator[str]:
         """Yield the lines that these further bytes complete."""
         self.offset += len(piece)
-        begin = 0
-        while True:
-            end = piece.find(b"\n", begin)
-            if end < 0:
-                break
-            self._keep(piece[begin:end])
+        end = piece.find(b"\n")
+        if end >= 0:
+            self._keep(piece[:end])
             yield self._take_rest()
-            begin = end + 1
-        self._keep(piece[begin:])
+            last = piece.rfind(b"\n")
+            if last > end:
+                # All at once, as there may be many; no character goes over the end of a line.
+                for line in piece[end + 1 : last].decode("utf-8", "replace").split("\n"):
+                    yield line.rstrip("\r")
+            piece = piece[last + 1 :]
+        self._keep(piece)
         if self._rest_size >= _LONGEST_LINE:
             yield self._take_rest()
 
@@ -198,7 +202,7 @@ class LogFollower:
         return line.decode("utf-8", "replace").rstrip("\r")
 
 
-def last_lines(client: ServiceClient, job_id: str, task_id: str, count: int) -> List[str]:
+def last_lines(client: "ServiceClient", job_id: str, task_id: str, count: int) -> List[str]:
     """Return the last lines of a log; none where there is no log."""
     try:
         part = v2.log_preview(client, job_id, task_id)
@@ -209,7 +213,7 @@ def last_lines(client: ServiceClient, job_id: str, task_id: str, count: int) -> 
     return text[-64 * 1024 :].splitlines()[-count:]
 
 
-def why_ended(client: ServiceClient, job_id: str, known: Mapping[str, Any], lines: int) -> str:
+def why_ended(client: "ServiceClient", job_id: str, known: Mapping[str, Any], lines: int) -> str:
     """Return the reason of an end and the last lines of the log, for the end of a sentence.
 
     What cannot be fetched is left out: the end itself is to be told.

@@ -4,7 +4,18 @@ Source: *ModelArts API Reference*, "Training Management", of 2025 and 2026.
 """
 
 import re
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from modelarts._fields import to_int
 from modelarts._internal.wording import Worded, worded
@@ -18,16 +29,19 @@ from modelarts.errors import (
     NotFound,
     TransportError,
 )
-from modelarts.http.client import ServiceClient
 from modelarts.training.request import Channel, TrainingRequest
 from modelarts.visualization import v2
 from modelarts.visualization.pages import each
+
+if TYPE_CHECKING:
+    from modelarts.http.client import ServiceClient
 
 __all__ = [
     "CALLS",
     "PHASES",
     "STOPPED",
     "TASK",
+    "as_failure",
     "body_of",
     "check_offers",
     "checked_id",
@@ -150,7 +164,7 @@ def _channel(channel: Channel) -> Body:
     return body
 
 
-def create(client: ServiceClient, request: TrainingRequest) -> Body:
+def create(client: "ServiceClient", request: TrainingRequest) -> Body:
     """Create a training: ``POST /training-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -164,7 +178,7 @@ def create(client: ServiceClient, request: TrainingRequest) -> Body:
     return fields(client, request.operation, answer)
 
 
-def find(client: ServiceClient, request: TrainingRequest) -> List[Body]:
+def find(client: "ServiceClient", request: TrainingRequest) -> List[Body]:
     """Return the newest trainings of the name and the code of a request."""
     operation = "list training jobs"
     chosen = [v2.job_filter("kind", [_KIND]), v2.job_filter("name", [request.job_name])]
@@ -187,25 +201,25 @@ def _bare(url: object) -> str:
     return (text[len("obs:/") :] if text.startswith("obs://") else text).strip("/")
 
 
-def details(client: ServiceClient, job_id: str) -> Body:
+def details(client: "ServiceClient", job_id: str) -> Body:
     """Return a training's fields."""
     operation = "show training job %s" % job_id
     return fields(client, operation, raw_details(client, job_id))
 
 
-def raw_details(client: ServiceClient, job_id: str) -> Body:
+def raw_details(client: "ServiceClient", job_id: str) -> Body:
     """Return a training as it came: ``GET /training-jobs/{id}``."""
     return v2.job_details(client, job_id, "show training job %s" % job_id)
 
 
-def update(client: ServiceClient, job_id: str, description: str) -> None:
+def update(client: "ServiceClient", job_id: str, description: str) -> None:
     """Change the description: ``PUT /training-jobs/{id}``."""
     path = v2.jobs_path(client, job_id)
     body = {"description": description}
     client.call("update training job %s" % job_id, "PUT", path, body=body)
 
 
-def stop(client: ServiceClient, job_id: str) -> Body:
+def stop(client: "ServiceClient", job_id: str) -> Body:
     """Stop a training: ``POST /training-jobs/{id}/actions``; returns its fields.
 
     Raises:
@@ -230,7 +244,7 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     return {}
 
 
-def delete(client: ServiceClient, job_id: str) -> None:
+def delete(client: "ServiceClient", job_id: str) -> None:
     """Delete a training: ``DELETE /training-jobs/{id}``."""
     try:
         client.call("delete training job %s" % job_id, "DELETE", v2.jobs_path(client, job_id))
@@ -240,7 +254,7 @@ def delete(client: ServiceClient, job_id: str) -> None:
             raise
 
 
-def page(client: ServiceClient, body: Mapping[str, Any]) -> Body:
+def page(client: "ServiceClient", body: Mapping[str, Any]) -> Body:
     """Return one page of jobs of all kinds as it came: ``POST /training-job-searches``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -252,7 +266,7 @@ def page(client: ServiceClient, body: Mapping[str, Any]) -> Body:
 
 
 def iterate(
-    client: ServiceClient, chosen: Sequence[Mapping[str, Any]], order: str
+    client: "ServiceClient", chosen: Sequence[Mapping[str, Any]], order: str
 ) -> Iterator[Body]:
     """Yield the fields of every training that matches, page by page, none twice.
 
@@ -271,14 +285,14 @@ def iterate(
             yield job
 
 
-def metrics(client: ServiceClient, job_id: str, task_id: str) -> Body:
+def metrics(client: "ServiceClient", job_id: str, task_id: str) -> Body:
     """Return the metrics of a task: ``GET …/metrics/{task_id}``."""
     operation = "show the metrics of training job %s" % job_id
     path = v2.jobs_path(client, job_id, "metrics", task_id)
     return dict(client.call(operation, "GET", path, check=_with_list("metrics")))
 
 
-def events(client: ServiceClient, job_id: str, order: str = "asc") -> Iterator[Body]:
+def events(client: "ServiceClient", job_id: str, order: str = "asc") -> Iterator[Body]:
     """Yield the events of a training, page by page: ``GET …/events``."""
     operation = "show the events of training job %s" % job_id
     path = v2.jobs_path(client, job_id, "events")
@@ -294,7 +308,7 @@ def events(client: ServiceClient, job_id: str, order: str = "asc") -> Iterator[B
             return
 
 
-def log_preview(client: ServiceClient, job_id: str, task_id: str) -> Body:
+def log_preview(client: "ServiceClient", job_id: str, task_id: str) -> Body:
     """Return the newest part of a log: ``GET …/tasks/{task_id}/logs/preview``."""
     operation = "show the log of training job %s" % job_id
 
@@ -313,7 +327,7 @@ def log_preview(client: ServiceClient, job_id: str, task_id: str) -> Body:
     return dict(client.call(operation, "GET", path, check=check))
 
 
-def log_link(client: ServiceClient, job_id: str, task_id: str) -> str:
+def log_link(client: "ServiceClient", job_id: str, task_id: str) -> str:
     """Return the link of a whole log, a secret: ``GET …/tasks/{task_id}/logs/url``.
 
     Where there is no such call, that of the official client: ``GET …/logs/{task_id}``.
@@ -333,7 +347,7 @@ def log_link(client: ServiceClient, job_id: str, task_id: str) -> str:
     return str(answer["obs_url"])
 
 
-def flavors(client: ServiceClient, flavor_type: Optional[str] = None) -> List[Body]:
+def flavors(client: "ServiceClient", flavor_type: Optional[str] = None) -> List[Body]:
     """Return the flavors: ``GET /training-job-flavors``."""
     path = "/v2/%s/training-job-flavors" % client.project_id
     query = [] if flavor_type is None else [("flavor_type", flavor_type)]
@@ -341,7 +355,7 @@ def flavors(client: ServiceClient, flavor_type: Optional[str] = None) -> List[Bo
     return [entry for entry in answer["flavors"] if isinstance(entry, dict)]
 
 
-def engines(client: ServiceClient) -> List[Body]:
+def engines(client: "ServiceClient") -> List[Body]:
     """Return the preset engines: ``GET /training-job-engines``."""
     path = "/v2/%s/training-job-engines" % client.project_id
     answer = client.call("list engines", "GET", path, check=_with_list("items"))
@@ -359,7 +373,7 @@ def _with_list(name: str) -> Any:
 # Answers ------------------------------------------------------------------------------------------
 
 
-def fields(client: ServiceClient, operation: str, job: Mapping[str, Any]) -> Body:
+def fields(client: "ServiceClient", operation: str, job: Mapping[str, Any]) -> Body:
     """Return what is read of a training.
 
     Its ``raw`` is the training as it came, without the tokens of its endpoints.
@@ -394,6 +408,13 @@ _KEPT = (
     "phase",
     "secondary_phase",
 )
+
+
+def as_failure(refusal: ApiError) -> Body:
+    """Return a refusal as the documented dict, with ``error_msg`` and ``error_code``."""
+    failure = refusal.as_dict()
+    del failure["is_success"], failure["error_message"]  # v2 has neither
+    return failure
 
 
 def without_variables(known: Mapping[str, Any]) -> Body:
@@ -462,7 +483,7 @@ def statuses(until: object) -> List[JobStatus]:
     return found
 
 
-def check_offers(client: ServiceClient, request: TrainingRequest) -> None:
+def check_offers(client: "ServiceClient", request: TrainingRequest) -> None:
     """Raise InvalidArgument for a flavor or an engine that the service does not offer.
 
     A resource pool has flavors of its own, so those are left to the service. So is all else where
@@ -477,11 +498,12 @@ def check_offers(client: ServiceClient, request: TrainingRequest) -> None:
             names = [str(entry.get("engine_name")) for entry in offered]
             _check_offer("framework_type", request.framework_type, names)
             versions = [
-                str(entry.get("engine_version"))
+                str(entry.get("engine_version") or "")
                 for entry in offered
                 if entry.get("engine_name") == request.framework_type
             ]
-            _check_offer("framework_version", str(request.framework_version), versions)
+            if "" not in versions:  # an engine of the local service may stand for all versions
+                _check_offer("framework_version", str(request.framework_version), versions)
     except (ApiError, TransportError):
         return
 

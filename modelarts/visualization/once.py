@@ -29,11 +29,11 @@ from modelarts.errors import (
     ServerError,
     TransportError,
 )
-from modelarts.http.client import ServiceClient
 
 if TYPE_CHECKING:
     from typing_extensions import Protocol
 
+    from modelarts.http.client import ServiceClient
     from modelarts.visualization.dialect import Api
 else:
     Protocol = object
@@ -78,24 +78,24 @@ class Creation(Protocol):
 class Creator(Generic[_C], Protocol):
     """Creates jobs, and finds those that a request may have created."""
 
-    def create(self, client: ServiceClient, request: _C) -> Body:
+    def create(self, client: "ServiceClient", request: _C) -> Body:
         """Create a job."""
 
-    def find(self, client: ServiceClient, request: _C) -> List[Body]:
+    def find(self, client: "ServiceClient", request: _C) -> List[Body]:
         """Return the newest jobs like that of a request."""
 
 
 class JobCalls(Protocol):
     """The calls that a stop needs."""
 
-    def details(self, client: ServiceClient, job_id: str) -> Body:
+    def details(self, client: "ServiceClient", job_id: str) -> Body:
         """Return the fields of a job, with its ``status``."""
 
-    def stop(self, client: ServiceClient, job_id: str) -> Body:
+    def stop(self, client: "ServiceClient", job_id: str) -> Body:
         """Stop a job."""
 
 
-def create(api: "Creator[_R]", client: ServiceClient, request: _R) -> Body:
+def create(api: "Creator[_R]", client: "ServiceClient", request: _R) -> Body:
     """Create a job, exactly once as far as that can be told.
 
     Where the answer was lost, the job is looked for by its name and by what it reads: found, it
@@ -135,12 +135,12 @@ def create(api: "Creator[_R]", client: ServiceClient, request: _R) -> Body:
     raise AssertionError("not reached")
 
 
-def stop(api: JobCalls, client: ServiceClient, job_id: str) -> Body:
+def stop(api: JobCalls, client: "ServiceClient", job_id: str) -> Body:
     """Stop a job. Where the answer was lost its status tells whether it has to be sent again."""
     return _act(api, client, job_id, api.stop, _STOPPING)
 
 
-def restart(api: "Api", client: ServiceClient, job_id: str, known: Mapping[str, Any]) -> Body:
+def restart(api: "Api", client: "ServiceClient", job_id: str, known: Mapping[str, Any]) -> Body:
     """Restart a job, likewise. With v2 that creates another job of the same definition.
 
     Args:
@@ -167,9 +167,9 @@ def restart(api: "Api", client: ServiceClient, job_id: str, known: Mapping[str, 
 
 def _act(
     api: JobCalls,
-    client: ServiceClient,
+    client: "ServiceClient",
     job_id: str,
-    act: Callable[[ServiceClient, str], Body],
+    act: "Callable[[ServiceClient, str], Body]",
     done: "frozenset[JobStatus]",
 ) -> Body:
     try:
@@ -197,14 +197,14 @@ def _in_doubt(error: _Lost) -> bool:
     return error.sent
 
 
-def _status(api: JobCalls, client: ServiceClient, job_id: str) -> JobStatus:
+def _status(api: JobCalls, client: "ServiceClient", job_id: str) -> JobStatus:
     try:
         return JobStatus(to_int(api.details(client, job_id).get("status"), "status") or 0)
     except ValueError as error:
         raise client.unreadable("show job %s" % job_id, error) from None
 
 
-def _since(client: ServiceClient, began: float) -> float:
+def _since(client: "ServiceClient", began: float) -> float:
     """Return the moment of a request by the service's clock, which its latest answer tells."""
     return (client.now() - (client.monotonic() - began)) * 1000 - _TOLERANCE
 

@@ -5,7 +5,7 @@ A job is a training job of the kind ``visualization_job``. Its sources are train
 Reference*, "Training Management", of 2025 and 2026.
 """
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from modelarts._fields import documented_job, to_int
 from modelarts._status import JobStatus
@@ -17,10 +17,12 @@ from modelarts.errors import (
     ModelArtsError,
     NotFound,
 )
-from modelarts.http.client import ServiceClient
 from modelarts.http.hints import hint_of_state
 from modelarts.visualization.pages import each
 from modelarts.visualization.request import CreateRequest
+
+if TYPE_CHECKING:
+    from modelarts.http.client import ServiceClient
 
 __all__ = [
     "ACTIVE",
@@ -77,7 +79,7 @@ _NOTHING: Mapping[str, Any] = {}
 _SILENT = ("train_url", "schedule", "sources", "job_type", "resource_id", "pool_id")
 
 
-def create(client: ServiceClient, request: CreateRequest) -> Body:
+def create(client: "ServiceClient", request: CreateRequest) -> Body:
     """Create a job: ``POST /training-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -116,7 +118,7 @@ def create(client: ServiceClient, request: CreateRequest) -> Body:
     return _readable(client, "create visualization job", answer)
 
 
-def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
+def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
     """Return a request over trainings instead of a folder.
 
     These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
@@ -160,11 +162,12 @@ def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
     )
 
 
-def check_sources(client: ServiceClient, request: CreateRequest) -> None:
+def check_sources(client: "ServiceClient", request: CreateRequest) -> None:
     """Look up the trainings of a request, before it is sent.
 
     Raises:
-        InvalidArgument: one does not exist, cannot be shown, or is of another log type.
+        NotFound: one does not exist.
+        InvalidArgument: one cannot be shown, or is of another log type.
     """
     if request.train_url is not None:
         return  # they were found by their folder
@@ -172,10 +175,7 @@ def check_sources(client: ServiceClient, request: CreateRequest) -> None:
     for kind, job_id in request.sources:
         if kind != "job":
             continue
-        try:
-            training = job_details(client, job_id, "show training job %s" % job_id)
-        except NotFound:
-            raise InvalidArgument("training_jobs", job_id, "trainings of this project") from None
+        training = job_details(client, job_id, "show training job %s" % job_id)
         summary = part(part(training, "algorithm"), "summary")
         if not summary:
             raise InvalidArgument(
@@ -196,7 +196,7 @@ def _wrong_type(given: str, log_type: str, whose: str) -> InvalidArgument:
     return InvalidArgument("job_type", given, "%r, the log type of %s" % (log_type, whose))
 
 
-def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
+def find(client: "ServiceClient", request: CreateRequest) -> List[Body]:
     """Return the newest jobs of the name and the sources of a request.
 
     Answers leave out NFS: there the name decides.
@@ -216,7 +216,7 @@ def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
     ]
 
 
-def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
+def documented_page(client: "ServiceClient", query: Mapping[str, str]) -> Body:
     """Return one page as v1 documents it; ``job_count_limit`` is None, as v2 does not tell it."""
     per_page, number = int(query.get("per_page", "10")), int(query.get("page", "1"))
     first = (number - 1) * per_page
@@ -242,7 +242,7 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
     }
 
 
-def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
+def iterate(client: "ServiceClient", query: Mapping[str, str], per_page: int) -> Iterator[Body]:
     """Yield every job that matches, page by page, none twice.
 
     The service sorts by the time of creation alone. For another order all jobs are read first.
@@ -264,20 +264,20 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     return jobs
 
 
-def details(client: ServiceClient, job_id: str) -> Body:
+def details(client: "ServiceClient", job_id: str) -> Body:
     """Return a job's fields: ``GET /training-jobs/{id}``."""
     operation = "show visualization job %s" % job_id
     return _readable(client, operation, job_details(client, job_id, operation))
 
 
-def update(client: ServiceClient, job_id: str, job_desc: str) -> Body:
+def update(client: "ServiceClient", job_id: str, job_desc: str) -> Body:
     """Change a description: ``PUT /training-jobs/{id}``."""
     operation = "update visualization job %s" % job_id
     client.call(operation, "PUT", jobs_path(client, job_id), body={"description": job_desc})
     return {"is_success": True}
 
 
-def stop(client: ServiceClient, job_id: str) -> Body:
+def stop(client: "ServiceClient", job_id: str) -> Body:
     """Stop a job: ``POST /training-jobs/{id}/actions``.
 
     Raises:
@@ -300,7 +300,7 @@ def stop(client: ServiceClient, job_id: str) -> Body:
     return {"is_success": True}
 
 
-def delete(client: ServiceClient, job_id: str) -> Body:
+def delete(client: "ServiceClient", job_id: str) -> Body:
     """Delete a job: ``DELETE /training-jobs/{id}``."""
     try:
         client.call("delete visualization job %s" % job_id, "DELETE", jobs_path(client, job_id))
@@ -321,17 +321,19 @@ def sent_fields(request: CreateRequest) -> Body:
 
 
 def completed(job: Body, known: Mapping[str, Any]) -> Body:
-    """Return a job with what is known of it where the answer says nothing.
+    """Return the job, with what is known of it where the answer says nothing.
 
     Args:
         job: the job, as the answer has it.
         known: the fields that were known before, or that the create sent.
     """
-    silent = {name: known[name] for name in _SILENT if not job.get(name) and known.get(name)}
-    return {**job, **silent}
+    for name in _SILENT:
+        if not job.get(name) and known.get(name):
+            job[name] = known[name]
+    return job
 
 
-def definition(client: ServiceClient, job_id: str, known: Mapping[str, Any]) -> CreateRequest:
+def definition(client: "ServiceClient", job_id: str, known: Mapping[str, Any]) -> CreateRequest:
     """Return the request that creates a job like one that has ended.
 
     Args:
@@ -376,46 +378,51 @@ def flat(job: Mapping[str, Any]) -> Body:
     Raises:
         ValueError: a number is not one.
     """
+    # As few calls as can be: this is done for each job of a long list.
     metadata, status = part(job, "metadata"), part(job, "status")
     spec, summary = part(job, "spec"), part(part(job, "algorithm"), "summary")
-    board, endpoints = _board(part(job, "endpoints"))
+    resource, endpoints = part(spec, "resource"), job.get("endpoints")
+    board, shown = _board(endpoints) if type(endpoints) is dict else (_NOTHING, _NOTHING)
     phase = str(status.get("phase") or "")
-    failed = status.get("secondary_phase") == "CreateFailed"
+    secondary_phase = status.get("secondary_phase")
+    failed = secondary_phase == "CreateFailed"
     number = _NUMBERS.get("CreateFailed" if failed else phase, 0)
-    hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
     schedule = None
-    if hours is not None:
-        schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
+    if "auto_stop" in spec:
+        hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
+        if hours is not None:
+            schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
     found: Body = {
         "job_id": metadata.get("id"),
         "job_name": metadata.get("name"),
         "job_desc": metadata.get("description") or "",
         "status": number,
         "service_url": board.get("url") or None,
-        "train_url": _log_dir(summary),
+        "train_url": _log_dir(summary) if "log_dir" in summary else None,
         "create_time": to_int(metadata.get("create_time"), "create_time"),
         "duration": to_int(status.get("duration"), "duration"),
-        "resource_id": part(spec, "resource").get("flavor_id"),
-        "pool_id": part(spec, "resource").get("pool_id"),
+        "resource_id": resource.get("flavor_id"),
+        "pool_id": resource.get("pool_id"),
         "schedule": schedule,
         "job_type": summary.get("log_type"),
         "kind": job.get("kind"),
         "phase": phase,
-        "secondary_phase": status.get("secondary_phase"),
+        "secondary_phase": secondary_phase,
         "workspace_id": metadata.get("workspace_id"),
-        "sources": _sources(summary),
+        "sources": _sources(summary) if "data_sources" in summary else (),
         "service_token": board.get("token") or None,
-        "training_job": {**job, "endpoints": endpoints},
+        "training_job": {**job, "endpoints": shown},
     }
-    reason = _reason(status)
-    if reason is not None:
-        found["reason"] = reason
+    if "task_statuses" in status:
+        reason = _reason(status)
+        if reason is not None:
+            found["reason"] = reason
     if "board" in job:  # of the local service
         found.update(part(job, "board"))
     return found
 
 
-def job_details(client: ServiceClient, job_id: str, operation: str) -> Body:
+def job_details(client: "ServiceClient", job_id: str, operation: str) -> Body:
     """Return a training job of any kind: ``GET /training-jobs/{id}``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -428,7 +435,7 @@ def job_details(client: ServiceClient, job_id: str, operation: str) -> Body:
 
 
 def search_jobs(
-    client: ServiceClient,
+    client: "ServiceClient",
     filters: Sequence[Mapping[str, Any]],
     page: int,
     order: str,
@@ -529,11 +536,13 @@ def _log_dir(summary: Mapping[str, Any]) -> Optional[str]:
 def _board(endpoints: Mapping[str, Any]) -> Tuple[Mapping[str, Any], Body]:
     """Return the endpoint of the board, and all endpoints without tokens."""
     board, shown = _NOTHING, dict(endpoints)
-    for name in reversed(_BOARDS):
-        board = part(endpoints, name) or board
     for name, value in endpoints.items():
-        if type(value) is dict and "token" in value:
-            shown[name] = {key: text for key, text in value.items() if key != "token"}
+        if type(value) is dict:
+            if value and name in _BOARDS and not (board and name != _BOARDS[0]):
+                board = value
+            if "token" in value:
+                shown[name] = {**value}
+                del shown[name]["token"]
     return board, shown
 
 
@@ -571,7 +580,7 @@ def part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if type(value) is dict else _NOTHING
 
 
-def _readable(client: ServiceClient, operation: str, job: Mapping[str, Any]) -> Body:
+def _readable(client: "ServiceClient", operation: str, job: Mapping[str, Any]) -> Body:
     try:
         return flat(job)
     except ValueError as error:
@@ -600,6 +609,6 @@ def _no_list(answer: Any) -> Optional[str]:
     return None
 
 
-def jobs_path(client: ServiceClient, *parts: str) -> str:
+def jobs_path(client: "ServiceClient", *parts: str) -> str:
     """Return the path of the training jobs of a project, or of one of them."""
     return "/".join(("/v2/%s/training-jobs" % client.project_id, *parts))

@@ -520,7 +520,7 @@ def test_folder_of_job_that_changes_shows_nothing_from_outside(shared):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_new_runs_that_cannot_be_read_end_no_board(service):
-    """What ends TensorBoard's reader of event files if it is there when a new run is found."""
+    """Each would end TensorBoard's reader of event files if it were there with a new run."""
     logs, name = service.root / "obs" / "odd-runs", "events.out.tfevents.1"
     _log(logs / "good", 0.5)
     with service.session() as session:

@@ -60,11 +60,10 @@ def test_same_program_prints_the_same(request, where, capsys):
 
 
 def test_command_names_a_training_that_is_not_there(service, capsys, monkeypatch):
-    """The local service does not have the training, which is looked up first."""
     monkeypatch.setenv("MODELARTS_API", "v2")
     arguments = ["jobs", "create", "--training-job", TRAINING, "--name", "x" * 30]
-    assert main([*arguments, "--root", str(service.root)]) == 2
-    assert "trainings of this project; got %r" % TRAINING in capsys.readouterr().err
+    assert main([*arguments, "--root", str(service.root)]) == 3
+    assert "The training job %s does not exist" % TRAINING in capsys.readouterr().err
 
 
 def test_command_shows_a_job_by_its_uuid(service, capsys, monkeypatch):

@@ -283,6 +283,29 @@ def test_certificates_must_name_the_host():
     assert make_context(False, None).verify_mode == ssl.CERT_NONE
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "host"),
+    [
+        ("https://obs.cn-north-4.myhuaweicloud.com", "b.obs.cn-north-4.myhuaweicloud.com"),
+        ("http://127.0.0.1:9000", "127.0.0.1"),
+        ("http://localhost:9000", "localhost"),
+        ("http://minio:9000", "minio"),
+    ],
+)
+def test_bucket_goes_before_the_host_of_obs_only(endpoint, host):
+    session = Session(
+        access_key=AK,
+        secret_key=SK,
+        project_id="p",
+        region_name="eu-de",
+        obs_endpoint=endpoint,
+        proxies={},
+    )
+    client = session.get_obs_client()
+    assert client.calling_format.get_server(client.server, "b") == host
+    client.close()
+
+
 def test_without_the_extra_the_error_says_how_to_get_it():
     program = """
 import sys

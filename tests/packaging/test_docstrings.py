@@ -36,7 +36,7 @@ MODULES = (
     "modelarts.magic",
 )
 #: Names of those modules that other modules of the package use, and no user.
-INSIDE = {"as_failure", "Meter", "ProgressOption", "Sync", "bytes_for_people", "keep_following"}
+INSIDE = {"Meter", "ProgressOption", "Sync", "bytes_for_people", "keep_following"}
 ORDER = ("Args", "Attributes", "Returns", "Yields", "Raises", "Source", "Example")
 HEAD = re.compile(r"(%s):( |\Z)" % "|".join(ORDER))
 

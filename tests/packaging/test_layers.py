@@ -185,7 +185,15 @@ def test_only_packages_import_by_a_name_that_is_made_up():
 
 
 @pytest.mark.parametrize(
-    "module", ["modelarts.session", "modelarts.estimator", "modelarts.config.auth", "modelarts.cli"]
+    "module",
+    [
+        "modelarts.session",
+        "modelarts.estimator",
+        "modelarts.estimatorV2",
+        "modelarts.train_params",
+        "modelarts.config.auth",
+        "modelarts.cli",
+    ],
 )
 def test_importing_the_sdk_loads_nothing_that_is_large(module):
     program = "import sys, %s; print(*sys.modules)" % module

@@ -9,7 +9,7 @@ import requests
 import urllib3.exceptions
 
 from modelarts.errors import RequestKind, TransportError
-from modelarts.http.lost import lost
+from modelarts.http.errors import transport_error
 from modelarts.http.models import Request
 from modelarts.session import Session
 
@@ -29,7 +29,7 @@ def ssl_error(reason):
 
 
 def test_untrusted_certificate_is_permanent_and_not_sent():
-    error = lost(REQUEST, wrapped(ssl.SSLCertVerificationError("any text")), 5)
+    error = transport_error(REQUEST, wrapped(ssl.SSLCertVerificationError("any text")), 5)
     assert (error.sent, error.permanent) == (False, True)
     assert "has no certificate that is trusted here" in str(error)
     assert error.request_kind is RequestKind.AUTHENTICATION
@@ -37,7 +37,7 @@ def test_untrusted_certificate_is_permanent_and_not_sent():
 
 @pytest.mark.parametrize("reason", ["WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"])
 def test_server_without_tls_is_permanent_and_not_sent(reason):
-    error = lost(REQUEST, wrapped(ssl_error(reason)), 5)
+    error = transport_error(REQUEST, wrapped(ssl_error(reason)), 5)
     assert (error.sent, error.permanent) == (False, True)
     assert "does not speak TLS" in str(error)
 
@@ -45,13 +45,13 @@ def test_server_without_tls_is_permanent_and_not_sent(reason):
 @pytest.mark.parametrize("reason", [None, "TLSV13_ALERT_CERTIFICATE_REQUIRED"])
 def test_other_tls_failure_may_have_been_sent(reason):
     """A server that misses a client's certificate says so after the handshake."""
-    error = lost(REQUEST, wrapped(ssl_error(reason)), 5)
+    error = transport_error(REQUEST, wrapped(ssl_error(reason)), 5)
     assert (error.sent, error.permanent) == (True, False)
 
 
 def test_words_in_the_text_decide_nothing():
     said = ssl.SSLError(1, "CERTIFICATE WRONG_VERSION_NUMBER")
-    assert lost(REQUEST, wrapped(said), 5).sent is True
+    assert transport_error(REQUEST, wrapped(said), 5).sent is True
 
 
 def test_real_plain_server_is_recognized():

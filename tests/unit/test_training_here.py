@@ -77,7 +77,11 @@ def is_alive(pid):
         os.kill(pid, 0)
     except OSError:
         return False
-    return True
+    try:
+        with open("/proc/%d/stat" % pid) as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"  # not reaped yet
+    except OSError:
+        return os.name != "posix" or not os.path.isdir("/proc/self")
 
 
 def test_boot_file_gets_the_documented_arguments(bucket, session, capfd, monkeypatch):
@@ -186,6 +190,29 @@ def test_interrupt_ends_the_training(bucket, session):
         define(session).fit(inputs="/bucket/data/", wait=True)
     thread.join()
     assert time.monotonic() - began < 60
+    wait_until(lambda: not is_alive(int(pid.read_text())))
+
+
+def test_training_ends_with_a_killed_program(bucket, tmp_path):
+    pid = bucket / "pid"
+    boot(bucket, "open(%r, 'w').write('%%d ' %% os.getpid())\ntime.sleep(600)\n" % str(pid))
+    script = (
+        "from modelarts.estimator import Estimator\n"
+        "from modelarts.session import Session\n"
+        "session = Session(access_key='AK', secret_key='SK', project_id='p', region_name='r-1',\n"
+        "                  obs_endpoint=%r)\n"
+        "Estimator(session, train_instance_type='local', code_dir='/bucket/src/',\n"
+        "          boot_file='/bucket/src/boot.py').fit(inputs='/bucket/data/')\n"
+        % bucket.parent.as_uri()
+    )
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    program = subprocess.Popen([sys.executable, "-c", script], env=environ)
+    try:
+        wait_until(lambda: pid.exists() and pid.read_text().endswith(" "))
+        assert is_alive(int(pid.read_text()))
+    finally:
+        program.kill()
+        program.wait()
     wait_until(lambda: not is_alive(int(pid.read_text())))
 
 

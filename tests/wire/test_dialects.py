@@ -298,20 +298,20 @@ def sources(training_cloud):
 
 
 @pytest.mark.parametrize(
-    ("names", "problem"),
+    ("names", "error", "problem"),
     [
-        (["a", "none"], "training_jobs must be trainings that can be shown"),
-        (["a", "missing"], "training_jobs must be trainings of this project"),
-        (["a", "insight"], "training_jobs must be trainings of one log type"),
-        (["insight"], "job_type must be 'mindstudio-insight', the log type of training"),
+        (["a", "none"], InvalidArgument, "training_jobs must be trainings that can be shown"),
+        (["a", "missing"], NotFound, "show training job %s" % BOARD),
+        (["a", "insight"], InvalidArgument, "training_jobs must be trainings of one log type"),
+        (["insight"], InvalidArgument, "job_type must be 'mindstudio-insight', the log type of"),
     ],
 )
 def test_training_that_is_no_source_is_one_clear_error(
-    training_cloud, session, sources, names, problem
+    training_cloud, session, sources, names, error, problem
 ):
     jobs = [sources[name] for name in names]
     for call in (VisualizationJob.create, VisualizationJob.ensure):
-        with pytest.raises(InvalidArgument, match=problem):
+        with pytest.raises(error, match=problem):
             call(training_jobs=jobs, session=session)
     assert bodies(training_cloud) == []
 

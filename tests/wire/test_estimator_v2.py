@@ -1,8 +1,7 @@
 """The samples of the SDK reference on the Estimator of v2, unchanged, and a script of a user."""
 
-import contextlib
-import io
 import os
+import pickle
 
 import pytest
 
@@ -11,141 +10,20 @@ from modelarts.estimatorV2 import Estimator
 from modelarts.session import Session
 from modelarts.train_params import InputData, OutputData, TrainingFiles
 from modelarts.training.job import TrainingJob
+from tests.v2_samples import (
+    BEGIN,
+    BY_ID,
+    CALLS,
+    CREATE,
+    CREATE_IMAGE,
+    LIST,
+    OFFERS,
+    SCRIPT,
+    run,
+)
 
 pytestmark = pytest.mark.local
 
-#: As the reference prints them; only the ids of jobs are other ones.
-_CREATE = """
-from modelarts.session import Session
-from modelarts.train_params import TrainingFiles
-from modelarts.train_params import OutputData
-from modelarts.train_params import InputData
-from modelarts.estimatorV2 import Estimator
-session = Session()
-# Parameters received in the training script (set based on the site requirements):
-
-parameters = [{"name": "mod", "value":"gpu"},
-              {"name": "epoc_num", "value":2}]
-estimator = Estimator(session=session,
-                      training_files=TrainingFiles(code_dir= "obs://bucket_name/code_dir/", boot_file="boot_file.py"),
-                      outputs=[OutputData(obs_path="obs://bucket_name/output/", name="output_dir")],
-                      parameters=parameters,
-                      framework_type='PyTorch',                      # Common AI engine
-                      framework_version='PyTorch-1.4.0-python3.6',   # Version of the engine
-                      train_instance_type="modelarts.vm.cpu.2u",
-                      train_instance_count=1,
-                      log_url="obs://bucket_name/log/",
-                      env_variables={"USER_ENV_VAR": "customize environment variable"},
-                      working_dir="/home/ma-user/modelarts/user-job-dir",
-                      local_code_dir="/home/ma-user/modelarts/user-job-dir",
-                      job_description='This is a image net train job')
-job_instance = estimator.fit(inputs=[InputData(obs_path="obs://bucket_name/input/", name="data_url")], job_name="job-0")
-"""  # noqa: E501
-_CREATE_IMAGE = """
-from modelarts.session import Session
-from modelarts.train_params import OutputData
-from modelarts.estimatorV2 import Estimator
-session = Session()
-estimator = Estimator(session=session,
-                      job_description='This is a basic training job',
-                      user_image_url="deep-learning-demo/mpi:3.0.0-cuda10.2",
-                      user_command="echo hello-world",
-                      outputs=[OutputData(obs_path="obs://bucket_name/output/", name="model", local_path="/model", access_method="env")],
-                      log_url="obs://bucket_name/log/",
-                      train_instance_type="modelarts.vm.gpu.v100",
-                      train_instance_count=1
-                      )
-job_instance = estimator.fit(job_name="job-0")
-"""  # noqa: E501
-_BEGIN = """
-from modelarts.session import Session
-from modelarts.estimatorV2 import Estimator
-session = Session()
-"""
-_LIST = """
-job_list = Estimator.get_job_list(session=session, offset=0, limit=5, sort_by="create_time", order="asc",
-                                  filters=[{"key": "name", "operator": "like", "value": ["job"]}])
-
-print(job_list)
-"""  # noqa: E501
-_BY_ID = 'estimator = Estimator(session=session, job_id="%s")\n'
-_CALLS = {
-    "info": "get_job_info()",
-    "log": "get_job_log()",
-    "metrics": "get_job_metrics()",
-    "update": "update_job_configs(description='a new description')",
-    "stop": "control_job()",
-}
-_OFFERS = """
-instance_types = Estimator.get_train_instance_types(session=session)
-print(instance_types)
-frameworks = Estimator.get_framework_list(session=session)
-print(frameworks)
-"""
-#: A loop of polls as scripts have it: phases by text, failures by error_msg, the log by name.
-_SCRIPT = """
-import sys
-import time
-
-from modelarts.session import Session
-from modelarts.estimatorV2 import Estimator
-from modelarts.train_params import InputData, OutputData, TrainingFiles
-
-session = Session()
-CODE = "/bucket_name/code_dir/"
-LOG = "/bucket_name/log/"
-JOB_NAME = "train_" + time.strftime("%Y_%m_%d-%H_%M_%S")
-
-
-def create(inputs, output):
-    estimator = Estimator(
-        session=session,
-        framework_type="PyTorch",
-        framework_version="PyTorch-1.4.0-python3.6",
-        training_files=TrainingFiles(code_dir="obs:/" + CODE, boot_file="obs:/" + CODE + "boot_file.py"),
-        log_url="obs:/" + LOG,
-        parameters=[{"name": "epochs", "value": "3"}],
-        outputs=[OutputData(obs_path="obs:/" + output, name="train_url")],
-        pool_id=None,
-        train_instance_type="modelarts.vm.cpu.2u",
-        train_instance_count=1,
-        job_description="train",
-        user_command=None,
-    )
-    try:
-        return estimator.fit(
-            inputs=[InputData(obs_path="obs:/" + inputs, name="data_url")], wait=False, job_name=JOB_NAME
-        )
-    except Exception as error:
-        print("failed to create job on modelarts, msg %s" % error)
-        sys.exit(1)
-
-
-job = create("/bucket_name/input/", "/bucket_name/output/")
-info = job.get_job_info()
-if "error_msg" in info.keys():
-    print("failed to run job, msg %s" % info["error_msg"])
-    sys.exit(1)
-log_prefix = "obs:/" + LOG + "modelarts-job-" + info["metadata"]["id"] + "-worker"
-print("created %s %s %s" % (info["metadata"]["name"], info["kind"], info["metadata"]["create_time"]))
-count = 0
-while True:
-    time.sleep(0.001)
-    count += 1
-    info = job.get_job_info()
-    phase = info["status"]["phase"]
-    if phase == "Completed":
-        print("task succeeded, total time %d(s)" % (info["status"]["duration"] / 1000))
-        break
-    if phase in ("Failed", "Abnormal", "Terminated"):
-        print("task failed, phase %s, please check %s-0.log" % (phase, log_prefix))
-        sys.exit(1)
-    print("waiting for task, phase %s, looked %d times" % (phase, count))
-print(job.get_job_log(task_id="worker-0")["content"])
-result = Estimator.delete_job_by_id(session=session, job_id=job.job_id)
-if result and "error_msg" in result:
-    print(result["error_msg"])
-"""  # noqa: E501
 MISSING = "00000000-0000-0000-0000-000000000000"
 
 
@@ -170,15 +48,6 @@ def cloud(training_cloud, tmp_path, monkeypatch, no_sleep):
     return training_cloud
 
 
-def run(source, names=None):
-    """Run a sample; returns its names and what it printed."""
-    names = {"__name__": "__main__"} if names is None else names
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(source, "sample.py", "exec"), names)
-    return names, printed.getvalue()
-
-
 def estimator(session=None, **changes):
     files = TrainingFiles("obs://bucket_name/code_dir/", "boot_file.py")
     arguments = {
@@ -190,7 +59,7 @@ def estimator(session=None, **changes):
     return Estimator(session, **{**arguments, **changes})
 
 
-@pytest.mark.parametrize("sample", [_CREATE, _CREATE_IMAGE], ids=["engine", "image"])
+@pytest.mark.parametrize("sample", [CREATE, CREATE_IMAGE], ids=["engine", "image"])
 def test_documented_creates_run(cloud, sample):
     names, _ = run(sample)
     job = names["job_instance"]
@@ -198,7 +67,7 @@ def test_documented_creates_run(cloud, sample):
 
 
 def test_create_maps_every_argument(cloud):
-    job = run(_CREATE)[0]["job_instance"]
+    job = run(CREATE)[0]["job_instance"]
     made = cloud.jobs[job.job_id]
     algorithm, spec = made["algorithm"], made["spec"]
     assert algorithm["boot_file"] == "/bucket_name/code_dir/boot_file.py"
@@ -212,27 +81,27 @@ def test_create_maps_every_argument(cloud):
 
 
 def test_documented_list_runs(cloud):
-    run(_CREATE)
-    names, printed = run(_BEGIN + _LIST)
+    run(CREATE)
+    names, printed = run(BEGIN + LIST)
     page = names["job_list"]
     assert (page["total"], page["count"], page["limit"], page["offset"]) == (1, 1, 5, 0)
     assert page["items"][0]["metadata"]["name"] == "job-0"
     assert "job-0" in printed
 
 
-@pytest.mark.parametrize("call", _CALLS)
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("way", ["by id", "of fit"])
 def test_documented_calls_run(cloud, call, way):
     cloud.work = [b"line\n"] * 50
-    names, _ = run(_CREATE)
+    names, _ = run(CREATE)
     job = names["job_instance"]
     job.wait("Running")
     job.refresh()
     if way == "by id":
-        run(_BEGIN + _BY_ID % job.job_id, names)
-        names, _ = run("answer = estimator." + _CALLS[call], names)
+        run(BEGIN + BY_ID % job.job_id, names)
+        names, _ = run("answer = estimator." + CALLS[call], names)
     else:
-        names, _ = run("answer = job_instance." + _CALLS[call], names)
+        names, _ = run("answer = job_instance." + CALLS[call], names)
     answer = names["answer"]
     assert "error_msg" not in answer
     if call == "info":
@@ -250,7 +119,7 @@ def test_documented_calls_run(cloud, call, way):
 
 
 def test_documented_offers_are_listed(cloud):
-    names, printed = run(_BEGIN + _OFFERS)
+    names, printed = run(BEGIN + OFFERS)
     assert names["instance_types"] == list(cloud.flavor_ids)
     assert names["frameworks"][0] == {
         "framework_type": "PyTorch",
@@ -261,7 +130,7 @@ def test_documented_offers_are_listed(cloud):
 
 def test_script_of_a_user_runs_unchanged(cloud):
     cloud.work = [b"epoch 1\n", b"epoch 2\n"]
-    _, printed = run(_SCRIPT)
+    _, printed = run(SCRIPT)
     lines = printed.splitlines()
     assert lines[0].startswith("created train_")
     assert any("phase Running" in line for line in lines)
@@ -273,7 +142,7 @@ def test_script_of_a_user_runs_unchanged(cloud):
 def test_script_of_a_user_sees_the_failure(cloud):
     cloud.ends = "Failed"
     with pytest.raises(SystemExit) as caught:
-        run(_SCRIPT)
+        run(SCRIPT)
     assert caught.value.code == 1
 
 
@@ -397,7 +266,10 @@ def test_bad_input_of_fit_sends_nothing(cloud):
     assert cloud.calls == []
 
 
-def test_repr_has_no_variables(cloud):
+def test_variables_are_not_shown_or_pickled(cloud):
     made = estimator(env_variables={"TOKEN": "s3cret"})
     assert "s3cret" not in repr(made)
+    with pytest.raises(TypeError, match="env_variables"):
+        pickle.dumps(made)
+    assert repr(pickle.loads(pickle.dumps(estimator()))) == repr(estimator())
     assert os.path.basename(made.session.obs_endpoint) == "obs"

@@ -437,7 +437,7 @@ def test_v2_knows_trainings_alone(fake_modelarts):
     session = fake_modelarts.session(api="v2")
     with pytest.raises(InvalidArgument, match="the folder of a training's summary"):
         VisualizationJob.create("/bucket/logs/", session=session, check=False)
-    with pytest.raises(InvalidArgument, match="trainings of this project"):
+    with pytest.raises(NotFound, match="show training job 0"):
         VisualizationJob.create(
             training_jobs=["0" * 8 + "-0000" * 3 + "-" + "0" * 12], session=session
         )

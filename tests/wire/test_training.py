@@ -416,9 +416,9 @@ def test_board_is_found_again(session, training_cloud):
 
 def test_board_needs_a_summary(session):
     job = create(session).wait()
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(InvalidArgument) as caught:
         job.board()
-    assert caught.value.error_code == "ModelArts.2788"
+    assert caught.value.argument == "training_jobs"
 
 
 # Once ---------------------------------------------------------------------------------------------

@@ -117,8 +117,8 @@ def test_expired_link_is_replaced(cloud, session):
     assert len(calls_of(cloud, "/logs/url")) > 1
 
 
-def test_bytes_without_a_link_are_told(cloud, session):
-    """Where there is no object at all, what went by too fast is gone, and a line says so."""
+def test_bytes_without_a_link_leave_a_line(cloud, session):
+    """Bytes that went by too fast are gone where there is no object, and a line says so."""
     cloud.preview_size, cloud.log_calls = 100, ()
     cloud._work[TRAINING] = [b"first\n", b"x" * 5000 + b"\n" + b"y" * 50 + b"\nlast\n"]
     found = list(TrainingJob(session, TRAINING).logs(follow=True))

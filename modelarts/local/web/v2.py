@@ -34,6 +34,7 @@ _KIND = "visualization_job"
 _WORKSPACE = "0"
 _MAX_ID = 2**63 - 1
 _MAX_LIMIT = 50
+_MAX_EVENTS = 100
 _MAX_HOURS = 720
 _MAX_SOURCES = 100
 _LOG_TYPES = {"tensorboard": "tensorboard", "mindinsight": "mindinsight"}
@@ -280,7 +281,7 @@ class TrainingJobs:
         events = self._events(project_id, job_id)
         if request.args.get("order", "desc") == "desc":
             events.reverse()
-        limit = _whole(request.args.get("limit", "50"), "limit", 1, _MAX_LIMIT)
+        limit = _whole(request.args.get("limit", "50"), "limit", 1, _MAX_EVENTS)
         offset = _whole(request.args.get("offset", "0"), "offset", 0, 2**31)
         return json_response(
             {

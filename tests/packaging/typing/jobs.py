@@ -39,7 +39,7 @@ assert_type(JOB_STATE[8], str)
 try:
     job.wait()
 except JobFailed as error:
-    assert_type(error.job, VisualizationJob)
+    assert_type(error.job, Any)  # a board or a training
 except NotFound as refusal:
     assert_type(refusal.status_code, int)
     assert_type(refusal.error_code, Optional[str])
