@@ -55,6 +55,8 @@ EVENT_FILE = "tfevents"
 _PROJECTOR = "projector_config.pbtxt"
 #: How many links of one folder are followed at most.
 _MAX_LINKS = 1000
+#: How many folders are looked at for links: a link may lead to a whole disk.
+_MAX_FOLDERS = 10_000
 _STARTS_PROGRAMS = frozenset(
     ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile")
 )
@@ -232,28 +234,35 @@ def _link_targets(folder: str, private: str) -> tuple[str, ...]:
     """Return where the links in a folder lead, those of folders behind links too.
 
     Folders are followed, and files only to event files. Nothing is followed into the service's own
-    files, to a folder that holds them, or to devices and processes.
+    files, to a folder that holds them, or to devices and processes; nor links beyond the first
+    10,000 folders.
 
     Args:
         folder: the folder.
         private: the root folder of the service; its ``obs`` folder is not private.
     """
     found: list[str] = []
+    looked = 0
     seen, left = {folder}, [folder]
-    while left and len(found) < _MAX_LINKS:
-        for base, folders, files in os.walk(left.pop()):
-            for name in [*folders, *files]:
-                path = os.path.join(base, name)
-                if not os.path.islink(path):
-                    continue
-                target = real_path(path)
-                if target is None or target in seen or _within(target, [folder]):
-                    continue
-                seen.add(target)
-                if _may_follow(target, private):
-                    found.append(target)
-                    if os.path.isdir(target):
-                        left.append(target)
+    while left and len(found) < _MAX_LINKS and looked < _MAX_FOLDERS:
+        looked += 1
+        try:
+            with os.scandir(left.pop()) as entries:
+                inside = list(entries)
+        except OSError:  # it went meanwhile, or is not ours
+            continue
+        for entry in inside:
+            if entry.is_dir(follow_symlinks=False):
+                left.append(entry.path)
+                continue
+            target = real_path(entry.path) if entry.is_symlink() else None
+            if target is None or target in seen or _within(target, [folder, *found]):
+                continue
+            seen.add(target)
+            if _may_follow(target, private):
+                found.append(target)
+                if os.path.isdir(target):
+                    left.append(target)
     return tuple(sorted(found[:_MAX_LINKS]))
 
 

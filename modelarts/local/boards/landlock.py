@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 import sys
+from functools import lru_cache
 from typing import Iterable
 
 __all__ = ["abi", "restrict"]
@@ -90,8 +91,7 @@ def restrict(
                 for port in ports:
                     rule = struct.pack("=QQ", right, port)
                     _checked(_ADD_RULE, ruleset, _NET_PORT, rule, ctypes.c_uint32(0))
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        if _libc().prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "no_new_privs was refused")
         _checked(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
     finally:
@@ -114,10 +114,15 @@ def _allow(ruleset: int, path: str, rights: int, with_links: bool) -> None:
         os.close(descriptor)
 
 
-def _syscall(number: int, *arguments: object) -> int:
+@lru_cache(maxsize=None)
+def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    return int(libc.syscall(ctypes.c_long(number), *arguments))
+    return libc
+
+
+def _syscall(number: int, *arguments: object) -> int:
+    return int(_libc().syscall(ctypes.c_long(number), *arguments))
 
 
 def _checked(number: int, *arguments: object) -> int:
