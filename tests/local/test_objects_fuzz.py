@@ -30,7 +30,7 @@ OUTSIDE = "outside-of-the-buckets"
 #: What each answer is searched for: what is beside the root, and what is beside the buckets.
 PRIVATE = (OUTSIDE.encode(), b"root:x:", b"token_key", b"secret_key", b"SQLite format")
 #: What the service itself writes in its root while it runs.
-CHANGING = re.compile(r"jobs\.sqlite|service\.log|logs|obs\Z|uploads\Z|tmp\Z")
+CHANGING = re.compile(r"jobs\.sqlite|service\.log|logs|obs\Z|uploads\Z|tmp\Z|training")
 _PART = b"a part"
 _ETAG = hashlib.md5(_PART).hexdigest()
 #: What the log says of errors in the code.
