@@ -5,6 +5,7 @@ end each must have ended as it had to, none may have run twice, and no process m
 that ended.
 """
 
+import os
 import random
 import time
 from pathlib import Path
@@ -159,9 +160,9 @@ def settle_trainings(root: Path, session: Any, clients: List[TrainingClient]) ->
                 if job.phase in ("Completed", "Failed") and runs != 1:
                     wrong.append("%s is %s after %d starts" % (name, job.phase, runs))
                 processes = 1 if job.phase == "Running" else 0
-            while _processes(name) != processes and time.monotonic() < deadline:
+            while _processes(root, name) != processes and time.monotonic() < deadline:
                 time.sleep(0.02)
-            if _processes(name) != processes:
+            if _processes(root, name) != processes:
                 wrong.append("%s has not %d processes" % (name, processes))
     return wrong
 
@@ -175,12 +176,14 @@ def _allowed(known: _Known) -> List[str]:
     return ends if known.stopped == "no" else [*ends, "Terminated"]
 
 
-def _processes(name: str) -> int:
+def _processes(root: Path, name: str) -> int:
+    """Return the number of processes of a training of this root."""
     count = 0
     for process in psutil.process_iter():
         try:
             arguments = process.cmdline()
         except psutil.Error:
             continue
-        count += "--name=" + name in arguments and arguments[-2].endswith("train.py")
+        is_its = "--name=" + name in arguments and arguments[-2].endswith("train.py")
+        count += is_its and os.path.realpath(str(root)) in arguments[-2]
     return count

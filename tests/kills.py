@@ -172,7 +172,8 @@ def kill_under_trainings(root: Path, kills: int, seed: int) -> Seen:
                 found = look_at_trainings(session, clients)
                 wrong += ["kill %d: %s" % (number, what) for what in found]
                 if number < kills:
-                    _use_and_kill(served, session, clients, chance.uniform(0.0, 0.5))
+                    seconds = chance.uniform(0.0, 0.5)
+                    _use_and_kill(served, session, clients, seconds, ends_with_it=False)
                 else:
                     wrong += settle_trainings(root, session, clients)
                     for job in TrainingJob.iter(session):
@@ -184,12 +185,20 @@ def kill_under_trainings(root: Path, kills: int, seed: int) -> Seen:
     return Seen(kills, acknowledged, unanswered, wrong)
 
 
-def _use_and_kill(served: Served, session: Any, clients: List[Any], seconds: float) -> List[int]:
+def _use_and_kill(
+    served: Served, session: Any, clients: List[Any], seconds: float, ends_with_it: bool = True
+) -> List[int]:
+    """Kill the service under its clients; return the processes below it that are left.
+
+    Args:
+        ends_with_it: whether these have to end with it.
+    """
     threads = [threading.Thread(target=client.use, args=(session,)) for client in clients]
     for thread in threads:
         thread.start()
     time.sleep(seconds)
-    processes = {pid: _opened(pid) for pid in descendants(served.pid)[1:]}
+    below = descendants(served.pid)[1:] if ends_with_it else []
+    processes = {pid: _opened(pid) for pid in below}
     served.kill()
     for thread in threads:
         thread.join()
