@@ -1,4 +1,4 @@
-"""How a training looks in a notebook: HTML of what was last seen. Asks the service nothing."""
+"""The card of a training in a notebook: HTML of its last known fields, without a request."""
 
 from typing import Iterator, Mapping, Tuple
 

@@ -114,7 +114,7 @@ class Run:
         except (ModelArtsError, OSError) as error:
             self._end(JobStatus.FAILED, str(error))
         except BaseException:
-            # Ctrl-C: the process is ours, and nobody else would end it.
+            # Ctrl-C: the process belongs to this program, which has to end it.
             self.stop()
             self._end(JobStatus.KILLED)
             raise

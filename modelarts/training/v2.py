@@ -1,4 +1,4 @@
-"""The v2 API of trainings: turns requests into REST, and answers into fields.
+"""The v2 API of trainings: turns requests into REST, and responses into fields.
 
 Source: *ModelArts API Reference*, "Training Management", of 2025 and 2026.
 """

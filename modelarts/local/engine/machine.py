@@ -18,7 +18,7 @@ __all__ = ["Ended", "EngineError", "Launch", "Limits", "Machine"]
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _START_SECONDS = 60
-#: A variable in the environment of every process of a training, with a key that nobody can guess.
+#: A variable in the environment of every process of a training, with a random key.
 MARK = "MODELARTS_TRAINING_KEY"
 
 
@@ -68,7 +68,7 @@ class Launch:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Ended:
-    """How a training ended.
+    """The end of a training.
 
     Attributes:
         code: its exit code; None if a signal ended it, or it could not be started.
@@ -168,7 +168,7 @@ class Machine:
         self._reap(folder)
 
     def ended(self, folder: Path, key: str) -> Ended | None:
-        """Return how a training that does not run ended; None where this is unknown.
+        """Return the end of a training that does not run; None where it is unknown.
 
         What is left of one whose keeper was killed is ended first.
         """
