@@ -207,13 +207,17 @@ def test_every_route_returns_no_byte_from_outside(hostile):
         path = target if number % 2 else os.path.relpath(target, str(logs))
         queries.append({"run": path, "tag": path, "name": "x:0"})
     assert len(targets) == 20
+    clean = set()  # the same pages come many times
     for plugin, routes in ROUTES.items():
         for route in sorted(routes):
             path = route if plugin == "core" else "/data/plugin/%s%s" % (plugin, route)
             for query in queries:
                 url = job.service_url.rstrip("/") + path
                 answer = BROWSER.get(url, params={"index": 0, "sample": 0, **query}, timeout=30)
-                assert [piece for piece in secrets if piece in answer.content] == [], (path, query)
+                if answer.content not in clean:
+                    leaked = [piece for piece in secrets if piece in answer.content]
+                    assert leaked == [], (path, query)
+                    clean.add(answer.content)
     answer = _get(job, "scalars/scalars", run="good", tag="loss")
     assert answer.json()[0][2] == 0.5
     # The pages that look at all runs and plugins work in spite of the hostile ones.

@@ -307,7 +307,7 @@ def test_memory_of_a_training_is_bounded(tmp_path):
             import os, time
             for number in range(4):
                 if os.fork() == 0:
-                    x = bytearray(os.urandom(2**20) * 150)
+                    x = os.urandom(2**20) * 150
                     time.sleep(60)
             time.sleep(60)
         """
