@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
 import attr
 
@@ -41,6 +41,8 @@ class Settings:
         flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
+        show_link: is called with the address of the console, and whether it signs in the user
+            ``local``, once; None: no such link is made.
     """
 
     network: Network = attr.ib(factory=Network)
@@ -62,3 +64,4 @@ class Settings:
     engines: Sequence[str] = ()
     flavors: Sequence[str] = ()
     unconfined_boards: bool = False
+    show_link: Callable[[str, bool], None] | None = None

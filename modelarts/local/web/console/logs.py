@@ -1,0 +1,68 @@
+"""Logs on pages: their last part, and what was written since."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from werkzeug.wrappers import Response
+
+from modelarts.local.web.console.visit import Visit
+
+__all__ = ["log_part", "tail"]
+
+#: A page shows so many bytes at first, and at most so many more with each request.
+_MAX_TAIL = 64 * 1024
+_MAX_PART = 256 * 1024
+
+
+def tail(path: Path) -> tuple[str, int]:
+    """Return the last part of a log, and the position behind it."""
+    content, position, _ = _read(path, None)
+    return content, position
+
+
+def log_part(visit: Visit, path: Path) -> Response:
+    """Return what was written to a log behind the position that the script knows.
+
+    The header ``X-Log-Position`` says where the next part begins; ``X-Log-Anew`` that the log has
+    begun anew, and the part is all there is to show.
+    """
+    text = visit.request.args.get("from", "")
+    known = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    content, position, anew = _read(path, known)
+    response = Response(content, content_type="text/plain; charset=utf-8")
+    response.headers["X-Log-Position"] = str(position)
+    if anew:
+        response.headers["X-Log-Anew"] = "1"
+    return response
+
+
+def _read(path: Path, known: int | None) -> tuple[str, int, bool]:
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            anew = known is None or known > size or size - known > _MAX_PART
+            begin = max(0, size - _MAX_TAIL) if anew or known is None else known
+            file.seek(begin)
+            content = file.read(size - begin)
+    except FileNotFoundError:
+        return "", 0, bool(known)
+    if begin and anew:
+        content = content[content.find(b"\n") + 1 :]
+    else:
+        # A character of several bytes is shown when it is whole.
+        content, size = _whole(content, begin)
+    return content.decode("utf-8", "replace"), size, anew
+
+
+def _whole(content: bytes, begin: int) -> tuple[bytes, int]:
+    for cut in range(min(4, len(content))):
+        part = content[: len(content) - cut]
+        try:
+            part[-4:].decode("utf-8")
+        except UnicodeDecodeError as error:
+            if error.reason == "unexpected end of data":
+                continue
+        return part, begin + len(part)
+    return content, begin + len(content)
