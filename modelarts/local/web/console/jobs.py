@@ -12,7 +12,7 @@ from modelarts.local.web.console.folders import Folders
 from modelarts.local.web.console.logs import log_part, tail
 from modelarts.local.web.console.observer import Observer
 from modelarts.local.web.console.parts import Parts
-from modelarts.local.web.console.text import STATUS_GROUPS
+from modelarts.local.web.console.text import STATUS_GROUPS, ago, duration
 from modelarts.local.web.console.visit import Visit
 from modelarts.models import FAILED, STOPPED, JobStatus
 
@@ -28,6 +28,8 @@ _SORTS: Mapping[str, str] = {
     "folder": "log_dir",
     "created": "create_time",
 }
+#: What a list shows of a job.
+_SHOWN = ("job_id", "job_name", "status", "train_url", "observed", "is_asleep", "visited", "left")
 _JOB = "/jobs/<int:job_id>"
 
 
@@ -78,10 +80,12 @@ class JobPages:
         found = self._operations.page(project_id, query)
         kept = {"search": query["search_content"], "status": group, "sort": sort, "order": order}
         pages = max(1, -(-found["job_total_count"] // _PER_PAGE))
-        here = int(number)
+        jobs = [self._row(job, in_list=True) for job in found["jobs"]]
+        shown = [[job[name] for name in _SHOWN] for job in jobs]
+        visit.mark(shown, query, found["job_total_count"], found["job_count_limit"])
         return visit.render(
             "jobs.html",
-            jobs=[self._row(job) for job in found["jobs"]],
+            jobs=jobs,
             total=found["job_total_count"],
             left=found["job_count_limit"],
             groups=STATUS_GROUPS,
@@ -89,7 +93,7 @@ class JobPages:
             sorts=_SORTS,
             query=_query,
             pages=pages,
-            number=here,
+            number=int(number),
         )
 
     def show(self, visit: Visit, project_id: str, job_id: int) -> Response:
@@ -176,14 +180,17 @@ class JobPages:
             return visit.back("jobs", done=done)
         return visit.back(f"jobs/{job_id}", done=done)
 
-    def _row(self, fields: Mapping[str, Any], patience: float = 0.0) -> dict[str, Any]:
+    def _row(
+        self, fields: Mapping[str, Any], patience: float = 0.0, in_list: bool = False
+    ) -> dict[str, Any]:
         """Return the fields of a job for a template."""
         status = fields["status"]
         board = self._parts.supervisor.board(fields["job_id"])
-        seen, open_now = None, 0
+        visited = ""
         if board is not None:
             now = self._parts.supervisor.timeline.monotonic()
-            seen, open_now = int(1000 * (now - board.seen)), board.visits
+            visited = "now" if board.visits else ago(int(1000 * (now - board.seen)))
+        left = fields["remaining_duration"]
         return {
             **fields,
             "reason": fields.get("reason"),
@@ -196,9 +203,9 @@ class JobPages:
             "can_stop": status in (JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING),
             "can_restart": status in STOPPED | FAILED,
             "can_delete": status != JobStatus.KILLING,
-            "observed": self._observer.last(fields["job_id"], patience),
-            "since_visit": seen,
-            "open_now": open_now,
+            "observed": self._observer.last(fields["job_id"], patience, in_list),
+            "visited": visited,
+            "left": "" if left is None else duration(left),
         }
 
 

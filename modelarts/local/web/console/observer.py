@@ -18,8 +18,9 @@ from modelarts.local.boards.supervisor import Supervisor
 
 __all__ = ["Observation", "Observer"]
 
-#: How long an observation is shown before the board is looked at again.
+#: How long an observation is shown before the board is looked at again: on its own page, in a list.
 _FRESH_SECONDS = 5.0
+_FRESH_IN_LIST_SECONDS = 30.0
 _MAX_KEPT = 2000
 #: So many curves are asked for their points.
 _MAX_TAGS = 20
@@ -60,11 +61,12 @@ class Observer:
         self._seen: OrderedDict[tuple[int, int | None], tuple[float, Observation]] = OrderedDict()
         self._looking: dict[int, Future[None]] = {}
 
-    def last(self, job_id: int, patience: float = 0.0) -> Observation | None:
+    def last(self, job_id: int, patience: float = 0.0, in_list: bool = False) -> Observation | None:
         """Return what was last seen of a job's board; None where it has none, or nothing yet.
 
         Args:
             patience: how many seconds a first look is waited for.
+            in_list: it is one of many, so boards are looked at less often.
         """
         board = self._supervisor.board(job_id)
         if board is None:
@@ -72,9 +74,10 @@ class Observer:
         now = self._supervisor.timeline.monotonic()
         key = (job_id, board.pid)
         with self._lock:
-            when, seen = self._seen.get(key, (-_FRESH_SECONDS, None))
+            when, seen = self._seen.get(key, (0.0, None))
             looking = self._looking.get(job_id)
-            if now - when >= _FRESH_SECONDS and looking is None:
+            fresh = _FRESH_IN_LIST_SECONDS if in_list else _FRESH_SECONDS
+            if (seen is None or now - when >= fresh) and looking is None:
                 looking = self._looking[job_id] = self._pool.submit(self._look, key, board)
         if seen is None and looking is not None and patience:
             try:

@@ -24,7 +24,7 @@ from modelarts.local.web.console.jobs import JobPages
 from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.console.storage import StoragePages
 from modelarts.local.web.console.trainings import TrainingPages
-from modelarts.local.web.console.visit import Visit
+from modelarts.local.web.console.visit import Unchanged, Visit
 
 __all__ = ["Site"]
 
@@ -86,6 +86,8 @@ class Site:
             if isinstance(failure, Throttled):
                 pause = failure.response("").headers["Retry-After"]
                 response.headers["Retry-After"] = pause
+        except Unchanged:
+            response = Response(status=304)
         except HTTPException as error:
             code = error.code or 500
             name = "There is no such page." if code == 404 else error.name

@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping
 
 from modelarts.models import FAILED, STOPPED, JobStatus
 
-__all__ = ["FILTERS", "STATUS_GROUPS", "group", "size"]
+__all__ = ["FILTERS", "STATUS_GROUPS", "ago", "duration", "group", "size"]
 
 #: The statuses that a list can be filtered by.
 STATUS_GROUPS: Mapping[str, tuple[int, ...]] = {
@@ -37,7 +37,7 @@ def _machine_moment(milliseconds: int) -> str:
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(milliseconds / 1000))
 
 
-def _duration(milliseconds: int) -> str:
+def duration(milliseconds: int) -> str:
     """Return a duration in its two largest units; it is never longer than it is."""
     seconds = int(milliseconds // 1000)
     if seconds < 60:
@@ -49,6 +49,11 @@ def _duration(milliseconds: int) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def ago(milliseconds: int) -> str:
+    """Return how long ago something was; in minutes, so that a page seldom changes."""
+    return "just now" if milliseconds < 60_000 else duration(milliseconds) + " ago"
 
 
 def size(count: int) -> str:
@@ -66,6 +71,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "group": group,
     "moment": _moment,
     "machine_moment": _machine_moment,
-    "duration": _duration,
+    "duration": duration,
     "size": size,
 }

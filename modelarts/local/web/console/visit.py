@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,11 @@ from modelarts.local.identity.authentication import Caller
 from modelarts.local.identity.sessions import BrowserSession
 from modelarts.local.identity.users import OWNER, Project, User
 
-__all__ = ["Visit"]
+__all__ = ["Unchanged", "Visit"]
+
+
+class Unchanged(Exception):
+    """The script has the live part of the page as it is."""
 
 
 class Visit:
@@ -47,6 +52,7 @@ class Visit:
         self._templates = templates
         self._version = version
         self._user: User | None = None
+        self._tag: str | None = None
 
     @property
     def caller(self) -> Caller:
@@ -88,6 +94,17 @@ class Visit:
                 "The project id in the request URL does not match the credentials.",
             )
 
+    def mark(self, *content: object) -> None:
+        """Note what the live part shows. Where the script has just that, it is sent nothing.
+
+        Raises:
+            Unchanged: it has.
+        """
+        digest = hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()[:32]
+        self._tag = f'"{digest}"'
+        if self.is_live and self.request.headers.get("If-None-Match") == self._tag:
+            raise Unchanged
+
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page."""
         user = self._user
@@ -103,7 +120,10 @@ class Visit:
             done=self.request.args.get("done", ""),
             **values,
         )
-        return Response(page, status, content_type="text/html; charset=utf-8")
+        response = Response(page, status, content_type="text/html; charset=utf-8")
+        if self._tag is not None:
+            response.headers["ETag"] = self._tag
+        return response
 
     def redirect(self, path: str, **query: str) -> Response:
         """Lead to another page of the console; ``path`` is below that of the console."""

@@ -9,8 +9,19 @@ const live = document.querySelector("[data-live]");
 const log = document.querySelector("[data-log]");
 const news = document.getElementById("news");
 
-const ask = (address) =>
-  fetch(address, { headers: { "X-Console-Token": token }, cache: "no-store", redirect: "error" });
+/** That of the live part, where the service has told one. */
+let version = null;
+let hasEdits = false;
+document.addEventListener("input", () => {
+  hasEdits = true;
+});
+
+const ask = (address, headers) =>
+  fetch(address, {
+    headers: { "X-Console-Token": token, ...headers },
+    cache: "no-store",
+    redirect: "error",
+  });
 
 /** Call again and again while the page is visible, and less often while that fails. */
 function repeat(call, period) {
@@ -52,14 +63,22 @@ function replace(before, after) {
 }
 
 async function refresh() {
-  const answer = await ask(location.href);
+  const answer = await ask(location.href, version ? { "If-None-Match": version } : {});
+  if (answer.status === 304) return true;
   if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
     location.reload();
     return false;
   }
   if (!answer.ok) throw new Error(answer.status);
+  version = answer.headers.get("ETag");
   const fresh = document.createElement("div");
   fresh.append(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
+  // What stands outside of the live part is another with this status.
+  const shapes = [live, fresh].map((each) => each.querySelector("[data-shape]")?.dataset.shape);
+  if (shapes[0] !== shapes[1] && !hasEdits) {
+    location.reload();
+    return false;
+  }
   const changes = [];
   if (keysOf(fresh) === keysOf(live)) {
     for (const after of fresh.querySelectorAll("[data-part]")) {
