@@ -47,7 +47,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _open(args: argparse.Namespace) -> None:
-    """Run ``open``."""
+    """Open the console, or print its address."""
     address, signs_in = _link(args)
     address = board_address(address)
     if args.output == "json":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 
@@ -50,19 +51,7 @@ def _read(path: Path, known: int | None) -> tuple[str, int, bool]:
         return "", 0, bool(known)
     if begin and anew:
         content = content[content.find(b"\n") + 1 :]
-    else:
-        # A character of several bytes is shown when it is whole.
-        content, size = _whole(content, begin)
-    return content.decode("utf-8", "replace"), size, anew
-
-
-def _whole(content: bytes, begin: int) -> tuple[bytes, int]:
-    for cut in range(min(4, len(content))):
-        part = content[: len(content) - cut]
-        try:
-            part[-4:].decode("utf-8")
-        except UnicodeDecodeError as error:
-            if error.reason == "unexpected end of data":
-                continue
-        return part, begin + len(part)
-    return content, begin + len(content)
+    # A character of several bytes is shown when it is whole.
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(content)
+    return text, size - len(decoder.getstate()[0]), anew
