@@ -97,14 +97,14 @@ class Site:
         return response
 
     def _page(self, visit: Visit) -> Response:
-        if visit.rest == "sign-in":
-            return self._sign_in(visit)
+        authentication = self._parts.authentication
         cookie = visit.request.cookies.get(self._cookie, "")
-        found = self._parts.sessions.find(cookie, self._parts.authentication.users())
-        if found is None:
-            return self._ask_to_sign_in(visit)
+        found = self._parts.sessions.find(cookie, authentication.users())
+        if found is None or visit.rest == "sign-in":
+            authentication.count(f"address {visit.request.remote_addr}")
+            return self._sign_in(visit) if visit.rest == "sign-in" else self._ask_to_sign_in(visit)
         visit.signed_in(*found)
-        self._parts.authentication.count(f"user {visit.user.user_id}")
+        authentication.count(f"user {visit.user.user_id}")
         self._check_page(visit)
         call, values = self._routes.bind("console").match(
             "/" + visit.rest, "GET" if visit.request.method == "HEAD" else visit.request.method
@@ -153,7 +153,6 @@ class Site:
             # What only looks ahead does not use up the link.
             if "prefetch" in request.headers.get("Sec-Purpose", request.headers.get("Purpose", "")):
                 raise GatewayFailure(403, "APIG.0101", "The link opens in a window.")
-            self._parts.authentication.count(f"address {address}")
             users = self._parts.authentication.users()
             user = self._parts.sessions.use_link(request.args["key"], users)
             if user is None:
