@@ -39,6 +39,7 @@ class Settings:
         training_memory: the most that each may use, in bytes; None: nine tenths of the machine's.
         engines: the Pythons of further engines, as ``NAME=PYTHON``.
         flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
+        datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
         show_link: is called with the address of the console, and whether it signs in the user
@@ -63,5 +64,6 @@ class Settings:
     training_memory: int | None = None
     engines: Sequence[str] = ()
     flavors: Sequence[str] = ()
+    datasets: Sequence[str] = ()
     unconfined_boards: bool = False
     show_link: Callable[[str, bool], None] | None = None
