@@ -498,6 +498,15 @@ def test_users_are_added_changed_and_removed(shared, local, open_browser):
     assert set(read(users_file(shared.root)).by_name) == {"local", "ann"}
 
 
+def test_templates_are_loaded_when_they_are_asked_for():
+    """A service whose console is not opened starts as fast as before, and takes no more memory."""
+    program = "import sys, modelarts.local.server.main; print('jinja2' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
 # The command ------------------------------------------------------------------------------
 
 

@@ -99,11 +99,13 @@ def test_job_from_sign_in_to_deletion(open_page, width):
     name = "screen-%d" % width
     assert fits(page)
     page.get_by_role("link", name="New job").click()
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("link", name="runs/").click()
     assert page.locator("li", has_text="night/").locator(".badge").inner_text() == "1 event file"
     page.get_by_role("link", name="night/").click()
     assert page.get_by_label("Folder", exact=True).input_value() == "/runs/night/"
-    page.get_by_label("Name", exact=True).fill(name)
+    # What was typed before the folder was chosen is kept.
+    assert page.get_by_label("Name", exact=True).input_value() == name
     assert fits(page)
     page.get_by_role("button", name="Create").click()
     # By itself: the page is not loaded again by hand.

@@ -113,13 +113,11 @@ class JobPages:
 
     def form(self, visit: Visit, project_id: str) -> Response:
         """Return the form of a new job, with the folders of the one that is chosen."""
-        folder = visit.request.args.get("folder", "")
-        return self._form(visit, {"folder": folder}, None)
+        return self._form(visit, _given(visit.request.args), None)
 
     def create(self, visit: Visit, project_id: str) -> Response:
         """Create a job."""
-        form = visit.request.form
-        given = {name: form.get(name, "") for name in ("folder", "name", "desc", "type", "hours")}
+        given = _given(visit.request.form)
         body: dict[str, Any] = {
             "job_name": given["name"],
             "job_desc": given["desc"],
@@ -168,11 +166,10 @@ class JobPages:
         return self._back(visit, job_id, "extended")
 
     def _form(self, visit: Visit, given: Mapping[str, str], failure: Failure | None) -> Response:
-        choices = self._folders.choices(visit.caller, given.get("folder", ""))
-        values = {"name": "", "desc": "", "type": "tensorboard", "hours": "", **given}
+        choices = self._folders.choices(visit.caller, given["folder"])
         status = 200 if failure is None else failure.status
         return visit.render(
-            "job_new.html", status, given=values, choices=choices, failure=failure, query=_query
+            "job_new.html", status, given=given, choices=choices, failure=failure, query=_query
         )
 
     def _back(self, visit: Visit, job_id: int, done: str) -> Response:
@@ -231,6 +228,11 @@ def _frame(visit: Visit, local: str, page: str) -> str | None:
         return None
     visit.frames.append(origin)
     return origin + page
+
+
+def _given(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of the form of a new job."""
+    return {name: fields.get(name, "") for name in ("folder", "name", "desc", "type", "hours")}
 
 
 def _known(job_id: int) -> int:

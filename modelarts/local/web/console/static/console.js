@@ -116,6 +116,18 @@ async function follow() {
   return true;
 }
 
+// Another folder is another page; what is in the other fields goes along.
+document.querySelector(".folders")?.addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link) return;
+  const address = new URL(link.href);
+  for (const name of ["name", "desc", "type", "hours"]) {
+    const { value } = document.getElementById(name);
+    if (value) address.searchParams.set(name, value);
+  }
+  link.href = address.href;
+});
+
 if (live && live.querySelector("[data-part], #none")) repeat(refresh, PERIOD);
 if (log) {
   log.scrollTop = log.scrollHeight;
