@@ -6,9 +6,9 @@ import re
 import stat
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 
+import psutil
 import pytest
 import requests
 
@@ -16,6 +16,7 @@ from modelarts.cli import main
 from modelarts.estimator import VisualizationJob
 from modelarts.local.identity.users_file import edit, prepare, read, users_file
 from modelarts.local.jobs.store import Store
+from modelarts.local.web.console.trainings import plot
 from modelarts.models import JobStatus
 from tests.clocks import wait_until
 from tests.console import Browser, link_of, loopback
@@ -507,6 +508,13 @@ def test_templates_are_loaded_when_they_are_asked_for():
     assert done.stdout == "False\n"
 
 
+def test_plot_of_metrics_has_gaps_and_a_scale():
+    drawn = plot("Memory", [1.0, 2.0, -1, 4.0])
+    assert drawn.lines == ("0.0,48.0 0.0,48.0 98.0,36.0 100.0,36.0", "298.0,12.0 300.0,12.0")
+    assert (drawn.last, drawn.highest, drawn.top, drawn.minutes) == (4.0, 4.0, 5, 4)
+    assert plot("Memory", [-1, -1]) is None
+
+
 # The command ------------------------------------------------------------------------------
 
 
@@ -572,12 +580,12 @@ def test_a_thousand_jobs_and_a_public_address(tmp_path, open_browser):
         answer = browser.session.get(link, headers={"Host": "boards.test"})
         assert "; Secure; HttpOnly; SameSite=Strict" in answer.headers["Set-Cookie"]
         browser.open(link_of(service))
-        times = []
+        process = psutil.Process(service.process.pid)
+        before = sum(process.cpu_times()[:2])
         for page in range(1, 11):
-            begin = time.monotonic()
             text = browser.page("jobs?sort=name&page=%d" % page).text
-            times.append(time.monotonic() - begin)
             assert text.count('<tr role="row" id=') == 50
-        assert min(times) < 0.1
+        # Of its processor: tests beside this one take longer by the clock.
+        assert sum(process.cpu_times()[:2]) - before < 10 * 0.1
     finally:
         assert service.end() == 0

@@ -6,6 +6,7 @@ import codecs
 import os
 from pathlib import Path
 
+from werkzeug.utils import send_file
 from werkzeug.wrappers import Response
 
 from modelarts.local.web.console.visit import Visit
@@ -15,6 +16,7 @@ __all__ = ["log_part", "tail"]
 #: A page shows so many bytes at first, and at most so many more with each request.
 _MAX_TAIL = 64 * 1024
 _MAX_PART = 256 * 1024
+_TEXT = "text/plain; charset=utf-8"
 
 
 def tail(path: Path) -> tuple[str, int]:
@@ -24,15 +26,21 @@ def tail(path: Path) -> tuple[str, int]:
 
 
 def log_part(visit: Visit, path: Path) -> Response:
-    """Return what was written to a log behind the position that the script knows.
+    """Return what was written to a log behind the position that the script knows; all to others.
 
     The header ``X-Log-Position`` says where the next part begins; ``X-Log-Anew`` that the log has
     begun anew, and the part is all there is to show.
     """
+    if not visit.is_live:
+        if not path.exists():
+            return Response("", content_type=_TEXT)
+        whole = send_file(path, visit.request.environ, mimetype=_TEXT, etag=False)
+        whole.headers["Cache-Control"] = "no-store"
+        return whole
     text = visit.request.args.get("from", "")
     known = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
     content, position, anew = _read(path, known)
-    response = Response(content, content_type="text/plain; charset=utf-8")
+    response = Response(content, content_type=_TEXT)
     response.headers["X-Log-Position"] = str(position)
     if anew:
         response.headers["X-Log-Anew"] = "1"

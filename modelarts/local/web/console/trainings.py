@@ -22,6 +22,8 @@ _WORKSPACE = "0"
 _PER_PAGE = 50
 _WIDTH, _HEIGHT = 300, 60
 _MAX_DRAWN = 600
+#: The percentages that a plot may end with.
+_TOPS = (1, 2, 5, 10, 25, 50, 100)
 #: The metrics that this service measures.
 _METRICS = {"cpuUsage": "Processors", "memUsage": "Memory"}
 
@@ -35,6 +37,7 @@ class Plot:
         lines: the points of each unbroken line, for SVG.
         last: the last value.
         highest: the highest value.
+        top: the value at the upper edge.
         minutes: how many minutes it covers.
     """
 
@@ -42,6 +45,7 @@ class Plot:
     lines: tuple[str, ...]
     last: float
     highest: float
+    top: int
     minutes: int
 
 
@@ -50,6 +54,7 @@ def plot(title: str, values: Sequence[float]) -> Plot | None:
     known = [value for value in values if value >= 0]
     if not known:
         return None
+    top = next(each for each in _TOPS if each >= min(100.0, max(known)))
     step = max(1, -(-len(values) // _MAX_DRAWN))
     lines: list[list[str]] = [[]]
     for index in range(0, len(values), step):
@@ -58,15 +63,11 @@ def plot(title: str, values: Sequence[float]) -> Plot | None:
             lines.append([])
             continue
         x = _WIDTH * index / max(1, len(values) - 1)
-        y = _HEIGHT - min(100.0, max(part)) / 100 * _HEIGHT
-        lines[-1].append(f"{x:.1f},{y:.1f}")
-    # A single value is a short line.
-    drawn = [
-        line if len(line) > 1 else [*line, f"{_WIDTH},{line[0].split(',')[1]}"]
-        for line in lines
-        if line
-    ]
-    return Plot(title, tuple(" ".join(line) for line in drawn), known[-1], max(known), len(values))
+        y = _HEIGHT - min(100.0, max(part)) / top * _HEIGHT
+        # A short line, so that a value between gaps is seen too.
+        lines[-1].append(f"{max(0.0, x - 2):.1f},{y:.1f} {x:.1f},{y:.1f}")
+    drawn = tuple(" ".join(line) for line in lines if line)
+    return Plot(title, drawn, known[-1], max(known), top, len(values))
 
 
 class TrainingPages:
