@@ -25,6 +25,7 @@ RESERVED = {
     "responses": ("modelarts.testing.*",),
     "pytest": ("modelarts.testing.plugin",),
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
+    "jinja2": ("modelarts.local.web.console.*",),
     "hypercorn": ("modelarts.local.server.tls",),
     "argcomplete": ("modelarts.cli.completion",),
     "IPython": ("modelarts.visualization.display.notebook", "modelarts.magic"),

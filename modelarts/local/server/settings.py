@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
 import attr
 
@@ -42,6 +42,8 @@ class Settings:
         datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
+        show_link: is called with the address of the console, and whether it signs in the user
+            ``local``, once; None: no such link is made.
     """
 
     network: Network = attr.ib(factory=Network)
@@ -64,3 +66,4 @@ class Settings:
     flavors: Sequence[str] = ()
     datasets: Sequence[str] = ()
     unconfined_boards: bool = False
+    show_link: Callable[[str, bool], None] | None = None
