@@ -1,16 +1,14 @@
 """The console on the screen of a real browser."""
 
 import re
-import shutil
 
 import pytest
 from tensorboardX import SummaryWriter
 
+from tests.browser import chromium
 from tests.clocks import wait_until
 from tests.console import link_of
 from tests.service import PASSWORD, Service
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.local
 
@@ -29,15 +27,9 @@ ACTIVE = "(document.activeElement.ariaLabel || document.activeElement.innerText 
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        options = ["--no-sandbox", "--no-proxy-server"]
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
+def browser():
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +45,13 @@ def mounted(tmp_path_factory):
 
 
 @pytest.fixture
-def open_page(chromium, mounted):
+def open_page(browser, mounted):
     """Makes pages of browsers with new profiles, which report no error to their consoles."""
     contexts, problems = [], []
 
     def make(width=1280, link=True, **settings):
         size = {"width": width, "height": 900}
-        context = chromium.new_context(viewport=size, **settings)
+        context = browser.new_context(viewport=size, **settings)
         context.set_default_timeout(LONG)
         contexts.append(context)
         page = context.new_page()
