@@ -78,6 +78,9 @@ def shared(tmp_path_factory):
     service.output = folder / "output"
     yield service
     assert service.end() == 0
+    log = (root / "service.log").read_text()
+    assert "internal error" not in log
+    assert "Traceback" not in log
 
 
 @pytest.fixture
@@ -513,6 +516,39 @@ def test_plot_of_metrics_has_gaps_and_a_scale():
     assert drawn.lines == ("0.0,48.0 0.0,48.0 98.0,36.0 100.0,36.0", "298.0,12.0 300.0,12.0")
     assert (drawn.last, drawn.highest, drawn.top, drawn.minutes) == (4.0, 4.0, 5, 4)
     assert plot("Memory", [-1, -1]) is None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_odd_requests_are_refused_and_no_errors(local, method):
+    project = local.project
+    for path in (
+        "",
+        "static/x/console.js",
+        "static/../site.py",
+        "sign-in?key=%ff%00&next=%ff",
+        "%ff%fe",
+        "0" * 32 + "/jobs",
+        project + "/jobs/99999999999999999999999999999999",
+        project + "/jobs/-1",
+        project + "/jobs?page=99999999999&search=" + "x" * 5000,
+        project + "/jobs?status=%ff&sort[]=1&order=%00",
+        project + "/jobs/new?folder=/bucket/" + "a" * 300 + "/",
+        project + "/jobs/new?folder=/bucket/../../etc/",
+        project + "/jobs/new?folder=//etc/passwd",
+        project + "/trainings/..%2f..%2f",
+        project + "/trainings?page=-1",
+        project + "/users/%2e%2e",
+        project + "/storage?x=" + "y" * 9000,
+    ):
+        cookies = {"x": "\x7f", "modelarts-x": "a" * 3000}
+        headers = {"If-None-Match": '"\xff"', "X-Console-Token": local.token}
+        address, form = (
+            local.console + path,
+            {"token": local.token, "hours": "\ud7ff", "desc": "\0"},
+        )
+        answer = local.session.request(method, address, data=form, headers=headers, cookies=cookies)
+        assert answer.status_code < 500, (method, path, answer.text)
+        assert "passwd" not in answer.text.replace("//etc/passwd", "")
 
 
 # The command ------------------------------------------------------------------------------
