@@ -1,10 +1,12 @@
 """The console on the screen of a real browser."""
 
 import re
+import shutil
 
 import pytest
 from tensorboardX import SummaryWriter
 
+from modelarts.cli import main
 from tests.browser import chromium
 from tests.clocks import wait_until
 from tests.console import link_of
@@ -90,6 +92,17 @@ def wait_for_status(page, status):
 def fits(page):
     """Return whether nothing reaches beyond the edge of the window."""
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_open_command_leads_the_browser_in(open_page, mounted, monkeypatch):
+    """By way of a file, from which the browser takes the console for another site."""
+    monkeypatch.setenv("BROWSER", shutil.which("true"))
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert main(["open", "--root", str(mounted.root)]) == 0
+    page = open_page(link=False)
+    page.goto((mounted.root / "open-console.html").as_uri())
+    page.wait_for_url("**/jobs")
+    page.get_by_role("heading", name="Jobs").wait_for()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
