@@ -119,7 +119,7 @@ def create(client: "ServiceClient", request: CreateRequest) -> Body:
 
 
 def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
-    """Return a request over trainings instead of a folder.
+    """Return a request over trainings instead of a folder, where the service shows no folders.
 
     These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
 
@@ -132,10 +132,10 @@ def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
     wanted = str(request.train_url)
     ids: List[str] = []
     other_types: List[str] = []
-    takes_folders = False
     for number in range(_TRAINING_PAGES):
         page = search_jobs(client, [job_filter("kind", ["job"])], number, "desc")
-        takes_folders = takes_folders or page.get("log_dir_boards") is True
+        if page.get("log_dir_boards") is True:
+            return request  # the service shows folders, with what no training has written too
         for job in page["items"]:
             summary = part(part(job, "algorithm"), "summary")
             folder = _log_dir(summary)
@@ -149,8 +149,6 @@ def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
             break
     if ids:
         return request._replace(sources=tuple(("job", each) for each in sorted(ids)))
-    if takes_folders:
-        return request
     if other_types:
         raise _wrong_type(request.job_type, other_types[0], "the trainings of %s" % wanted)
     raise InvalidArgument(
