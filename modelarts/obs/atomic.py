@@ -38,7 +38,7 @@ def copy(
 ) -> None:
     """Make ``target`` a copy of an open file at its present size.
 
-    It is copied under another name beside the target and renamed. A file that nobody may write
+    It is copied under another name beside the target and renamed. A read-only file
     is linked instead: neither name can then change what is under the other. Any other file has to
     be copied, or what is written to it later would show in the copy. One that is at ``target``
     already is left as it is.

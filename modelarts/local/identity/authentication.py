@@ -171,8 +171,8 @@ class Authentication:
     ) -> tuple[User | None, str, tuple[Project, ...]]:
         """Return the user of an access key, its secret key, and the projects that it is for.
 
-        The user of an unknown key is None. A random secret key is returned for it, so that checking
-        the signature takes as long.
+        The user of an unknown key is None. A secret key that no client knows is returned for it, so
+        that checking the signature takes as long.
 
         Args:
             token: the security token that came with it; None for a permanent key.

@@ -80,7 +80,7 @@ class Mirrors(LogSource):
         # True if OBS responded to the last request.
         self._answers = True
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        # Daemons: one that waits for OBS holds up nobody's end, and an index is never half there.
+        # Daemons: a thread waiting for OBS must not delay the end; an index is written atomically.
         for number in range(_WORKERS):
             Thread(target=self._serve, name=f"mirror-{number}", daemon=True).start()
         Thread(target=self._plan, name="mirrors", daemon=True).start()
