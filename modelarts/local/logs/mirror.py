@@ -49,7 +49,7 @@ class Budget:
             return True
 
     def give(self, size: int) -> None:
-        """Release bytes."""
+        """Release reserved bytes."""
         with self._lock:
             self._taken -= size
 

@@ -51,7 +51,7 @@ class _Crc64:
         self._value = 0
 
     def update(self, block: bytes) -> None:
-        """Add bytes."""
+        """Add bytes to the checksum."""
         self._value = crc64(block, self._value)
 
     def hexdigest(self) -> str:
