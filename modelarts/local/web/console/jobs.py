@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 from werkzeug.wrappers import Response
 
+from modelarts._internal.folders import in_short
 from modelarts.local.errors import Failure
 from modelarts.local.web.console.folders import Folders
 from modelarts.local.web.console.logs import log_part, tail
@@ -29,7 +30,7 @@ _SORTS: Mapping[str, str] = {
     "created": "create_time",
 }
 #: What a list shows of a job.
-_SHOWN = ("job_id", "job_name", "status", "train_url", "observed", "is_asleep", "visited", "left")
+_SHOWN = ("job_id", "job_name", "status", "place", "observed", "is_asleep", "visited", "left")
 _JOB = "/jobs/<int:job_id>"
 
 
@@ -192,6 +193,7 @@ class JobPages:
             **fields,
             "reason": fields.get("reason"),
             "folders": fields.get("folders", ()),
+            "place": in_short(fields.get("folders", ())) or fields["train_url"],
             "reader": fields.get("reader"),
             "obs_requests": fields.get("obs_requests"),
             "board": visit_path(fields["service_url"]),
