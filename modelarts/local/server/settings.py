@@ -39,6 +39,8 @@ class Settings:
         training_memory: the most that each may use, in bytes; None: nine tenths of the machine's.
         engines: the Pythons of further engines, as ``NAME=PYTHON``.
         flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
+        max_share_hours: how long a link to a board may work; 0: there are none.
+        max_shares: how many links of a project may work at once.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
     """
@@ -61,4 +63,6 @@ class Settings:
     training_memory: int | None = None
     engines: Sequence[str] = ()
     flavors: Sequence[str] = ()
+    max_share_hours: int = 720
+    max_shares: int = 100
     unconfined_boards: bool = False
