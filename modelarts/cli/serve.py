@@ -156,6 +156,14 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         "(%(default)g)",
     )
     group.add_argument(
+        "--stop-after",
+        type=_hours,
+        default=0.0,
+        metavar="HOURS",
+        help="a job whose board nobody visited for so long is stopped, and the next visitor may "
+        "start it again; 0, the default: none is",
+    )
+    group.add_argument(
         "--board-memory",
         type=_megabytes,
         default=2048,
@@ -283,6 +291,7 @@ def _serve(args: argparse.Namespace) -> int:
                 flavors=args.flavor,
                 unconfined_boards=args.unconfined_boards,
                 sleep_after=args.sleep_after * 60,
+                stop_after=args.stop_after * 3600,
                 test_clock=args.test_clock,
                 source=source,
                 obs_keys=obs_keys,
@@ -315,6 +324,10 @@ def _absolute(mount: str) -> str:
 
 def _minutes(text: str) -> float:
     return _number(text, 0, 525600)
+
+
+def _hours(text: str) -> float:
+    return _number(text, 0, 87600)
 
 
 def _share_hours(text: str) -> int:

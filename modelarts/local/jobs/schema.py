@@ -33,7 +33,9 @@ CREATE TABLE jobs (
     reason TEXT,
     asleep INTEGER NOT NULL DEFAULT 0,
     reads_as TEXT NOT NULL,
-    sources TEXT
+    sources TEXT,
+    visited_at INTEGER,
+    is_idle INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX jobs_of_project ON jobs (project_id, status);
 CREATE INDEX jobs_by_status ON jobs (status);

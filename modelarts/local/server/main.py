@@ -143,6 +143,7 @@ def serve(root: Path, settings: Settings) -> None:
                     timeline,
                     settings.board_memory,
                     settings.sleep_after,
+                    settings.stop_after,
                     confiner,
                 )
                 # Clients have clocks of their own, which nobody moved.

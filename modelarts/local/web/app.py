@@ -123,7 +123,9 @@ class App:
             code = int(status[:3])
             if code >= 400:
                 _log_failure(request, code, request_id)
-            return start_response(status, [*headers, *COMMON], error)
+            present = {name.lower() for name, _ in headers}
+            missing = [pair for pair in COMMON if pair[0].lower() not in present]
+            return start_response(status, [*headers, *missing], error)
 
         return answer(environ, start)
 

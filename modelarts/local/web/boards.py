@@ -29,7 +29,8 @@ from modelarts.local.jobs.shares import SHARED, Shares
 from modelarts.local.jobs.store import PAGES, Job
 from modelarts.local.operations import Operations
 from modelarts.local.web.headers import for_board, for_visitor
-from modelarts.models import JobStatus
+from modelarts.local.web.notices import notice, wants_page
+from modelarts.models import STOPPED, JobStatus
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -113,12 +114,21 @@ class Pages:
             if request.method not in _METHODS:
                 raise MethodNotAllowed(_METHODS)
             return self._guarded(job, board, job.page)
-        status = JobStatus(job.status)
-        return _not_running(
-            f"Job {job.job_id} ({job.job_name}) is {status.name}; its board opens when it is "
-            "RUNNING.",
-            status,
-        )
+        if job.is_idle and job.status in STOPPED and rest == "":
+            if request.method == "POST":
+                self._operations.resume(job)
+                # Relative, as a proxy may have put a prefix before the path.
+                return Response(status=303, headers={"Location": "./"})
+            if wants_page(request):
+                return notice(
+                    "This board was stopped",
+                    f"Job {job.job_id} ({job.job_name}) was stopped: {job.reason}. Its event files "
+                    "are as they were.",
+                    "Start it again",
+                )
+        name = JobStatus(job.status).name
+        text = f"Job {job.job_id} ({job.job_name}) is {name}; its board opens when it is RUNNING."
+        return _not_running(request, text, job)
 
     def shared(self, request: Request, key: str, rest: str) -> WSGIApplication:
         """Return the application for a link that ends: it reads, and names neither the job nor its
@@ -141,7 +151,7 @@ class Pages:
             return _text("A link shows the dashboards of TensorBoard itself only.", 403)
         board = self._supervisor.page(job)
         if board is None:
-            return _not_running("The board does not run at the moment.", JobStatus(job.status))
+            return _not_running(request, "The board does not run at the moment.", job)
         board = _moved(board, job.page + rest)
         if rest in _PLACES:
             board = _placeless(board)
@@ -223,9 +233,15 @@ def _text(text: str, status: int) -> Response:
     return Response(text + "\n", status, content_type="text/plain")
 
 
-def _not_running(text: str, status: JobStatus) -> Response:
+def _not_running(request: Request, text: str, job: Job) -> Response:
+    is_final = JobStatus(job.status).is_final
+    if wants_page(request):
+        title = "This board does not run" if is_final else "This board is starting"
+        if job.status == JobStatus.KILLING:
+            title = "This board is being stopped"
+        return notice(title, text, reload=not is_final)
     response = _text(text, 503)
-    if not status.is_final:
+    if not is_final:
         response.headers["Retry-After"] = "1"
     return response
 
