@@ -130,6 +130,14 @@ def _add_trainings(group: "argparse._ArgumentGroup") -> None:
         help="let trainings ask for this machine as the flavor NAME (NAME=gpu: with one GPU); may "
         "be repeated",
     )
+    group.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="ID/VERSION=FOLDER",
+        help="let trainings read a folder such as /bucket/data/ as this version of the dataset ID; "
+        "may be repeated",
+    )
 
 
 def _add_limits(group: "argparse._ArgumentGroup") -> None:
@@ -289,6 +297,7 @@ def _serve(args: argparse.Namespace) -> int:
                 training_memory=args.training_memory and args.training_memory * mib,
                 engines=[_absolute(engine) for engine in args.engine],
                 flavors=args.flavor,
+                datasets=args.dataset,
                 unconfined_boards=args.unconfined_boards,
                 sleep_after=args.sleep_after * 60,
                 stop_after=args.stop_after * 3600,

@@ -53,8 +53,11 @@ class InputData:
             ``obs_path``; by default False.
         access_method: ``"parameter"``, an argument of the boot file, or ``"env"``, a variable; by
             default the service's, an argument.
+        dataset_id: the id of a dataset of ModelArts, in place of a path.
+        dataset_version_id: the version of the dataset; by default the service's choice.
 
-    Source: *ModelArts SDK Reference*, "Creating a Training Job".
+    Source: *ModelArts SDK Reference*, "Creating a Training Job"; *ModelArts API Reference*,
+    "Creating a Training Job" for datasets.
 
     Example:
         >>> InputData(obs_path="obs://bucket/data/", name="data_url").name
@@ -66,6 +69,8 @@ class InputData:
     local_path: Optional[_Path] = None
     is_local_source: bool = False
     access_method: Optional[str] = None
+    dataset_id: Optional[str] = None
+    dataset_version_id: Optional[str] = None
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)

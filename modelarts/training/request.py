@@ -11,11 +11,12 @@ from modelarts import validation
 from modelarts.errors import InvalidArgument
 from modelarts.training.params import INPUT_NAME, OUTPUT_NAME, InputData, OutputData
 
-__all__ = ["Channel", "TrainingRequest", "is_here"]
+__all__ = ["Channel", "Dataset", "TrainingRequest", "is_here"]
 
 _Path = Union[str, "os.PathLike[str]"]
 
 _NAME = r"[0-9A-Za-z_-]{1,64}\Z"
+_DATASET = r"[0-9A-Za-z_-]{1,64}\Z"
 _VARIABLE = r"[A-Za-z_][0-9A-Za-z_]{0,127}\Z"
 _CONTROL = r"[\x00-\x1f\x7f]"
 _METHODS = ("parameter", "env")
@@ -29,6 +30,14 @@ _IN_OBS = "as 'obs://bucket/folder/' or '/bucket/folder/'"
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
+class Dataset:
+    """A dataset of ModelArts; without a version, the service chooses one."""
+
+    dataset_id: str
+    version_id: Optional[str] = None
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
 class Channel:
     """An input or an output.
 
@@ -36,14 +45,14 @@ class Channel:
         name: the name that the boot file knows it by.
         url: ``/bucket/path/``; before :func:`~modelarts.training.files.located` also a
             ``pathlib.Path`` of this machine, and for an output a relative path in the session's own
-            folder in OBS.
+            folder in OBS; and for an input a dataset.
         local_dir: the folder where the training finds it; None: the service's choice.
         access_method: ``"parameter"``, ``"env"``, or None: the service's default.
         target: the folder in OBS that a source on this machine is sent to; None: one of its own.
     """
 
     name: str
-    url: _Path
+    url: Union[_Path, Dataset]
     local_dir: Optional[str] = None
     access_method: Optional[str] = None
     target: Optional[str] = None
@@ -382,6 +391,9 @@ def _value(name: str, value: object) -> str:
 def _inputs(value: Any) -> Tuple[Channel, ...]:
     found = []
     for name, entry in _channels("inputs", value, InputData):
+        if entry.dataset_id is not None or entry.dataset_version_id is not None:
+            found.append(_dataset(name, entry))
+            continue
         if entry.is_local_source:
             if entry.local_path is None:
                 raise InvalidArgument("inputs", entry, "given a local_path with is_local_source")
@@ -393,7 +405,7 @@ def _inputs(value: Any) -> Tuple[Channel, ...]:
             continue
         path = entry.obs_path
         if path is None:
-            raise InvalidArgument("inputs", entry, "given an obs_path")
+            raise InvalidArgument("inputs", entry, "given an obs_path or a dataset_id")
         url = _here(path) if is_here(path) else _in_obs("inputs", path, is_file=True)
         found.append(Channel(_channel_name("inputs", name), url, _local_dir(entry), _method(entry)))
     for channel in found:
@@ -402,6 +414,18 @@ def _inputs(value: Any) -> Tuple[Channel, ...]:
                 "inputs", channel.url, "paths in OBS, %s, or on this machine that exist" % _IN_OBS
             )
     return tuple(found)
+
+
+def _dataset(name: str, entry: InputData) -> Channel:
+    if entry.obs_path is not None or entry.is_local_source:
+        raise InvalidArgument("inputs", entry, "given either a path or a dataset_id")
+    for value in (entry.dataset_id, entry.dataset_version_id or "1"):
+        if not isinstance(value, str) or not re.match(_DATASET, value):
+            raise InvalidArgument(
+                "inputs", value, "ids of datasets: 1 to 64 letters, digits, underscores or hyphens"
+            )
+    dataset = Dataset(str(entry.dataset_id), entry.dataset_version_id or None)
+    return Channel(_channel_name("inputs", name), dataset, _local_dir(entry), _method(entry))
 
 
 def _here(path: _Path) -> Path:

@@ -3,7 +3,7 @@
 A job of v2 has no versions. The first version of a job is a job of v2, and its id is that of both.
 A later version is another job of v2, whose variables name the first one. A service that does not
 return variables shows such versions as jobs of their own, which can still be used by their ids.
-What v2 does not have (parameter configurations, built-in algorithms, datasets) is refused.
+What v2 does not have (parameter configurations, built-in algorithms) is refused.
 """
 
 import re
@@ -341,7 +341,7 @@ def _request(
         user_image_url=definition.user_image_url,
         user_command=definition.user_command,
         parameters=parameters,
-        inputs=[InputData("obs:/" + _data(definition), DATA)],
+        inputs=[_data(definition)],
         outputs=outputs,
         train_instance_type=definition.instance_type,
         train_instance_count=definition.instance_count,
@@ -352,18 +352,24 @@ def _request(
     )
 
 
-def _data(definition: Definition) -> str:
-    """Return the path of the data."""
+def _data(definition: Definition) -> InputData:
+    """Return the data as an input."""
     if definition.inputs is not None:
-        return definition.inputs
+        return InputData("obs:/" + definition.inputs, DATA)
+    dataset, version = definition.dataset_id, definition.dataset_version_id
     sources = definition.data_source
-    if len(sources) == 1 and sources[0].get("type") == "obs" and sources[0].get("data_url"):
-        return str(sources[0]["data_url"])
-    raise InvalidArgument(
-        "dataset_id" if definition.dataset_id else "data_source",
-        definition.dataset_id or list(sources),
-        "left out, as the v2 API has no datasets: give inputs, one path in OBS",
-    )
+    if dataset is None and len(sources) == 1:
+        url = sources[0].get("data_url")
+        if sources[0].get("type") == "obs" and url:
+            return InputData("obs:/%s" % url, DATA)
+        dataset, version = sources[0].get("dataset_id"), sources[0].get("dataset_version")
+    if dataset is None:
+        raise InvalidArgument(
+            "data_source",
+            list(sources),
+            "one source, a path in OBS or a dataset: the v2 API has one input for each",
+        )
+    return InputData(name=DATA, dataset_id=dataset, dataset_version_id=version)
 
 
 def _gpus(client: ServiceClient, definition: Definition) -> Optional[int]:
@@ -488,6 +494,9 @@ def _version(job: Body, job_id: Optional[str]) -> Body:
     algorithm, spec = part(job["raw"], "algorithm"), part(job["raw"], "spec")
     resource, engine = part(spec, "resource"), part(algorithm, "engine")
     parameters = algorithm.get("parameters")
+    data = _remote(algorithm.get("inputs"), DATA)
+    output = _remote(algorithm.get("outputs"), OUTPUT)
+    dataset = part(data, "dataset")
     flavor = part(part(resource, "flavor_detail"), "flavor_info")
     return {
         "version_id": job["job_id"],
@@ -512,11 +521,11 @@ def _version(job: Body, job_id: Optional[str]) -> Body:
         "gpu_num": part(flavor, "gpu").get("unit_num"),
         "gpu_type": part(flavor, "gpu").get("product_name"),
         "worker_server_num": resource.get("node_count"),
-        "data_url": _channel(algorithm.get("inputs"), DATA),
-        "train_url": _channel(algorithm.get("outputs"), OUTPUT),
+        "data_url": _path(part(data, "obs").get("obs_url")),
+        "train_url": _path(part(output, "obs").get("obs_url")),
         "log_url": _path(part(spec, "log_export_path").get("obs_url")),
-        "dataset_version_id": None,
-        "dataset_id": None,
+        "dataset_version_id": dataset.get("version_id"),
+        "dataset_id": dataset.get("id"),
         "data_source": [],
         "model_id": None,
         "model_metric_list": [],
@@ -528,11 +537,12 @@ def _version(job: Body, job_id: Optional[str]) -> Body:
     }
 
 
-def _channel(channels: object, name: str) -> Optional[str]:
+def _remote(channels: object, name: str) -> Mapping[str, Any]:
+    """Return where the data of an input or an output is; empty if there is none of the name."""
     for channel in channels if isinstance(channels, list) else ():
         if isinstance(channel, dict) and channel.get("name") == name:
-            return _path(part(part(channel, "remote"), "obs").get("obs_url"))
-    return None
+            return part(channel, "remote")
+    return {}
 
 
 def _path(url: object) -> Optional[str]:

@@ -29,7 +29,7 @@ from modelarts.errors import (
     NotFound,
     TransportError,
 )
-from modelarts.training.request import Channel, TrainingRequest
+from modelarts.training.request import Channel, Dataset, TrainingRequest
 from modelarts.visualization import v2
 from modelarts.visualization.pages import each
 
@@ -156,7 +156,14 @@ def body_of(request: TrainingRequest) -> Body:
 
 
 def _channel(channel: Channel) -> Body:
-    body: Body = {"name": channel.name, "remote": {"obs": {"obs_url": channel.url}}}
+    if isinstance(channel.url, Dataset):
+        dataset = {"id": channel.url.dataset_id}
+        if channel.url.version_id is not None:
+            dataset["version_id"] = channel.url.version_id
+        remote: Body = {"dataset": dataset}
+    else:
+        remote = {"obs": {"obs_url": channel.url}}
+    body: Body = {"name": channel.name, "remote": remote}
     if channel.local_dir is not None:
         body["local_dir"] = channel.local_dir
     if channel.access_method is not None:

@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from modelarts.errors import InvalidArgument, NotFound
+from modelarts.errors import BadRequest, InvalidArgument, NotFound
 from modelarts.estimator import JOB_STATE, Estimator, JobStatus, VisualizationJob
 from modelarts.session import Session
 from tests.clocks import wait_until
@@ -41,6 +41,8 @@ def service(tmp_path_factory):
         "PyTorch:PyTorch-1.0.0-python3.6=" + sys.executable,
         "--flavor",
         "modelarts.vm.cpu.2u",
+        "--dataset",
+        "your_dataset_id/your_dataset_version_id=/bucket/data/train/",
     )
     bucket = service.root / "obs" / "bucket"
     for name, content in (("src/pytorch_sentiment.py", BOOT), ("data/train/train.csv", "1\n2\n")):
@@ -110,10 +112,19 @@ def test_documented_sample_runs(service, notebook):
     assert job.delete_job() == {"is_success": True}
 
 
-def test_documented_dataset_sample_says_what_is_missing(notebook):
-    with pytest.raises(InvalidArgument) as caught:
-        exec(SAMPLES["dataset"], notebook)
-    assert caught.value.argument == "dataset_id"
+def test_documented_dataset_sample_runs(notebook):
+    exec(SAMPLES["dataset"], notebook)
+    job = notebook["job_instance"]
+    info = ended(job)
+    assert info["dataset_id"] == "your_dataset_id"
+    assert info["dataset_version_id"] == "your_dataset_version_id"
+    assert "rows 2" in job.get_job_log(job.get_job_log_file_list()["log_file_list"][0])["content"]
+    assert job.delete_job() == {"is_success": True}
+
+
+def test_unknown_dataset_names_those_that_are_known(session):
+    with pytest.raises(BadRequest, match="your_dataset_id/your_dataset_version_id"):
+        define(session).fit(dataset_id="your_dataset_id", dataset_version_id="2")
 
 
 def test_documented_version_sample_runs(service, notebook, session):

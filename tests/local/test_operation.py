@@ -44,7 +44,14 @@ def test_a_status_tells_boards_that_sleep_from_those_that_run(tmp_path, capsys):
                 service.said(r"job %s: its board sleeps" % job.visualization_id)
             VisualizationJob.create(URL, session=session).wait()
         code, said = _serve(capsys, service.root, "--status")
-        assert (code, said.splitlines()[2:]) == (0, ["jobs: 3 RUNNING", "boards: 1, 2 asleep"])
+        assert (code, said.splitlines()[2:]) == (
+            0,
+            [
+                "jobs: 3 RUNNING",
+                "trainings: none",
+                "boards: 1, 2 asleep",
+            ],
+        )
     finally:
         service.end()
 
@@ -60,6 +67,7 @@ def test_a_status_tells_the_process_the_address_and_the_jobs(own_service, capsys
         "running: process %d at %s" % (found["pid"], found["modelarts_endpoint"]),
         "root: %s" % own_service.root,
         "jobs: 1 RUNNING, 1 KILLED",
+        "trainings: none",
         "boards: 1, 0 asleep",
     ]
     own_service.end()

@@ -294,10 +294,24 @@ def test_data_source_of_one_path_is_taken(cloud, session):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        {"dataset_id": "d1", "dataset_version_id": "v1"},
+        {"data_source": [{"type": "dataset", "dataset_id": "d1", "dataset_version": "v1"}]},
+    ],
+)
+def test_dataset_is_an_input_of_v2(cloud, session, arguments):
+    info = define(session).fit(**arguments).get_job_info()
+    (data,) = sent(cloud)[0]["algorithm"]["inputs"]
+    assert data == {"name": "data_url", "remote": {"dataset": {"id": "d1", "version_id": "v1"}}}
+    assert (info["dataset_id"], info["dataset_version_id"], info["data_url"]) == ("d1", "v1", None)
+
+
+@pytest.mark.parametrize(
     ("changes", "arguments", "argument"),
     [
-        ({}, {"dataset_id": "d", "dataset_version_id": "v"}, "dataset_id"),
-        ({}, {"data_source": [{"type": "dataset", "dataset_id": "d"}]}, "data_source"),
+        ({}, {"data_source": [{"type": "obs"}]}, "data_source"),
+        ({}, {"data_source": [{"type": "obs", "data_url": "/b/d/"}] * 2}, "data_source"),
         ({"model_name": "ResNet"}, {"inputs": "/b/d/"}, "model_name"),
         ({"train_instance_type": "none"}, {"inputs": "/b/d/"}, "train_instance_type"),
     ],

@@ -10,6 +10,7 @@ Source: TensorBoard's ``data/server_ingester.py``, and ``server --help``.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import select
 import signal
@@ -41,6 +42,12 @@ _MAX_FOLDERS = 10_000
 _START_SECONDS = 30.0
 #: Files that a data server may have open: one for each event file.
 _MAX_FILES = 1 << 20
+#: It begins a line with the time in brackets.
+_TIME = re.compile(rb"^\[\d{4}-\d{2}-\d{2}T\S+ ")
+#: So many different lines are remembered, each by a number of 8 bytes.
+_MAX_LINES = 10_000
+#: A longer line, in bytes, is written in parts.
+_MAX_LINE = 64 * 1024
 
 
 class Unavailable(Exception):
@@ -54,17 +61,22 @@ class DataServer:
     Args:
         pid: its process, a child of this one.
         port: where it listens on loopback.
+        output: the descriptor from which its output is read.
     """
 
     pid: int
     port: int
+    output: int
 
     def wait(self, memory: int) -> str:
-        """Wait until it ends; return how it did.
+        """Write its output to that of this process until it ends; return how it did.
+
+        A line is written once: at each look at the logs, it names all that it was refused.
 
         Args:
             memory: the most that it may allocate, in bytes.
         """
+        _write_once(self.output, 2)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
         if code == -signal.SIGABRT:
@@ -138,21 +150,23 @@ def _size(path: str) -> int:
 
 
 def start(path: str, confinement: Confinement) -> DataServer:
-    """Start a data server over the folder of a board; its output is that of this process.
+    """Start a data server over the folder of a board.
 
     It ends with this process, however that ends. This process must have no other threads yet.
+    ``wait`` has to be called, as nobody else reads its output.
 
     Raises:
-        Unavailable: it did not start; its own message is in the output.
+        Unavailable: it did not start; its own message is in the output of this process.
     """
     reading, writing = os.pipe()
+    output, written = os.pipe()
     # Nothing is written to it. Its end closes with this process, and the data server ends then.
     alive, held = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _run(path, confinement, alive, writing)
-    os.close(writing)
-    os.close(alive)
+        _run(path, confinement, alive, writing, written)
+    for descriptor in (writing, written, alive):
+        os.close(descriptor)
     try:
         port = _read_line(reading)
     finally:
@@ -161,15 +175,36 @@ def start(path: str, confinement: Confinement) -> DataServer:
         os.kill(pid, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         os.close(held)
+        _write_once(output, 2)
         raise Unavailable(f"TensorBoard's data server did not start (it ended with {code})")
-    return DataServer(pid, int(port))
+    return DataServer(pid, int(port), output)
 
 
-def _run(path: str, confinement: Confinement, alive: int, port: int) -> NoReturn:
+def _write_once(output: int, log: int) -> None:
+    """Write what comes from a descriptor to another one, without lines that were written before.
+
+    Args:
+        output: read to its end, then closed.
+        log: the descriptor to write to.
+    """
+    written: set[int] = set()
+    with open(output, "rb") as lines:
+        for line in iter(lambda: lines.readline(_MAX_LINE), b""):
+            key = hash(_TIME.sub(b"", line))
+            if key not in written:
+                if len(written) == _MAX_LINES:
+                    written.clear()
+                written.add(key)
+                os.write(log, line)
+
+
+def _run(path: str, confinement: Confinement, alive: int, port: int, output: int) -> NoReturn:
     """Become the data server, in a process that was just forked."""
     try:
         end_with_parent()
         os.dup2(alive, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         os.set_inheritable(port, True)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         most = _MAX_FILES if hard == resource.RLIM_INFINITY else hard

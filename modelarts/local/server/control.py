@@ -35,9 +35,8 @@ def status(root: Path) -> tuple[int, str]:
                 f"running: process {service['pid']} at {service['modelarts_endpoint']}",
             )
     database = root / "jobs.sqlite"
-    counts = _counts(database, "SELECT status, count(*) FROM jobs GROUP BY status")
-    jobs = ", ".join(f"{number} {JobStatus(value).name}" for value, number in counts.items())
-    lines += [f"jobs: {jobs or 'none'}"]
+    lines.append("jobs: " + _by_status(database, "jobs"))
+    lines.append("trainings: " + _by_status(database, "trainings WHERE is_deleted = 0"))
     if code == 0:
         running_jobs = f"SELECT asleep, count(*) FROM jobs WHERE status = {JobStatus.RUNNING:d}"
         boards = _counts(database, running_jobs + " GROUP BY asleep")
@@ -69,6 +68,12 @@ def stop(root: Path, clock: Clock) -> str:
             )
         clock.sleep(_PAUSE)
     return f"ended process {holder}; {root} keeps its jobs"
+
+
+def _by_status(database: Path, rows: str) -> str:
+    counts = _counts(database, f"SELECT status, count(*) FROM {rows} GROUP BY status")
+    numbers = [f"{number} {JobStatus(status).name}" for status, number in counts.items()]
+    return ", ".join(numbers) or "none"
 
 
 def _holder(root: Path) -> int:

@@ -43,6 +43,7 @@ from modelarts.local.server.lock import end_when_unused, take
 from modelarts.local.server.logs import bound_files, open_log
 from modelarts.local.server.network import Network, listen, url_of
 from modelarts.local.server.settings import Settings
+from modelarts.local.training.datasets import Datasets
 from modelarts.local.training.machine_types import MachineTypes
 from modelarts.local.training.operations import Trainings
 from modelarts.local.training.store import TrainingStore
@@ -100,7 +101,7 @@ def serve(root: Path, settings: Settings) -> None:
             "give one of them"
         )
     mounts = _mounts(root, settings)
-    types = _types(settings)
+    types, datasets = _types(settings)
     uploads = [] if settings.obs_api is None else [root / "uploads"]
     for folder in (root, root / "obs", root / "logs", *uploads):
         try:
@@ -168,6 +169,7 @@ def serve(root: Path, settings: Settings) -> None:
                     runner,
                     workspaces,
                     types,
+                    datasets,
                     timeline,
                     buckets,
                     _MAX_TRAININGS,
@@ -393,9 +395,9 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     return Confiner(str(root), accounts, by_kernel)
 
 
-def _types(settings: Settings) -> MachineTypes:
+def _types(settings: Settings) -> tuple[MachineTypes, Datasets]:
     try:
-        return MachineTypes(settings.engines, settings.flavors)
+        return MachineTypes(settings.engines, settings.flavors), Datasets(settings.datasets)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
 

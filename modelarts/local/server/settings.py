@@ -42,6 +42,7 @@ class Settings:
         flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
         max_share_hours: how long a link to a board may work; 0: there are none.
         max_shares: how many links of a project may work at once.
+        datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
     """
@@ -67,4 +68,5 @@ class Settings:
     flavors: Sequence[str] = ()
     max_share_hours: int = 720
     max_shares: int = 100
+    datasets: Sequence[str] = ()
     unconfined_boards: bool = False

@@ -186,7 +186,8 @@ def _data(entry: object, kind: str) -> Data:
         raise illegal(f"access_method is {_short(method)}", "Give parameter or env.")
     if method == "env" and not _VARIABLE.match(name):
         raise illegal(f"{_short(name)} is no name of a variable.", "Give letters, digits and _.")
-    url = _part(_part(fields, "remote"), "obs").get("obs_url")
+    remote = _part(fields, "remote")
+    url = (_part(remote, "obs") or _part(remote, "dataset")).get("obs_url")
     return Data(name, _folder(url, f"The obs_url of {name}"), method == "env")
 
 

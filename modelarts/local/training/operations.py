@@ -12,6 +12,7 @@ from modelarts.local.errors import TrainingFailure
 from modelarts.local.identity.authentication import Caller
 from modelarts.local.identity.buckets import BucketAccess
 from modelarts.local.jobs.clock import Timeline
+from modelarts.local.training.datasets import Datasets
 from modelarts.local.training.definition import illegal, read
 from modelarts.local.training.machine_types import MachineTypes
 from modelarts.local.training.store import Event, Training, TrainingStore
@@ -36,12 +37,14 @@ class Trainings:
         supervisor: TrainingSupervisor,
         workspaces: Workspaces,
         types: MachineTypes,
+        datasets: Datasets,
         timeline: Timeline,
         buckets: BucketAccess,
         max_live: int,
         refusal: str | None = None,
     ) -> None:
         self.types = types
+        self._datasets = datasets
         self._store = store
         self._supervisor = supervisor
         self._workspaces = workspaces
@@ -60,6 +63,7 @@ class Trainings:
                 is taken, or the project has too many.
         """
         self._check_available()
+        body = self._datasets.resolve(body)
         definition = read(body)
         self.types.flavor(definition.flavor)
         self.types.interpreter(definition.engine)
