@@ -60,6 +60,8 @@ class JobPages:
             ("POST", _JOB + "/restart", self.restart),
             ("POST", _JOB + "/describe", self.describe),
             ("POST", _JOB + "/extend", self.extend),
+            ("POST", _JOB + "/shares", self.share),
+            ("POST", _JOB + "/shares/<string(maxlength=64):share_id>/revoke", self.revoke),
         ]
 
     def list(self, visit: Visit, project_id: str) -> Response:
@@ -104,7 +106,13 @@ class JobPages:
         if job["is_running"] and not visit.is_live:
             frame = _frame(visit, self._parts.reach.local, job["service_url"])
         content, position = tail(self._parts.supervisor.log(job["job_id"]))
-        return visit.render("job.html", job=job, frame=frame, log=content, position=position)
+        links = [
+            {"id": share.share_id, "ends": self._parts.shares.end_time(share)}
+            for share in self._parts.shares.of_job(job["job_id"])
+        ]
+        return visit.render(
+            "job.html", job=job, frame=frame, links=links, log=content, position=position
+        )
 
     def log(self, visit: Visit, project_id: str, job_id: int) -> Response:
         """Return the part of the log of a job's board that a page has not shown yet."""
@@ -164,6 +172,26 @@ class JobPages:
         """Have a job stop later."""
         self._operations.extend(project_id, _known(job_id), visit.request.form.get("hours", ""))
         return self._back(visit, job_id, "extended")
+
+    def share(self, visit: Visit, project_id: str, job_id: int) -> Response:
+        """Make a link to the board that ends, and show it; it is shown this one time."""
+        job = self._operations.job(project_id, _known(job_id))
+        text = visit.request.form.get("hours", "")
+        hours: object = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else text
+        share, path = self._parts.shares.add(job, hours)
+        return visit.render(
+            "job_shared.html",
+            job=job,
+            ends=self._parts.shares.end_time(share),
+            link=visit_path(path),
+            address=self._parts.reach.pages(visit.request) + path,
+        )
+
+    def revoke(self, visit: Visit, project_id: str, job_id: int, share_id: str) -> Response:
+        """End a link to the board."""
+        job = self._operations.job(project_id, _known(job_id))
+        self._parts.shares.revoke(job.job_id, share_id)
+        return self._back(visit, job_id, "revoked")
 
     def _form(self, visit: Visit, given: Mapping[str, str], failure: Failure | None) -> Response:
         choices = self._folders.choices(visit.caller, given["folder"])
