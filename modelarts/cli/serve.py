@@ -110,6 +110,12 @@ def _add_network(group: "argparse._ArgumentGroup") -> None:
         help="https://HOST under which a proxy offers the service; boards' addresses begin so",
     )
     group.add_argument(
+        "--board-host",
+        metavar="*.NAME",
+        help="give each board a host of its own below NAME, so that none can read another; NAME "
+        "needs a wildcard in DNS and in the certificate",
+    )
+    group.add_argument(
         "--allow-host",
         type=text,
         action="append",
@@ -383,7 +389,7 @@ def _number(text: str, least: float, most: float) -> float:
 
 def _network(args: argparse.Namespace) -> "Network":
     from modelarts.local.server.network import Network
-    from modelarts.local.web.hosts import public_url
+    from modelarts.local.web.hosts import board_host, public_url
 
     certificate: Optional[Tuple[str, str]] = None
     if args.tls_cert is not None:
@@ -398,4 +404,5 @@ def _network(args: argparse.Namespace) -> "Network":
         public=public,
         further=(*args.allow_host, *(name for name in listed if name)),
         behind_hub="JUPYTERHUB_SERVICE_PREFIX" in os.environ,
+        board_host=None if args.board_host is None else board_host(args.board_host),
     )

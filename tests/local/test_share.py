@@ -107,8 +107,10 @@ def test_link_shows_board_without_account(share, plain):
 def test_link_names_nobody(share, job, world, plain):
     path = urlsplit(share.url).path
     assert re.fullmatch(r"/modelarts/tensorboard/[A-Za-z0-9_-]{43}/shared/", path)
-    environment = plain.get(share.url + "data/environment", timeout=60).json()
-    assert environment["data_location"] == ""
+    for prefix in ("", "experiment/x/"):
+        url = share.url + prefix + "data/environment"
+        environment = plain.get(url, timeout=60).json()
+        assert environment["data_location"] == ""
     logdir = plain.get(share.url + "data/logdir", timeout=60).json()
     told = json.dumps([share.url, environment, logdir, plain.get(share.url, timeout=60).text])
     for name in (job.job_name, world.service.connection["project_id"], str(world.service.root)):
@@ -118,8 +120,8 @@ def test_link_names_nobody(share, job, world, plain):
 def test_link_answers_questions_of_frontend(share, plain):
     asked = [{"plugin": "scalars", "tag": "loss"}]
     form = {"requests": (None, json.dumps(asked))}
-    answer = plain.post(share.url + TIME_SERIES, files=form, timeout=60)
-    (series,) = answer.json()
+    for path in (TIME_SERIES, "experiment/defaultExperimentId/" + TIME_SERIES):
+        (series,) = plain.post(share.url + path, files=form, timeout=60).json()
     assert [point["step"] for point in series["runToSeries"]["train"]] == [0, 1, 2]
 
 
@@ -135,6 +137,7 @@ def test_link_only_reads(share, plain, method):
         "data/plugin_entry.html?name=profile",
         "data/plugin/profile/capture_profile",
         "experiment/x/data/plugin/profile/capture_profile",
+        "experiment/x/experiment/y/data/plugin/profile/capture_profile",
         "compare/a:b/data/runs",
         "anything",
     ],

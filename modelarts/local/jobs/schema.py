@@ -83,6 +83,7 @@ CREATE TABLE shares (
     job_id INTEGER NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
     key_hash TEXT NOT NULL UNIQUE,
     create_time INTEGER NOT NULL,
+    end_time INTEGER NOT NULL,
     ends_at INTEGER NOT NULL
 );
 CREATE INDEX shares_of_job ON shares (job_id);

@@ -27,13 +27,15 @@ class Share:
 
     Attributes:
         create_time: by the wall clock, in milliseconds.
-        ends_at: on the timeline's ``passed``.
+        end_time: by the wall clock as it was then; it is shown.
+        ends_at: on the timeline's ``passed``, which decides.
     """
 
     share_id: str
     job_id: int
     key_hash: str = attr.ib(repr=False)
     create_time: int
+    end_time: int
     ends_at: int
 
 
@@ -74,12 +76,14 @@ class Shares:
         if job.job_type != "tensorboard":
             raise _illegal("Only boards of TensorBoard can be shared, as others can be changed.")
         key = secrets.token_urlsafe(_KEY_BYTES)
+        now, length = self._timeline.wall(), hours * _HOUR
         share = Share(
             secrets.token_hex(8),
             job.job_id,
             _hash(key),
-            self._timeline.wall(),
-            self._timeline.passed() + hours * _HOUR,
+            now,
+            now + length,
+            self._timeline.passed() + length,
         )
         with self._store.transaction() as db:
             db.execute("DELETE FROM shares WHERE ends_at <= ?", (self._timeline.passed(),))
@@ -98,7 +102,7 @@ class Shares:
                 raise Failure(
                     404, "ModelArts.0015", f"The visualization job {job.job_id} does not exist."
                 )
-            db.execute("INSERT INTO shares VALUES (?, ?, ?, ?, ?)", attr.astuple(share))
+            db.execute("INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?)", attr.astuple(share))
         return share, f"{PAGES}{key}/{SHARED}/"
 
     def of_job(self, job_id: int) -> list[Share]:
@@ -132,10 +136,6 @@ class Shares:
                 (_hash(key), self._timeline.passed()),
             ).fetchone()
         return None if row is None else self._store.get(row["job_id"])
-
-    def end_time(self, share: Share) -> int:
-        """Return the end of a link by the wall clock, in milliseconds since the epoch."""
-        return self._timeline.wall() + share.ends_at - self._timeline.passed()
 
 
 def _hash(key: str) -> str:

@@ -186,6 +186,7 @@ def serve(root: Path, settings: Settings) -> None:
                     operations,
                     supervisor,
                     shares,
+                    reach,
                     Rate(_PAGES, 10 * _PAGES, Clock()),
                     Rate(_GUESSES, _MAX_GUESSES, Clock()),
                 )

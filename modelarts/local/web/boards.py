@@ -11,10 +11,13 @@ import gzip
 import hmac
 import json
 import mimetypes
+import re
+import secrets
 from collections import Counter
 from http.client import HTTPException, InvalidURL
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Iterable
+from urllib.parse import quote
 
 from werkzeug.exceptions import BadGateway, BadRequest, MethodNotAllowed
 from werkzeug.wrappers import Request, Response
@@ -28,8 +31,10 @@ from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.jobs.shares import SHARED, Shares
 from modelarts.local.jobs.store import PAGES, Job
 from modelarts.local.operations import Operations
-from modelarts.local.web.headers import for_board, for_visitor
+from modelarts.local.web.headers import OPENER, for_board, for_visitor, frontend_policy
+from modelarts.local.web.hosts import Reach
 from modelarts.local.web.notices import notice, wants_page
+from modelarts.local.web.security import is_of_plugin
 from modelarts.models import STOPPED, JobStatus
 
 if TYPE_CHECKING:
@@ -74,6 +79,8 @@ _PLUGINS = frozenset(
     )
 )
 _PLUGIN = "data/plugin/"
+#: The frontend names the experiment in some paths; a board has one.
+_EXPERIMENT = re.compile(r"^experiment/[^/]+/")
 #: Loads a plugin that somebody installed.
 _PLUGIN_PAGE = "data/plugin_entry.html"
 #: They say where on this machine the event files are.
@@ -88,12 +95,14 @@ class Pages:
         operations: Operations,
         supervisor: Supervisor,
         shares: Shares,
+        reach: Reach,
         rate: Rate,
         guesses: Rate,
     ) -> None:
         self._operations = operations
         self._supervisor = supervisor
         self._shares = shares
+        self._reach = reach
         self._rate = rate
         self._guesses = guesses
         self._lock = Lock()
@@ -105,6 +114,9 @@ class Pages:
         job = self._operations.find(job_id) if job_id < 2**63 else None
         if job is None or not hmac.compare_digest(job.page_key.encode(), key.encode()):
             return _text("There is no such board.", 404)
+        elsewhere = self._redirected(request)
+        if elsewhere is not None:
+            return elsewhere
         if not self._operations.may_read(job):
             return _text(
                 f"The bucket of job {job.job_id} is not shared with its project any more.", 403
@@ -113,7 +125,7 @@ class Pages:
         if board is not None:
             if request.method not in _METHODS:
                 raise MethodNotAllowed(_METHODS)
-            return self._guarded(job, board, job.page)
+            return self._guarded(job, board, job.page, rest)
         if job.is_idle and job.status in STOPPED and rest == "":
             if request.method == "POST":
                 self._operations.resume(job)
@@ -142,20 +154,34 @@ class Pages:
         if job is None:
             return _text("This link has ended, was revoked, or never was one.", 404)
         self._guesses.give_back(caller)
+        elsewhere = self._redirected(request)
+        if elsewhere is not None:
+            return elsewhere
         if not self._operations.may_read(job):
             return _text("The board can no longer be read.", 403)
-        methods = _METHODS if rest in _QUESTIONS else _READS
+        asked = _EXPERIMENT.sub("", rest, count=1)
+        methods = _METHODS if asked in _QUESTIONS else _READS
         if request.method not in methods:
             raise MethodNotAllowed(methods)
-        if not _only_reads(rest):
+        if not _only_reads(asked):
             return _text("A link shows the dashboards of TensorBoard itself only.", 403)
         board = self._supervisor.page(job)
         if board is None:
             return _not_running(request, "The board does not run at the moment.", job)
         board = _moved(board, job.page + rest)
-        if rest in _PLACES:
+        if asked in _PLACES:
             board = _placeless(board)
-        return self._guarded(job, board, f"{PAGES}{key}/{SHARED}/")
+        return self._guarded(job, board, f"{PAGES}{key}/{SHARED}/", rest)
+
+    def _redirected(self, request: Request) -> Response | None:
+        """Return a redirect to the host of the board, if it has one and was not asked there."""
+        if self._reach.board_host is None or self._reach.is_at_board_host(request):
+            return None
+        if request.method not in _READS:
+            return _text("The board has a host of its own.", 421)
+        query = request.query_string.decode("latin-1")
+        path = quote(request.path, safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else "")
+        return Response(status=302, headers={"Location": self._reach.address(request, path)})
 
     def _take(self, request: Request) -> None:
         pause = self._rate.take(str(request.remote_addr))
@@ -178,19 +204,28 @@ class Pages:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
 
-    def _guarded(self, job: Job, board: WSGIApplication, prefix: str) -> WSGIApplication:
+    def _guarded(self, job: Job, board: WSGIApplication, prefix: str, rest: str) -> WSGIApplication:
         """A board that hangs, or says what is no HTTP, is a matter of its own page alone."""
         job_id = job.job_id
+        shown = frontend.page(rest) if job.job_type == "tensorboard" else None
+        has_own_policy = shown is not None or job.job_type != "tensorboard"
+        has_own_host = self._reach.board_host is not None
+        if shown is not None:
+            board = _with_page(board, shown)
 
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if not self._enter(job_id):
                 busy = Response("The board is busy.\n", 503, content_type="text/plain")
                 busy.headers["Retry-After"] = "1"
                 return busy(environ, start_response)
+            more = [OPENER]
+            if not has_own_host and is_of_plugin(Request(environ)):
+                more += [("Access-Control-Allow-Origin", "null"), ("Vary", "Origin")]
             for_board(environ, KEY_HEADER)
 
             def start(status: str, headers: Any, error: Any = None) -> Any:
-                return start_response(status, for_visitor(headers, prefix), error)
+                passed = for_visitor(headers, prefix, has_own_policy, has_own_host)
+                return start_response(status, [*passed, *more], error)
 
             try:
                 parts = board(environ, start)
@@ -244,6 +279,28 @@ def _not_running(request: Request, text: str, job: Job) -> Response:
     if not is_final:
         response.headers["Retry-After"] = "1"
     return response
+
+
+def _with_page(board: WSGIApplication, shown: bytes) -> WSGIApplication:
+    """Return an application that serves a page of the frontend in place of the board's own, so that
+    a plugin in the process of the board has no say in it."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        response = Response.from_app(board, environ, buffered=True)
+        if response.status_code != 200:
+            return response(environ, start_response)
+        nonce = secrets.token_urlsafe(16)
+        content = frontend.with_nonce(shown, nonce)
+        page = Response(content, content_type="text/html; charset=utf-8")
+        page.headers["Content-Security-Policy"] = frontend_policy(nonce)
+        page.headers["Cache-Control"] = "no-cache, must-revalidate"
+        page.headers["Vary"] = "Accept-Encoding"
+        if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            page.set_data(gzip.compress(content, 6, mtime=0))
+            page.content_encoding = "gzip"
+        return page(environ, start_response)
+
+    return answer
 
 
 def _moved(board: WSGIApplication, path: str) -> WSGIApplication:

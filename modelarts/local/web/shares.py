@@ -41,8 +41,8 @@ class ShareApi:
                 )
             share, path = self._shares.add(job, body.get("hours", _HOURS))
             url = self._api.address(request, path)
-            return json_response({"is_success": True, **self._fields(share), "url": url}, 201)
-        shares = [self._fields(share) for share in self._shares.of_job(job.job_id)]
+            return json_response({"is_success": True, **_fields(share), "url": url}, 201)
+        shares = [_fields(share) for share in self._shares.of_job(job.job_id)]
         return json_response({"is_success": True, "shares": shares})
 
     def share(self, request: Request, project_id: str, board_id: str, share_id: str) -> Response:
@@ -55,13 +55,14 @@ class ShareApi:
         self._api.authorize(request, project_id)
         return self._operations.job(project_id, _number(board_id))
 
-    def _fields(self, share: Share) -> dict[str, Any]:
-        return {
-            "share_id": share.share_id,
-            "job_id": share.job_id,
-            "create_time": share.create_time,
-            "end_time": self._shares.end_time(share),
-        }
+
+def _fields(share: Share) -> dict[str, Any]:
+    return {
+        "share_id": share.share_id,
+        "job_id": share.job_id,
+        "create_time": share.create_time,
+        "end_time": share.end_time,
+    }
 
 
 def _number(board_id: str) -> int:

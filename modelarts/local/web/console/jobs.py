@@ -14,6 +14,7 @@ from modelarts.local.web.console.observer import Observer
 from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.console.text import STATUS_GROUPS, ago, duration
 from modelarts.local.web.console.visit import Visit
+from modelarts.local.web.hosts import Reach
 from modelarts.models import FAILED, STOPPED, JobStatus
 
 __all__ = ["JobPages"]
@@ -104,10 +105,10 @@ class JobPages:
         job = self._row(fields, patience=0.0 if visit.is_live else 0.3)
         frame = None
         if job["is_running"] and not visit.is_live:
-            frame = _frame(visit, self._parts.reach.local, job["service_url"])
+            frame = _frame(visit, self._parts.reach, job["service_url"])
         content, position = tail(self._parts.supervisor.log(job["job_id"]))
         links = [
-            {"id": share.share_id, "ends": self._parts.shares.end_time(share)}
+            {"id": share.share_id, "ends": share.end_time}
             for share in self._parts.shares.of_job(job["job_id"])
         ]
         return visit.render(
@@ -182,9 +183,9 @@ class JobPages:
         return visit.render(
             "job_shared.html",
             job=job,
-            ends=self._parts.shares.end_time(share),
+            ends=share.end_time,
             link=visit_path(path),
-            address=self._parts.reach.pages(visit.request) + path,
+            address=self._parts.reach.address(visit.request, path),
         )
 
     def revoke(self, visit: Visit, project_id: str, job_id: int, share_id: str) -> Response:
@@ -239,14 +240,19 @@ def visit_path(service_url: str) -> str:
     return "../" + service_url.lstrip("/")
 
 
-def _frame(visit: Visit, local: str, page: str) -> str | None:
+def _frame(visit: Visit, reach: Reach, page: str) -> str | None:
     """Return the address of a board for a frame; None where no frame would be safe.
 
     A board shows what others have logged, so its frame must be of another origin than the console.
-    On this machine the service has two names, so the board has the other one.
+    With ``--board-host`` it has one. On this machine the service has two names, so the board has
+    the other one.
     """
+    if reach.board_host is not None:
+        address = reach.address(visit.request, page)
+        visit.frames.append("{0.scheme}://{0.netloc}".format(urlsplit(address)))
+        return address
     here = urlsplit(f"//{visit.request.headers.get('Host', '')}")
-    own = urlsplit(local)
+    own = urlsplit(reach.local)
     names = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
     other = names.get(here.hostname or "")
     if other is None or own.hostname != "127.0.0.1" or here.port != own.port:
