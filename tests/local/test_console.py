@@ -216,16 +216,23 @@ def test_another_password_ends_sessions(shared, ann):
 
 
 def test_wrong_passwords_are_throttled(shared, open_browser):
-    """Wrong ones on the page and in the API count together."""
+    """Wrong ones on the page and in the API count together; one more is allowed every 10 seconds."""
     browser = open_browser(shared)
-    answers = [browser.sign_in("mallory", "wrong password") for _ in range(11)]
-    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+    answers = []
+    while not answers or answers[-1].status_code != 429:
+        answers.append(browser.sign_in("mallory", "wrong password"))
+        assert len(answers) < 40
+    assert len(answers) > 10
+    assert {answer.status_code for answer in answers[:-1]} == {401}
     assert int(answers[-1].headers["Retry-After"]) > 0
     assert "Too many logins" in answers[-1].text
     user = {"name": "mallory", "password": "x", "domain": {"name": "local"}}
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
-    asked = browser.session.post(browser.address + "/v3/auth/tokens", data=json.dumps(body))
-    assert asked.status_code == 429
+    asked = []
+    while not asked or asked[-1].status_code != 429:
+        url = browser.address + "/v3/auth/tokens"
+        asked.append(browser.session.post(url, data=json.dumps(body)))
+        assert len(asked) < 10
 
 
 def test_sign_in_leads_to_pages_of_the_console_only(shared, open_browser):
