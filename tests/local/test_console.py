@@ -216,7 +216,7 @@ def test_another_password_ends_sessions(shared, ann):
 
 
 def test_wrong_passwords_are_throttled(shared, open_browser):
-    """Wrong ones on the page and in the API count together; one more is allowed every 10 seconds."""
+    """Wrong ones on the page and in the API count together; later one more is allowed."""
     browser = open_browser(shared)
     answers = []
     while not answers or answers[-1].status_code != 429:
