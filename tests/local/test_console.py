@@ -35,6 +35,8 @@ POSTS = (
     "jobs/JOB/describe",
     "jobs/JOB/extend",
     "jobs/JOB/delete",
+    "jobs/JOB/shares",
+    "jobs/JOB/shares/0123456789abcdef/revoke",
     "trainings/TRAINING/stop",
     "trainings/TRAINING/describe",
     "trainings/TRAINING/delete",
@@ -424,6 +426,23 @@ def test_a_job_lives_in_the_console(shared, local):
         assert "Delete the job" in question
         assert local.post("jobs/%s/delete" % number).url.endswith("jobs?done=deleted")
         assert local.page("jobs/" + number).status_code == 404
+
+
+def test_a_board_is_shared_and_no_longer(local, job):
+    """The link is on one page only, and opens the board until it is revoked."""
+    page = local.post(path_of("jobs/JOB/shares", job), hours="2")
+    (link,) = re.findall(r'href="(?:\.\./)+(modelarts/tensorboard/[^"]+/shared/)"', page.text)
+    with requests.Session() as stranger:
+        stranger.trust_env = False
+        assert "TensorBoard" in stranger.get("%s/%s" % (local.address, link)).text
+        shown = local.page(path_of("jobs/JOB", job)).text
+        assert link.split("/")[2] not in shown
+        (share_id,) = re.findall(r"Link ([0-9a-f]{16}), until", shown)
+        local.post(path_of("jobs/JOB/shares/%s/revoke" % share_id, job))
+        assert stranger.get("%s/%s" % (local.address, link)).status_code == 404
+    assert "Link " + share_id not in local.page(path_of("jobs/JOB", job)).text
+    refused = local.post(path_of("jobs/JOB/shares", job), hours="100000")
+    assert (refused.status_code, "--max-share-hours" in refused.text) == (400, True)
 
 
 def test_refusals_are_those_of_the_api(shared, local, job):
