@@ -22,9 +22,10 @@ class Service:
 
     Args:
         environ: what is in its environment besides that of the tests.
+        output: a file for its standard output.
     """
 
-    def __init__(self, root, *arguments, environ=None):
+    def __init__(self, root, *arguments, environ=None, output=None):
         self.root = root
         self.log = []
         self._grown = threading.Condition()
@@ -32,6 +33,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
             env={**os.environ, **(environ or {})},
+            stdout=output,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,

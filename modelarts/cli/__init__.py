@@ -5,7 +5,7 @@ import os
 from typing import List, Optional
 
 from modelarts import __version__
-from modelarts.cli import buckets, completion, jobs, obs, serve, train, users, whoami
+from modelarts.cli import buckets, completion, console, jobs, obs, serve, train, users, whoami
 from modelarts.cli.errors import guarded
 from modelarts.cli.options import Parser, add_commands
 
@@ -48,6 +48,7 @@ def build() -> argparse.ArgumentParser:
     train.add_to(commands)
     obs.add_to(commands)
     serve.add_to(commands)
+    console.add_to(commands)
     users.add_to(commands)
     buckets.add_to(commands)
     whoami.add_to(commands)

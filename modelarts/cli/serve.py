@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Optional, Tuple
 
 from modelarts.cli.obs_source import obs_source, sent_source
 from modelarts.cli.options import Commands, local_service, port, positive, text
-from modelarts.cli.output import show
+from modelarts.cli.output import flush, say, show
+from modelarts.visualization.display.board_url import board_address
 
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Source
@@ -73,6 +74,12 @@ def add_to(commands: Commands) -> None:
     _add_limits(parser.add_argument_group("limits"))
     _add_obs(parser.add_argument_group("OBS"))
     _add_tests(parser.add_argument_group("tests"))
+    parser.add_argument(
+        "--print-link",
+        action="store_true",
+        help="print a link that signs in a browser to the console, once, within ten minutes; it is "
+        "printed anyway where standard output is a terminal",
+    )
     parser.set_defaults(run=_serve, refuse=parser.error)
 
 
@@ -314,9 +321,22 @@ def _serve(args: argparse.Namespace) -> int:
                 obs_api=args.obs_api,
                 mounts=[_absolute(mount) for mount in args.mount],
                 mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),
+                show_link=_show_link if args.print_link or _is_terminal() else None,
             ),
         )
     return 0
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _show_link(address: str, signs_in: bool) -> None:
+    """Print the address of the console; not to the log, which is kept."""
+    show("console: " + board_address(address))
+    if signs_in:
+        say("the link works once, within ten minutes; 'modelarts open' makes another")
+    flush()
 
 
 def _source(args: argparse.Namespace) -> "Tuple[Optional[Source], Optional[SentKeys]]":

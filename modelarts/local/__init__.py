@@ -7,7 +7,7 @@ From top to bottom; a package imports from those below it:
 
 ==============  ==============================================================
 ``server``      the process: start, lock of the root folder, addresses, logs
-``web``         the WSGI application: REST v1 and v2, IAM, the pages of the boards
+``web``         the WSGI application: REST v1 and v2, IAM, the boards, the console
 ``obs_api``     OBS's REST API over the buckets of the service
 ``operations``  the operations on boards, for every API that offers them
 ``training``    trainings: their definition, their queue and their end

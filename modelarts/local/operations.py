@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any, Iterable, Mapping
 
 from modelarts import validation as arguments
@@ -24,6 +25,9 @@ __all__ = ["Operations"]
 
 _LOG = logging.getLogger("modelarts.local")
 _WORKSPACE = "0"
+_HOUR = 3_600_000
+#: The longest schedule of any API, in milliseconds.
+_MAX_LEFT = 720 * _HOUR
 
 
 class Operations:
@@ -234,6 +238,49 @@ class Operations:
             is_idle=0,
         )
 
+    def extend(self, project_id: str, job_id: int, hours: object) -> dict[str, Any]:
+        """Have a running job stop so many hours later; one without a schedule, so long from now."""
+        try:
+            schedule = arguments.auto_stop(hours)
+            added = 0 if schedule is None else schedule.duration
+            if added < 1:
+                raise InvalidArgument("hours", hours, "whole hours from 1 to 24")
+        except InvalidArgument as error:
+            raise _illegal(str(error)) from None
+        with self._store.alone():
+            job = self._job(project_id, job_id)
+            now = self._timeline.passed()
+            stop_at = max(job.stop_at or 0, now) + added * _HOUR
+            if stop_at > now + _MAX_LEFT:
+                raise _illegal("A job can be set to stop at most 720 hours from now.")
+            running = [JobStatus.RUNNING]
+            if not self._store.move(job_id, running, JobStatus.RUNNING, stop_at=stop_at):
+                raise self._wrong_state(project_id, job_id, "extended")
+        self._supervisor.wake()
+        return {"is_success": True}
+
+    def buckets(self, caller: Caller) -> list[str]:
+        """Return the names of the buckets and mounts on this machine that the caller reaches."""
+        return [name for name in self._folders.names() if self._is_reached(caller, f"/{name}/")]
+
+    def place(self, caller: Caller, train_url: str) -> Path | None:
+        """Return the folder on this machine that a ``train_url`` means; None where it means none.
+
+        Raises:
+            Failure: it is no ``train_url``, it leads out of its bucket, or the caller does not
+                reach that.
+        """
+        try:
+            folder = arguments.train_url(train_url)
+            if self._is_reached(caller, folder):
+                return self._folders.place(folder)
+        except ValueError as error:  # InvalidArgument is one
+            raise _illegal(str(error)) from None
+        raise _not_shared(_bucket(folder))
+
+    def _is_reached(self, caller: Caller, train_url: str) -> bool:
+        return any(self._reaches(each.project_id, train_url) for each in caller.projects)
+
     def delete(self, project_id: str, job_id: int) -> dict[str, Any]:
         """``DELETE /visualization-jobs/{job_id}``: refused while it is being stopped."""
         self._job(project_id, job_id)
@@ -266,13 +313,7 @@ class Operations:
                 return candidate
         if not self._folders.has_bucket(bucket) and self._buckets.owner(bucket) is None:
             return project_id
-        raise Failure(
-            403,
-            "ModelArts.0108",
-            f"The bucket {bucket} belongs to another project, and is not shared with the "
-            "caller's. Whoever runs the service can share it: modelarts buckets share "
-            f"{bucket} --project NAME",
-        )
+        raise _not_shared(bucket)
 
     def _claim(self, train_url: str, project_id: str) -> None:
         """Give a bucket without an owner to the project of the first job over it."""
@@ -347,6 +388,16 @@ class Operations:
                 "bytes": requests.size,
             }
         return fields
+
+
+def _not_shared(bucket: str) -> Failure:
+    return Failure(
+        403,
+        "ModelArts.0108",
+        f"The bucket {bucket} belongs to another project, and is not shared with the "
+        "caller's. Whoever runs the service can share it: modelarts buckets share "
+        f"{bucket} --project NAME",
+    )
 
 
 def _bucket(train_url: str) -> str:

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 
 import attr
 import pytest
-import requests
 from tensorboardX import SummaryWriter
 
 from modelarts.errors import BadRequest, ConfigurationError
@@ -24,15 +23,13 @@ from modelarts.local.server import main
 from modelarts.local.server.network import Network
 from modelarts.local.server.settings import Settings
 from tests.clocks import wait_until
+from tests.local import browser
 from tests.local.hostile import MARK, make_targets, secrets_of
 from tests.races import exchanged
 from tests.service import Service
 
 pytestmark = pytest.mark.local
 
-#: Keeps its connection, and reads no environment at each request.
-BROWSER = requests.Session()
-BROWSER.trust_env = False
 #: The data routes of TensorBoard's plugins; a new one has to be looked at, then added here.
 ROUTES = {
     "audio": {"/audio", "/individualAudio", "/tags"},
@@ -61,6 +58,11 @@ ROUTES = {
     "scalars": {"/scalars", "/scalars_multirun", "/tags"},
     "text": {"/tags", "/text"},
     "timeseries": {"/imageData", "/tags", "/timeSeries"},
+}
+#: Routes of files that are the same for all boards.
+STATIC = {
+    *("/___rPc_sWiTcH___", "/audio", "/events", "/favicon.ico", "/graphs", "/histograms"),
+    *("/images", "/index.js", "/projector_binary.html", "/projector_binary.js"),
 }
 SHAPES = ("absolute", "relative", "link", "folder-link", "event-file")
 
@@ -124,7 +126,7 @@ def _attack(logs, number, target, events):
 
 def _get(job, path, **query):
     url = "%sdata/plugin/%s" % (job.service_url, path)
-    return BROWSER.get(url, params=query, timeout=30)
+    return browser.get(url, query)
 
 
 def _tags(job):
@@ -207,18 +209,23 @@ def test_every_route_returns_no_byte_from_outside(hostile):
         path = target if number % 2 else os.path.relpath(target, str(logs))
         queries.append({"run": path, "tag": path, "name": "x:0"})
     assert len(targets) == 20
+    clean = set()  # the same pages come many times
     for plugin, routes in ROUTES.items():
         for route in sorted(routes):
             path = route if plugin == "core" else "/data/plugin/%s%s" % (plugin, route)
-            for query in queries:
+            is_static = route in STATIC and plugin in ("core", "projector")
+            for query in queries[:4] if is_static else queries:
                 url = job.service_url.rstrip("/") + path
-                answer = BROWSER.get(url, params={"index": 0, "sample": 0, **query}, timeout=30)
-                assert [piece for piece in secrets if piece in answer.content] == [], (path, query)
+                answer = browser.get(url, {"index": 0, "sample": 0, **query})
+                if answer.content not in clean:
+                    leaked = [piece for piece in secrets if piece in answer.content]
+                    assert leaked == [], (path, query)
+                    clean.add(answer.content)
     answer = _get(job, "scalars/scalars", run="good", tag="loss")
     assert answer.json()[0][2] == 0.5
     # The pages that look at all runs and plugins work in spite of the hostile ones.
-    assert "good" in requests.get(job.service_url + "data/runs", timeout=30).json()
-    listing = requests.get(job.service_url + "data/plugins_listing", timeout=30)
+    assert "good" in browser.get(job.service_url + "data/runs").json()
+    listing = browser.get(job.service_url + "data/plugins_listing")
     assert listing.json()["scalars"]["enabled"] is True
     assert job.refresh().status == 8
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -15,6 +16,8 @@ from huaweicloudsdkmodelarts import v1 as official
 
 from modelarts.errors import BadRequest, NotFound
 from modelarts.estimator import VisualizationJob
+from modelarts.local.engine import keeper as keeper_module
+from modelarts.local.engine.machine import Machine
 from modelarts.local.identity.users_file import edit, prepare
 from modelarts.session import Session
 from tests.clocks import wait_until
@@ -229,7 +232,8 @@ def test_board_over_two_trainings_names_their_runs(trainer):
         for job_id in ids:
             trainer.wait(job_id)
         runs = board.service_url + "data/runs"
-        wait_until(lambda: requests.get(runs, timeout=30).json() == ["first", "second"])
+        # TensorBoard lists them by their first event; either training may have begun first.
+        wait_until(lambda: sorted(requests.get(runs, timeout=30).json()) == ["first", "second"])
 
 
 @pytest.mark.parametrize(
@@ -307,7 +311,7 @@ def test_memory_of_a_training_is_bounded(tmp_path):
             import os, time
             for number in range(4):
                 if os.fork() == 0:
-                    x = bytearray(os.urandom(2**20) * 150)
+                    x = os.urandom(2**20) * 150
                     time.sleep(60)
             time.sleep(60)
         """
@@ -405,6 +409,32 @@ def test_service_finds_its_trainings_again(tmp_path, kill):
         assert trainer.wait(ran)["status"]["phase"] == "Completed"
         assert trainer.log(ran) == "begun\nended\n"
     assert service.end() == 0
+
+
+@pytest.mark.parametrize("go", [True, False])
+def test_keeper_starts_nothing_after_its_service(tmp_path, go):
+    """A service that was killed before it said so left a keeper that had not started yet."""
+    mark = tmp_path / "mark"
+    limits = {"memory": 2**30, "processes": 10**6, "files": 64, "log_size": 2**20, "disk": 0}
+    spec = {
+        "command": [sys.executable, "-c", "open(%r, 'a').close()" % str(mark)],
+        "cwd": str(tmp_path),
+        "environ": {},
+        "log": str(tmp_path / "log"),
+        "grace": 1.0,
+        **limits,
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", keeper_module.__file__, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    output, _ = keeper.communicate(b"go\n" if go else b"", timeout=60)
+    assert output == (b"ready\nstarted\n" if go else b"ready\n")
+    assert mark.exists() is go
+    assert (tmp_path / "started.json").exists() is go
+    assert Machine().has_started(tmp_path) is go
 
 
 def test_killed_keeper_leaves_nothing_running(trainer):

@@ -529,3 +529,11 @@ def test_huaweicloudsdkcore_signs_for_own_projects(shared, file):
             url = "%s://%s%s" % (signed.schema, signed.host, signed.uri)
             statuses.append(plain.get(url, headers=signed.header_params, timeout=30).status_code)
     assert statuses == [200, 200, 403]
+
+
+def test_open_without_the_first_user_names_the_console(shared, capsys):
+    """No link: there is no user named local, whom it would sign in."""
+    assert main(["open", "--root", str(shared.root), "--print"]) == 0
+    output = capsys.readouterr()
+    assert output.out == shared.connection["modelarts_endpoint"] + "/console/\n"
+    assert "sign in with a name and a password" in output.err

@@ -25,6 +25,7 @@ RESERVED = {
     "responses": ("modelarts.testing.*",),
     "pytest": ("modelarts.testing.plugin",),
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
+    "jinja2": ("modelarts.local.web.console.*",),
     "hypercorn": ("modelarts.local.server.tls",),
     "argcomplete": ("modelarts.cli.completion",),
     "IPython": ("modelarts.visualization.display.notebook", "modelarts.magic"),
@@ -85,11 +86,13 @@ def imports(tree, within, known):
     return found
 
 
-IMPORTS = {name: imports(tree, name, SOURCES) for name, tree in TREES.items()}
+@pytest.fixture(scope="module")
+def known_imports():
+    return {name: imports(tree, name, SOURCES) for name, tree in TREES.items()}
 
 
-def ours(name):
-    return sorted(found for found in IMPORTS[name] if found.split(".")[0] == "modelarts")
+def ours(found):
+    return sorted(name for name in found if name.split(".")[0] == "modelarts")
 
 
 # The walk itself --------------------------------------------------------------------------
@@ -136,9 +139,9 @@ def test_docstring_of_local_lists_its_folders_and_modules():
     assert sorted(listed) == sorted({parts[2] for parts in names})
 
 
-def test_session_imports_service_lazily():
+def test_session_imports_service_lazily(known_imports):
     """A program that never calls ``Session.local()`` loads none of it."""
-    known = [found for found in ours("modelarts.session") if matches(found, LOCAL)]
+    known = [found for found in ours(known_imports["modelarts.session"]) if matches(found, LOCAL)]
     assert known == ["modelarts.local.logs.mounts", "modelarts.local.server.launcher"]
     for name in (name for name in SOURCES if not matches(name, LOCAL)):
         functions = (ast.FunctionDef, ast.ClassDef)
@@ -147,14 +150,14 @@ def test_session_imports_service_lazily():
         assert not any(matches(found, LOCAL) for found in imports(tree, name, SOURCES))
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def test_no_module_imports_itself_by_way_of_others(known_imports):
     finished, cycles = set(), []
 
     def visit(name, way):
         if name in way:
             cycles.append([*way[way.index(name) :], name])
         elif name not in finished:
-            for found in IMPORTS.get(name, ()):
+            for found in known_imports.get(name, ()):
                 visit(found, [*way, name])
             finished.add(name)
 
@@ -164,10 +167,10 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 @pytest.mark.parametrize("library", RESERVED)
-def test_a_library_is_imported_only_where_it_belongs(library):
+def test_a_library_is_imported_only_where_it_belongs(library, known_imports):
     users = [
         name
-        for name, found in IMPORTS.items()
+        for name, found in known_imports.items()
         if any(one.split(".")[0] == library for one in found)
     ]
     assert [name for name in users if not matches(name, RESERVED[library])] == []

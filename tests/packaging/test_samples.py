@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import JobStatus, VisualizationJob
@@ -243,10 +241,14 @@ def test_who_uploads_while_training_may_do_so_on_this_machine(tmp_path):
 
 @pytest.fixture
 def notebook():
+    import nbformat  # takes seconds, in each process that collects the tests
+
     return nbformat.read(str(SAMPLES / "training_to_board.ipynb"), as_version=4)
 
 
 def test_the_notebook_is_kept_without_outputs(notebook):
+    import nbformat
+
     nbformat.validate(notebook)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell for cell in cells if cell.outputs or cell.execution_count] == []
@@ -259,6 +261,8 @@ def printed(outputs):
 
 def test_the_notebook_leads_from_training_to_the_board(notebook, tmp_path):
     """In a home of its own, so the service is one that nobody else uses."""
+    from nbclient import NotebookClient
+
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -269,7 +273,7 @@ def test_the_notebook_leads_from_training_to_the_board(notebook, tmp_path):
     assert "training-to-board" in table[-1]["data"]["text/plain"]
     assert printed(stopped) == "KILLED\n"
     assert re.fullmatch(r"http://127\.0\.0\.1:\S+\nKILLED\n", printed(live))
-    assert "Warning" not in nbformat.writes(notebook)
+    assert "Warning" not in json.dumps(notebook)
     buckets = Path.home() / ".modelarts" / "local" / "obs"
     runs = ["rate-0.1", "rate-0.8", "rate-2.0"]
     assert names_below(tmp_path.glob("runs/*/events*")) == [*runs, "rate-4.0"]

@@ -6,9 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from modelarts.testing import FakeModelArts
 
@@ -43,7 +41,12 @@ class Kernel:
     """Runs cells in that folder."""
 
     def __init__(self, folder):
-        self.notebook = nbformat.v4.new_notebook()
+        # Takes seconds, in each process that collects the tests.
+        from nbclient import NotebookClient
+        from nbformat import v4
+
+        self._new_cell = v4.new_code_cell
+        self.notebook = v4.new_notebook()
         resources = {"metadata": {"path": str(folder)}}
         self.client = NotebookClient(
             self.notebook, timeout=120, kernel_name="python3", resources=resources
@@ -52,7 +55,7 @@ class Kernel:
     def run(self, code):
         """Return the output of a cell, without progress bars."""
         number = len(self.notebook.cells)
-        self.notebook.cells.append(nbformat.v4.new_code_cell(code))
+        self.notebook.cells.append(self._new_cell(code))
         self.client.execute_cell(self.notebook.cells[number], number)
         return "".join(
             output.get("text") or output["data"]["text/plain"] + "\n"

@@ -10,10 +10,11 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import nbformat
 import pytest
+import requests
 from jupyter_client import BlockingKernelClient, KernelManager
 from nbclient import NotebookClient
 
@@ -306,6 +307,41 @@ def test_board_is_reached_through_jupyter_server(jupyter, tmp_path):
 
         _, shown = kernel.run("job.open()")
         assert shown[1]["text/plain"] == repr(src)
+    finally:
+        stop(root, Clock())
+        kernel.close()
+
+
+def test_console_is_reached_through_jupyter_server(jupyter, tmp_path):
+    """By the path that the command prints in a terminal of the server: pages, forms, the cookie."""
+    kernel = jupyter.kernel()
+    root = tmp_path / "root"
+    try:
+        assert kernel.run(_BEGIN % str(root))[0]["status"] == "ok"
+        opening = "from modelarts.cli import main; main(['open', '--print', '--root', %r])"
+        _, shown = kernel.run(opening % str(root))
+        found = re.search(r"/user/ann/proxy/\d+/console/sign-in\?key=\S+", shown[0]["text"])
+        link = found.group()
+        with requests.Session() as browser:
+            browser.trust_env = False
+            browser.headers["Authorization"] = "token " + jupyter.token
+            assert browser.get(jupyter.origin + link).ok
+            console = link.partition("sign-in")[0]
+            paths = [each.path for each in browser.cookies if each.name.startswith("modelarts-")]
+            assert paths == [console.rstrip("/")]
+            page = browser.get(jupyter.origin + console)
+            assert "<h1>Jobs</h1>" in page.text
+            style = re.search(r'<link rel="stylesheet" href="([^"]+)"', page.text).group(1)
+            assert (
+                browser.get(urljoin(page.url, style)).headers["Content-Type"].startswith("text/css")
+            )
+            token = re.search(r'data-token="([^"]+)"', page.text).group(1)
+            form = {"token": token, "folder": "/bucket/notebook/", "name": "by-form"}
+            headers = {"Origin": jupyter.origin, "Sec-Fetch-Site": "same-origin"}
+            made = browser.post(page.url + "/new", data=form, headers=headers)
+            assert made.url.startswith(page.url + "/1?done=created")
+            headers["Origin"] = "https://evil.example"
+            assert browser.post(page.url + "/1/stop", data=form, headers=headers).status_code == 403
     finally:
         stop(root, Clock())
         kernel.close()

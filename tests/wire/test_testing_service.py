@@ -25,12 +25,20 @@ PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 URL = "/bucket/logs/"
 
 
+#: What pytest need not load, which takes it seconds.
+_WITHOUT = [
+    part
+    for plugin in ("cacheprovider", "schemathesis", "hypothesispytest", "_hypothesis_globals")
+    for part in ("-p", "no:" + plugin)
+]
+
+
 def run_pytest(folder, *arguments):
     """pytest on a folder, as its user runs it; answers what it prints."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, str(folder)],
+        [sys.executable, "-m", "pytest", *_WITHOUT, *arguments, str(folder)],
         cwd=str(folder),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         stdout=subprocess.PIPE,

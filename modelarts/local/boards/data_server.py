@@ -116,21 +116,26 @@ def suits(confinement: Confinement) -> bool:
     while folders and len(seen) < _MAX_FOLDERS:
         here = folders.pop()
         seen.add(here)
-        sizes = []
+        is_run = False
         for entry in _entries(here):
-            path = real_path(entry.path) if entry.is_symlink() else entry.path
-            if path is None or (entry.is_symlink() and not confinement.follows(path)):
-                if not confinement.is_enforced:
-                    return False
-            elif os.path.isdir(path):
+            path = entry.path
+            if entry.is_symlink():
+                target = real_path(path)
+                if target is None or not confinement.follows(target):
+                    if not confinement.is_enforced:
+                        return False
+                    continue
+                path = target
+            if entry.is_dir():
                 if path not in seen:
                     folders.append(path)
-            elif EVENT_FILE in entry.name and os.path.exists(path):
-                if not os.path.isfile(path):
+            elif EVENT_FILE in entry.name and (not entry.is_symlink() or os.path.exists(path)):
+                if not entry.is_file():
                     return False
-                sizes.append(_size(path))
-        total += sum(sizes)
-        runs += bool(sizes)
+                is_run = True
+                if total <= MAX_BYTES:  # each size takes a call of the system
+                    total += _size(path)
+        runs += is_run
     return total > MAX_BYTES or runs > MAX_RUNS
 
 

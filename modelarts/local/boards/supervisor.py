@@ -184,6 +184,11 @@ class Supervisor:
         """Return the path of the log of a job's board."""
         return self._processes.log(job_id)
 
+    def board(self, job_id: int) -> BoardProcess | None:
+        """Return the process of a job's board; None where it has none, or sleeps."""
+        with self._lock:
+            return self._boards.get(job_id)
+
     def reader(self, job_id: int) -> str | None:
         """Return the name of the program that reads a job's files; None if it has no board."""
         with self._lock:

@@ -7,9 +7,11 @@ training starts at once. It reads ``spec.json`` in the folder, and writes there:
 ``started.json``  made once, before the training is started: a training never runs twice.
 ``ended.json``    how it ended; there before the lock is free.
 
-It prints one line when the training runs, or the reason why it cannot. SIGTERM ends the training
-with its grace period, SIGINT at once. When the training's first process ends, so do all others that
-it has started, in whatever session they are.
+It prints ``ready`` once it has the lock, and starts the training when it reads ``go``; where the
+service is gone by then, it starts nothing. So where the lock is free, no training of the folder
+starts by itself. It prints one more line when the training runs, or the reason why it cannot.
+SIGTERM ends the training with its grace period, SIGINT at once. When the training's first process
+ends, so do all others that it has started, in whatever session they are.
 
 Sources: ``prctl(2)`` (subreapers), ``proc(5)``, ``flock(2)``.
 """
@@ -33,6 +35,7 @@ _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 #: How often the limits are looked at, and how often the number of all processes of the system is.
 _LOOK_SECONDS = 1.0
 _COUNT_SECONDS = 0.05
+_LOCK_SECONDS = 0.005
 #: How long to wait until the record of the end can be written, as on a full disk.
 _RETRY_SECONDS = 1.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -42,15 +45,18 @@ def main() -> None:
     """Run the training of the folder that the command line names."""
     folder = sys.argv[1]
     lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        _report("another process keeps it")
-        return
+    # One whose service is gone ends at once; one that has started its training is not waited for.
+    while not _locked(lock):
+        if os.path.exists(os.path.join(folder, "started.json")):
+            _report("it was started before")
+            return
+        time.sleep(_LOCK_SECONDS)
     os.ftruncate(lock, 0)
     os.write(lock, b"%d" % os.getpid())
     with open(os.path.join(folder, "spec.json"), encoding="utf-8") as file:
         spec = json.load(file)
+    if not _may_start():
+        return
     began = time.monotonic()
     try:
         _write_new(folder, "started.json", {"pid": os.getpid(), "time": time.time()})
@@ -70,6 +76,14 @@ def main() -> None:
             if not os.path.isdir(folder):
                 return
             time.sleep(_RETRY_SECONDS)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 class _Keeper:
@@ -301,6 +315,15 @@ def _drain(descriptor: int) -> None:
             pass
     except BlockingIOError:
         pass
+
+
+def _may_start() -> bool:
+    """Tell the service that this is ready; return True if it is there to say ``go``."""
+    try:
+        os.write(1, b"ready\n")
+    except OSError:
+        return False
+    return sys.stdin.readline() == "go\n"
 
 
 def _report(text: str) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from threading import Lock
 from typing import Any, Mapping, Sequence
@@ -17,7 +18,7 @@ import attr
 __all__ = ["Ended", "EngineError", "Launch", "Limits", "Machine"]
 
 _KEEPER = Path(__file__).with_name("keeper.py")
-_START_SECONDS = 60
+_PAUSE = 0.005
 #: A variable in the environment of every process of a training, with a random key.
 MARK = "MODELARTS_TRAINING_KEY"
 
@@ -123,14 +124,12 @@ class Machine:
                 [sys.executable, "-I", "-S", str(_KEEPER), str(folder)],
                 cwd=folder,
                 env={"PATH": os.defpath},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
             )
-        assert keeper.stdout is not None
-        with keeper.stdout as output:
-            line = output.readline().decode("utf-8", "replace").strip()
+        line = _let_go(keeper)
         with self._lock:
             self._children[folder] = keeper
         if line != "started":
@@ -138,7 +137,15 @@ class Machine:
             raise EngineError(line or f"its keeper ended; see {folder / 'keeper.log'}")
 
     def has_started(self, folder: Path) -> bool:
-        """Return True if the training of a folder runs, or ran."""
+        """Return True if the training of a folder runs, or ran.
+
+        If not, it does not start by itself: a keeper that an earlier service has left between its
+        lock and its start is waited for.
+        """
+        while self.is_running(folder):
+            if (folder / "started.json").exists():
+                return True
+            time.sleep(_PAUSE)
         return (folder / "started.json").exists()
 
     def is_running(self, folder: Path) -> bool:
@@ -220,6 +227,22 @@ class Machine:
             keeper = self._children.pop(folder, None)
         if keeper is not None:
             keeper.wait()
+
+
+def _let_go(keeper: subprocess.Popen[bytes]) -> str:
+    """Have a keeper start its training; return its last line, which is empty if it ended before."""
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    with keeper.stdout as output, keeper.stdin as commands:
+        line = output.readline()
+        if line == b"ready\n":
+            try:
+                commands.write(b"go\n")
+                commands.flush()
+                line = output.readline()
+            except BrokenPipeError:
+                line = b""
+    return line.decode("utf-8", "replace").strip()
 
 
 def end_marked(key: str) -> None:

@@ -88,9 +88,9 @@ class Authentication:
         try:
             caller, signature = self._verified(request)
         except GatewayFailure:
-            self._count(f"address {request.remote_addr}")
+            self.count(f"address {request.remote_addr}")
             raise
-        self._count(f"user {caller.user.user_id}")
+        self.count(f"user {caller.user.user_id}")
         changes = request.method not in ("GET", "HEAD")
         if signature is not None and changes:
             self._refuse_replay(caller.user, signature)
@@ -100,7 +100,8 @@ class Authentication:
         if self._replays.is_replay(user.user_id, signature):
             raise _refused("this very request was received before; sign each one anew")
 
-    def _count(self, who: str) -> None:
+    def count(self, who: str) -> None:
+        """Count a call of a user or an address. Raises Throttled where it is one too many."""
         pause = self._calls.take(who)
         if pause:
             raise Throttled("Too many calls.", pause)

@@ -224,6 +224,18 @@ class MountedLogs(LogSource):
             paths[name] = str(folder)
         return mount(str(self._root), paths)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the mounts, and of the other source's buckets."""
+        mounts = {*self._given, *self._file.current().by_name}
+        return tuple(sorted({*mounts, *self._other.names()}))
+
+    def place(self, train_url: str) -> Path | None:
+        """Return the folder of a ``train_url``; None for a mount of several. Raises ValueError."""
+        logs = self._logs(train_url)
+        if logs is None:
+            return self._other.place(train_url)
+        return None if logs.links else logs.folder
+
     def keep(self, jobs: Iterable[Job]) -> None:
         """Remove the copies of all other jobs' files, when the service starts.
 

@@ -81,6 +81,19 @@ class LogSource(ABC):
         """Return the names of the buckets, or mounts, that a board over the ``train_url`` reads."""
         return (train_url.strip("/").partition("/")[0],)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the buckets and mounts on this machine, in order."""
+        return ()
+
+    def place(self, train_url: str) -> Path | None:
+        """Return the folder on this machine that a ``train_url`` means; None where it means none,
+        or several.
+
+        Raises:
+            ValueError: links lead out of the bucket.
+        """
+        return None
+
     def together(self, folders: Mapping[str, str]) -> str:
         """Return the ``train_url`` for several folders that one board shows.
 
@@ -147,6 +160,16 @@ class LocalFolders(LogSource):
     def has_bucket(self, bucket: str) -> bool:
         """Return whether the bucket's folder exists, or one whose name is the same bucket's."""
         return any(key_of(name) == key_of(bucket) for name in os.listdir(self._obs))
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the buckets."""
+        with os.scandir(self._obs) as entries:
+            folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return tuple(sorted(folders))
+
+    def place(self, train_url: str) -> Path | None:
+        """Return the folder of a ``train_url``. Raises ValueError."""
+        return folder_of(self._obs, train_url)
 
     def keep(self, jobs: Iterable[Job]) -> None:
         """Remove nothing: there are no copies."""

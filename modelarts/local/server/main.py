@@ -26,7 +26,9 @@ from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.engine.machine import Limits, Machine
 from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
+from modelarts.local.identity.passwords import Logins
 from modelarts.local.identity.rate_limit import Rate
+from modelarts.local.identity.sessions import BrowserSessions
 from modelarts.local.identity.users import OWNER, Users
 from modelarts.local.identity.users_file import Accounts, prepare
 from modelarts.local.jobs.clock import MovableClock, ServiceClock, Timeline
@@ -52,7 +54,9 @@ from modelarts.local.training.workspace import Workspaces
 from modelarts.local.web.app import App
 from modelarts.local.web.boards import MOST_OPEN, Pages
 from modelarts.local.web.clock import TestClock
-from modelarts.local.web.hosts import Reach
+from modelarts.local.web.console.entry import Console
+from modelarts.local.web.console.parts import Parts
+from modelarts.local.web.hosts import CONSOLE, Reach
 from modelarts.local.web.iam import Iam
 from modelarts.local.web.obs_keys import ObsKeysApi
 from modelarts.local.web.shares import ShareApi
@@ -186,16 +190,33 @@ def serve(root: Path, settings: Settings) -> None:
                     Rate(_PAGES, 10 * _PAGES, Clock()),
                     Rate(_GUESSES, _MAX_GUESSES, Clock()),
                 )
+                logins = Logins(clock)
+                console = Console(
+                    Parts(
+                        operations,
+                        supervisor,
+                        trainings,
+                        accounts,
+                        authentication,
+                        logins,
+                        BrowserSessions(clock),
+                        reach,
+                        clock,
+                        root,
+                        _limits(settings),
+                    )
+                )
                 app = App(
                     api,
                     TrainingJobs(api, operations, supervisor.log, trainings, links),
-                    Iam(authentication, reach, clock),
+                    Iam(authentication, reach, logins),
                     pages,
                     reach,
                     links,
                     ShareApi(api, operations, shares),
                     TestClock(movable, supervisor, runner, authentication) if movable else None,
                     ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
+                    console,
                 )
                 if tls is not None:
                     open_ones.callback(_serve_tls(app, tls, network).close)
@@ -216,6 +237,10 @@ def serve(root: Path, settings: Settings) -> None:
                     address = url_of(objects, "http", _plain_host(network))
                     connection["obs_http_endpoint"] = address
                     _LOG.info("the OBS API is at %s", address)
+                if settings.show_link is not None:
+                    owner = accounts.users().by_name.get(OWNER)
+                    link = CONSOLE if owner is None else console.link(owner)
+                    settings.show_link((reach.public or reach.local) + link, owner is not None)
                 _run(app, supervisor, runner, plain, file, connection, root, settings)
         except StoreFailure as failure:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
@@ -401,6 +426,21 @@ def _types(settings: Settings) -> tuple[MachineTypes, Datasets]:
         return MachineTypes(settings.engines, settings.flavors), Datasets(settings.datasets)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def _limits(settings: Settings) -> dict[str, str]:
+    """Return the limits of the service, for people."""
+    sleep = settings.sleep_after
+    memory = settings.training_memory or _max_memory()
+    return {
+        "Active jobs of a project": str(settings.max_running),
+        "Calls of a user, per second": f"{settings.rate:g}",
+        "Memory of a board": f"{settings.board_memory >> 20} MiB",
+        "A board sleeps after": f"{sleep / 60:g} minutes without a visit" if sleep else "never",
+        "Trainings at once": str(settings.max_trainings or os.cpu_count() or 1),
+        "Memory of a training": f"{memory >> 20} MiB",
+        "Logs are read from": settings.source.endpoint if settings.source else "this machine",
+    }
 
 
 def _max_memory() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
 import attr
 
@@ -45,6 +45,8 @@ class Settings:
         datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
+        show_link: is called with the address of the console, and whether it signs in the user
+            ``local``, once; None: no such link is made.
     """
 
     network: Network = attr.ib(factory=Network)
@@ -70,3 +72,4 @@ class Settings:
     max_shares: int = 100
     datasets: Sequence[str] = ()
     unconfined_boards: bool = False
+    show_link: Callable[[str, bool], None] | None = None

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 from urllib.parse import urlsplit
@@ -22,8 +23,9 @@ from modelarts.local.jobs.shares import KEY_LENGTH, SHARED
 from modelarts.local.jobs.store import PAGES
 from modelarts.local.web.boards import Pages
 from modelarts.local.web.clock import TestClock
+from modelarts.local.web.console.entry import LINKS, Console
 from modelarts.local.web.headers import COMMON
-from modelarts.local.web.hosts import Reach
+from modelarts.local.web.hosts import CONSOLE, Reach
 from modelarts.local.web.iam import Iam
 from modelarts.local.web.obs_keys import ObsKeysApi
 from modelarts.local.web.security import check
@@ -57,6 +59,7 @@ class App:
         shares: ShareApi,
         test_clock: TestClock | None = None,
         obs_keys: ObsKeysApi | None = None,
+        console: Console | None = None,
     ) -> None:
         self._reach = reach
         jobs = "/v1/<project_id>/visualization-jobs"
@@ -65,7 +68,7 @@ class App:
             (jobs + "/<int:job_id>", ("GET", "PUT", "DELETE"), api.job),
             (jobs + "/<int:job_id>/<any(stop,restart):action>", ("POST",), api.action),
             *_training_routes(training_jobs),
-            ("/", ("GET",), iam.versions),
+            ("/", ("GET",), iam.versions if console is None else partial(_root, iam)),
             ("/v3", ("GET",), iam.versions),
             ("/v3/", ("GET",), iam.versions),
             ("/v3/auth/tokens", ("GET",), iam.show_token),
@@ -95,6 +98,10 @@ class App:
             routes.append(("/local/clock", ("GET", "PUT"), test_clock.answer))
         if obs_keys is not None:
             routes.append(("/local/obs-keys", ("PUT",), obs_keys.put))
+        if console is not None:
+            routes.append((LINKS, ("POST",), console.make_link))
+            routes.append((CONSOLE, (), console.page))
+            routes.append((CONSOLE + "<path:rest>", (), console.page))
         self._routes = Map(
             [
                 Rule(path, methods=methods or None, endpoint=call, defaults=_defaults(path))
@@ -123,9 +130,9 @@ class App:
             code = int(status[:3])
             if code >= 400:
                 _log_failure(request, code, request_id)
-            present = {name.lower() for name, _ in headers}
-            missing = [pair for pair in COMMON if pair[0].lower() not in present]
-            return start_response(status, [*headers, *missing], error)
+            own = {name.lower() for name, _ in headers}
+            common = [item for item in COMMON if item[0].lower() not in own]
+            return start_response(status, [*headers, *common], error)
 
         return answer(environ, start)
 
@@ -179,7 +186,18 @@ def _training_routes(
 
 
 def _defaults(path: str) -> dict[str, Any] | None:
-    return {"rest": ""} if path in (_PAGE, _LINK) else None
+    return {"rest": ""} if path in (_PAGE, _LINK, CONSOLE) else None
+
+
+def _root(iam: Iam, request: Request) -> Response:
+    """Lead a browser to the console; Keystone clients get what they look for."""
+    if "text/html" in request.headers.get("Accept", ""):
+        # Without the path of this service, which a proxy may have changed.
+        response = Response(status=303, headers={"Location": CONSOLE.lstrip("/")})
+    else:
+        response = iam.versions(request)
+    response.headers["Vary"] = "Accept"
+    return response
 
 
 def _health(request: Request) -> Response:

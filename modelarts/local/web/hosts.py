@@ -13,8 +13,10 @@ from werkzeug.wrappers import Request
 from modelarts.errors import InvalidArgument
 from modelarts.local.jobs.store import PAGES
 
-__all__ = ["ANY", "Reach", "board_host", "is_unspecified", "public_url"]
+__all__ = ["ANY", "CONSOLE", "Reach", "board_host", "is_unspecified", "public_url"]
 
+#: The beginning of the paths of the console.
+CONSOLE = "/console/"
 #: Stands for all names.
 ANY = "*"
 _KEY = 32
@@ -61,7 +63,7 @@ class Reach:
         local: the scheme, host and port for programs on this machine.
         public: those for everybody else, where a proxy offers the service.
         further: more names that a ``Host`` header may have; ``*`` for all.
-        pages_for_all: boards' pages may be asked for under any name.
+        pages_for_all: boards' pages and the console may be asked for under any name.
         board_host: what follows the label of a board, if each has a host of its own.
     """
 
@@ -86,7 +88,7 @@ class Reach:
             # Nothing else is under the name of a board, so its scripts can ask for nothing else.
             key = _key(path)
             return key is not None and (len(key) < _KEY or name == self._host(key))
-        if ANY in self.further or (self.pages_for_all and path.startswith(PAGES)):
+        if ANY in self.further or (self.pages_for_all and path.startswith((PAGES, CONSOLE))):
             return True
         known = {"localhost", self.host.lower(), *(one.lower() for one in self.further)}
         if self.public is not None:

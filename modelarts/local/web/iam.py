@@ -11,7 +11,6 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from modelarts._internal.clock import Clock
 from modelarts.local.errors import IamFailure, json_of, json_response
 from modelarts.local.identity.authentication import TOKEN_SECONDS, Authentication
 from modelarts.local.identity.passwords import Logins
@@ -22,12 +21,16 @@ __all__ = ["Iam"]
 
 
 class Iam:
-    """Answers ``/v3/auth/tokens`` and ``/v3/projects``."""
+    """Answers ``/v3/auth/tokens`` and ``/v3/projects``.
 
-    def __init__(self, authentication: Authentication, reach: Reach, clock: Clock) -> None:
+    Args:
+        logins: checks passwords; of all logins to the service, so that wrong ones are counted once.
+    """
+
+    def __init__(self, authentication: Authentication, reach: Reach, logins: Logins) -> None:
         self._authentication = authentication
         self._reach = reach
-        self._logins = Logins(clock)
+        self._logins = logins
 
     def create_token(self, request: Request) -> Response:
         """``POST /v3/auth/tokens`` with a password; the token comes in ``X-Subject-Token``."""

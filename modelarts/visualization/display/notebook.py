@@ -38,7 +38,9 @@ def browse(address: str) -> bool:
     """Open an address in a browser of this machine; returns whether there is one."""
     import webbrowser
 
-    if not address.startswith("http"):  # a path on a server that only its visitor can name
+    if not address.startswith(
+        ("http", "file:")
+    ):  # a path on a server that only its visitor can name
         return False
     try:
         browser = webbrowser.get()

@@ -1,0 +1,119 @@
+"""Sessions of browsers, and links that sign in once; kept in memory only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import OrderedDict
+from threading import Lock
+
+import attr
+
+from modelarts._internal.clock import Clock
+from modelarts.local.identity.users import User, Users
+
+__all__ = ["LINK_SECONDS", "SESSION_SECONDS", "BrowserSession", "BrowserSessions"]
+
+LINK_SECONDS = 600.0
+SESSION_SECONDS = 12 * 3600.0
+_MAX_LINKS = 1000
+_MAX_SESSIONS = 10_000
+_MAX_SESSIONS_OF_USER = 50
+
+
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class BrowserSession:
+    """A signed-in browser, or a link that makes one.
+
+    Attributes:
+        user_id: the user that it is for.
+        password: the hash of the user's password at that time; with another one the session ends.
+        token: proves that a form, or a request of the script, comes from a page of this session.
+        until: when it ends, by the monotonic clock.
+    """
+
+    user_id: str
+    password: str | None = attr.ib(repr=False)
+    token: str = attr.ib(repr=False)
+    until: float
+
+
+class BrowserSessions:
+    """The sessions of the browsers of one service.
+
+    Cookies and keys of links are kept as hashes.
+
+    Args:
+        clock: by which sessions and links end.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        # In the order in which they end.
+        self._links: OrderedDict[str, BrowserSession] = OrderedDict()
+        self._sessions: OrderedDict[str, BrowserSession] = OrderedDict()
+
+    def make_link(self, user: User) -> str:
+        """Return the key of a new link, which signs this user in once, within ten minutes."""
+        key = secrets.token_urlsafe(32)
+        with self._lock:
+            self._forget()
+            while len(self._links) >= _MAX_LINKS:
+                self._links.popitem(last=False)
+            self._links[_hash(key)] = self._new(user, LINK_SECONDS)
+        return key
+
+    def use_link(self, key: str, users: Users) -> User | None:
+        """Return the user of a link; None where it has ended, was used, or never was."""
+        with self._lock:
+            self._forget()
+            link = self._links.pop(_hash(key), None)
+        return None if link is None else _user(link, users)
+
+    def begin(self, user: User) -> tuple[str, BrowserSession]:
+        """Begin a session; returns the value of its cookie, and the session."""
+        cookie = secrets.token_urlsafe(32)
+        session = self._new(user, SESSION_SECONDS)
+        with self._lock:
+            self._forget()
+            own = [key for key, each in self._sessions.items() if each.user_id == user.user_id]
+            for key in own[: max(0, len(own) + 1 - _MAX_SESSIONS_OF_USER)]:
+                del self._sessions[key]
+            while len(self._sessions) >= _MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+            self._sessions[_hash(cookie)] = session
+        return cookie, session
+
+    def find(self, cookie: str, users: Users) -> tuple[User, BrowserSession] | None:
+        """Return the user and the session of a cookie; None where there is no such session."""
+        with self._lock:
+            session = self._sessions.get(_hash(cookie))
+        if session is None or session.until <= self._clock.monotonic():
+            return None
+        user = _user(session, users)
+        return None if user is None else (user, session)
+
+    def end(self, cookie: str) -> None:
+        """End a session."""
+        with self._lock:
+            self._sessions.pop(_hash(cookie), None)
+
+    def _new(self, user: User, seconds: float) -> BrowserSession:
+        until = self._clock.monotonic() + seconds
+        return BrowserSession(user.user_id, user.password, secrets.token_urlsafe(32), until)
+
+    def _forget(self) -> None:
+        now = self._clock.monotonic()
+        for known in (self._links, self._sessions):
+            while known and next(iter(known.values())).until <= now:
+                known.popitem(last=False)
+
+
+def _user(session: BrowserSession, users: Users) -> User | None:
+    user = users.by_id(session.user_id)
+    return user if user is not None and user.password == session.password else None
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
