@@ -188,8 +188,8 @@ class TransportError(ModelArtsError, ConnectionError):
         self.request_kind = request_kind
 
     def __str__(self) -> str:
-        said = str(self.args[0]) if self.args else ""
-        return said if self.attempts == 1 else "%s (%d attempts)" % (said, self.attempts)
+        message = str(self.args[0]) if self.args else ""
+        return message if self.attempts == 1 else "%s (%d attempts)" % (message, self.attempts)
 
 
 class RequestTimeout(TransportError, TimeoutError):
@@ -278,9 +278,9 @@ class ApiError(ModelArtsError):
             request_kind: the kind of request that was refused; by default ``SERVICE_CALL``.
             error_solution: what the service recommends to do; by default None.
         """
-        said = " ".join(part for part in (error_code, error_msg) if part)
-        said = (said or reason or "no explanation").rstrip(".")
-        message = "HTTP %d: %s" % (status_code, said)
+        explanation = " ".join(part for part in (error_code, error_msg) if part)
+        explanation = (explanation or reason or "no explanation").rstrip(".")
+        message = "HTTP %d: %s" % (status_code, explanation)
         if operation:
             message = "%s: %s" % (operation, message)
         if request_id:

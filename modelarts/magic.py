@@ -43,10 +43,10 @@ def board(line: str) -> None:
         >>> %load_ext modelarts                                               # doctest: +SKIP
         >>> %modelarts_board /bucket/logs/ --auto-stop 2                      # doctest: +SKIP
     """
-    given = _parser().parse_args(shlex.split(line))
-    session = Session() if given.local is None else Session.local(given.local or None)
-    job = VisualizationJob.ensure(given.train_url, auto_stop=given.auto_stop, session=session)
-    job.show(height=given.height)
+    args = _parser().parse_args(shlex.split(line))
+    session = Session() if args.local is None else Session.local(args.local or None)
+    job = VisualizationJob.ensure(args.train_url, auto_stop=args.auto_stop, session=session)
+    job.show(height=args.height)
 
 
 class _Parser(argparse.ArgumentParser):

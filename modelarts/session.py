@@ -146,7 +146,7 @@ class Session:
         clock = clock or Clock()
         environ = dict(os.environ)
         region_name = text("region_name", region_name) or text("region", region)
-        given = Arguments(
+        arguments = Arguments(
             keys={
                 "access_key": access_key,
                 "secret_key": secret_key,
@@ -166,7 +166,7 @@ class Session:
             api=None if api == "auto" else api,
             shared=self._shared,
         )
-        self._resolved = resolve(given, environ, clock)
+        self._resolved = resolve(arguments, environ, clock)
         settings = {
             "timeout": timeout,
             "retries": retries,
@@ -211,15 +211,15 @@ class Session:
             ...     region_name="region-1",
             ... )                                                                 # doctest: +SKIP
         """
-        given = {"modelarts": modelarts_endpoint, "iam": iam_endpoint, "obs": obs_endpoint}
-        said: Dict[str, Optional[str]] = {
+        addresses = {"modelarts": modelarts_endpoint, "iam": iam_endpoint, "obs": obs_endpoint}
+        settings: Dict[str, Optional[str]] = {
             service: normalize(service, value)
-            for service, value in given.items()
+            for service, value in addresses.items()
             if value is not None
         }
         if region_name is not None:
-            said["region_name"] = text("region_name", region_name)
-        Session._shared = {**Session._shared, **said}
+            settings["region_name"] = text("region_name", region_name)
+        Session._shared = {**Session._shared, **settings}
 
     @classmethod
     def local(
@@ -265,29 +265,29 @@ class Session:
         from modelarts.local.server.launcher import connect
 
         endpoint = None if obs is None else _obs_address(obs)
-        found = connect(root, stay, obs_endpoint=endpoint)
+        service = connect(root, stay, obs_endpoint=endpoint)
         session = cls(
-            access_key=found["access_key"],
-            secret_key=found["secret_key"],
-            project_id=found["project_id"],
-            region_name=found["region_name"],
-            modelarts_endpoint=found["modelarts_endpoint"],
-            iam_endpoint=found["iam_endpoint"],
-            obs_endpoint=found["obs_endpoint"],
+            access_key=service["access_key"],
+            secret_key=service["secret_key"],
+            project_id=service["project_id"],
+            region_name=service["region_name"],
+            modelarts_endpoint=service["modelarts_endpoint"],
+            iam_endpoint=service["iam_endpoint"],
+            obs_endpoint=service["obs_endpoint"],
             api=os.environ.get("MODELARTS_API") or "v1",
             proxies={},
         )
-        session._local_root = found["root"]
-        session._wiring.local_obs = found.get("obs_http_endpoint")
+        session._local_root = service["root"]
+        session._wiring.local_obs = service.get("obs_http_endpoint")
         sources = session._resolved.sources
         # Only the variable can have said it.
-        said = set(sources) - {"obs_path"}
-        sources.update(dict.fromkeys(said, "local service of " + found["root"]))
+        names = set(sources) - {"obs_path"}
+        sources.update(dict.fromkeys(names, "local service of " + service["root"]))
         if obs is not None:
             from modelarts._obs_keys import send
 
             session._obs_session = obs
-            send(found["root"], session._wiring.parts.client, obs.keys, session.clock)
+            send(service["root"], session._wiring.parts.client, obs.keys, session.clock)
         return session
 
     @property
@@ -678,7 +678,7 @@ class Session:
             region_name=known.region_name,
             obs_path=known.obs_path,
             api=self.api,
-            config_file=known.found.config_file,
+            config_file=known.credential_set.config_file,
         )
         for service, address in known.endpoints.items():
             settings[service + "_endpoint"] = address
@@ -695,7 +695,7 @@ class Session:
 
         One of ``"AK/SK"``, ``"password"``, ``"application credential"`` and ``"token"``.
         """
-        kind = type(self._resolved.found.credentials)
+        kind = type(self._resolved.credential_set.credentials)
         return {
             AccessKey: "AK/SK",
             Password: "password",

@@ -123,13 +123,13 @@ def training_jobs(value: object) -> "Tuple[Tuple[str, str], ...]":
     allowed = "a list of 1 to %d ids of training jobs, or of objects with a job_id" % _MAX_SOURCES
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= _MAX_SOURCES:
         raise InvalidArgument("training_jobs", value, allowed)
-    found = []
+    sources = []
     for each in value:
         name = each if isinstance(each, str) else getattr(each, "job_id", None)
         if not isinstance(name, str) or not re.match(_UUID, name):
             raise InvalidArgument("training_jobs", each, allowed)
-        found.append(("job", name))
-    return tuple(sorted(set(found)))
+        sources.append(("job", name))
+    return tuple(sorted(set(sources)))
 
 
 def train_url(value: object) -> str:
@@ -180,7 +180,7 @@ def folders(value: object) -> "Dict[str, Union[str, os.PathLike[str]]]":
     for each in value.values() if isinstance(value, Mapping) else value:
         _check_folder(each)
     pairs = list(value.items()) if isinstance(value, Mapping) else _named(value)
-    found: Dict[str, Any] = {}
+    by_name: Dict[str, Any] = {}
     names = set()
     for name, folder in pairs:
         if not isinstance(name, str) or not _is_file_name(name):
@@ -190,8 +190,8 @@ def folders(value: object) -> "Dict[str, Union[str, os.PathLike[str]]]":
         if unicodedata.normalize("NFC", name).casefold() in names:
             raise InvalidArgument("train_url", name, "a name for each folder: {name: folder}")
         names.add(unicodedata.normalize("NFC", name).casefold())
-        found[name] = folder if is_local(folder) else train_url(folder)
-    return found
+        by_name[name] = folder if is_local(folder) else train_url(folder)
+    return by_name
 
 
 def _check_folder(value: object) -> None:
@@ -347,10 +347,10 @@ def _statuses(value: Any) -> str:
             return value
         if isinstance(value, bytes):
             raise TypeError
-        given = (value,) if isinstance(value, int) else tuple(value)
+        statuses = (value,) if isinstance(value, int) else tuple(value)
         # int() also of what is one already: the text of an IntEnum is its name before 3.11.
-        numbers = [int(operator.index(number)) for number in given]
-        if not numbers or min(numbers) < 0 or any(isinstance(one, bool) for one in given):
+        numbers = [int(operator.index(number)) for number in statuses]
+        if not numbers or min(numbers) < 0 or any(isinstance(each, bool) for each in statuses):
             raise ValueError
     except (TypeError, ValueError):
         raise InvalidArgument("status", value, allowed) from None

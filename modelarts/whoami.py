@@ -117,8 +117,8 @@ class Explanation:
         rows.append(("api", self.api, self.api_source))
         rows.append(("package", self.package, None))
         if self.other_package is not None:
-            told = "import modelarts finds another one, which is before it on sys.path"
-            rows.append(("", "%s: %s" % (told, self.other_package), None))
+            remark = "import modelarts finds another one, which is before it on sys.path"
+            rows.append(("", "%s: %s" % (remark, self.other_package), None))
         if self.expires_at:
             rows.append(("expires_at", self.expires_at, None))
         if self.clock_skew:
@@ -193,16 +193,16 @@ def _other_package() -> Optional[str]:
     for path in paths:
         if path == ours:
             return None
-        found = os.path.join(path, "modelarts")
-        if os.path.exists(os.path.join(found, "__init__.py")):
-            return found
+        package = os.path.join(path, "modelarts")
+        if os.path.exists(os.path.join(package, "__init__.py")):
+            return package
     return None
 
 
 def _credentials(
     resolved: "Resolved", mode: str, in_use: "Union[None, AccessKey, Token]"
 ) -> Dict[str, Optional[str]]:
-    known = resolved.found.credentials
+    known = resolved.credential_set.credentials
     shown: Dict[str, Optional[str]] = {
         "kind": mode,
         "source": resolved.sources["credentials"],

@@ -155,7 +155,7 @@ class ApplicationCredential(_Secret):
         account: Optional[str] = None,
         account_id: Optional[str] = None,
     ) -> None:
-        given = {
+        fields = {
             "id": id,
             "name": name,
             "user_id": user_id,
@@ -174,7 +174,7 @@ class ApplicationCredential(_Secret):
             secret=_name("application_credential_secret", secret, secret=True),
             **{
                 field: None if value is None else _name(_APPLICATION.get(field, field), value)
-                for field, value in given.items()
+                for field, value in fields.items()
             },
         )
 

@@ -62,16 +62,16 @@ def normalize(service: str, value: object) -> str:
 
 def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
     """The endpoints that the environment names."""
-    found = {}
+    addresses = {}
     for service, names in ENVIRONMENT.items():
         for name in names:
             if environ.get(name):
                 try:
-                    found[service] = normalize(service, environ[name])
+                    addresses[service] = normalize(service, environ[name])
                 except InvalidArgument as error:
                     raise ConfigurationError("environment: %s: %s" % (name, error)) from None
                 break
-    return found
+    return addresses
 
 
 def region_of(service: str, endpoint: str) -> Optional[str]:

@@ -152,12 +152,12 @@ def temporary_keys(
     )
     answer = transport.fetch(request, None, read_json)
     try:
-        said = answer["credential"]
+        keys = answer["credential"]
         return AccessKey(
-            said["access"],
-            said["secret"],
-            said["securitytoken"],
-            expires_at=to_seconds(said["expires_at"]),
+            keys["access"],
+            keys["secret"],
+            keys["securitytoken"],
+            expires_at=to_seconds(keys["expires_at"]),
         )
     except (KeyError, TypeError, ValueError):
         raise TransportError(
@@ -207,13 +207,17 @@ def find_project(transport: Transport, endpoint: str, authorizer: Authorizer, na
     )
     answer = transport.fetch(request, authorizer, read_json)
     projects: List[Dict[str, Any]] = (answer or {}).get("projects") or []
-    found = [str(one["id"]) for one in projects if one.get("name") == name and one.get("id")]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    ids = [
+        str(project["id"])
+        for project in projects
+        if project.get("name") == name and project.get("id")
+    ]
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
         raise ConfigurationError(
             "%s knows %d projects named %r (%s); give project_id="
-            % (endpoint, len(found), name, ", ".join(found))
+            % (endpoint, len(ids), name, ", ".join(ids))
         )
     raise ConfigurationError(
         "%s knows no project named %r that is yours; give project_id=" % (endpoint, name)

@@ -34,13 +34,13 @@ class Identity:
         self._transport = transport
         self._lock = ForkSafeLock()
         now = transport.skew.now
-        credentials = resolved.found.credentials
+        credentials = resolved.credential_set.credentials
         self._tokens: Optional[Renewed[Token]] = None
         self._keys: Optional[Renewed[AccessKey]] = None
         if not isinstance(credentials, AccessKey):
             self._tokens = Renewed(self._login, now)
             self._keys = Renewed(self._exchange, now)
-        elif resolved.found.renew is not None:
+        elif resolved.credential_set.renew is not None:
             self._keys = Renewed(self._renew, now, credentials)
         self.authorizer = self._authorizer()
 
@@ -60,7 +60,7 @@ class Identity:
         """The keys that are good now; with a password or a token temporary ones."""
         if self._keys is not None:
             return self._keys.get()
-        credentials = self._resolved.found.credentials
+        credentials = self._resolved.credential_set.credentials
         assert isinstance(credentials, AccessKey)
         return credentials
 
@@ -75,7 +75,7 @@ class Identity:
         if self._tokens is not None:
             return self._tokens.current()
         renewed = self._keys.current() if self._keys is not None else None
-        credentials = self._resolved.found.credentials
+        credentials = self._resolved.credential_set.credentials
         assert isinstance(credentials, AccessKey)
         return renewed or credentials
 
@@ -103,14 +103,14 @@ class Identity:
         known = self._resolved.endpoints.get(service)
         if known is not None:
             return known
-        found = self._from_catalog(service)
+        address = self._from_catalog(service)
         source = "the token's catalog"
-        if found is None:
-            found = endpoints.of_region(service, self._resolved.region_name)
+        if address is None:
+            address = endpoints.of_region(service, self._resolved.region_name)
             source = "the region's pattern"
         self._resolved.sources[service] = source
-        self._resolved.endpoints[service] = found
-        return found
+        self._resolved.endpoints[service] = address
+        return address
 
     def _from_catalog(self, service: str) -> Optional[str]:
         from modelarts.auth import iam
@@ -127,7 +127,9 @@ class Identity:
 
         token = self.token()
         if token is not None and token.project_id is not None:
-            if isinstance(self._resolved.found.credentials, (GivenToken, ApplicationCredential)):
+            if isinstance(
+                self._resolved.credential_set.credentials, (GivenToken, ApplicationCredential)
+            ):
                 self._resolved.sources["project"] = "the token"
             return token.project_id
         name = self._resolved.project_name
@@ -139,7 +141,7 @@ class Identity:
         from modelarts.auth import iam
 
         known = self._resolved
-        credentials = known.found.credentials
+        credentials = known.credential_set.credentials
         endpoint = self.endpoint("iam")
         if isinstance(credentials, GivenToken):
             return iam.inspect(self._transport, endpoint, credentials.token)
@@ -162,17 +164,17 @@ class Identity:
         return iam.temporary_keys(self._transport, self.endpoint("iam"), token)
 
     def _renew(self) -> AccessKey:
-        found = self._resolved.found
-        assert found.renew is not None
+        credential_set = self._resolved.credential_set
+        assert credential_set.renew is not None
         try:
-            return found.renew()
+            return credential_set.renew()
         except NotHere as reason:
             raise ConfigurationError(
-                "%s has no fresh keys any more: %s" % (found.source, reason)
+                "%s has no fresh keys any more: %s" % (credential_set.source, reason)
             ) from None
 
     def _authorizer(self) -> Authorizer:
         if self._tokens is None:
             return KeyAuthorizer(self.keys)
-        renewable = not isinstance(self._resolved.found.credentials, GivenToken)
+        renewable = not isinstance(self._resolved.credential_set.credentials, GivenToken)
         return TokenAuthorizer(self._tokens, renewable)

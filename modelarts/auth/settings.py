@@ -52,8 +52,8 @@ class Resolved:
 
     __slots__ = (
         "api",
+        "credential_set",
         "endpoints",
-        "found",
         "obs_path",
         "project_id",
         "project_name",
@@ -64,7 +64,7 @@ class Resolved:
     def __init__(
         self,
         *,
-        found: Found,
+        credential_set: Found,
         project_id: Optional[str],
         project_name: Optional[str],
         region_name: Optional[str],
@@ -73,7 +73,7 @@ class Resolved:
         api: str,
         sources: Dict[str, str],
     ) -> None:
-        self.found = found
+        self.credential_set = credential_set
         self.project_id = project_id
         self.project_name = project_name
         self.region_name = region_name
@@ -100,7 +100,7 @@ class _Place(NamedTuple):
         return self.region_name or (self.project_name or "").split("_", 1)[0] or None
 
 
-def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resolved:
+def resolve(arguments: Arguments, environ: Mapping[str, str], clock: Clock) -> Resolved:
     """Find all settings of a session.
 
     Raises:
@@ -108,17 +108,17 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
         CredentialsNotFound: no credentials were found.
         ConfigurationError: something that says it cannot be used.
     """
-    found = _of_arguments(given.keys, given.user, environ)
+    credential_set = _of_arguments(arguments.keys, arguments.user, environ)
     asked: Optional[Found]
-    if found is None:
+    if credential_set is None:
         from modelarts.auth.providers.base import Surroundings
         from modelarts.auth.providers.chain import find
 
-        found = find(Surroundings.of_this_process(given.config_file, clock))
-        asked = found if found.config_file is not None else None
+        credential_set = find(Surroundings.of_this_process(arguments.config_file, clock))
+        asked = credential_set if credential_set.config_file is not None else None
     else:
-        asked = _file_beside(found, given, environ, clock)
-    sources = {"credentials": found.source}
+        asked = _file_beside(credential_set, arguments, environ, clock)
+    sources = {"credentials": credential_set.source}
 
     def first(what: str, *options: Tuple[Optional[str], str]) -> Optional[str]:
         for value, source in options:
@@ -127,14 +127,14 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
                 return value
         return None
 
-    places = _places(asked, found, environ)
+    places = _places(asked, credential_set, environ)
     region = first(
         "region_name",
-        (given.region_name, ARGUMENTS),
-        (given.shared.get("region_name"), _SET_ENDPOINT),
+        (arguments.region_name, ARGUMENTS),
+        (arguments.shared.get("region_name"), _SET_ENDPOINT),
         *((place.region, place.source) for place in places),
     )
-    project = _project(given, places, region)
+    project = _project(arguments, places, region)
     if project.project_id:
         sources["project"] = project.source
     elif project.project_name:
@@ -144,37 +144,37 @@ def resolve(given: Arguments, environ: Mapping[str, str], clock: Clock) -> Resol
     variables = endpoints.from_environment(environ)
     addresses = {}
     for service in _SERVICES:
-        value = given.endpoints.get(service)
+        value = arguments.endpoints.get(service)
         address = first(
             service,
             (None if value is None else endpoints.normalize(service, value), ARGUMENTS),
-            (given.shared.get(service), _SET_ENDPOINT),
+            (arguments.shared.get(service), _SET_ENDPOINT),
             *([(asked.endpoints.get(service), asked.source)] if asked is not None else []),
             (variables.get(service), "environment"),
-            (found.endpoints.get(service), found.source),
+            (credential_set.endpoints.get(service), credential_set.source),
         )
         if address is not None:
             addresses[service] = address
     obs_path = first(
         "obs_path",
-        (given.obs_path, ARGUMENTS),
+        (arguments.obs_path, ARGUMENTS),
         *([(asked.obs_path, asked.source)] if asked is not None else []),
         (environ.get("MODELARTS_OBS_PATH"), "environment MODELARTS_OBS_PATH"),
-        (found.obs_path, found.source),
+        (credential_set.obs_path, credential_set.source),
     )
     api = first(
         "api",
-        (given.api, ARGUMENTS),
+        (arguments.api, ARGUMENTS),
         *([(asked.api, asked.source)] if asked is not None else []),
         (environ.get("MODELARTS_API"), "environment MODELARTS_API"),
-        (found.api, found.source),
+        (credential_set.api, credential_set.source),
     )
     if api is not None:
         _check_api(api, sources["api"])
     if api in (None, "auto") and endpoints.is_public(region, addresses.get("modelarts")):
         api, sources["api"] = "v2", "region"
     return Resolved(
-        found=found,
+        credential_set=credential_set,
         project_id=project.project_id,
         project_name=project.project_name or region,
         region_name=region,
@@ -194,7 +194,9 @@ def _check_api(api: object, source: str) -> None:
     raise ConfigurationError("%s: %s" % (source, error))
 
 
-def _places(asked: Optional[Found], found: Found, environ: Mapping[str, str]) -> List[_Place]:
+def _places(
+    asked: Optional[Found], credential_set: Found, environ: Mapping[str, str]
+) -> List[_Place]:
     """Return the sources of region and project after the arguments, in order.
 
     A file that was asked for comes before the variables that are meant for us; those come before
@@ -202,20 +204,25 @@ def _places(asked: Optional[Found], found: Found, environ: Mapping[str, str]) ->
     """
     places = [
         _Place("environment MODELARTS_*", *said(environ)),
-        _place_of(found),
+        _place_of(credential_set),
         _Place("environment", *ambient(environ)),
     ]
     return places if asked is None else [_place_of(asked), *places]
 
 
-def _place_of(found: Found) -> _Place:
-    return _Place(found.source, found.region_name, found.project_id, found.project_name)
+def _place_of(credential_set: Found) -> _Place:
+    return _Place(
+        credential_set.source,
+        credential_set.region_name,
+        credential_set.project_id,
+        credential_set.project_name,
+    )
 
 
-def _project(given: Arguments, places: Iterable[_Place], region: Optional[str]) -> _Place:
+def _project(arguments: Arguments, places: Iterable[_Place], region: Optional[str]) -> _Place:
     """The project of the first that names one, by its id or by its name."""
-    if given.project_id or given.project_name:
-        return _Place(ARGUMENTS, region, given.project_id, given.project_name)
+    if arguments.project_id or arguments.project_name:
+        return _Place(ARGUMENTS, region, arguments.project_id, arguments.project_name)
     for place in places:
         # A project belongs to one region: where somebody closer said another region, it is of
         # no use there.
@@ -226,19 +233,19 @@ def _project(given: Arguments, places: Iterable[_Place], region: Optional[str]) 
 
 
 def _file_beside(
-    found: Found, given: Arguments, environ: Mapping[str, str], clock: Clock
+    credential_set: Found, arguments: Arguments, environ: Mapping[str, str], clock: Clock
 ) -> Optional[Found]:
     """Return the settings besides credentials of a file that the caller named."""
-    places = (given.project_id or given.project_name, given.region_name)
-    whole = all(places) and all(given.endpoints.get(service) for service in _SERVICES)
+    places = (arguments.project_id or arguments.project_name, arguments.region_name)
+    whole = all(places) and all(arguments.endpoints.get(service) for service in _SERVICES)
     # A variable is nothing to fail on where nothing was left open, as by Session.local().
-    if not given.config_file and (whole or not environ.get("MODELARTS_CONFIG")):
+    if not arguments.config_file and (whole or not environ.get("MODELARTS_CONFIG")):
         return None
     from modelarts.auth.providers.base import Surroundings
     from modelarts.auth.providers.config_file import ExplicitConfig
 
-    surroundings = Surroundings.of_this_process(given.config_file, clock)
-    return ExplicitConfig().beside(found.credentials, surroundings)
+    surroundings = Surroundings.of_this_process(arguments.config_file, clock)
+    return ExplicitConfig().beside(credential_set.credentials, surroundings)
 
 
 def text(argument: str, value: Optional[str]) -> Optional[str]:
@@ -264,11 +271,11 @@ def _of_arguments(
             "give access_key and secret_key, or username and password, not both"
         )
     needed = ("access_key", "secret_key") if by_keys else ("username", "password")
-    given = keys if by_keys else user
+    arguments = keys if by_keys else user
     # A security token of the environment belongs to the keys there, not to two given ones.
-    whole = None not in [given[name] for name in needed]
-    filled = dict(given)
-    for name, value in given.items():
+    whole = None not in [arguments[name] for name in needed]
+    filled = dict(arguments)
+    for name, value in arguments.items():
         if value is None and not (whole and name == "security_token"):
             filled[name] = environ.get("MODELARTS_" + name.upper()) or None
     for name in needed:
@@ -288,4 +295,4 @@ def _of_arguments(
         account = username if filled["account"] is None else filled["account"]
         credentials = Password(username, filled["password"] or "", account)
     both = "arguments and environment MODELARTS_*"
-    return Found(credentials=credentials, source=ARGUMENTS if filled == given else both)
+    return Found(credentials=credentials, source=ARGUMENTS if filled == arguments else both)

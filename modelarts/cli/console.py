@@ -71,10 +71,10 @@ def _link(args: argparse.Namespace) -> Tuple[str, bool]:
         from modelarts.local.server.launcher import running
 
         root = root_of(args)
-        found = running(root)
-    if found is not None and "secret_key" not in found:
-        return str(found["modelarts_endpoint"]) + "/console/", False
-    with Session.local(root, stay=found is None) as session:
+        service = running(root)
+    if service is not None and "secret_key" not in service:
+        return str(service["modelarts_endpoint"]) + "/console/", False
+    with Session.local(root, stay=service is None) as session:
         answer: Dict[str, Any] = session.request("POST", "/local/console-links")
     return str(answer["url"]), True
 

@@ -157,67 +157,67 @@ def _variable(text: str) -> _Pair:
     return name, os.environ[name]
 
 
-def _unique(given: argparse.Namespace, option: str) -> Dict[str, str]:
+def _unique(args: argparse.Namespace, option: str) -> Dict[str, str]:
     """Return the pairs of an option that may be repeated."""
-    pairs = getattr(given, option + "s")
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    pairs = getattr(args, option + "s")
+    values = dict(pairs)
+    if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        given.refuse("--%s %s is there more than once" % (option, twice))
-    return found
+        args.refuse("--%s %s is there more than once" % (option, twice))
+    return values
 
 
-def _train(given: argparse.Namespace) -> None:
+def _train(args: argparse.Namespace) -> None:
     """Run ``train``: the training is printed also where it does not become complete."""
     from modelarts.cli.jobs import show_job
     from modelarts.training.job import TrainingJob
 
-    outputs = _unique(given, "output")
-    tensorboard = given.tensorboard
-    if given.board and tensorboard is None:
+    outputs = _unique(args, "output")
+    tensorboard = args.tensorboard
+    if args.board and tensorboard is None:
         if len(outputs) != 1:
-            given.refuse("--board needs --tensorboard NAME|URL where there is not one --output")
+            args.refuse("--board needs --tensorboard NAME|URL where there is not one --output")
         tensorboard = next(iter(outputs))
-    engine, version = given.engine or (None, None)
-    as_json = given.output == "json"
-    with session_of(given) as session:
+    engine, version = args.engine or (None, None)
+    as_json = args.output == "json"
+    with session_of(args) as session:
         job = TrainingJob.create(
-            given.code_dir,
-            given.boot,
-            given.name,
-            parameters=_unique(given, "set"),
-            inputs=_unique(given, "input") or None,
+            args.code_dir,
+            args.boot,
+            args.name,
+            parameters=_unique(args, "set"),
+            inputs=_unique(args, "input") or None,
             outputs=outputs or None,
             tensorboard=tensorboard,
             framework_type=engine,
             framework_version=version,
-            user_image_url=given.image,
-            user_command=given.command,
-            train_instance_type=given.flavor,
-            train_instance_count=given.nodes,
-            pool_id=given.pool_id,
-            log_url=given.log_url,
-            env_variables=_unique(given, "env"),
-            job_description=given.desc,
-            auto_stop=given.auto_stop,
-            obs_path=given.obs_path,
-            check=not given.no_check,
+            user_image_url=args.image,
+            user_command=args.command,
+            train_instance_type=args.flavor,
+            train_instance_count=args.nodes,
+            pool_id=args.pool_id,
+            log_url=args.log_url,
+            env_variables=_unique(args, "env"),
+            job_description=args.desc,
+            auto_stop=args.auto_stop,
+            obs_path=args.obs_path,
+            check=not args.no_check,
             session=session,
         )
-        keep_service(given)
+        keep_service(args)
         if not as_json:
             say("training %s (%s) was created" % (job.job_id, job.job_name))
         try:
-            if given.board:
+            if args.board:
                 _open_board(job, show if not as_json else say)
-            if given.follow:
-                job.follow(file=sys.stderr if as_json else None, timeout=given.timeout)
-            elif given.wait:
-                job.wait(timeout=given.timeout)
+            if args.follow:
+                job.follow(file=sys.stderr if as_json else None, timeout=args.timeout)
+            elif args.wait:
+                job.wait(timeout=args.timeout)
         finally:
-            if as_json or not given.follow:
-                show_job(job, given)
+            if as_json or not args.follow:
+                show_job(job, args)
 
 
 def _open_board(job: "TrainingJob", tell: Callable[[str], object]) -> None:

@@ -58,7 +58,7 @@ def create_directory(calls: Calls, bucket: Any, directory: Any) -> str:
     return folder.url
 
 
-def _say(found: ObjectInfo, path: str) -> None:
-    said = "Successfully download file %s/%s from OBS to local %s"
+def _say(info: ObjectInfo, path: str) -> None:
+    message = "Successfully download file %s/%s from OBS to local %s"
     # Or a terminal that cannot show a name would keep the file from being fetched.
-    print(writable(said % (found.bucket, found.key, path), sys.stdout))
+    print(writable(message % (info.bucket, info.key, path), sys.stdout))

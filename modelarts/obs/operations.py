@@ -189,8 +189,8 @@ class Calls:
         path = target(source.name)
         meter = Meter(progress, "download " + source.name, self._clock)
         store = self.store
-        found = store.head(source.bucket, source.key)
-        if found is None:
+        info = store.head(source.bucket, source.key)
+        if info is None:
             raise self._missing(
                 source,
                 "download_file",
@@ -202,16 +202,16 @@ class Calls:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
 
         def fetch(moved: Progress) -> None:
-            store.download(found, path, moved)
+            store.download(info, path, moved)
 
-        return _one(Task(source.url, fetch, found.size), path, meter)
+        return _one(Task(source.url, fetch, info.size), path, meter)
 
     def download_dir(
         self,
         source: ObsPath,
         folder: str,
         options: Options,
-        tell: Callable[[ObjectInfo, str], object] = lambda found, path: None,
+        tell: Callable[[ObjectInfo, str], object] = lambda found_objects, path: None,
     ) -> Transferred:
         """Fetch a folder to below another. After a call that was not whole: what is missing."""
         source = source.as_folder()
@@ -243,8 +243,8 @@ class Calls:
         memory.interrupted = True
         memory.save()
         try:
-            found = (each for part in (first, objects) for each in part)
-            fetching.run(found, options.threads, meter)
+            found_objects = (each for part in (first, objects) for each in part)
+            fetching.run(found_objects, options.threads, meter)
         finally:
             meter.close()
         memory.interrupted = False
@@ -259,25 +259,25 @@ class Calls:
 
     def copy(self, source: ObsPath, target: ObsPath, options: Options) -> Transferred:
         """Copy an object or a folder within OBS."""
-        store, found = self.store, None
+        store, info = self.store, None
         if not source.is_folder:
-            found = store.head(source.bucket, source.key)
-            if found is None and not self._is_folder(source):
+            info = store.head(source.bucket, source.key)
+            if info is None and not self._is_folder(source):
                 raise self._missing(source, "copy", "an object")
-        if found is not None:
-            return self._copy_object(found, object_target(store, source.key, target), options)
+        if info is not None:
+            return self._copy_object(info, object_target(store, source.key, target), options)
         return self._copy_folder(source.as_folder(), target, options)
 
-    def _copy_object(self, found: ObjectInfo, goal: ObsPath, options: Options) -> Transferred:
-        url = ObsPath(found.bucket, found.key).url
+    def _copy_object(self, info: ObjectInfo, goal: ObsPath, options: Options) -> Transferred:
+        url = ObsPath(info.bucket, info.key).url
         if goal.url == url:
             raise InvalidArgument("dst", goal.url, "another object than the source")
 
         def copy(moved: Progress) -> None:
-            self.store.copy(found, goal.bucket, goal.key, moved)
+            self.store.copy(info, goal.bucket, goal.key, moved)
 
         meter = Meter(options.progress, "copy " + goal.name, self._clock)
-        return _one(Task(url, copy, found.size), goal.url, meter)
+        return _one(Task(url, copy, info.size), goal.url, meter)
 
     def _copy_folder(self, source: ObsPath, target: ObsPath, options: Options) -> Transferred:
         store = self.store
@@ -290,22 +290,22 @@ class Calls:
             raise self._missing(source, "copy", "an object: give it without the slash")
         copied: List[ObjectInfo] = []
 
-        def task(found: ObjectInfo) -> Task:
-            target = goal / found.key[len(source.key) :]
+        def task(info: ObjectInfo) -> Task:
+            target = goal / info.key[len(source.key) :]
 
             def copy(moved: Progress) -> None:
-                store.copy(found, target.bucket, target.key, moved)
-                copied.append(found)
+                store.copy(info, target.bucket, target.key, moved)
+                copied.append(info)
 
-            return Task(ObsPath(found.bucket, found.key).url, copy, found.size)
+            return Task(ObsPath(info.bucket, info.key).url, copy, info.size)
 
         meter = Meter(options.progress, "copy " + goal.name, self._clock)
         try:
             tasks = (
-                task(found)
+                task(info)
                 for part in (first, objects)
-                for found in part
-                if not found.key.endswith("/")
+                for info in part
+                if not info.key.endswith("/")
             )
             run(tasks, options.threads, meter)
         finally:
@@ -335,14 +335,14 @@ class Calls:
         """Return all objects below a folder; or that object."""
         store = self.store
         nothing = True
-        for found in store.list(path.bucket, path.as_folder().key if path.key else ""):
+        for info in store.list(path.bucket, path.as_folder().key if path.key else ""):
             nothing = False
-            if not found.key.endswith("/"):
-                yield ObsObject.of(found)
+            if not info.key.endswith("/"):
+                yield ObsObject.of(info)
         if nothing and not path.is_folder:
-            one = store.head(path.bucket, path.key)
-            if one is not None:
-                yield ObsObject.of(one)
+            single = store.head(path.bucket, path.key)
+            if single is not None:
+                yield ObsObject.of(single)
 
     def delete(self, path: ObsPath, recursive: bool) -> int:
         """Delete an object, or all below a folder; returns how many."""
@@ -359,7 +359,7 @@ class Calls:
         objects = store.list(path.bucket, path.as_folder().key if path.key else "")
         count, failed, done = 0, [], []
         while True:
-            keys = [found.key for found in islice(objects, _BATCH)]
+            keys = [info.key for info in islice(objects, _BATCH)]
             if not keys:
                 break
             count += len(keys)

@@ -18,7 +18,7 @@ def variables(
     obs_endpoint: str = "",
 ) -> Dict[str, str]:
     """The variables that lead ``Session()`` there."""
-    said = {
+    values = {
         "MODELARTS_ACCESS_KEY": access_key,
         "MODELARTS_SECRET_KEY": secret_key,
         "MODELARTS_PROJECT_ID": project_id,
@@ -27,11 +27,11 @@ def variables(
         "MODELARTS_IAM_ENDPOINT": iam_endpoint,
         "MODELARTS_OBS_ENDPOINT": obs_endpoint,
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 @contextmanager
-def environment(given: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Meanwhile these are all the variables that are meant for this package.
 
     What ``Session.set_endpoint`` has said before does not hold, and afterwards holds again.
@@ -40,11 +40,11 @@ def environment(given: Mapping[str, str]) -> Iterator[None]:
 
     shared, Session._shared = Session._shared, {}
     ours = [name for name in os.environ if name.startswith("MODELARTS_")]
-    before = {name: os.environ.get(name) for name in {*ours, *given}}
+    before = {name: os.environ.get(name) for name in {*ours, *variables}}
     try:
         for name in ours:
             del os.environ[name]
-        os.environ.update(given)
+        os.environ.update(variables)
         yield
     finally:
         Session._shared = shared

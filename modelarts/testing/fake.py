@@ -308,10 +308,10 @@ class FakeModelArts:
     def _perform(self, call: Recorded, request: requests.PreparedRequest, data: bytes) -> _Answer:
         identity = self._identity
         if call.operation == "token":
-            given = identity.token(json.loads(data))
-            if given is None:
+            issued = identity.token(json.loads(data))
+            if issued is None:
                 return 401, {}, iam_failure_payload()
-            return 201, {"X-Subject-Token": given[0]}, given[1]
+            return 201, {"X-Subject-Token": issued[0]}, issued[1]
         by_token = "X-Auth-Token" in request.headers
         if not identity.knows(str(request.method), str(request.url), request.headers, data):
             return 401, {}, gateway_failure_payload()

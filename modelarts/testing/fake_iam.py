@@ -51,12 +51,12 @@ class FakeIdentity:
         token = headers.get("X-Auth-Token")
         if token is not None:
             return self._tokens.get(token, 0) > self._clock.time()
-        given = signer.parse_authorization(headers.get("Authorization", ""))
-        keys = self._keys.get(given.access_key) if given is not None else None
-        if given is None or keys is None or keys.expires_at <= self._clock.time():
+        authorization = signer.parse_authorization(headers.get("Authorization", ""))
+        keys = self._keys.get(authorization.access_key) if authorization is not None else None
+        if authorization is None or keys is None or keys.expires_at <= self._clock.time():
             return False
         lowered = {name.lower(): value for name, value in headers.items()}
-        if not set(given.signed) <= set(lowered):
+        if not set(authorization.signed) <= set(lowered):
             return False
         parts = urlsplit(url)
         canonical = signer.canonical_request(
@@ -64,12 +64,12 @@ class FakeIdentity:
             parts.path,
             signer.canonical_query(parse_qsl(parts.query, keep_blank_values=True)),
             lowered,
-            given.signed,
+            authorization.signed,
             body,
         )
         expected = signer.signature(keys.secret_key, lowered.get("x-sdk-date", ""), canonical)
         same_token = lowered.get("x-security-token") == keys.security_token
-        return same_token and given.signature == expected
+        return same_token and authorization.signature == expected
 
     def token(self, body: Mapping[str, Any]) -> Optional[Tuple[str, Dict[str, Any]]]:
         """A new token and its answer's body; None where the user is not known.

@@ -164,8 +164,8 @@ class FakeJobs:
 
     def _allow(self, job: _Fields, statuses: Iterable[int], verb: str) -> None:
         if job["status"] not in tuple(statuses):
-            said = "This job can't be %s. job status: %d" % (verb, job["status"])
-            raise _refusal("ModelArts.0105", said)
+            message = "This job can't be %s. job status: %d" % (verb, job["status"])
+            raise _refusal("ModelArts.0105", message)
 
     def _stop_by_itself(self, job: _Fields) -> None:
         schedule = Schedule.from_wire(job.get("schedule"))

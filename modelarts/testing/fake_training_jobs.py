@@ -145,12 +145,12 @@ class FakeTrainingJobs:
         if body.get("sort_by", "create_time") != "create_time":
             raise _refusal("ModelArts.2790", "Unsupported sorting item.")
         every = [*self._trainings.values(), *map(self._shown, self._jobs.all())]
-        found = [job for job in every if _matches(job, body.get("filters", []))]
+        matching = [job for job in every if _matches(job, body.get("filters", []))]
         if body.get("order", "desc") == "desc":
-            found.reverse()
-        items = found[offset * limit : (offset + 1) * limit]
+            matching.reverse()
+        items = matching[offset * limit : (offset + 1) * limit]
         return {
-            "total": len(found),
+            "total": len(matching),
             "count": len(items),
             "limit": limit,
             "offset": offset,

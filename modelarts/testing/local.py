@@ -44,7 +44,7 @@ class LocalService:
         """The environment variables by which ``Session()`` finds the service."""
         session = self.session
         keys = session.keys()
-        found = variables(
+        environment = variables(
             access_key=keys.access_key,
             secret_key=keys.secret_key,
             project_id=session.project_id,
@@ -54,8 +54,8 @@ class LocalService:
             obs_endpoint=session.obs_endpoint,
         )
         # A proxy of the environment has no part in this.
-        direct = [one for one in (os.environ.get("NO_PROXY"), "127.0.0.1") if one]
-        return {**found, "NO_PROXY": ",".join(direct)}
+        direct = [host for host in (os.environ.get("NO_PROXY"), "127.0.0.1") if host]
+        return {**environment, "NO_PROXY": ",".join(direct)}
 
     def write_scalars(self, train_url: str, **curves: Sequence[float]) -> Path:
         """Write a real event file to a folder in OBS.
@@ -104,20 +104,20 @@ class LocalService:
             if job.status == JobStatus.KILLING:
                 job.wait(until=list(STOPPED))
             job.delete()
-        for found in self.obs.iterdir():
-            if found.is_dir() and not found.is_symlink():
-                shutil.rmtree(str(found))
+        for entry in self.obs.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(str(entry))
             else:
-                found.unlink()
+                entry.unlink()
 
     def end(self) -> None:
         """End the service; its folder stays."""
         self.session.close()
         try:
-            found = json.loads((self.root / "service.json").read_text())
+            service = json.loads((self.root / "service.json").read_text())
         except FileNotFoundError:  # it has ended by itself
             return
-        _end(int(found["pid"]))
+        _end(int(service["pid"]))
 
     def come_back(self) -> None:
         """Start the service again if a test has ended it."""

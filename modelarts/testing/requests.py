@@ -135,16 +135,16 @@ def read_call(method: str, url: str, content: bytes, project_id: str) -> Recorde
     if match is not None and match.group("project_id") == project_id:
         return _read_training_call(method, parts.path, match, content)
     operation, job_id = _operation(method, parts.path, project_id)
-    said = "%s %s" % (method, parts.path)
-    body = _json(said, operation, content)
+    call = "%s %s" % (method, parts.path)
+    body = _json(call, operation, content)
     if operation in _FIELDS:
-        _check_body(said, _FIELDS[operation], _NEEDED[operation], body)
+        _check_body(call, _FIELDS[operation], _NEEDED[operation], body)
     elif operation in ("list", "show", "stop", "restart", "delete") and body is not None:
-        raise Malformed("%s has a body, which %s does not take: %r" % (said, operation, body))
+        raise Malformed("%s has a body, which %s does not take: %r" % (call, operation, body))
     if operation == "list":
         unknown = sorted(set(query) - _QUERY)
         if unknown:
-            raise Malformed("%s has the unknown parameter %s" % (said, ", ".join(unknown)))
+            raise Malformed("%s has the unknown parameter %s" % (call, ", ".join(unknown)))
     shown = None if operation == "token" else body  # it holds a password
     return Recorded(operation, method, parts.path, job_id, query, shown)
 
@@ -156,13 +156,13 @@ def _operation(method: str, path: str, project_id: str) -> Tuple[str, Optional[i
     if match.group("project_id") != project_id:
         return "other", None
     number = match.group("job_id")
-    found = _OPERATIONS.get((method, number is not None, match.group("action")))
-    if found is None:
+    operation = _OPERATIONS.get((method, number is not None, match.group("action")))
+    if operation is None:
         raise Malformed("%s %s: the API has no such call" % (method, path))
-    return found, None if number is None else int(number)
+    return operation, None if number is None else int(number)
 
 
-def _json(said: str, operation: str, content: bytes) -> Any:
+def _json(call: str, operation: str, content: bytes) -> Any:
     if not content:
         return None
     try:
@@ -170,51 +170,51 @@ def _json(said: str, operation: str, content: bytes) -> Any:
     except ValueError:
         if operation == "other":
             return content
-        raise Malformed("%s: the body is not JSON" % said) from None
+        raise Malformed("%s: the body is not JSON" % call) from None
 
 
 def _read_training_call(method: str, path: str, match: "re.Match[str]", content: bytes) -> Recorded:
     if match.group("search"):
         operation = "list" if method == "POST" else None
     else:
-        found = (method, match.group("job_id") is not None, match.group("action"))
-        operation = _TRAINING_OPERATIONS.get(found)
-    said = "%s %s" % (method, path)
+        key = (method, match.group("job_id") is not None, match.group("action"))
+        operation = _TRAINING_OPERATIONS.get(key)
+    call = "%s %s" % (method, path)
     if operation is None:
-        raise Malformed("%s: the API has no such call" % said)
-    body = _json(said, operation, content)
+        raise Malformed("%s: the API has no such call" % call)
+    body = _json(call, operation, content)
     is_board = isinstance(body, dict) and body.get("kind") == "visualization_job"
     if operation == "create" and not is_board:
         return Recorded("other", method, path, None, {}, body)  # a training
     if operation in _TRAINING_FIELDS:
         known, needed = _TRAINING_FIELDS[operation], _TRAINING_NEEDED[operation]
-        _check_body(said, known, needed, body)
+        _check_body(call, known, needed, body)
     return Recorded(operation, method, path, None, {}, body, match.group("job_id"))
 
 
 def _check_body(
-    said: str, fields: Mapping[str, Tuple[type, ...]], needed: Tuple[str, ...], body: Any
+    call: str, fields: Mapping[str, Tuple[type, ...]], needed: Tuple[str, ...], body: Any
 ) -> None:
     if not isinstance(body, dict):
-        raise Malformed("%s: the body is %r, not a JSON object" % (said, body))
+        raise Malformed("%s: the body is %r, not a JSON object" % (call, body))
     for name in needed:
         if name not in body:
-            raise Malformed("%s: the body has no %s" % (said, name))
+            raise Malformed("%s: the body has no %s" % (call, name))
     for name, value in body.items():
         if name not in fields:
             raise Malformed(
                 "%s: the body has the unknown field %s; known are %s"
-                % (said, name, ", ".join(fields))
+                % (call, name, ", ".join(fields))
             )
         if not isinstance(value, fields[name]):
-            raise Malformed("%s: %s is %r" % (said, name, value))
+            raise Malformed("%s: %s is %r" % (call, name, value))
     for schedule in body.get("schedule", ()):
-        _check_schedule(said, schedule)
+        _check_schedule(call, schedule)
 
 
-def _check_schedule(said: str, schedule: Any) -> None:
+def _check_schedule(call: str, schedule: Any) -> None:
     hours = schedule.get("duration") if isinstance(schedule, dict) else None
     if type(hours) is not int or not 0 <= hours <= 24:
-        raise Malformed("%s: schedule is %r; its duration is 0 to 24" % (said, schedule))
+        raise Malformed("%s: schedule is %r; its duration is 0 to 24" % (call, schedule))
     if {**schedule, **_SCHEDULE} != schedule:
-        raise Malformed("%s: schedule is %r; it must have %r" % (said, schedule, _SCHEDULE))
+        raise Malformed("%s: schedule is %r; it must have %r" % (call, schedule, _SCHEDULE))

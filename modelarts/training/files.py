@@ -75,11 +75,13 @@ def _in_place(session: "Session", argument: str, url: object) -> str:
         raise InvalidArgument(
             argument, url, "%s; MODELARTS_OBS_PATH can name one for relative paths" % allowed
         ) from error
-    found = place / text
+    target = place / text
     if session.obs_endpoint.startswith("file:"):
         # The bucket has to be there before anything is written to it.
-        os.makedirs(session.obs.calls.store.own_folders(found.bucket, found.key)[-1], exist_ok=True)
-    return "/%s/%s" % (found.bucket, found.key)
+        os.makedirs(
+            session.obs.calls.store.own_folders(target.bucket, target.key)[-1], exist_ok=True
+        )
+    return "/%s/%s" % (target.bucket, target.key)
 
 
 def _sent(session: "Session", channel: Channel) -> Channel:
@@ -151,8 +153,8 @@ class _Kept(Comparison):
     def __init__(self, store: Store, goal: ObsPath) -> None:
         self._sizes: Dict[str, int] = {}
         try:
-            for found in store.list(goal.bucket, goal.key):
-                self._sizes[found.key[len(goal.key) :]] = found.size
+            for info in store.list(goal.bucket, goal.key):
+                self._sizes[info.key[len(goal.key) :]] = info.size
         except (NotFound, PermissionDenied):
             pass  # no bucket yet, or one that may be written to and not listed
 
@@ -192,23 +194,23 @@ def check_places(session: "Session", request: TrainingRequest) -> None:
 
 def _places(request: TrainingRequest) -> List[Tuple[str, str, str, bool]]:
     """Return argument, path, what is allowed, and whether the bucket alone has to be there."""
-    found: List[Tuple[str, str, str, bool]] = []
+    places: List[Tuple[str, str, str, bool]] = []
     if isinstance(request.code_dir, str):
         code = request.code_dir
         if request.boot_file is not None:
             allowed = "a script that is in the code folder"
-            found.append(("boot_file", code + request.boot_file, allowed, False))
+            places.append(("boot_file", code + request.boot_file, allowed, False))
         else:
-            found.append(("code_dir", code, "a folder in OBS that exists", False))
+            places.append(("code_dir", code, "a folder in OBS that exists", False))
     for channel in request.inputs:
         if isinstance(channel.url, str):
             allowed = "folders or objects in OBS that exist"
-            found.append(("inputs", channel.url, allowed, False))
+            places.append(("inputs", channel.url, allowed, False))
     for argument, url in (
         *(("outputs", channel.url) for channel in request.outputs),
         ("log_url", request.log_url),
         ("tensorboard", request.tensorboard),
     ):
         if url is not None and str(url).startswith("/"):
-            found.append((argument, str(url), "in a bucket that exists", True))
-    return found
+            places.append((argument, str(url), "in a bucket that exists", True))
+    return places

@@ -257,32 +257,32 @@ def _code(
                 raise _outside(boot_file, folder)
             script = script[len(folder) :]
         return folder, _script(boot_file, script, folder), target
-    here = os.path.abspath(os.path.expanduser(os.fspath(code_dir)))
-    if "\0" in here or not os.path.isdir(here):
+    local = os.path.abspath(os.path.expanduser(os.fspath(code_dir)))
+    if "\0" in local or not os.path.isdir(local):
         raise InvalidArgument(
             "code_dir",
             code_dir,
             "a folder in OBS, %s, or one on this machine that exists" % _IN_OBS,
         )
     if boot_file is None:
-        return Path(here), None, target
+        return Path(local), None, target
     script = boot_file
     if os.path.isabs(script):
-        script = os.path.relpath(script, here).replace(os.sep, "/")
-    script = _script(boot_file, script, here)
-    if not os.path.isfile(os.path.join(here, script)):
-        raise InvalidArgument("boot_file", boot_file, "a file in %s" % here)
+        script = os.path.relpath(script, local).replace(os.sep, "/")
+    script = _script(boot_file, script, local)
+    if not os.path.isfile(os.path.join(local, script)):
+        raise InvalidArgument("boot_file", boot_file, "a file in %s" % local)
     if os.path.relpath(
-        os.path.realpath(os.path.join(here, script)), os.path.realpath(here)
+        os.path.realpath(os.path.join(local, script)), os.path.realpath(local)
     ).startswith(os.pardir):
-        raise _outside(boot_file, here)
-    return Path(here), script, target
+        raise _outside(boot_file, local)
+    return Path(local), script, target
 
 
-def _script(given: str, script: str, folder: str) -> str:
+def _script(boot_file: str, script: str, folder: str) -> str:
     parts = [part for part in script.replace("\\", "/").split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
-        raise _outside(given, folder)
+        raise _outside(boot_file, folder)
     return "/".join(parts)
 
 
@@ -293,14 +293,14 @@ def _outside(boot_file: object, folder: str) -> InvalidArgument:
 def _in_obs(argument: str, value: object, is_file: bool = False) -> str:
     """Return ``/bucket/path/`` for a path in OBS; without the slash for what may be an object."""
     try:
-        found = validation.train_url(value)
+        path = validation.train_url(value)
     except InvalidArgument:
         allowed = "a path in OBS, %s, without '.', '..', control characters or backslashes"
         raise InvalidArgument(argument, value, allowed % _IN_OBS) from None
-    last = found.rstrip("/").rpartition("/")[2]
-    if is_file and not str(value).endswith("/") and "." in last and found.count("/") > 2:
-        return found[:-1]
-    return found
+    last = path.rstrip("/").rpartition("/")[2]
+    if is_file and not str(value).endswith("/") and "." in last and path.count("/") > 2:
+        return path[:-1]
+    return path
 
 
 def _folder(argument: str, value: object) -> _Path:
@@ -354,8 +354,8 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
         raise InvalidArgument("parameters", value, allowed)
     if len(pairs) > _MAX_PARAMETERS:
         raise InvalidArgument("parameters", len(pairs), "at most %d values" % _MAX_PARAMETERS)
-    found = []
-    for name, given in pairs:
+    parameters = []
+    for name, setting in pairs:
         if not isinstance(name, str) or not re.match(
             r"[^\s=\x00-\x1f-][^\s=\x00-\x1f]{0,127}\Z", name
         ):
@@ -364,8 +364,8 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
                 name,
                 "names of 1 to 128 characters without '=', blanks, or '-' before",
             )
-        found.append((name, _value(name, given)))
-    return tuple(found)
+        parameters.append((name, _value(name, setting)))
+    return tuple(parameters)
 
 
 def _value(name: str, value: object) -> str:
@@ -389,17 +389,17 @@ def _value(name: str, value: object) -> str:
 
 
 def _inputs(value: Any) -> Tuple[Channel, ...]:
-    found = []
+    channels = []
     for name, entry in _channels("inputs", value, InputData):
         if entry.dataset_id is not None or entry.dataset_version_id is not None:
-            found.append(_dataset(name, entry))
+            channels.append(_dataset(name, entry))
             continue
         if entry.is_local_source:
             if entry.local_path is None:
                 raise InvalidArgument("inputs", entry, "given a local_path with is_local_source")
             source: _Path = _here(entry.local_path)
             target = None if entry.obs_path is None else _in_obs("inputs", entry.obs_path)
-            found.append(
+            channels.append(
                 Channel(_channel_name("inputs", name), source, None, _method(entry), target)
             )
             continue
@@ -407,13 +407,15 @@ def _inputs(value: Any) -> Tuple[Channel, ...]:
         if path is None:
             raise InvalidArgument("inputs", entry, "given an obs_path or a dataset_id")
         url = _here(path) if is_here(path) else _in_obs("inputs", path, is_file=True)
-        found.append(Channel(_channel_name("inputs", name), url, _local_dir(entry), _method(entry)))
-    for channel in found:
+        channels.append(
+            Channel(_channel_name("inputs", name), url, _local_dir(entry), _method(entry))
+        )
+    for channel in channels:
         if isinstance(channel.url, Path) and not channel.url.exists():
             raise InvalidArgument(
                 "inputs", channel.url, "paths in OBS, %s, or on this machine that exist" % _IN_OBS
             )
-    return tuple(found)
+    return tuple(channels)
 
 
 def _dataset(name: str, entry: InputData) -> Channel:
@@ -433,18 +435,18 @@ def _here(path: _Path) -> Path:
 
 
 def _outputs(value: Any) -> Tuple[Channel, ...]:
-    found = []
+    channels = []
     for name, entry in _channels("outputs", value, OutputData):
         if entry.obs_path is None:
             raise InvalidArgument("outputs", entry, "given an obs_path")
         url = _folder("outputs", entry.obs_path)
-        found.append(
+        channels.append(
             Channel(_channel_name("outputs", name), url, _local_dir(entry), _method(entry))
         )
-    urls = [str(channel.url) for channel in found]
+    urls = [str(channel.url) for channel in channels]
     if len(set(urls)) < len(urls):
         raise InvalidArgument("outputs", urls, "folders of which no two are the same")
-    return tuple(found)
+    return tuple(channels)
 
 
 def _channels(argument: str, value: Any, kind: Any) -> List[Tuple[str, Any]]:
@@ -464,7 +466,7 @@ def _channels(argument: str, value: Any, kind: Any) -> List[Tuple[str, Any]]:
     texts = [entry for entry in value if isinstance(entry, (str, os.PathLike))]
     if len(texts) > 1:
         raise InvalidArgument(argument, texts, "given names where there are several: {name: path}")
-    found = []
+    channels = []
     for entry in value:
         if isinstance(entry, (str, os.PathLike)):
             entry = kind(entry)
@@ -475,8 +477,8 @@ def _channels(argument: str, value: Any, kind: Any) -> List[Tuple[str, Any]]:
                 raise InvalidArgument(argument, dict(entry), allowed) from None
         if not isinstance(entry, kind):
             raise InvalidArgument(argument, entry, allowed)
-        found.append((default if entry.name is None else entry.name, entry))
-    return found
+        channels.append((default if entry.name is None else entry.name, entry))
+    return channels
 
 
 def _channel_name(argument: str, name: object) -> str:

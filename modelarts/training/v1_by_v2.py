@@ -224,8 +224,8 @@ def _newest_part(preview: Mapping[str, Any]) -> Tuple[bytes, int]:
     """Return the last bytes of a log as far as they are known, and the size of the log."""
     text = str(preview.get("content") or "").lstrip("\ufffd")  # a character that was cut
     content = text.encode("utf-8", "surrogatepass")
-    told = to_int(preview.get("current_size"))
-    if told is not None and not 0 <= told - len(content) <= REST:
+    size = to_int(preview.get("current_size"))
+    if size is not None and not 0 <= size - len(content) <= REST:
         content = b""  # bytes that are no text were replaced, and cannot be counted
     return content, max(to_int(preview["full_size"]) or 0, len(content))
 

@@ -297,9 +297,9 @@ def _local_or_obs(argument: str, value: object) -> str:
     """Return an existing path of this machine, or ``/bucket/path`` for one in OBS."""
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     if isinstance(path, str) and not path.startswith(("obs://", "s3://")):
-        here = os.path.expanduser(path)
-        if os.path.exists(here):
-            return os.path.abspath(here)
+        local = os.path.expanduser(path)
+        if os.path.exists(local):
+            return os.path.abspath(local)
     return _obs(argument, value)
 
 
@@ -321,15 +321,15 @@ def _code(
         if script.startswith("../") or not os.path.isfile(os.path.join(folder, script)):
             raise InvalidArgument("boot_file", boot_file, "a file in code_dir, %s" % folder)
         return folder, script
-    found = _folder("code_dir", code_dir)
-    assert found is not None
+    folder_in_obs = _folder("code_dir", code_dir)
+    assert folder_in_obs is not None
     if isinstance(boot_file, str) and not boot_file.startswith(("/", "obs://", "s3://")):
-        whole = _obs("boot_file", found + boot_file)
+        whole = _obs("boot_file", folder_in_obs + boot_file)
     else:
         whole = _obs("boot_file", boot_file)
-    if not whole.startswith(found) or whole.endswith("/"):
-        raise InvalidArgument("boot_file", boot_file, "a file in code_dir, %s" % found)
-    return found, whole[len(found) :]
+    if not whole.startswith(folder_in_obs) or whole.endswith("/"):
+        raise InvalidArgument("boot_file", boot_file, "a file in code_dir, %s" % folder_in_obs)
+    return folder_in_obs, whole[len(folder_in_obs) :]
 
 
 def _is_here(code_dir: object) -> bool:
@@ -353,23 +353,23 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
         raise InvalidArgument("hyperparameters", value, allowed)
     if len(pairs) > _MAX_PARAMETERS:
         raise InvalidArgument("hyperparameters", len(pairs), "at most %d" % _MAX_PARAMETERS)
-    found: Dict[str, str] = {}
-    for label, given in pairs:
+    parameters: Dict[str, str] = {}
+    for label, setting in pairs:
         if not isinstance(label, str) or not re.match(_LABEL, label):
             raise InvalidArgument(
                 "hyperparameters",
                 label,
                 "labels of 1 to 128 characters without '=', blanks, or '-' before",
             )
-        if label in found or label in (DATA, OUTPUT):
+        if label in parameters or label in (DATA, OUTPUT):
             raise InvalidArgument(
                 "hyperparameters",
                 label,
                 "different labels, and none of %s and %s, which are inputs and output_path"
                 % (DATA, OUTPUT),
             )
-        found[label] = _value(label, given)
-    return tuple(found.items())
+        parameters[label] = _value(label, setting)
+    return tuple(parameters.items())
 
 
 def _value(label: str, value: object) -> str:

@@ -435,15 +435,15 @@ def without_variables(known: Mapping[str, Any]) -> Body:
 
 def series(answer: Mapping[str, Any]) -> Dict[str, List[Optional[float]]]:
     """Return metrics by their names, with None for the -1 of a minute without a value."""
-    found: Dict[str, List[Optional[float]]] = {}
+    metrics: Dict[str, List[Optional[float]]] = {}
     for entry in answer["metrics"]:
         values = entry.get("value") if isinstance(entry, Mapping) else None
         if isinstance(values, list):
-            found[str(entry.get("metric"))] = [
+            metrics[str(entry.get("metric"))] = [
                 value if isinstance(value, (int, float)) and value >= 0 else None
                 for value in values
             ]
-    return found
+    return metrics
 
 
 # Arguments ----------------------------------------------------------------------------------------
@@ -455,7 +455,7 @@ def filters(phase: object, search_content: object) -> List[Mapping[str, Any]]:
     Raises:
         InvalidArgument: a phase is not known, or the text is too long.
     """
-    found: List[Mapping[str, Any]] = []
+    terms: List[Mapping[str, Any]] = []
     if phase is not None:
         phases = [phase] if isinstance(phase, str) else phase
         if not isinstance(phases, Iterable):
@@ -463,13 +463,13 @@ def filters(phase: object, search_content: object) -> List[Mapping[str, Any]]:
         names = list(phases)
         if not names or any(name not in PHASES for name in names):
             raise InvalidArgument("phase", phase, "one of " + ", ".join(PHASES))
-        found.append(v2.job_filter("phase", names))
+        terms.append(v2.job_filter("phase", names))
     if search_content is not None:
         if not isinstance(search_content, str) or len(search_content) > 64:
             raise InvalidArgument("search_content", search_content, "a text of 0 to 64 characters")
         if search_content:
-            found.append(v2.job_filter("name", [search_content], "like"))
-    return found
+            terms.append(v2.job_filter("name", [search_content], "like"))
+    return terms
 
 
 def statuses(until: object) -> List[JobStatus]:
@@ -481,13 +481,13 @@ def statuses(until: object) -> List[JobStatus]:
     wanted = [until] if isinstance(until, (int, str)) else until
     if not isinstance(wanted, Iterable):
         raise InvalidArgument("until", until, _UNTIL)
-    found = []
+    numbers = []
     for entry in wanted:
         status = PHASES.get(entry) if isinstance(entry, str) else entry
         if isinstance(status, bool) or not isinstance(status, int):
             raise InvalidArgument("until", until, _UNTIL)
-        found.append(JobStatus(status))
-    return found
+        numbers.append(JobStatus(status))
+    return numbers
 
 
 def check_offers(client: "ServiceClient", request: TrainingRequest) -> None:

@@ -51,18 +51,18 @@ def ensure(
     """
 
     def look() -> "List[VisualizationJob]":
-        found = [job for job in kind.iter(session) if _is_over(job, request)]
-        return sorted(found, key=_age, reverse=True)
+        jobs = [job for job in kind.iter(session) if _is_over(job, request)]
+        return sorted(jobs, key=_age, reverse=True)
 
     for _ in range(_LOOKS):
-        found = look()
-        active = _first(found, lambda status: status in _ACTIVE)
+        jobs = look()
+        active = _first(jobs, lambda status: status in _ACTIVE)
         if active is not None:
             return active
-        ended = _first(found, lambda status: status.is_stopped) or _first(
-            found, lambda status: status.is_failed
+        ended = _first(jobs, lambda status: status.is_stopped) or _first(
+            jobs, lambda status: status.is_failed
         )
-        stopping = _first(found, lambda status: status == JobStatus.KILLING)
+        stopping = _first(jobs, lambda status: status == JobStatus.KILLING)
         try:
             if ended is not None:
                 ended._complete(request)
@@ -94,10 +94,12 @@ def _first(
 def _is_over(job: "VisualizationJob", request: "CreateRequest") -> bool:
     raw = job.raw
     # A service that does not say the type has it in the board's address.
-    said = raw.get("job_type")
-    if not said:
-        said = "mindinsight" if "/mindinsight/" in str(raw.get("service_url")) else "tensorboard"
-    if str(said).lower() != request.job_type:
+    job_type = raw.get("job_type")
+    if not job_type:
+        job_type = (
+            "mindinsight" if "/mindinsight/" in str(raw.get("service_url")) else "tensorboard"
+        )
+    if str(job_type).lower() != request.job_type:
         return False
     if request.sources:
         sources = sorted(map(tuple, raw.get("sources") or ()))

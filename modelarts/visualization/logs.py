@@ -51,23 +51,23 @@ def mounted(
             list(folders),
             "one folder; several are shown by the service of this machine only: Session.local()",
         )
-    found = {}
+    paths_by_name = {}
     for name, folder in folders.items():
         if arguments.is_local(folder):
-            found[name] = os.path.realpath(paths.text_of("train_url", folder))
+            paths_by_name[name] = os.path.realpath(paths.text_of("train_url", folder))
         elif session.obs_endpoint.startswith("file:"):
-            found[name] = os.path.join(session.local_root, "obs", str(folder).strip("/"))
+            paths_by_name[name] = os.path.join(session.local_root, "obs", str(folder).strip("/"))
         else:
             raise InvalidArgument("train_url", folder, "folders of this machine")
     try:
-        url = session.mount(found)
+        url = session.mount(paths_by_name)
     except ValueError as error:
         raise InvalidArgument(
             "train_url",
             next(iter(folders.values())) if "" in folders else list(folders),
             "a folder that can be read: %s" % error,
         ) from None
-    return {"train_url": url, "folders": tuple(found.values())}
+    return {"train_url": url, "folders": tuple(paths_by_name.values())}
 
 
 def send_folder(
@@ -102,7 +102,7 @@ def send_folder(
         target = place_of_its_own(session, folder)
     goal = target / (os.path.basename(folder) + "/")
     try:
-        there = arguments.train_url(goal.url)
+        url = arguments.train_url(goal.url)
     except InvalidArgument:
         raise InvalidArgument(
             argument,
@@ -111,7 +111,7 @@ def send_folder(
             "(it would be %r)" % (allowed, goal.url),
         ) from None
     session.obs.calls.passes(folder, target, Options())()
-    return there
+    return url
 
 
 def place_of_its_own(session: "Session", folder: str) -> "ObsPath":
@@ -213,16 +213,16 @@ def _what_is_there(store: "Store", path: "ObsPath") -> Optional[str]:
         return "there is no bucket %s, so the board of %s will be empty" % (path.bucket, path.url)
     if any(map(_is_event_file, keys)) or len(keys) == _MOST:
         return None
-    said = "%s has no event files (events.out.tfevents…), so the board will be empty" % path.url
+    remark = "%s has no event files (events.out.tfevents…), so the board will be empty" % path.url
     if keys:
         names = [key[len(path.key) :] for key in keys if key != path.key]
         more = " and %d more" % (len(names) - _NAMED) if len(names) > _NAMED else ""
-        return "%s; what is there: %s%s" % (said, ", ".join(names[:_NAMED]) or "nothing", more)
-    said += " until some are written there; nothing is there yet"
+        return "%s; what is there: %s%s" % (remark, ", ".join(names[:_NAMED]) or "nothing", more)
+    remark += " until some are written there; nothing is there yet"
     if os.path.isdir("/%s/%s" % (path.bucket, path.key)):
         form = Worded("give it as a pathlib.Path", "give its path from here, such as ../runs/")
         text = "%s. This machine has a folder /%s/%s: to send that, %s"
-        return worded(text, said, path.bucket, path.key, form)
+        return worded(text, remark, path.bucket, path.key, form)
     if path.key:
         from modelarts.obs.paths import ObsPath
 
@@ -230,12 +230,12 @@ def _what_is_there(store: "Store", path: "ObsPath") -> Optional[str]:
         near = _keys(store, above.as_folder() if above.key else above)
         events = next(filter(_is_event_file, near), None)
         if events is not None:
-            said += ". Some are in %s" % ObsPath(path.bucket, events.rpartition("/")[0] + "/").url
-    return said
+            remark += ". Some are in %s" % ObsPath(path.bucket, events.rpartition("/")[0] + "/").url
+    return remark
 
 
 def _keys(store: "Store", path: "ObsPath") -> List[str]:
-    return [found.key for found in islice(store.list(path.bucket, path.key), _MOST)]
+    return [info.key for info in islice(store.list(path.bucket, path.key), _MOST)]
 
 
 def _is_event_file(key: str) -> bool:

@@ -118,16 +118,16 @@ def create(api: "Creator[_R]", client: "ServiceClient", request: _R) -> Body:
             if not last or error.error_code != _NAME_IN_USE:
                 raise
         try:
-            found = api.find(client, request)
+            jobs = api.find(client, request)
         except ModelArtsError as error:
             raise _ambiguous(request, lost, "looking for it failed too: %s" % error) from lost
         if not request.has_unique_name:
             since = _since(client, began)
-            found = [job for job in found if (job["create_time"] or since) >= since]
-        if len(found) == 1:
-            return {**found[0], "is_success": True}
-        if found:
-            raise _ambiguous(request, lost, "%d such jobs were created meanwhile" % len(found))
+            jobs = [job for job in jobs if (job["create_time"] or since) >= since]
+        if len(jobs) == 1:
+            return {**jobs[0], "is_success": True}
+        if jobs:
+            raise _ambiguous(request, lost, "%d such jobs were created meanwhile" % len(jobs))
         if last:
             raise _ambiguous(
                 request, lost, "it is not there, but may still be on its way"

@@ -144,8 +144,8 @@ class CreateRequest(NamedTuple):
 
 
 def _refuse_v2(nfs: object, training_jobs: object, pool_id: object) -> None:
-    given = {"train_url": nfs, "training_jobs": training_jobs, "pool_id": pool_id}
-    for name, value in given.items():
+    unsupported = {"train_url": nfs, "training_jobs": training_jobs, "pool_id": pool_id}
+    for name, value in unsupported.items():
         if value is not None:
             raise InvalidArgument(
                 name,

@@ -124,11 +124,11 @@ def details(client: ServiceClient, job_id: str) -> Body:
             return "it is not a JSON object"
         if isinstance(answer.get("metadata"), dict):
             return "it is one of the v2 API: give api='v2'"
-        found = answer.get("job_id")
+        number = answer.get("job_id")
         # Of a job, and of this one; a few editions leave the id out of the details.
-        if str(found or job_id) != job_id:
+        if str(number or job_id) != job_id:
             return "it is about another job"
-        return None if found or "status" in answer else "it is not about a job"
+        return None if number or "status" in answer else "it is not about a job"
 
     return dict(_call(client, "show visualization job", job_id, "GET", check=check))
 

@@ -119,7 +119,7 @@ def create(client: "ServiceClient", request: CreateRequest) -> Body:
 
 
 def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
-    """Return a request over trainings instead of a folder.
+    """Return a request over trainings instead of a folder, where the service shows no folders.
 
     These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
 
@@ -130,12 +130,12 @@ def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
     if request.sources:
         return request
     wanted = str(request.train_url)
-    found: List[str] = []
+    ids: List[str] = []
     other_types: List[str] = []
-    takes_folders = False
     for number in range(_TRAINING_PAGES):
         page = search_jobs(client, [job_filter("kind", ["job"])], number, "desc")
-        takes_folders = takes_folders or page.get("log_dir_boards") is True
+        if page.get("log_dir_boards") is True:
+            return request  # the service shows folders, with what no training has written too
         for job in page["items"]:
             summary = part(part(job, "algorithm"), "summary")
             folder = _log_dir(summary)
@@ -144,13 +144,11 @@ def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
                 if log_type != request.job_type:
                     other_types.append(str(log_type))
                 else:
-                    found.append(str(part(job, "metadata").get("id")))
+                    ids.append(str(part(job, "metadata").get("id")))
         if len(page["items"]) < PAGE:
             break
-    if found:
-        return request._replace(sources=tuple(("job", each) for each in sorted(found)))
-    if takes_folders:
-        return request
+    if ids:
+        return request._replace(sources=tuple(("job", each) for each in sorted(ids)))
     if other_types:
         raise _wrong_type(request.job_type, other_types[0], "the trainings of %s" % wanted)
     raise InvalidArgument(
@@ -192,8 +190,8 @@ def check_sources(client: "ServiceClient", request: CreateRequest) -> None:
             raise _wrong_type(request.job_type, log_type, "training %s" % job_id)
 
 
-def _wrong_type(given: str, log_type: str, whose: str) -> InvalidArgument:
-    return InvalidArgument("job_type", given, "%r, the log type of %s" % (log_type, whose))
+def _wrong_type(job_type: str, log_type: str, whose: str) -> InvalidArgument:
+    return InvalidArgument("job_type", job_type, "%r, the log type of %s" % (log_type, whose))
 
 
 def find(client: "ServiceClient", request: CreateRequest) -> List[Body]:
@@ -392,7 +390,7 @@ def flat(job: Mapping[str, Any]) -> Body:
         hours = to_int(part(spec, "auto_stop").get("duration"), "auto_stop.duration")
         if hours is not None:
             schedule = [{"type": "stop", "time_unit": "HOURS", "duration": hours}]
-    found: Body = {
+    fields: Body = {
         "job_id": metadata.get("id"),
         "job_name": metadata.get("name"),
         "job_desc": metadata.get("description") or "",
@@ -416,10 +414,10 @@ def flat(job: Mapping[str, Any]) -> Body:
     if "task_statuses" in status:
         reason = _reason(status)
         if reason is not None:
-            found["reason"] = reason
+            fields["reason"] = reason
     if "board" in job:  # of the local service
-        found.update(part(job, "board"))
-    return found
+        fields.update(part(job, "board"))
+    return fields
 
 
 def job_details(client: "ServiceClient", job_id: str, operation: str) -> Body:
@@ -501,19 +499,19 @@ def _data_source(kind: str, name: str) -> Body:
 
 
 def _sources(summary: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
-    given = summary.get("data_sources")
-    if not given or type(given) is not list:
+    entries = summary.get("data_sources")
+    if not entries or type(entries) is not list:
         return ()
-    found = []
-    for source in given:
+    sources = []
+    for source in entries:
         if type(source) is dict:
             job_id = part(source, "job").get("job_id")
             path = part(source, "nfs").get("nfs_path")
             if job_id:
-                found.append(("job", str(job_id)))
+                sources.append(("job", str(job_id)))
             elif path:
-                found.append(("nfs", str(path)))
-    return tuple(sorted(found))
+                sources.append(("nfs", str(path)))
+    return tuple(sorted(sources))
 
 
 def _is_nfs(sources: Sequence[Sequence[str]]) -> bool:
@@ -547,8 +545,8 @@ def _board(endpoints: Mapping[str, Any]) -> Tuple[Mapping[str, Any], Body]:
 
 
 def _reason(status: Mapping[str, Any]) -> Optional[str]:
-    given = status.get("task_statuses")
-    for task in given if type(given) is list else ():
+    tasks = status.get("task_statuses")
+    for task in tasks if type(tasks) is list else ():
         if type(task) is dict and task.get("message"):
             return str(task["message"])
     return None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import stat
 import subprocess
@@ -78,6 +79,9 @@ def shared(tmp_path_factory):
     service.output = folder / "output"
     yield service
     assert service.end() == 0
+    log = (root / "service.log").read_text()
+    assert "internal error" not in log
+    assert "Traceback" not in log
 
 
 @pytest.fixture
@@ -515,6 +519,39 @@ def test_plot_of_metrics_has_gaps_and_a_scale():
     assert plot("Memory", [-1, -1]) is None
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_odd_requests_are_refused_and_no_errors(local, method):
+    project = local.project
+    for path in (
+        "",
+        "static/x/console.js",
+        "static/../site.py",
+        "sign-in?key=%ff%00&next=%ff",
+        "%ff%fe",
+        "0" * 32 + "/jobs",
+        project + "/jobs/99999999999999999999999999999999",
+        project + "/jobs/-1",
+        project + "/jobs?page=99999999999&search=" + "x" * 5000,
+        project + "/jobs?status=%ff&sort[]=1&order=%00",
+        project + "/jobs/new?folder=/bucket/" + "a" * 300 + "/",
+        project + "/jobs/new?folder=/bucket/../../etc/",
+        project + "/jobs/new?folder=//etc/passwd",
+        project + "/trainings/..%2f..%2f",
+        project + "/trainings?page=-1",
+        project + "/users/%2e%2e",
+        project + "/storage?x=" + "y" * 9000,
+    ):
+        cookies = {"x": "\x7f", "modelarts-x": "a" * 3000}
+        headers = {"If-None-Match": '"\xff"', "X-Console-Token": local.token}
+        address, form = (
+            local.console + path,
+            {"token": local.token, "hours": "\ud7ff", "desc": "\0"},
+        )
+        answer = local.session.request(method, address, data=form, headers=headers, cookies=cookies)
+        assert answer.status_code < 500, (method, path, answer.text)
+        assert "passwd" not in answer.text.replace("//etc/passwd", "")
+
+
 # The command ------------------------------------------------------------------------------
 
 
@@ -570,11 +607,15 @@ def test_a_thousand_jobs_and_a_public_address(tmp_path, open_browser):
             asleep=1,
         )
     store.close()
-    service = Service(root, "--public-url", "https://boards.test", "--max-running", "2000")
+    ours, terminal = pty.openpty()
+    options = ("--public-url", "https://boards.test", "--max-running", "2000")
+    service = Service(root, *options, output=terminal)
+    os.close(terminal)
     try:
         browser = open_browser(service)
-        with service.session() as session:
-            url = session.request("POST", "/local/console-links")["url"]
+        # To a terminal the start prints a link by itself.
+        with open(ours, encoding="utf-8") as output:
+            url = output.readline().split()[1]
         assert url.startswith("https://boards.test/console/sign-in?key=")
         link = loopback(url, browser.address)
         answer = browser.session.get(link, headers={"Host": "boards.test"})

@@ -236,6 +236,16 @@ def test_board_over_two_trainings_names_their_runs(trainer):
         wait_until(lambda: sorted(requests.get(runs, timeout=30).json()) == ["first", "second"])
 
 
+def test_board_over_a_folder_is_not_of_its_trainings(trainer):
+    """What no training has written is shown too."""
+    summary = {"log_dir": {"pfs": {"pfs_path": "obs://bucket/whole/first/"}}}
+    trainer.wait(trainer.create("print(1)", "whole", {"summary": summary}))
+    with trainer.service.session(api="v2") as session:
+        job = VisualizationJob.create("/bucket/whole/", session=session, check=False)
+        assert (job.train_url, job.raw["sources"]) == ("/bucket/whole/", ())
+        job.delete()
+
+
 @pytest.mark.parametrize(
     ("program", "phase", "reason"),
     [

@@ -309,7 +309,7 @@ def test_what_arguments_leave_open_comes_from_the_environment(place, given, expe
 def test_a_password_may_stay_in_the_environment(place):
     place({"MODELARTS_PASSWORD": "pw"})
     session = Session(username="ann", region_name="eu-de")
-    assert session._resolved.found.credentials == Password("ann", "pw", "ann")
+    assert session._resolved.credential_set.credentials == Password("ann", "pw", "ann")
 
 
 def test_named_project_wins_over_environment_id(place):
@@ -335,9 +335,9 @@ def test_openstack_account_is_name_or_id(place, where, account):
     """An account of openstack is told by its name or by its id."""
     expected = Password("ann", "pw", account[0], account_id=account[1])
     place({}, {"clouds.yaml": {"clouds": {"one": {"auth": _auth(where)}}}})
-    assert Session()._resolved.found.credentials == expected
+    assert Session()._resolved.credential_set.credentials == expected
     place({**OS_PASSWORD, **where})
-    assert Session()._resolved.found.credentials == expected
+    assert Session()._resolved.credential_set.credentials == expected
 
 
 def _auth(where):
@@ -585,7 +585,7 @@ def test_broken_file_is_unread_with_full_arguments(place):
 def test_a_named_file_is_found_again_from_another_directory(place, home, monkeypatch):
     place({}, NAMED_FILE)
     session = Session(config_file="./mine.json")
-    assert session._resolved.found.config_file == str(home / "mine.json")
+    assert session._resolved.credential_set.config_file == str(home / "mine.json")
     (home / "elsewhere").mkdir()
     monkeypatch.chdir(home / "elsewhere")
     assert pickle.loads(pickle.dumps(session)).secret_key == "SK"

@@ -150,7 +150,7 @@ def test_secret_of_an_application_is_shown_nowhere(place, cloud, clock):
         place(BY_ID)
         with _session(cloud, clock) as session:
             VisualizationJob.list(session)
-            found = session._resolved.found
+            found = session._resolved.credential_set
             shown = [repr(session), repr(found), repr(vars(session)), str(session.explain())]
             shown += [repr(pickle.dumps(session)), str(vars(session._wiring))]
             assert pickle.loads(pickle.dumps(session)).mode == session.mode

@@ -111,7 +111,7 @@ def both_or_neither(names: Tuple[str, str], get: Callable[[str], Any], where: st
     """
     first, second = (bool(get(name)) for name in names)
     if first != second:
-        there, missing = names if first else names[::-1]
-        problem = "%s is there and %s is not; give both or neither" % (there, missing)
+        present, missing = names if first else names[::-1]
+        problem = "%s is there and %s is not; give both or neither" % (present, missing)
         raise ConfigurationError("%s: %s" % (where, problem) if where else problem)
     return first

@@ -54,8 +54,8 @@ def add_provider(provider: Provider, before: Optional[str] = None) -> None:
     """
     if not getattr(provider, "name", "") or not callable(getattr(provider, "load", None)):
         raise InvalidArgument("provider", provider, "an object with a name and a method load")
-    if before is not None and before not in [one.name for one in _in_order()]:
-        names = ", ".join(repr(one.name) for one in _in_order())
+    if before is not None and before not in [each.name for each in _in_order()]:
+        names = ", ".join(repr(each.name) for each in _in_order())
         raise InvalidArgument("before", before, "one of " + names)
     remove_provider(provider.name)
     _added.append((provider, before))
@@ -91,12 +91,12 @@ def find(surroundings: Surroundings) -> Found:
     )
 
 
-def _with_whole_addresses(found: Found) -> Found:
+def _with_whole_addresses(credential_set: Found) -> Found:
     named = {
         service: endpoints.normalize(service, address)
-        for service, address in found.endpoints.items()
+        for service, address in credential_set.endpoints.items()
     }
-    return found.replace(endpoints=named)
+    return credential_set.replace(endpoints=named)
 
 
 def _in_order() -> List[Provider]:
@@ -112,6 +112,6 @@ def _in_order() -> List[Provider]:
         EcsMetadata(),
     ]
     for provider, before in _added:
-        names = [one.name for one in order]
+        names = [each.name for each in order]
         order.insert(names.index(before) if before in names else len(order) - 1, provider)
     return order

@@ -178,13 +178,13 @@ class CloudsYaml(Provider):
                 "OS_CLOUD is %s; %s has %s" % (name, path, ", ".join(sorted(clouds)) or "none")
             )
         source = "%s, cloud %s" % (path, name)
-        given = _cloud_settings(clouds[name], source)
+        settings = _cloud_settings(clouds[name], source)
         secure, secrets = _first("secure.yaml", folders)
         if secrets is not None:
             hidden = _clouds(secure, secrets).get(name, {})
-            given.update(_cloud_settings(hidden, "%s, cloud %s" % (secure, name)))
+            settings.update(_cloud_settings(hidden, "%s, cloud %s" % (secure, name)))
         try:
-            return keystone(given, {}, source)
+            return keystone(settings, {}, source)
         except NotHere:
             reason = "%s has no ak, no username and no token" % source
             raise ConfigurationError(reason) if wanted else NotHere(reason) from None
@@ -213,14 +213,14 @@ def _cloud_settings(cloud: Mapping[str, Any], where: str) -> Dict[str, Optional[
     auth = _mapping(cloud.get("auth"))
     values = [("auth." + name, auth.get(name)) for name in _CLOUD]
     values += [(name, cloud.get(name)) for name in ("auth_type", "region_name")]
-    given: Dict[str, Optional[str]] = {}
+    settings: Dict[str, Optional[str]] = {}
     for name, value in values:
         if value is not None and not isinstance(value, str):
             quoted = "" if isinstance(value, (dict, list)) else "; write it in quotes"
             raise ConfigurationError("%s: %s is not a text%s" % (where, name, quoted))
         if value:
-            given[name.replace("auth.", "")] = value
-    return given
+            settings[name.replace("auth.", "")] = value
+    return settings
 
 
 def _clouds(path: Path, text: str) -> Dict[str, Dict[str, Any]]:
@@ -263,12 +263,12 @@ def _needed(path: Path) -> str:
 
 
 def _config(path: Path, text: str) -> Found:
-    given = _values(path, text)
+    values = _values(path, text)
     try:
-        credentials = _credentials(path, given)
+        credentials = _credentials(path, values)
     except InvalidArgument as error:
         raise ConfigurationError("%s: %s" % (path, error)) from None
-    return _settings(path, given, credentials)
+    return _settings(path, values, credentials)
 
 
 def _values(path: Path, text: str) -> Dict[str, Optional[str]]:
@@ -281,30 +281,30 @@ def _values(path: Path, text: str) -> Dict[str, Optional[str]]:
     if not isinstance(content, dict):
         raise ConfigurationError("%s is not a JSON object" % path)
     content = {**content, **_mapping(content.get("iam_config"))}
-    given: Dict[str, Optional[str]] = {}
+    values: Dict[str, Optional[str]] = {}
     for name, spellings in _SPELLINGS.items():
-        value = next((content[one] for one in spellings if content.get(one)), None)
+        value = next((content[spelling] for spelling in spellings if content.get(spelling)), None)
         if value is not None and not isinstance(value, str):
             raise ConfigurationError("%s: %s is not a text" % (path, name))
-        given[name] = value
-    return given
+        values[name] = value
+    return values
 
 
-def _credentials(path: Path, given: Mapping[str, Optional[str]]) -> Credentials:
-    if both_or_neither(("access_key", "secret_key"), given.get, str(path)):
+def _credentials(path: Path, values: Mapping[str, Optional[str]]) -> Credentials:
+    if both_or_neither(("access_key", "secret_key"), values.get, str(path)):
         return AccessKey(
-            given["access_key"] or "", given["secret_key"] or "", given["security_token"]
+            values["access_key"] or "", values["secret_key"] or "", values["security_token"]
         )
-    if both_or_neither(("username", "password"), given.get, str(path)):
-        username = given["username"] or ""
-        return Password(username, given["password"] or "", given["account"] or username)
+    if both_or_neither(("username", "password"), values.get, str(path)):
+        username = values["username"] or ""
+        return Password(username, values["password"] or "", values["account"] or username)
     raise NotHere("it has neither access_key nor username")
 
 
-def _settings(path: Path, given: Mapping[str, Optional[str]], credentials: Credentials) -> Found:
+def _settings(path: Path, values: Mapping[str, Optional[str]], credentials: Credentials) -> Found:
     named = {}
     for service in ("modelarts", "iam", "obs"):
-        address = given[service + "_endpoint"]
+        address = values[service + "_endpoint"]
         if address:
             try:
                 named[service] = endpoints.normalize(service, address)
@@ -313,11 +313,11 @@ def _settings(path: Path, given: Mapping[str, Optional[str]], credentials: Crede
     return Found(
         credentials=credentials,
         source=str(path),
-        project_id=given["project_id"],
-        region_name=given["region_name"],
+        project_id=values["project_id"],
+        region_name=values["region_name"],
         endpoints=named,
-        obs_path=given["obs_path"],
-        api=given["api"],
+        obs_path=values["obs_path"],
+        api=values["api"],
     )
 
 

@@ -100,12 +100,12 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
     if answer.status_code != 200:
         raise NotHere("%s answers HTTP %d; has it an agency?" % (endpoint, answer.status_code))
     try:
-        said: Any = json.loads(answer.body)["credential"]
+        keys: Any = json.loads(answer.body)["credential"]
         return AccessKey(
-            said["access"],
-            said["secret"],
-            said["securitytoken"],
-            expires_at=to_seconds(said.get("expires_at")),
+            keys["access"],
+            keys["secret"],
+            keys["securitytoken"],
+            expires_at=to_seconds(keys.get("expires_at")),
         )
     except (KeyError, TypeError, ValueError):
         raise ConfigurationError("%s answers keys that cannot be read" % endpoint) from None

@@ -118,24 +118,26 @@ class OpenStackVariables(Provider):
     def load(self, surroundings: Surroundings) -> Found:
         """Return the credentials in these variables."""
         environ = surroundings.environ
-        given: Dict[str, Optional[str]] = {}
+        settings: Dict[str, Optional[str]] = {}
         names: Dict[str, str] = {}
         for setting, variables in _OPENSTACK.items():
-            names[setting] = next((one for one in variables if environ.get(one)), variables[0])
-            given[setting] = environ.get(names[setting])
+            names[setting] = next(
+                (variable for variable in variables if environ.get(variable)), variables[0]
+            )
+            settings[setting] = environ.get(names[setting])
         try:
-            return keystone(given, names, self.name)
+            return keystone(settings, names, self.name)
         except NotHere:
             raise NotHere("OS_USERNAME is not set, nor OS_TOKEN") from None
         except ConfigurationError as error:
             raise ConfigurationError("environment: %s" % error) from None
 
 
-def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], source: str) -> Found:
+def keystone(settings: Mapping[str, Optional[str]], names: Mapping[str, str], source: str) -> Found:
     """Return the keys, password, application credential or token of a Keystone client's settings.
 
     Args:
-        given: the settings, by the names that ``clouds.yaml`` has for them.
+        settings: the settings, by the names that ``clouds.yaml`` has for them.
         names: what the source calls each of them.
 
     Raises:
@@ -143,7 +145,7 @@ def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], sourc
         ConfigurationError: one half of a pair is missing, or a setting cannot be used; it tells
             which, and not where.
     """
-    by_id, account = _account(given)
+    by_id, account = _account(settings)
     # What a credential and an address call these settings, when they refuse one.
     called = {
         "access_key": "ak",
@@ -153,8 +155,8 @@ def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], sourc
         "iam_endpoint": "auth_url",
     }
     try:
-        credentials = _keystone_credentials(given, names, given.get(account), by_id)
-        auth_url = given.get("auth_url")
+        credentials = _keystone_credentials(settings, names, settings.get(account), by_id)
+        auth_url = settings.get("auth_url")
         iam = {"iam": endpoints.normalize("iam", auth_url)} if auth_url else {}
     except InvalidArgument as error:
         setting = called.get(error.argument, error.argument)
@@ -162,38 +164,44 @@ def keystone(given: Mapping[str, Optional[str]], names: Mapping[str, str], sourc
     return Found(
         credentials=credentials,
         source=source,
-        project_id=given.get("project_id") or None,
-        project_name=given.get("project_name") or None,
-        region_name=given.get("region_name") or endpoints.region_of("iam", auth_url or ""),
+        project_id=settings.get("project_id") or None,
+        project_name=settings.get("project_name") or None,
+        region_name=settings.get("region_name") or endpoints.region_of("iam", auth_url or ""),
         endpoints=iam,
     )
 
 
-def _account(given: Mapping[str, Optional[str]]) -> Tuple[bool, str]:
+def _account(settings: Mapping[str, Optional[str]]) -> Tuple[bool, str]:
     """Return True if the account is given by its id, and the setting that gives it."""
     for owner in ("user_domain", "domain"):
         for kind in ("_id", "_name"):
-            if given.get(owner + kind):
+            if settings.get(owner + kind):
                 return kind == "_id", owner + kind
     return False, "user_domain_name"
 
 
 def _keystone_credentials(
-    given: Mapping[str, Optional[str]],
+    settings: Mapping[str, Optional[str]],
     names: Mapping[str, str],
     account: Optional[str],
     by_id: bool,
 ) -> Credentials:
     def pair(first: str, second: str) -> bool:
         named = (names.get(first, first), names.get(second, second))
-        values = dict(zip(named, (given.get(first), given.get(second))))
+        values = dict(zip(named, (settings.get(first), settings.get(second))))
         return both_or_neither(named, values.get)
 
-    if _is_application(given):
-        return _application_credential(given, names, account, by_id)
+    if _is_application(settings):
+        return _application_credential(settings, names, account, by_id)
     if pair("ak", "sk"):
-        return AccessKey(given["ak"] or "", given["sk"] or "", given.get("security_token") or None)
-    token, username, password = given.get("token"), given.get("username"), given.get("password")
+        return AccessKey(
+            settings["ak"] or "", settings["sk"] or "", settings.get("security_token") or None
+        )
+    token, username, password = (
+        settings.get("token"),
+        settings.get("username"),
+        settings.get("password"),
+    )
     # A token needs no user; a user's name beside it does not ask for a password.
     if token and not (username and password):
         return GivenToken(token)
@@ -207,22 +215,22 @@ def _keystone_credentials(
     )
 
 
-def _is_application(given: Mapping[str, Optional[str]]) -> bool:
+def _is_application(settings: Mapping[str, Optional[str]]) -> bool:
     """Return True for the credentials of an application, which ``auth_type`` says or they do."""
-    kind = given.get("auth_type")
+    kind = settings.get("auth_type")
     if kind:
         return kind == _APPLICATION
-    return any(given.get("application_credential_" + part) for part in ("id", "name", "secret"))
+    return any(settings.get("application_credential_" + part) for part in ("id", "name", "secret"))
 
 
 def _application_credential(
-    given: Mapping[str, Optional[str]],
+    settings: Mapping[str, Optional[str]],
     names: Mapping[str, str],
     account: Optional[str],
     by_id: bool,
 ) -> ApplicationCredential:
     def value(part: str) -> Optional[str]:
-        return given.get("application_credential_" + part) or None
+        return settings.get("application_credential_" + part) or None
 
     secret = value("secret")
     if secret is None:
@@ -233,8 +241,8 @@ def _application_credential(
     return ApplicationCredential(
         secret,
         name=value("name"),
-        user_id=given.get("user_id") or None,
-        username=given.get("username") or None,
+        user_id=settings.get("user_id") or None,
+        username=settings.get("username") or None,
         account=None if by_id else account,
         account_id=account if by_id else None,
     )

@@ -169,13 +169,13 @@ class _Keeper:
         status = None
         while True:
             try:
-                pid, found = os.waitpid(-1, os.WNOHANG)
+                pid, exit_status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return status
             if pid == 0:
                 return status
             if pid == self._pid:
-                status = found
+                status = exit_status
                 # Its number may be given to another process from now on.
                 self._pid = 0
 
@@ -274,13 +274,13 @@ def _descendants(ancestor: int) -> list[int]:
         except (OSError, ValueError):
             continue
         children.setdefault(int(parent), []).append((int(name), state))
-    found, parents = [], [ancestor]
+    running, parents = [], [ancestor]
     while parents:
         for pid, state in children.get(parents.pop(), ()):
             parents.append(pid)
             if state not in (b"Z", b"X"):
-                found.append(pid)
-    return found
+                running.append(pid)
+    return running
 
 
 def _resident(pid: int) -> int:

@@ -100,9 +100,9 @@ class Authentication:
         if self._replays.is_replay(user.user_id, signature):
             raise _refused("this very request was received before; sign each one anew")
 
-    def count(self, who: str) -> None:
+    def count(self, client: str) -> None:
         """Count a call of a user or an address. Raises Throttled where it is one too many."""
-        pause = self._calls.take(who)
+        pause = self._calls.take(client)
         if pause:
             raise Throttled("Too many calls.", pause)
 

@@ -170,9 +170,9 @@ class MountedLogs(LogSource):
         other: reads the logs of jobs that are not over a mount.
     """
 
-    def __init__(self, root: Path, given: Mapping[str, Mount], other: LogSource) -> None:
+    def __init__(self, root: Path, served: Mapping[str, Mount], other: LogSource) -> None:
         self._root = root
-        self._given = given
+        self._served = served
         self._file = MountsFile(root)
         self._other = other
         self._lock = Lock()
@@ -190,7 +190,7 @@ class MountedLogs(LogSource):
 
     def has_bucket(self, bucket: str) -> bool:
         """Return whether there is such a mount or bucket."""
-        names = {*self._given, *self._file.current().by_name}
+        names = {*self._served, *self._file.current().by_name}
         return key_of(bucket) in map(key_of, names) or self._other.has_bucket(bucket)
 
     def folders(self, train_url: str) -> tuple[str, ...]:
@@ -204,8 +204,8 @@ class MountedLogs(LogSource):
         A mount of one folder is of the service's owner, who may share it whatever it leads to.
         """
         name, _ = _split(train_url)
-        found, obs = self._mount(name), (self._root / "obs").resolve()
-        several = {} if found is None or found.only is not None else found.folders
+        mount, obs = self._mount(name), (self._root / "obs").resolve()
+        several = {} if mount is None or mount.only is not None else mount.folders
         paths = [Path(path) for path in several.values()]
         inner = {path.relative_to(obs).parts[0] for path in paths if obs in path.parents}
         return (name, *sorted(inner))
@@ -226,7 +226,7 @@ class MountedLogs(LogSource):
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the mounts, and of the other source's buckets."""
-        mounts = {*self._given, *self._file.current().by_name}
+        mounts = {*self._served, *self._file.current().by_name}
         return tuple(sorted({*mounts, *self._other.names()}))
 
     def place(self, train_url: str) -> Path | None:
@@ -289,20 +289,20 @@ class MountedLogs(LogSource):
         self._other.shut()
 
     def _mount(self, name: str) -> Mount | None:
-        given = self._given.get(name)
-        return self._file.current().by_name.get(name) if given is None else given
+        mount = self._served.get(name)
+        return self._file.current().by_name.get(name) if mount is None else mount
 
     def _logs(self, train_url: str) -> Logs | None:
         """Return what a ``train_url`` over a mount stands for, None if it is over none."""
         name, key = _split(train_url)
-        found = self._mount(name)
-        if found is None:
+        mount = self._mount(name)
+        if mount is None:
             return None
-        if found.only is not None:
-            return Logs(inside(Path(found.only), key, train_url))
+        if mount.only is not None:
+            return Logs(inside(Path(mount.only), key, train_url))
         if key:
             raise ValueError(f"{train_url}: a mount of several folders has no folders below it")
-        return Logs(self._root.resolve() / _FOLDER / name, tuple(found.folders.values()))
+        return Logs(self._root.resolve() / _FOLDER / name, tuple(mount.folders.values()))
 
 
 def _targets(logs: Logs) -> tuple[str, ...]:

@@ -274,8 +274,8 @@ class Mirrors(LogSource):
                 _log_requests("up to date", following.job, following.bucket.requests)
             following.reached = following.reached or not failed
             self._answers = not failed
-            here = now - following.visited < _VISIT_SECONDS
-            pause = (_VISITED if here else _UNVISITED) * following.pages
+            is_visited = now - following.visited < _VISIT_SECONDS
+            pause = (_VISITED if is_visited else _UNVISITED) * following.pages
             if failed:
                 pause = min(_VISITED * 2 ** min(following.failures, 10), _UNVISITED)
             following.due = now + pause

@@ -84,9 +84,9 @@ class ObjectsApi:
         except ApiError as error:
             answer = refused(as_refusal(error), request_id)
         except OSError as error:
-            said = error.strerror or "Internal error"
-            _LOG.warning("OBS request %s: %s", request_id, said)
-            answer = refused(Refusal(500, "InternalError", said + "."), request_id)
+            reason = error.strerror or "Internal error"
+            _LOG.warning("OBS request %s: %s", request_id, reason)
+            answer = refused(Refusal(500, "InternalError", reason + "."), request_id)
         except ConfigurationError as error:
             _LOG.error("OBS request %s: %s", request_id, error)
             answer = refused(Refusal(500, "InternalError", "Internal error."), request_id)
@@ -127,6 +127,6 @@ class ObjectsApi:
         call = Call(self._objects, self._buckets, self._has_bucket, sent, caller, region)
         return call.answer()
 
-    def _count(self, who: str) -> None:
-        if self._rate.take(who):
+    def _count(self, client: str) -> None:
+        if self._rate.take(client):
             raise Refusal(503, "SlowDown", "Too many calls; reduce your request rate.")

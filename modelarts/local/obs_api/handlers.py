@@ -152,8 +152,8 @@ class Call(UploadCalls):
         most = self._sent.number("max-keys", 0, MOST_KEYS)
         page = self._objects.page(self._bucket, prefix, marker, delimiter, most)
         shown = [prefix, marker, delimiter, page.next or "", *page.prefixes]
-        named = self._names([*shown, *(one.key for one in page.objects)])
-        inside = f"<Name>{escape(self._bucket)}</Name>{named.told}"
+        named = self._names([*shown, *(info.key for info in page.objects)])
+        inside = f"<Name>{escape(self._bucket)}</Name>{named.encoding}"
         for tag, value in (("Prefix", prefix), ("Marker", marker), ("Delimiter", delimiter)):
             inside += f"<{tag}>{named.of(value)}</{tag}>" if value or tag != "Delimiter" else ""
         inside += f"<MaxKeys>{most}</MaxKeys>"
@@ -162,11 +162,11 @@ class Call(UploadCalls):
         else:
             inside += "<IsTruncated>true</IsTruncated>"
             inside += f"<NextMarker>{named.of(page.next)}</NextMarker>"
-        for one in page.objects:
-            etag = "" if one.etag is None else f'<ETag>"{one.etag}"</ETag>'
+        for info in page.objects:
+            etag = "" if info.etag is None else f'<ETag>"{info.etag}"</ETag>'
             inside += (
-                f"<Contents><Key>{named.of(one.key)}</Key>"
-                f"<LastModified>{iso(one.modified)}</LastModified>{etag}<Size>{one.size}</Size>"
+                f"<Contents><Key>{named.of(info.key)}</Key>"
+                f"<LastModified>{iso(info.modified)}</LastModified>{etag}<Size>{info.size}</Size>"
                 f"{self._owner()}<StorageClass>STANDARD</StorageClass></Contents>"
             )
         for each in page.prefixes:
@@ -180,15 +180,15 @@ class Call(UploadCalls):
             raise Refusal(400, "InvalidRequest", "Content-MD5 is missing.")
         tree = self._sent.read_xml("Delete")
         is_encoded = tree.findtext("EncodingType") == "url"
-        given = [one.findtext("Key") or "" for one in tree.findall("Object")]
-        if not 1 <= len(given) <= MOST_KEYS:
+        names = [element.findtext("Key") or "" for element in tree.findall("Object")]
+        if not 1 <= len(names) <= MOST_KEYS:
             raise Refusal(400, "MalformedXML", "1 to 1000 objects are expected.")
-        if any(one.find("VersionId") is not None for one in tree):
+        if any(element.find("VersionId") is not None for element in tree):
             raise missing("versions")
-        keys = [unquote_plus(one) for one in given] if is_encoded else given
+        keys = [unquote_plus(element) for element in names] if is_encoded else names
         failed = dict(self._objects.delete(self._bucket, keys))
         named = self._names(keys, is_encoded)
-        inside = named.told
+        inside = named.encoding
         for key in keys:
             error = failed.get(key)
             if isinstance(error, ApiError):
@@ -210,7 +210,7 @@ class Call(UploadCalls):
             sums, state = self._objects.etags.of(file)
             headers = {
                 "ETag": f'"{sums.md5}"',
-                **self._sent.told(sums.crc64 or None),
+                **self._sent.checksum_header(sums.crc64 or None),
                 "Last-Modified": formatdate(state.st_mtime, usegmt=True),
                 "Accept-Ranges": "bytes",
                 "Content-Type": "binary/octet-stream",
@@ -224,8 +224,8 @@ class Call(UploadCalls):
             start, stop = 0, state.st_size
             ranged = parse_range_header(self._asked.headers.get("range"))
             if ranged is not None and ranged.units == "bytes" and len(ranged.ranges) == 1:
-                found = Range("bytes", [_from_start(*ranged.ranges[0], state.st_size)])
-                span = found.range_for_length(state.st_size)
+                requested = Range("bytes", [_from_start(*ranged.ranges[0], state.st_size)])
+                span = requested.range_for_length(state.st_size)
                 if span is None:
                     raise Refusal(416, "InvalidRange", "The object has no such bytes.")
                 start, stop = span
@@ -249,7 +249,7 @@ class Call(UploadCalls):
             self._objects.make_folder(self._bucket, self._key)
         else:
             self._objects.put(body, self._bucket, self._key)
-        return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
+        return Response(headers={"ETag": f'"{etag}"', **self._sent.checksum_header(crc64)})
 
     def delete_object(self) -> Response:
         """Delete the object."""
@@ -258,8 +258,8 @@ class Call(UploadCalls):
         return Response(status=204)
 
     def _copy(self) -> Response:
-        given = self._asked.own("copy-source") or ""
-        path, _, version = given.partition("?")
+        header = self._asked.own("copy-source") or ""
+        path, _, version = header.partition("?")
         try:
             bucket, _, key = unquote(path, errors="strict").lstrip("/").partition("/")
         except ValueError:

@@ -86,7 +86,7 @@ class Sent:
             raise Refusal(400, "InvalidDigest", f"{CRC64} is no number.")
         return str(int(value))
 
-    def told(self, crc64: str | None) -> dict[str, str]:
+    def checksum_header(self, crc64: str | None) -> dict[str, str]:
         """Return the header of an answer that says a CRC-64; none where that is not known."""
         return {} if crc64 is None else {self.asked.prefix + CRC64: crc64}
 

@@ -57,15 +57,15 @@ class UploadCalls:
         )
         if after[0]:
             uploads = [
-                one
-                for one in uploads
-                if one.key.encode() > after[0].encode()
-                or (one.key == after[0] and after[1] and one.upload_id > after[1])
+                upload
+                for upload in uploads
+                if upload.key.encode() > after[0].encode()
+                or (upload.key == after[0] and after[1] and upload.upload_id > after[1])
             ]
         most = self._sent.number("max-uploads", 1, MOST_KEYS)
         shown = uploads[:most]
-        named = self._names([one.key for one in uploads])
-        inside = f"<Bucket>{escape(self._bucket)}</Bucket>{named.told}"
+        named = self._names([upload.key for upload in uploads])
+        inside = f"<Bucket>{escape(self._bucket)}</Bucket>{named.encoding}"
         inside += f"<MaxUploads>{most}</MaxUploads>"
         inside += f"<IsTruncated>{str(len(shown) < len(uploads)).lower()}</IsTruncated>"
         if len(shown) < len(uploads):
@@ -73,11 +73,11 @@ class UploadCalls:
                 f"<NextKeyMarker>{named.of(shown[-1].key)}</NextKeyMarker>"
                 f"<NextUploadIdMarker>{shown[-1].upload_id}</NextUploadIdMarker>"
             )
-        for one in shown:
+        for upload in shown:
             inside += (
-                f"<Upload><Key>{named.of(one.key)}</Key><UploadId>{one.upload_id}</UploadId>"
+                f"<Upload><Key>{named.of(upload.key)}</Key><UploadId>{upload.upload_id}</UploadId>"
                 f"{self._owner()}<StorageClass>STANDARD</StorageClass>"
-                f"<Initiated>{iso(one.began)}</Initiated></Upload>"
+                f"<Initiated>{iso(upload.began)}</Initiated></Upload>"
             )
         return xml("ListMultipartUploadsResult", inside)
 
@@ -95,7 +95,7 @@ class UploadCalls:
         crc64 = self._sent.given_crc64()
         body, etag = self._sent.body(crc64)
         self._objects.uploads.put_part(folder, number, body, etag)
-        return Response(headers={"ETag": f'"{etag}"', **self._sent.told(crc64)})
+        return Response(headers={"ETag": f'"{etag}"', **self._sent.checksum_header(crc64)})
 
     def list_parts(self) -> Response:
         """Return the parts that are there."""
@@ -128,7 +128,7 @@ class UploadCalls:
             wanted.append((int(number), etag.strip().strip('"')))
         etag = self._objects.uploads.complete(self._bucket, self._key, folder, wanted, crc64)
         answer = self._of_upload("CompleteMultipartUploadResult", None, f'<ETag>"{etag}"</ETag>')
-        answer.headers.update(self._sent.told(crc64))
+        answer.headers.update(self._sent.checksum_header(crc64))
         return answer
 
     def abort_upload(self) -> Response:
@@ -139,9 +139,9 @@ class UploadCalls:
 
     def _of_upload(self, name: str, upload_id: str | None, inside: str = "") -> Response:
         named = self._names([self._key])
-        told = "" if upload_id is None else f"<UploadId>{upload_id}</UploadId>"
+        id_element = "" if upload_id is None else f"<UploadId>{upload_id}</UploadId>"
         about = f"<Bucket>{escape(self._bucket)}</Bucket><Key>{named.of(self._key)}</Key>"
-        return xml(name, f"{named.told}{about}{told}{inside}")
+        return xml(name, f"{named.encoding}{about}{id_element}{inside}")
 
     # How things are named -------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ class Names:
     def __init__(self, is_wished: bool, names: Iterable[str]) -> None:
         is_encoded = is_wished or any(_NO_XML.search(name) for name in names)
         self._is_encoded = is_encoded
-        self.told = "<EncodingType>url</EncodingType>" if is_encoded else ""
+        self.encoding = "<EncodingType>url</EncodingType>" if is_encoded else ""
 
     def of(self, name: str) -> str:
         """Return a name in the form of this answer."""

@@ -70,7 +70,9 @@ class Datasets:
         folder = versions.get(str(version))
         if folder is None:
             asked = ascii(f"{dataset.get('id')}/{version or ''}".rstrip("/"))[:150]
-            known = [f"{name}/{each}" for name, found in self._folders.items() for each in found]
+            known = [
+                f"{name}/{each}" for name, numbers in self._folders.items() for each in numbers
+            ]
             raise illegal(
                 f"The dataset {asked} is unknown.",
                 f"Give one of: {', '.join(known) or '(none)'}. Whoever runs the service can add "

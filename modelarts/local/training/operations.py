@@ -149,14 +149,14 @@ class Trainings:
 
     def metrics(self, training: Training) -> dict[str, list[float]]:
         """Return a mean a minute of each metric since the start; -1 where there is none."""
-        found = self._store.metrics(training.number)
+        series = self._store.metrics(training.number)
         minute, means = self._supervisor.current_metrics(training)
         for name, mean in means.items():
-            found.setdefault(name, {}).setdefault(minute, mean)
-        minutes = 1 + max((minute for values in found.values() for minute in values), default=-1)
+            series.setdefault(name, {}).setdefault(minute, mean)
+        minutes = 1 + max((minute for values in series.values() for minute in values), default=-1)
         return {
             name: [values.get(minute, -1) for minute in range(minutes)]
-            for name, values in found.items()
+            for name, values in series.items()
         }
 
     def duration(self, training: Training) -> int:

@@ -235,14 +235,14 @@ class TrainingStore:
 
     def metrics(self, number: int) -> dict[str, dict[int, float]]:
         """Return the means of each metric by minute, counted from the start of the training."""
-        found: dict[str, dict[int, float]] = {}
+        means: dict[str, dict[int, float]] = {}
         with self._store.transaction() as db:
             rows = db.execute(
                 "SELECT metric, minute, value FROM training_metrics WHERE number = ?", (number,)
             ).fetchall()
         for metric, minute, value in rows:
-            found.setdefault(metric, {})[minute] = value
-        return found
+            means.setdefault(metric, {})[minute] = value
+        return means
 
     def _all(self, where: str, values: tuple[Any, ...]) -> list[Training]:
         with self._store.transaction() as db:

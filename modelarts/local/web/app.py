@@ -130,9 +130,9 @@ class App:
             code = int(status[:3])
             if code >= 400:
                 _log_failure(request, code, request_id)
-            own = {name.lower() for name, _ in headers}
-            common = [item for item in COMMON if item[0].lower() not in own]
-            return start_response(status, [*headers, *common], error)
+            present = {name.lower() for name, _ in headers}
+            missing = [pair for pair in COMMON if pair[0].lower() not in present]
+            return start_response(status, [*headers, *missing], error)
 
         return answer(environ, start)
 

@@ -70,21 +70,21 @@ class Store(ABC):
         """Send a file: afterwards the object is there whole, or as it was before."""
 
     @abstractmethod
-    def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
+    def download(self, info: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Fetch an object to ``path``: the file is there whole and verified, or as before."""
 
     @abstractmethod
     def copy(
-        self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
+        self, info: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
     ) -> None:
         """Copy an object to another one, within the store."""
 
-    def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
+    def same(self, path: str, info: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object; None where that is unknown."""
         return None
 
     @abstractmethod
-    def forget(self, path: str, found: ObjectInfo) -> None:
+    def forget(self, path: str, info: ObjectInfo) -> None:
         """Remove what an interrupted transfer between the two left; they are the same already."""
 
     @abstractmethod

@@ -103,11 +103,11 @@ class FolderStore(Store):
                 if not waiting[-1]:
                     waiting.pop()
                     continue
-                key, path, found = waiting[-1].pop()
-                if stat.S_ISDIR(found.st_mode):
+                key, path, state = waiting[-1].pop()
+                if stat.S_ISDIR(state.st_mode):
                     waiting.append(self._entries(path, key, ""))
                     continue
-                info = _info(bucket, key, found)
+                info = _info(bucket, key, state)
                 if info is not None:
                     yield info
 
@@ -167,44 +167,44 @@ class FolderStore(Store):
     def open(self, bucket: str, key: str) -> Optional[BinaryIO]:
         """The object of that name, to be read; None where there is none."""
         for left in reversed(range(_TRIES)):
-            found = self.head(bucket, key)
+            info = self.head(bucket, key)
             try:
-                return None if found is None else self._opened(found)
+                return None if info is None else self._opened(info)
             except NotFound:
                 # Gone since it was looked up; there may be another one by now.
                 if not left:
                     raise
         return None
 
-    def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
+    def download(self, info: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Copy an object to ``path``: the file is there whole, or as before."""
-        if self.head(found.bucket, found.key) is None:
-            _refuse("fetch", found.bucket, found.key, "there is no such object", 404, "NoSuchKey")
-        with self._opened(found) as source:
+        if self.head(info.bucket, info.key) is None:
+            _refuse("fetch", info.bucket, info.key, "there is no such object", 404, "NoSuchKey")
+        with self._opened(info) as source:
             copy(source, path, progress)
 
     def copy(
-        self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
+        self, info: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
     ) -> None:
         """Copy an object to another one."""
-        with self._opened(found) as source:
+        with self._opened(info) as source:
             self.put(source, bucket, key, progress)
 
-    def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
+    def same(self, path: str, info: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object; both are read if their sizes are
         equal."""
         # Opened first: that it is gone is no failure of the place.
-        with open(path, "rb") as here:
+        with open(path, "rb") as local:
             try:
-                with self._opened(found) as there:
-                    return same_content(here, there)
+                with self._opened(info) as remote:
+                    return same_content(local, remote)
             except NotFound:
                 return False
 
-    def forget(self, path: str, found: ObjectInfo) -> None:
+    def forget(self, path: str, info: ObjectInfo) -> None:
         """Remove what a copy between the two left that was killed."""
         discard_part(path)
-        discard_part(self._path(found.bucket, found.key))
+        discard_part(self._path(info.bucket, info.key))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects, and the folders that are empty then."""
@@ -261,9 +261,9 @@ class FolderStore(Store):
     def close(self) -> None:
         """Nothing is held."""
 
-    def _opened(self, found: ObjectInfo) -> BinaryIO:
-        with _refusals("fetch", found.bucket, found.key):
-            path = self._path(found.bucket, found.key)
+    def _opened(self, info: ObjectInfo) -> BinaryIO:
+        with _refusals("fetch", info.bucket, info.key):
+            path = self._path(info.bucket, info.key)
             folder, name = os.path.split(path)
             with self._held(folder) as held:
                 at = os.path.join(held, name)
@@ -306,7 +306,7 @@ class FolderStore(Store):
 
         Those of folders end with ``/``, by which OBS orders them among the objects.
         """
-        found = []
+        rows = []
         try:
             with self._held(folder) as held, os.scandir(held) as entries:
                 for entry in entries:
@@ -316,13 +316,13 @@ class FolderStore(Store):
                         state = entry.stat(follow_symlinks=False)
                         key = prefix + entry.name + ("/" if stat.S_ISDIR(state.st_mode) else "")
                         path = os.path.join(folder, entry.name)
-                        found.append((key.encode("utf-8"), key, path, state))
+                        rows.append((key.encode("utf-8"), key, path, state))
                     except (FileNotFoundError, UnicodeEncodeError):
                         pass  # gone meanwhile; or named by bytes that no key can have
         except (FileNotFoundError, NotADirectoryError):
             return []
-        found.sort(reverse=True)
-        return [(key, path, state) for _, key, path, state in found]
+        rows.sort(reverse=True)
+        return [(key, path, state) for _, key, path, state in rows]
 
     def _path(self, bucket: str, key: str) -> str:
         segments = local_segments(key)

@@ -146,13 +146,13 @@ class ObsStore(Store):
         marker: Optional[str] = None
         while True:
             page = self._page(bucket, prefix, marker)
-            for found in page.contents:
+            for entry in page.contents:
                 yield ObjectInfo(
                     bucket=bucket,
-                    key=found.key,
-                    size=found.size or 0,
-                    modified=_from_list(found.lastModified),
-                    etag=_unquoted(found.etag),
+                    key=entry.key,
+                    size=entry.size or 0,
+                    modified=_from_list(entry.lastModified),
+                    etag=_unquoted(entry.etag),
                 )
             if not page.is_truncated or not page.contents:
                 return
@@ -236,7 +236,7 @@ class ObsStore(Store):
                 source.check()
             raise
 
-    def download(self, found: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
+    def download(self, info: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
         """Fetch an object to ``path``: the file is there whole and verified, or as before.
 
         On the way it has a temporary name in the same folder, ``.<name>.<8 digits>.part``. That
@@ -249,10 +249,10 @@ class ObsStore(Store):
             OSError: the file cannot be written.
             TransferError: the object was replaced meanwhile, or its checksum differs.
         """
-        Download(self._asking, found, path, progress, self._sizes.range).run(self._crew)
+        Download(self._asking, info, path, progress, self._sizes.range).run(self._crew)
 
     def copy(
-        self, found: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
+        self, info: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
     ) -> None:
         """Copy an object to another one, in OBS: nothing of it comes here.
 
@@ -262,22 +262,22 @@ class ObsStore(Store):
             TransferError: the object was replaced meanwhile.
         """
         _check_key(key)
-        operation = "copy obs://%s/%s to obs://%s/%s" % (found.bucket, found.key, bucket, key)
-        if found.size > self._copied:
-            self._copy_parts(operation, found, bucket, key, progress)
+        operation = "copy obs://%s/%s to obs://%s/%s" % (info.bucket, info.key, bucket, key)
+        if info.size > self._copied:
+            self._copy_parts(operation, info, bucket, key, progress)
             return
         self._asking.ask(
             operation,
-            lambda: self._client.copyObject(found.bucket, found.key, bucket, key),
+            lambda: self._client.copyObject(info.bucket, info.key, bucket, key),
             wanted=("etag",),
         )
         if progress is not None:
-            progress(found.size)
+            progress(info.size)
 
     def _copy_parts(
         self,
         operation: str,
-        found: ObjectInfo,
+        info: ObjectInfo,
         bucket: str,
         key: str,
         progress: Optional[Progress],
@@ -285,17 +285,17 @@ class ObsStore(Store):
         from obs import CompleteMultipartUploadRequest, CompletePart
 
         client, asking = self._client, self._asking.patient()
-        metadata = None if found.md5 is None else {"md5": found.md5}
+        metadata = None if info.md5 is None else {"md5": info.md5}
         begun = asking.ask(
             operation,
             lambda: client.initiateMultipartUpload(bucket, key, metadata=metadata),
             wanted=("uploadId",),
         )
-        upload, source = begun.body.uploadId, "/%s/%s" % (found.bucket, found.key)
+        upload, source = begun.body.uploadId, "/%s/%s" % (info.bucket, info.key)
         parts: List[Any] = []
         try:
-            for start in range(0, found.size, self._copied_part):
-                last = min(start + self._copied_part, found.size) - 1
+            for start in range(0, info.size, self._copied_part):
+                last = min(start + self._copied_part, info.size) - 1
                 number, span = len(parts) + 1, "%d-%d" % (start, last)
 
                 def send(number: int = number, span: str = span) -> Any:
@@ -305,8 +305,8 @@ class ObsStore(Store):
                 parts.append(CompletePart(number, part.body.etag))
                 if progress is not None:
                     progress(last + 1 - start)
-            now = self.head(found.bucket, found.key)
-            if now is None or (now.etag, now.size) != (found.etag, found.size):
+            now = self.head(info.bucket, info.key)
+            if now is None or (now.etag, now.size) != (info.etag, info.size):
                 raise TransferError("%s: the object was replaced meanwhile" % operation)
             whole = CompleteMultipartUploadRequest(parts)
             asking.ask(
@@ -318,24 +318,24 @@ class ObsStore(Store):
             client.abortMultipartUpload(bucket, key, upload)
             raise
 
-    def same(self, path: str, found: ObjectInfo) -> Optional[bool]:
+    def same(self, path: str, info: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object, by their checksums.
 
         By the etag where that can be told; else by the CRC-64, for which OBS is asked.
         """
-        known = same(path, found)
-        if known or os.path.getsize(path) != found.size or not is_available():
+        known = same(path, info)
+        if known or os.path.getsize(path) != info.size or not is_available():
             return known
-        if found.crc64 is None:
-            head = self.head(found.bucket, found.key)
-            found = head if head is not None and head.etag == found.etag else found
-        return known if found.crc64 is None else crc64_of(path) == found.crc64
+        if info.crc64 is None:
+            head = self.head(info.bucket, info.key)
+            info = head if head is not None and head.etag == info.etag else info
+        return known if info.crc64 is None else crc64_of(path) == info.crc64
 
-    def forget(self, path: str, found: ObjectInfo) -> None:
+    def forget(self, path: str, info: ObjectInfo) -> None:
         """Remove what an interrupted transfer between the two left, at both ends."""
-        if found.size > self._sizes.multipart:
-            Upload(self._asking, Source.of(path), found.bucket, found.key).forget()
-        Download(self._asking, found, path, range_size=self._sizes.range).forget()
+        if info.size > self._sizes.multipart:
+            Upload(self._asking, Source.of(path), info.bucket, info.key).forget()
+        Download(self._asking, info, path, range_size=self._sizes.range).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
         """Delete objects; returns those that could not be, each with the reason."""
@@ -368,14 +368,14 @@ class ObsStore(Store):
         answer = self._asking.ask(
             operation, lambda: self._client.deleteObjects(bucket, wanted), wanted=("error",)
         )
-        for one in answer.body.error:
-            if one.code != "NoSuchKey":
+        for failure in answer.body.error:
+            if failure.code != "NoSuchKey":
                 yield (
-                    one.key,
+                    failure.key,
                     api_error(
-                        one.message or "refused",
+                        failure.message or "refused",
                         status_code=answer.status,
-                        error_code=one.code,
+                        error_code=failure.code,
                         request_id=answer.requestId,
                         operation=operation,
                     ),
@@ -406,11 +406,11 @@ def _explained(answer: Any, other: Callable[[], Any]) -> Any:
     """Return the answer to a HEAD; a refusal has no body to say why, so that of another request."""
     if answer.status != 403 or answer.errorCode:
         return answer
-    told = other()
-    stream = getattr(told.body, "response", None)
+    explained = other()
+    stream = getattr(explained.body, "response", None)
     if stream is not None:
         stream.close()
-    return told if told.status == 403 else answer
+    return explained if explained.status == 403 else answer
 
 
 def _unquoted(etag: Optional[str]) -> Optional[str]:

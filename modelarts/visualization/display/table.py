@@ -159,10 +159,10 @@ def _auto_stop(info: "JobInfo") -> Optional[str]:
     if info.schedule is None:
         return None
     hours = info.schedule.duration
-    said = "%d hour%s after its start" % (hours, "" if hours == 1 else "s")
+    rule = "%d hour%s after its start" % (hours, "" if hours == 1 else "s")
     if info.remaining_duration is not None and info.status == JobStatus.RUNNING:
-        said += "; %s left" % span(info.remaining_duration / 1000)
-    return said
+        rule += "; %s left" % span(info.remaining_duration / 1000)
+    return rule
 
 
 def _coloured(text: str, status: Optional[JobStatus]) -> str:

@@ -52,8 +52,8 @@ def last_known(job: Shown) -> JobInfo:
 
 def folders(info: JobInfo) -> List[str]:
     """Return the folders of the service's machine that a board reads in place."""
-    found = info.extra.get("folders")
-    return [str(folder) for folder in found] if isinstance(found, list) else []
+    paths = info.extra.get("folders")
+    return [str(folder) for folder in paths] if isinstance(paths, list) else []
 
 
 def title(info: JobInfo) -> str:

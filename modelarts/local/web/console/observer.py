@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 import attr
 import psutil
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.http_proxy import ProxyMiddleware
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from modelarts.local.boards.process import BoardProcess
@@ -25,7 +27,11 @@ _MAX_KEPT = 2000
 #: So many curves are asked for their points.
 _MAX_TAGS = 20
 _MAX_RUNS = 50
-_MAX_NAMED = 500
+_MAX_NAMED = 20
+#: The points of boards with more runs are not counted.
+_MAX_COUNTED = 1000
+#: How long a board may take for an answer.
+_TIMEOUT_SECONDS = 5
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -33,7 +39,8 @@ class Observation:
     """A look at a running board.
 
     Attributes:
-        runs: the names of its runs; None where it did not tell.
+        runs: the names of its first runs; None where it did not tell.
+        run_count: how many runs it has.
         curves: how many scalar curves it shows.
         points: how many points of them, as far as they were counted.
         all_counted: whether all curves were counted.
@@ -41,6 +48,7 @@ class Observation:
     """
 
     runs: tuple[str, ...] | None = None
+    run_count: int = 0
     curves: int = 0
     points: int | None = None
     all_counted: bool = True
@@ -110,9 +118,10 @@ def _read(board: BoardProcess) -> Observation:
     if not isinstance(runs, list):
         return Observation()
     names = tuple(str(run) for run in runs[:_MAX_NAMED])
-    tags = _ask(board, "data/plugin/scalars/tags")
+    # What very many runs have would take long to tell.
+    tags = None if len(runs) > _MAX_COUNTED else _ask(board, "data/plugin/scalars/tags")
     if not isinstance(tags, dict):
-        return Observation(names)
+        return Observation(names, len(runs))
     by_tag: dict[str, list[str]] = {}
     for run, of_run in tags.items():
         for tag in of_run:
@@ -125,7 +134,7 @@ def _read(board: BoardProcess) -> Observation:
             points += len(values)
             counted += 1
     total = sum(map(len, by_tag.values()))
-    return Observation(names, total, points, counted == total)
+    return Observation(names, len(runs), total, points, counted == total)
 
 
 def _ask(board: BoardProcess, path: str, form: str | None = None) -> Any:
@@ -137,7 +146,9 @@ def _ask(board: BoardProcess, path: str, form: str | None = None) -> Any:
         content_type=None if form is None else "application/x-www-form-urlencoded",
     )
     try:
-        parts, status, _ = run_wsgi_app(board.page, builder.get_environ(), buffered=True)
+        # As a visitor would ask, but with less patience.
+        page = ProxyMiddleware(NotFound(), board.page.targets, timeout=_TIMEOUT_SECONDS)
+        parts, status, _ = run_wsgi_app(page, builder.get_environ(), buffered=True)
         return json.loads(b"".join(parts)) if status.startswith("200") else None
     except Exception:
         return None  # it has just ended, or hangs; its own page says more
