@@ -1,6 +1,6 @@
 """Puts a session's parts together when they are first needed.
 
-So that making a session imports no ``requests``, opens no connection and asks nobody.
+So that making a session imports no ``requests``, opens no connection and sends no request.
 """
 
 import copy
@@ -41,7 +41,7 @@ class Wiring:
     """The parts of one session.
 
     Args:
-        resolved: who and where.
+        resolved: the resolved settings: credentials, project and endpoints.
         settings: the session's ``timeout``, ``retries``, ``proxies``, ``verify``, ``cert`` and
             ``on_response``.
         environ: the environment as it was when the session was made.

@@ -280,7 +280,7 @@ class Session:
         session._local_root = service["root"]
         session._wiring.local_obs = service.get("obs_http_endpoint")
         sources = session._resolved.sources
-        # Only the variable can have said it.
+        # This setting can only be from the variable.
         names = set(sources) - {"obs_path"}
         sources.update(dict.fromkeys(names, "local service of " + service["root"]))
         if obs is not None:

@@ -1,6 +1,6 @@
 """Checks what a caller gives, before anything is sent, and writes it in the form to send.
 
-Each function answers the value as the wire wants it or raises
+Each function returns the value in the form of the API, or raises
 :class:`~modelarts.errors.InvalidArgument`. The rules are those of the *API Reference*,
 "Visualization Jobs".
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "Service", "explain", "last_four"]
 
-#: Seconds that a service has for its answer: who asks why nothing works should not wait long.
+#: Seconds that a service has for its response: a report of problems must not take long.
 PATIENCE = 5.0
 
 

@@ -22,7 +22,7 @@ class ForkSafeLock:
 
     def __enter__(self) -> None:
         if self._pid != os.getpid():
-            # The child has one thread at first, so nobody else does the same.
+            # The child has one thread at first, so no other thread does the same.
             self._pid = os.getpid()
             self._lock = RLock()
         self._lock.acquire()

@@ -1,6 +1,6 @@
 """Authentication: credentials, signatures, and tokens from IAM.
 
-:func:`add_provider` is how a platform has its own place for credentials looked at.
+:func:`add_provider` adds a platform's own source of credentials.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: every session needs some of this package, none all of it.
+    # Imported lazily: a session needs only some modules of this package.
     if name not in _HOMES:
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     from importlib import import_module

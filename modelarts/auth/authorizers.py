@@ -1,4 +1,4 @@
-"""How a request shows who sends it: signed with AK/SK, or with a token from IAM."""
+"""Authorizers of requests: a signature with AK/SK, or a token from IAM."""
 
 import copy
 from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar, cast
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyAuthorizer", "Renewed", "TokenAuthorizer"]
 
-#: Seconds before its end in which a token or a key is not used any more: it might end on the way.
+#: Seconds before its expiry in which a token or key is no longer used: it could expire in transit.
 _MARGIN = 120
 
 _T = TypeVar("_T", "AccessKey", "Token")
 
 
 class Renewed(Generic[_T]):
-    """Something with an ``expires_at``, fetched when first needed and again before it ends.
+    """A value with an ``expires_at``, fetched when first needed and again before it expires.
 
-    However many threads ask, one of them fetches.
+    Only one thread fetches at a time; the others wait for its result.
 
     Args:
-        fetch: answers a fresh one.
+        fetch: the function that returns a fresh value.
         now: the time by the clock that ``expires_at`` goes by, in seconds since the epoch.
-        first: one that is there already.
+        first: a value that exists already; None if there is none.
     """
 
     def __init__(
@@ -42,29 +42,29 @@ class Renewed(Generic[_T]):
             self._cache["it"] = first
 
     def get(self) -> _T:
-        """The current one."""
+        """Return the current value; fetch it if needed."""
         with self._lock:
             current: Optional[_T] = self._cache.get("it")
             if current is None:
                 current = self._fetch()
-                # One that ends within the margin is not kept, but used this once.
+                # A value that expires within the margin is used once, and not kept.
                 self._cache["it"] = current
             return current
 
     def current(self) -> Optional[_T]:
-        """The one that is there and good, or None; nothing is fetched."""
+        """Return the valid value if there is one, else None, without fetching."""
         with self._lock:
             current: Optional[_T] = self._cache.get("it")
             return current
 
     def by(self, fetch: Callable[[], _T]) -> "Renewed[_T]":
-        """The same thing, fetched in another way; what one of the two fetches, both have."""
+        """Return an object with another fetch function that shares the value with this object."""
         other = copy.copy(self)
         other._fetch = fetch
         return other
 
     def forget(self, refused: _T) -> None:
-        """Fetch another one next time, unless another thread has done so already."""
+        """Discard a value, unless another thread has replaced it already."""
         with self._lock:
             if self._cache.get("it") is refused:
                 del self._cache["it"]
@@ -79,7 +79,7 @@ class KeyAuthorizer(Authorizer):
     """Signs with AK/SK; with temporary keys their security token is signed too.
 
     Args:
-        keys: answers the keys that are good now.
+        keys: returns the keys that are valid now.
     """
 
     def __init__(self, keys: Callable[[], AccessKey]) -> None:
@@ -100,11 +100,11 @@ class KeyAuthorizer(Authorizer):
 
 
 class TokenAuthorizer(Authorizer):
-    """Sends a token.
+    """Authorizes requests with a token.
 
     Args:
-        tokens: where it comes from.
-        renewable: whether a refused one can be replaced.
+        tokens: the source of the token.
+        renewable: True if a refused token can be replaced.
     """
 
     sort_parameter = "sort_by"
@@ -116,13 +116,13 @@ class TokenAuthorizer(Authorizer):
     def authorize(
         self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
     ) -> object:
-        """Send the token along."""
+        """Add the token to the headers."""
         token = self.tokens.get()
         headers["X-Auth-Token"] = token.value
         return token
 
     def renew(self, used: object) -> bool:
-        """Have the refused token replaced: its user's password or roles were changed."""
+        """Discard the refused token: the password or roles of its user may have changed."""
         if self._renewable:
-            self.tokens.forget(cast("Token", used))  # what authorize() answered
+            self.tokens.forget(cast("Token", used))  # the value that authorize() returned
         return self._renewable

@@ -179,7 +179,7 @@ class ApplicationCredential(_Secret):
         )
 
 
-#: What files and variables call these fields.
+#: The names of these fields in files and variables.
 _APPLICATION = {"id": "application_credential_id", "name": "application_credential_name"}
 
 
@@ -292,8 +292,8 @@ def _name(name: str, value: object, secret: bool = False) -> str:
 
 
 def to_seconds(text: Optional[str]) -> Optional[float]:
-    """Seconds since the epoch of a time as IAM writes it, such as
-    ``2020-01-04T09:05:22.701000Z``; None for none. Raises ValueError for anything else."""
+    """Return the seconds since the epoch of a time in IAM's format, such as
+    ``2020-01-04T09:05:22.701000Z``; None for None. Raises ValueError for other texts."""
     if text is None:
         return None
     from calendar import timegm

@@ -1,6 +1,6 @@
 """The addresses of the services.
 
-An endpoint is taken from the first of these that names it: the session's argument,
+An endpoint is taken from the first of these sources that has it: the session's argument,
 ``Session.set_endpoint``, the environment, the token's catalog, the region's known pattern.
 """
 
@@ -29,7 +29,7 @@ _REGIONAL = (
 
 
 def normalize(service: str, value: object) -> str:
-    """An endpoint as ``scheme://host[:port][/prefix]``.
+    """Return an endpoint as ``scheme://host[:port][/prefix]``.
 
     Scheme and version are optional: ``iam.eu-de.otc.t-systems.com/v3`` becomes
     ``https://iam.eu-de.otc.t-systems.com``. A ``file:`` URL is allowed for OBS.
@@ -47,7 +47,7 @@ def normalize(service: str, value: object) -> str:
     try:
         parts = urlsplit(url)
         wrong = parts.scheme not in ("http", "https") or not parts.hostname
-        _port = parts.port  # raises ValueError where it is no number
+        _port = parts.port  # raises ValueError if it is not a number
     except ValueError:
         wrong = True
     if "@" in url.split("://", 1)[1].split("/", 1)[0]:
@@ -61,7 +61,7 @@ def normalize(service: str, value: object) -> str:
 
 
 def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
-    """The endpoints that the environment names."""
+    """Return the endpoints in the environment variables."""
     addresses = {}
     for service, names in ENVIRONMENT.items():
         for name in names:
@@ -75,7 +75,7 @@ def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
 
 
 def region_of(service: str, endpoint: str) -> Optional[str]:
-    """The region in a public endpoint's name: ``https://obs.cn-north-4.…`` is in cn-north-4."""
+    """Return the region in a public endpoint's name: cn-north-4 of ``https://obs.cn-north-4.…``."""
     match = re.match(_REGIONAL, endpoint)
     return match.group(2) if match is not None and match.group(1) == service else None
 
@@ -85,7 +85,7 @@ def is_public(region: Optional[str], address: Optional[str]) -> bool:
 
     Args:
         region: the region; or None.
-        address: the address of ModelArts; None where the region tells it.
+        address: the address of ModelArts; None if it follows from the region.
     """
     if address is not None:
         return region_of("modelarts", address) is not None
@@ -97,10 +97,10 @@ def is_public(region: Optional[str], address: Optional[str]) -> bool:
 
 
 def of_region(service: str, region: Optional[str]) -> str:
-    """A service's address in a public region of Huawei Cloud or of Open Telekom Cloud.
+    """Return a service's address in a public region of Huawei Cloud or of Open Telekom Cloud.
 
     Raises:
-        ConfigurationError: the region is none of theirs, or has no such service.
+        ConfigurationError: the region is not public, or has no such service.
     """
     argument = service + "_endpoint"
     if not region:

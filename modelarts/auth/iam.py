@@ -18,11 +18,11 @@ __all__ = ["Token", "catalog_endpoint", "find_project", "inspect", "login", "tem
 
 
 class Token(Value):
-    """A token and what IAM says with it.
+    """A token, its expiry and its project.
 
     Attributes:
-        expires_at: seconds since the epoch; None where it is not known.
-        project_id: the project it is good for; None for an unscoped one.
+        expires_at: the expiry, in seconds since the epoch; None if it is not known.
+        project_id: the id of the project of the token; None for an unscoped token.
     """
 
     __slots__ = ("catalog", "expires_at", "project_id", "user_id", "value")
@@ -57,11 +57,13 @@ def login(
     known: Union[Password, ApplicationCredential],
     scope: Optional[Mapping[str, str]] = None,
 ) -> Token:
-    """``POST /v3/auth/tokens`` ("Obtaining a User Token Through Password Authentication").
+    """Obtain a token: ``POST /v3/auth/tokens``.
+
+    Source: "Obtaining a User Token Through Password Authentication".
 
     Args:
         scope: the project as ``{"id": …}`` or ``{"name": region}``; None with an application
-            credential, which belongs to one, so that Keystone refuses a scope beside it.
+            credential: it belongs to one project already, and Keystone refuses a scope with it.
 
     Raises:
         AuthenticationFailed: the user, password or account is wrong, or the application credential.
@@ -86,7 +88,7 @@ def login(
         may_repeat=True,
     )
     response = transport.send(request)
-    # When a token ends is told by the service's clock.
+    # The expiry is by the service's clock.
     transport.skew.learn(response.headers)
     return _token(response.headers.get("X-Subject-Token"), read_json(response, request), request)
 
@@ -116,7 +118,7 @@ def inspect(transport: Transport, endpoint: str, value: str) -> Token:
     """Return IAM's description of a token: ``GET /v3/auth/tokens`` ("Verifying a Token").
 
     Raises:
-        AuthenticationFailed: it is unknown or has expired.
+        AuthenticationFailed: the token is unknown or has expired.
         TransportError: no answer, or none that can be read.
     """
     request = Request(
@@ -133,11 +135,11 @@ def inspect(transport: Transport, endpoint: str, value: str) -> Token:
 def temporary_keys(
     transport: Transport, endpoint: str, token: Token, seconds: int = 24 * 3600
 ) -> AccessKey:
-    """Temporary keys for what wants a signature, such as OBS, in exchange for a token:
+    """Obtain temporary keys with a token, for services that need a signature, such as OBS:
     ``POST /v3.0/OS-CREDENTIAL/securitytokens`` ("Obtaining a Temporary Access Key").
 
     Args:
-        seconds: how long they are to be good, 900 to 86400.
+        seconds: the validity of the keys, 900 to 86400; by default a day.
     """
     identity = {"methods": ["token"], "token": {"duration_seconds": seconds}}
     request = Request(
@@ -161,7 +163,7 @@ def temporary_keys(
         )
     except (KeyError, TypeError, ValueError):
         raise TransportError(
-            "%s answered keys that cannot be read" % endpoint,
+            "%s returned keys that cannot be read" % endpoint,
             endpoint,
             request.operation,
             request_kind=request.kind,
@@ -182,7 +184,7 @@ def _token(value: Optional[str], answer: Any, request: Request) -> Token:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TransportError(
-            "%s answered a token that cannot be read (%s)"
+            "%s returned a token that cannot be read (%s)"
             % (request.endpoint, type(error).__name__),
             request.endpoint,
             request.operation,
@@ -191,11 +193,11 @@ def _token(value: Optional[str], answer: Any, request: Request) -> Token:
 
 
 def find_project(transport: Transport, endpoint: str, authorizer: Authorizer, name: str) -> str:
-    """The id of the project of that name: ``GET /v3/projects?name=…``.
+    """Return the id of the project of that name: ``GET /v3/projects?name=…``.
 
     Raises:
-        ConfigurationError: there is none.
-        ApiError: IAM refused.
+        ConfigurationError: there is no such project, or more than one.
+        ApiError: IAM refused the request.
     """
     request = Request(
         "GET",
@@ -227,7 +229,7 @@ def find_project(transport: Transport, endpoint: str, authorizer: Authorizer, na
 def catalog_endpoint(
     catalog: Sequence[Mapping[str, Any]], service: str, region: Optional[str]
 ) -> Optional[str]:
-    """A service's public address from a token's catalog, without version and project; or None."""
+    """Return a service's public address in a catalog, without version and project; or None."""
     for entry in catalog:
         kind = str(entry.get("type", ""))
         if service not in (entry.get("name"), kind) and kind != service + "v1":

@@ -1,7 +1,7 @@
 """The identity of a session: its token, keys, project and addresses, looked up when needed.
 
-Each is asked for when it is first needed, by one thread, and kept for as long as it is good. So is
-what asks IAM imported then: with AK/SK and a project nobody asks it.
+Each is requested when it is first needed, by one thread, and kept while it is valid. The requests
+to IAM are imported then: a session with AK/SK and a project id does not need them.
 """
 
 import copy
@@ -26,7 +26,7 @@ class Identity:
     """The token, keys, project and addresses of the resolved settings.
 
     Args:
-        resolved: the settings; what is found out is written into it.
+        resolved: the settings; results of requests are stored in it.
     """
 
     def __init__(self, resolved: Resolved, transport: "Transport") -> None:
@@ -45,7 +45,7 @@ class Identity:
         self.authorizer = self._authorizer()
 
     def over(self, transport: "Transport") -> "Identity":
-        """The same, asking by way of another transport; what one finds out, both know."""
+        """Return an identity with another transport that shares all results with this one."""
         other = copy.copy(self)
         other._transport = transport
         if self._keys is not None:
@@ -57,7 +57,7 @@ class Identity:
         return other
 
     def keys(self) -> AccessKey:
-        """The keys that are good now; with a password or a token temporary ones."""
+        """Return the keys that are valid now; with a password or a token, temporary keys."""
         if self._keys is not None:
             return self._keys.get()
         credentials = self._resolved.credential_set.credentials
@@ -65,13 +65,13 @@ class Identity:
         return credentials
 
     def renew_keys(self, refused: AccessKey) -> bool:
-        """After keys were refused: whether :meth:`keys` answers other ones from now on."""
+        """Discard refused keys; return True if :meth:`keys` returns other keys from now on."""
         if self._keys is not None:
             self._keys.forget(refused)
         return self._keys is not None
 
     def in_use(self) -> "Union[None, AccessKey, Token]":
-        """The keys or the token that requests carry now, if there are any; nothing is asked."""
+        """Return the keys or token in use, or None, without a request."""
         if self._tokens is not None:
             return self._tokens.current()
         renewed = self._keys.current() if self._keys is not None else None
@@ -80,11 +80,11 @@ class Identity:
         return renewed or credentials
 
     def token(self) -> "Optional[Token]":
-        """The token that is good now; None in a session with AK/SK."""
+        """Return the token that is valid now; None in a session with AK/SK."""
         return self._tokens.get() if self._tokens is not None else None
 
     def project_id(self) -> str:
-        """The project's id, looked up by its name where it was not given.
+        """Return the project's id; looked up by the project's name if it was not given.
 
         Raises:
             ConfigurationError: there is no such project, more than one, or no name.
@@ -95,10 +95,10 @@ class Identity:
             return self._resolved.project_id
 
     def endpoint(self, service: str) -> str:
-        """The address of ``modelarts``, ``iam`` or ``obs``.
+        """Return the address of ``modelarts``, ``iam`` or ``obs``.
 
         Raises:
-            ConfigurationError: nothing says where it is.
+            ConfigurationError: no setting has the address, and the region does not give it.
         """
         known = self._resolved.endpoints.get(service)
         if known is not None:

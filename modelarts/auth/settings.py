@@ -1,6 +1,6 @@
 """The settings of a session, and the source of each.
 
-All of it is decided when the session is made, and nothing is asked of any service here.
+All settings are resolved when the session is made, without any request.
 """
 
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -45,7 +45,7 @@ class Arguments(NamedTuple):
 
 
 class Resolved:
-    """The settings that were found. ``sources`` has the source of each in words.
+    """The resolved settings. ``sources`` has the source of each in words.
 
     ``api`` is ``"auto"`` where the first call decides between ``"v1"`` and ``"v2"``.
     """
@@ -106,7 +106,7 @@ def resolve(arguments: Arguments, environ: Mapping[str, str], clock: Clock) -> R
     Raises:
         InvalidArgument: an argument is wrong.
         CredentialsNotFound: no credentials were found.
-        ConfigurationError: something that says it cannot be used.
+        ConfigurationError: a setting cannot be used.
     """
     credential_set = _of_arguments(arguments.keys, arguments.user, environ)
     asked: Optional[Found]
@@ -199,8 +199,8 @@ def _places(
 ) -> List[_Place]:
     """Return the sources of region and project after the arguments, in order.
 
-    A file that was asked for comes before the variables that are meant for us; those come before
-    whatever else had the credentials, and what just happens to be set comes last.
+    A requested file comes first, then the variables of this package, then the source of the
+    credentials, and last the variables of other tools.
     """
     places = [
         _Place("environment MODELARTS_*", *said(environ)),
@@ -220,12 +220,11 @@ def _place_of(credential_set: Found) -> _Place:
 
 
 def _project(arguments: Arguments, places: Iterable[_Place], region: Optional[str]) -> _Place:
-    """The project of the first that names one, by its id or by its name."""
+    """Return the project of the first source that has one, by its id or its name."""
     if arguments.project_id or arguments.project_name:
         return _Place(ARGUMENTS, region, arguments.project_id, arguments.project_name)
     for place in places:
-        # A project belongs to one region: where somebody closer said another region, it is of
-        # no use there.
+        # A project belongs to one region: it is ignored if an earlier source has set another one.
         elsewhere = place.region_name is not None and place.region_name != region
         if not elsewhere and (place.project_id or place.project_name):
             return place
@@ -238,7 +237,7 @@ def _file_beside(
     """Return the settings besides credentials of a file that the caller named."""
     places = (arguments.project_id or arguments.project_name, arguments.region_name)
     whole = all(places) and all(arguments.endpoints.get(service) for service in _SERVICES)
-    # A variable is nothing to fail on where nothing was left open, as by Session.local().
+    # If the arguments are complete, as in Session.local(), a wrong variable must not be an error.
     if not arguments.config_file and (whole or not environ.get("MODELARTS_CONFIG")):
         return None
     from modelarts.auth.providers.base import Surroundings
@@ -249,10 +248,10 @@ def _file_beside(
 
 
 def text(argument: str, value: Optional[str]) -> Optional[str]:
-    """A text without blanks around it; None for none.
+    """Return a text without surrounding blanks; None for None or an empty text.
 
     Raises:
-        InvalidArgument: it has some, or is no text.
+        InvalidArgument: the value has surrounding blanks, or is not a text.
     """
     if value is not None and (not isinstance(value, str) or value.strip() != value):
         raise InvalidArgument(argument, value, "a text without blanks around it")
@@ -262,7 +261,7 @@ def text(argument: str, value: Optional[str]) -> Optional[str]:
 def _of_arguments(
     keys: Dict[str, Optional[str]], user: Dict[str, Optional[str]], environ: Mapping[str, str]
 ) -> Optional[Found]:
-    """The credentials that were given; a half that was not is taken from ``MODELARTS_*``."""
+    """Return the credentials in the arguments; a missing half is taken from ``MODELARTS_*``."""
     by_keys = any(value is not None for value in keys.values())
     if not by_keys and all(value is None for value in user.values()):
         return None
@@ -272,7 +271,7 @@ def _of_arguments(
         )
     needed = ("access_key", "secret_key") if by_keys else ("username", "password")
     arguments = keys if by_keys else user
-    # A security token of the environment belongs to the keys there, not to two given ones.
+    # A security token of the environment belongs to the keys there, not to keys in arguments.
     whole = None not in [arguments[name] for name in needed]
     filled = dict(arguments)
     for name, value in arguments.items():

@@ -1,4 +1,4 @@
-"""Signing with AK/SK: SDK-HMAC-SHA256, in its named steps.
+"""Signatures with AK/SK: SDK-HMAC-SHA256, in its named steps.
 
 Source: *API Gateway — Signing Guide*, "Signing Algorithm"; the published vector and others
 are in ``tests/unit/signer-vectors``. Both sides use this module: the session signs with it,
@@ -38,12 +38,12 @@ _AUTHORIZATION = (
 
 
 def sdk_date(now: float) -> str:
-    """Seconds since the epoch as ``X-Sdk-Date`` wants them: ``YYYYMMDDTHHMMSSZ``, UTC."""
+    """Return seconds since the epoch in the format of ``X-Sdk-Date``: ``YYYYMMDDTHHMMSSZ``, UTC."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
 
 
 def canonical_path(path: str) -> str:
-    """Each segment percent-encoded anew, and a final slash that only the signed form has."""
+    """Return the path with each segment percent-encoded and the final slash of the signed form."""
     encoded = quote(unquote(path), safe="/~")
     return encoded if encoded.endswith("/") else encoded + "/"
 
@@ -51,7 +51,7 @@ def canonical_path(path: str) -> str:
 def canonical_request(
     method: str, path: str, query: str, headers: Mapping[str, str], signed: List[str], body: bytes
 ) -> str:
-    """The text that is hashed. ``headers`` has lower-case names, ``query`` is canonical."""
+    """Return the text to hash. ``headers`` has lower-case names, ``query`` is canonical."""
     lines = ["%s:%s\n" % (name, headers[name].strip()) for name in signed]
     return "\n".join(
         (
@@ -66,7 +66,7 @@ def canonical_request(
 
 
 def signature(secret_key: str, date: str, canonical: str) -> str:
-    """The signature of a canonical request; the secret key itself is the HMAC key."""
+    """Return the signature of a canonical request; the secret key itself is the HMAC key."""
     hashed = hashlib.sha256(canonical.encode("utf-8")).hexdigest()
     to_sign = "%s\n%s\n%s" % (ALGORITHM, date, hashed)
     return hmac.new(secret_key.encode("utf-8"), to_sign.encode("utf-8"), hashlib.sha256).hexdigest()
@@ -81,11 +81,11 @@ def sign(
     access_key: str,
     secret_key: str,
 ) -> str:
-    """The ``Authorization`` header of a request.
+    """Return the ``Authorization`` header of a request.
 
     Args:
         query: the query in the form of :func:`canonical_query`.
-        headers: everything to be signed; ``host`` and ``x-sdk-date`` must be among them.
+        headers: the headers to sign; ``host`` and ``x-sdk-date`` must be among them.
             Names with an underscore are left out, as gateways drop those headers.
     """
     lowered = {name.lower(): value for name, value in headers.items() if "_" not in name}
@@ -108,7 +108,7 @@ class Authorization(NamedTuple):
 
 
 def parse_authorization(header: str) -> Optional[Authorization]:
-    """Take an ``Authorization`` header apart; None where it is not of this algorithm."""
+    """Parse an ``Authorization`` header; return None if it is of another algorithm."""
     match = re.match(_AUTHORIZATION, header)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""``modelarts completion``: what makes a shell complete the command."""
+"""``modelarts completion``: the completion of commands in a shell."""
 
 import argparse
 import os
@@ -47,12 +47,12 @@ def answer(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_jobs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Dict[str, str]:
-    """Return ids and names with that prefix, each described; none without a quick answer."""
+    """Return ids and names with that prefix and a description; none without a quick response."""
     from modelarts.estimator import VisualizationJob
 
     if parsed_args.local or parsed_args.root is not None:
         folder = os.path.expanduser(parsed_args.root or "~/.modelarts/local")
-        # Not for this a service is started.
+        # A completion does not start a service.
         if not os.path.exists(os.path.join(folder, "service.json")):
             return {}
     try:

@@ -66,12 +66,12 @@ _OPTIONS = {
 
 
 class Refused(ModelArtsError):
-    """The command refuses before or without a request.
+    """A refusal of the command itself, before or without a request.
 
     Attributes:
         code: the exit code.
-        kind: what JSON has as the type.
-        details: what JSON has besides.
+        kind: the type in JSON output.
+        details: further fields of the JSON output.
     """
 
     def __init__(self, message: str, code: int, kind: str, **details: Any) -> None:
@@ -97,7 +97,7 @@ def code_of(error: ModelArtsError) -> int:
 
 
 def as_dict(error: ModelArtsError) -> Dict[str, Any]:
-    """Return an error as JSON has it; a refusal of the service has the documented keys too."""
+    """Return an error for JSON output; a refusal of the service has the documented keys too."""
     fields: Dict[str, Any] = {
         "is_success": False,
         "error": str(error),
@@ -129,7 +129,7 @@ def tell(error: ModelArtsError, as_json: bool) -> None:
 
 
 def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool = False) -> int:
-    """Run a command and return its exit code; print a traceback only where it is asked for."""
+    """Run a command and return its exit code; print a traceback only if it is requested."""
     try:
         try:
             code = _code(run, as_json, debug or bool(os.environ.get("MODELARTS_DEBUG")))
@@ -139,7 +139,7 @@ def guarded(run: Callable[[], Optional[int]], as_json: bool = False, debug: bool
         flush()
         return code
     except BrokenPipeError:
-        # As with others that print: who reads has seen enough.
+        # As in other programs: the reader of the pipe has closed it.
         discard(sys.stdout)
         return PIPE_CLOSED
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The jobs that a command line means: by their ids or by their names."""
+"""The jobs of a command line, by their ids or names."""
 
 import re
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Union
@@ -32,10 +32,10 @@ _BOARD = "visualization_job"
 
 
 def jobs_named(session: "Session", texts: Sequence[str]) -> "List[AnyJob]":
-    """Return the jobs of these ids or names, each once.
+    """Return the jobs with these ids or names, each once.
 
     Raises:
-        Refused: no job has one of them, or several jobs have it.
+        Refused: no job has such an id or name, or several jobs have that name.
     """
     by_id: Dict[Optional[str], AnyJob] = {}
     for text in texts:
@@ -52,7 +52,7 @@ def is_training(job: "AnyJob") -> bool:
 
 
 def trainings(session: "Session", **filters: object) -> "Iterator[TrainingJob]":
-    """Return the trainings of a service; none of one that has only the v1 API."""
+    """Return the trainings of a service; none if it has only the v1 API."""
     from modelarts.training.job import TrainingJob
 
     try:
@@ -63,7 +63,7 @@ def trainings(session: "Session", **filters: object) -> "Iterator[TrainingJob]":
 
 
 def id_value(job: "AnyJob") -> Union[int, str]:
-    """Return the id of a job as JSON has it: a number with v1, a UUID with v2."""
+    """Return the id of a job for JSON output: a number with v1, a UUID with v2."""
     job_id = job.job_id or "0"
     return int(job_id) if job_id.isdigit() else job_id
 
@@ -119,7 +119,7 @@ def job_named(session: "Session", text: str) -> "AnyJob":
             pass  # names may be digits too
     jobs: List[AnyJob] = []
     if text and len(text) <= _LONGEST_SEARCH:
-        # What is searched for may be in the middle of a name.
+        # The search also returns names that contain the text.
         jobs += VisualizationJob.iter(session, search_content=text)
         if len(text) <= _LONGEST_NAME:
             jobs += trainings(session, search_content=text)

@@ -133,9 +133,9 @@ def _download(args: argparse.Namespace) -> None:
 
 @contextmanager
 def _until_sigterm() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns True once SIGTERM has come, which ends a watch in a script.
+    """Yield a function that returns True after SIGTERM, which ends a watch in a script.
 
-    A second one ends the program, as ever.
+    A second SIGTERM ends the program.
     """
     came = []
 

@@ -1,4 +1,4 @@
-"""The OBS that ``modelarts serve`` reads, and the client and the keys for it."""
+"""The OBS that ``modelarts serve`` reads, with its client and keys."""
 
 import os
 from typing import TYPE_CHECKING, Tuple
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["obs_source", "sent_source"]
 
-#: Seconds for an answer to begin, or to go on.
+#: Seconds for a connection, and for each wait for data.
 _TIMEOUT = 20
-#: Of one request, by the client itself; a look at OBS that failed is repeated anyway.
+#: Retries of a request by the client itself; a failed update is repeated anyway.
 _RETRIES = 1
 
 
@@ -50,14 +50,14 @@ def obs_source(endpoint: str) -> "Source":
     try:
         session.keys()
     except TransportError:
-        pass  # IAM may answer later; until then jobs wait
+        pass  # IAM may respond later; until then jobs wait
     origin = "%s from %s" % (session.mode, session.sources["credentials"])
     client = session.get_obs_client(timeout=_TIMEOUT, max_retry_count=_RETRIES)
     return Source(address, client, session.keys, origin)
 
 
 def sent_source(endpoint: str) -> "Tuple[Source, SentKeys]":
-    """Return the OBS at that address, and what holds the keys that programs send for it.
+    """Return the OBS at that address, and the holder of the keys that programs send for it.
 
     Raises:
         InvalidArgument: it is no address of an OBS.

@@ -78,7 +78,7 @@ def add_common(parser: argparse.ArgumentParser, form: str = "--output") -> None:
 
 
 def add_printing(parser: argparse.ArgumentParser, form: str = "--output") -> None:
-    """Add the options that say how answers and errors are printed."""
+    """Add the options for the format of results and errors."""
     group = parser.add_argument_group("what is printed")
     group.add_argument(
         "-o",
@@ -113,7 +113,7 @@ def root_of(args: argparse.Namespace) -> "Path":
 
 
 def keep_service(args: argparse.Namespace) -> None:
-    """Have a local service outlive this command, as there is a job whose board is to be seen."""
+    """Let a local service outlive this command, for the board of a job."""
     if args.local or args.root is not None:
         from modelarts.session import Session
 
@@ -121,7 +121,7 @@ def keep_service(args: argparse.Namespace) -> None:
 
 
 def checked(check: Callable[[str], _T]) -> Callable[[str], _T]:
-    """Return a type of options: what the library refuses is wrong usage."""
+    """Return a type of options for which a value that the library refuses is wrong usage."""
 
     def convert(text: str) -> _T:
         try:
@@ -151,10 +151,10 @@ def add_command(
     """Add a command of a group.
 
     Args:
-        run: what it does; returns the exit code.
-        what: the same in words.
+        run: the function of the command, which returns the exit code.
+        what: its description.
         examples: for its help.
-        operands: what its usage shows before the options.
+        operands: the operands in its usage, before the options.
     """
     parser = verbs.add_parser(
         name,

@@ -25,7 +25,7 @@ def show_json(content: Any) -> None:
 
 
 def write_json(content: Any, stream: Optional[TextIO], indent: Optional[int] = 2) -> None:
-    """Write JSON, in ASCII, whatever the terminal takes."""
+    """Write JSON in ASCII, which every terminal can show."""
     import json
 
     print(json.dumps(content, indent=indent), file=stream)
@@ -44,25 +44,25 @@ def show_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Print a question, a failure or other text that is no result."""
+    """Print a question, an error or other text to stderr."""
     # Names of files and messages of services may hold control characters.
     text = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
     _write(text, sys.stderr, end)
 
 
 def on_one_line(name: str) -> str:
-    """Return a name with "?" for each character that a terminal would obey."""
+    """Return a name with "?" for each control character."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "?", name)
 
 
 def flush() -> None:
-    """Write what was printed, so that a failure is noticed before the program ends."""
+    """Flush stdout, so that an error is noticed before the program ends."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def discard(stream: Optional[TextIO]) -> None:
-    """Drop what cannot be printed; else Python would try once more at its end, and complain."""
+    """Discard unprinted text; otherwise Python tries again at its end, and prints an error."""
     if stream is None:
         return
     descriptor = os.open(os.devnull, os.O_WRONLY)

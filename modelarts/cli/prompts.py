@@ -1,4 +1,4 @@
-"""Questions before what is not easily undone."""
+"""Confirmation of actions that cannot easily be undone."""
 
 import sys
 from typing import Sequence
@@ -12,13 +12,13 @@ _SHOWN = 20
 
 
 def ask(verb: str, what: str, names: Sequence[str] = ()) -> None:
-    """Go on if the answer is yes.
+    """Ask for confirmation.
 
     Args:
-        names: what is shown above the question.
+        names: the lines above the question.
 
     Raises:
-        Refused: it is not, or there is nobody to ask.
+        Refused: the answer is not yes, or there is no terminal.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise Refused(
@@ -31,7 +31,7 @@ def ask(verb: str, what: str, names: Sequence[str] = ()) -> None:
         say("  " + name)
     if len(names) > _SHOWN:
         say("  and %d more" % (len(names) - _SHOWN))
-    # Not by input(): it asks on stdout, which belongs to the answer.
+    # Not by input(), which writes the question to stdout.
     say("%s %s? [y/N] " % (verb.capitalize(), what), end="")
     try:
         answer = sys.stdin.readline()

@@ -1,1 +1,1 @@
-"""How a request reaches a service and its answer is read."""
+"""Transport of requests to the services, and reading of their responses."""

@@ -1,7 +1,7 @@
-"""requests' adapter, without what it does again at each call and nobody here needs.
+"""The adapter of requests, without work at each call that this package does not need.
 
-Which pool of connections an address has is looked up once, and no cookies are kept. ``send``
-itself is requests' own: the ``responses`` library replaces it, so mocks keep working.
+The connection pool of an address is looked up once, and no cookies are kept. ``send`` itself is
+unchanged: the ``responses`` library replaces it, so mocks keep working.
 """
 
 from queue import Empty
@@ -16,18 +16,18 @@ __all__ = ["Adapter"]
 
 
 class Adapter(HTTPAdapter):
-    """For one session: ``verify``, ``cert`` and the proxies of an address never change."""
+    """The adapter of a session: ``verify``, ``cert`` and the proxies of an address are constant."""
 
     def __init__(self) -> None:
         super().__init__(pool_connections=4, pool_maxsize=32, max_retries=0)
         self._pools: Dict[str, Any] = {}
 
     def close(self) -> None:
-        """Close the connections that nobody uses, now.
+        """Close the idle connections now.
 
-        urllib3 leaves that to the garbage collector from 2.0 on, which does not come as long as
-        somebody keeps an error, and with it the frames that it passed. A pool itself stays open,
-        for threads that are in the middle of a call.
+        urllib3 leaves that to the garbage collector from 2.0 on, which cannot free them while an
+        error, with the frames of its traceback, is referenced. A pool itself stays open for
+        threads in the middle of a call.
         """
         super().close()
         pools, self._pools = self._pools, {}

@@ -1,4 +1,4 @@
-"""One service of one project: what the calls of an API are made with."""
+"""The client of one service in one project, for the calls of an API."""
 
 import json
 import re
@@ -15,7 +15,7 @@ __all__ = ["Dialect", "ServiceClient"]
 
 
 class Dialect:
-    """The version of its API that the service of a session has.
+    """The API version of the service of a session.
 
     Attributes:
         name: ``"v1"`` or ``"v2"``; None until the first call has shown it.
@@ -31,11 +31,11 @@ class Dialect:
 
 
 class ServiceClient:
-    """Calls one service in one way of authorizing.
+    """Calls one service with one authorizer.
 
     Args:
         dialect: the version of the API; the clients of a session share it.
-        endpoint: the service's address, found when first needed.
+        endpoint: the service's address, resolved when first needed.
         project_id: the project's id, likewise.
     """
 
@@ -55,7 +55,7 @@ class ServiceClient:
 
     @property
     def project_id(self) -> str:
-        """The project's id, as paths need it."""
+        """The project's id, encoded for paths."""
         return self._project_id()
 
     @property
@@ -68,7 +68,7 @@ class ServiceClient:
         return self._transport.skew.now_by_latest()
 
     def monotonic(self) -> float:
-        """Seconds that only ever go forward, for measuring."""
+        """Return monotonic seconds, for measuring."""
         return self._transport.clock.monotonic()
 
     def call(
@@ -81,10 +81,10 @@ class ServiceClient:
         headers: Optional[Mapping[str, str]] = None,
         check: Optional[Callable[[Any], Optional[str]]] = None,
     ) -> Any:
-        """Make a call and answer its parsed JSON, None for an empty answer.
+        """Send a request and return the parsed JSON of the response; None for an empty response.
 
-        A ``body`` that is no text is sent as JSON. ``check`` says what is wrong with an answer,
-        if anything is: it is then no answer to this call.
+        A ``body`` that is not a text is sent as JSON. ``check`` returns the reason why a response
+        is not usable, or None.
 
         Raises:
             ApiError: the service refused.
@@ -121,7 +121,7 @@ class ServiceClient:
     def read_link(self, link: str, first: int, length: int, operation: str) -> Optional[bytes]:
         """Return bytes of an object, by a link that the service gave, without authorization.
 
-        Who knows such a link may read the object. It is in no log, error or repr.
+        Anybody with such a link can read the object, so it is in no log, error or repr.
 
         Args:
             link: the address of the object.
@@ -137,7 +137,7 @@ class ServiceClient:
         """
         parts = urlsplit(link)
         if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
-            raise self.unreadable(operation, "the link is no web address")
+            raise self.unreadable(operation, "the link is not a web address")
         request = Request(
             "GET",
             "%s://%s" % (parts.scheme, parts.netloc),
@@ -163,9 +163,9 @@ class ServiceClient:
         body: Union[None, bytes, str, Mapping[str, Any]] = None,
         headers: Optional[Mapping[str, str]] = None,
     ) -> Any:
-        """Call any path, given as a person writes it.
+        """Call any path, in the form in which a user writes it.
 
-        A query in the path is understood too; a list as a value repeats its name.
+        The path may have a query; a list as a value repeats its name.
 
         Raises:
             InvalidArgument: an argument is wrong; nothing was sent.
@@ -179,14 +179,14 @@ class ServiceClient:
         for name, value in (query or {}).items():
             values = value if isinstance(value, (list, tuple)) else (value,)
             pairs.extend((str(name), _query_value(each)) for each in values if each is not None)
-        # What is encoded stays so; a percent sign that encodes nothing is one itself.
+        # Encoded characters stay encoded; a percent sign that encodes nothing is encoded.
         bare = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", bare)
         encoded = quote(bare, safe="/%~!$&'()*+,;=:@")
         method = method.upper()
         return self.call("%s %s" % (method, bare), method, encoded, pairs, body, headers)
 
     def unreadable(self, operation: str, why: object) -> TransportError:
-        """Return the error for an answer that is JSON, but not what is documented."""
+        """Return the error for a response that is JSON, but not as documented."""
         address = self._endpoint()
         return TransportError(
             "%s gave an answer that cannot be read: %s" % (address, why),

@@ -1,4 +1,4 @@
-"""How far this machine's clock is off the services'."""
+"""The difference between this machine's clock and the clock of the services."""
 
 import logging
 from email.utils import mktime_tz, parsedate_tz
@@ -10,17 +10,17 @@ from modelarts._internal.locks import ForkSafeLock
 __all__ = ["Skew"]
 
 _LOG = logging.getLogger("modelarts.http")
-#: Seconds; less does not make a gateway refuse, and the network's own delay is no skew.
+#: Seconds; a gateway accepts smaller differences, which may be due to the network's delay.
 _MATTERS = 300
 
 
 class Skew:
-    """The difference, once it is known to matter: found once, with one warning."""
+    """The clock difference of one transport, determined after a refusal, with one warning."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = ForkSafeLock()
-        #: Seconds that this machine's clock is behind; 0 until it is known to matter.
+        #: Seconds that this machine's clock is behind; 0 until a relevant difference is known.
         self.seconds = 0.0
         self._latest: Optional[Tuple[str, float]] = None
 
@@ -29,13 +29,13 @@ class Skew:
         return self._clock.time() + self.seconds
 
     def see(self, headers: Mapping[str, str]) -> None:
-        """Remember the latest answer's ``Date``; it is read only if somebody asks."""
+        """Keep the ``Date`` of the latest response; it is parsed only when it is needed."""
         date = headers.get("Date")
         if date is not None:
             self._latest = (date, self._clock.time())
 
     def now_by_latest(self) -> float:
-        """Return the service's time to a second, by its latest answer."""
+        """Return the service's time to a second, by its latest response."""
         if self._latest is not None:
             date, seen = self._latest
             seconds = _seconds(date)
@@ -44,7 +44,7 @@ class Skew:
         return self.now()
 
     def learn(self, headers: Mapping[str, str]) -> None:
-        """Take note of an answer's ``Date``, which is by the service's clock."""
+        """Measure the difference by a response's ``Date``, which is by the service's clock."""
         date = _seconds(headers.get("Date"))
         if date is None:
             return
@@ -53,7 +53,7 @@ class Skew:
             if abs(off - self.seconds) < _MATTERS:
                 return
             warned = self.seconds != 0
-            # Also back to none, when somebody has set the clock meanwhile.
+            # Also back to 0, if the clock was corrected meanwhile.
             self.seconds = off if abs(off) >= _MATTERS else 0.0
         if warned:
             return

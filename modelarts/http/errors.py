@@ -1,7 +1,6 @@
 """Maps responses to JSON or to errors, and exceptions of requests and urllib3 to TransportError.
 
-ModelArts, its gateway and IAM each write errors in their own way; this is the one place
-that knows all of them.
+ModelArts, its gateway and IAM each have their own format of errors; all of them are handled here.
 """
 
 import json
@@ -30,7 +29,7 @@ except ImportError:  # older releases of urllib3 1.26
 
 __all__ = ["read_json", "read_part", "transport_error"]
 
-#: How much of an answer that is not JSON an error keeps.
+#: The part of a response other than JSON that an error keeps, in characters.
 _SHOWN = 4096
 _REFUSED_STATE = r"(?:can't be (stop|resubmit|delete)\. )?job status: (\d+)"
 _SECRET_HEADERS = frozenset(
@@ -44,22 +43,22 @@ _SECRET_HEADERS = frozenset(
         "x-subject-token",
     )
 )
-#: A certificate that is refused: by ``ssl``, or by urllib3's own check of the host name.
+#: Errors for a refused certificate: of ``ssl``, or of urllib3's own check of the host name.
 _NOT_TRUSTED = (ssl.SSLCertVerificationError, CertificateError)
-#: OpenSSL's names for what a server that does not speak TLS causes; the name depends on the
+#: OpenSSL's errors for a server that does not speak TLS; the error depends on the
 #: version of OpenSSL and on what the server sends.
 _NOT_TLS = frozenset(
     ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 )
-#: And for a CA bundle without certificates. The handshake has not begun then.
+#: Errors for a CA bundle without certificates, raised before the handshake.
 _NO_BUNDLE = frozenset(("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE"))
 
 
 def read_json(response: Response, request: Request) -> Any:
-    """Return the parsed body of a successful answer; None where it is empty.
+    """Return the parsed body of a successful response; None if it is empty.
 
     Raises:
-        ApiError: the service refused, by its HTTP status or by ``is_success: false``.
+        ApiError: the service refused the request, by the HTTP status or by ``is_success: false``.
         TransportError: a success whose body is not JSON.
     """
     text = response.body.decode("utf-8", "replace")
@@ -73,7 +72,7 @@ def read_json(response: Response, request: Request) -> Any:
         raise _refusal(response, request, parsed, text)
     if broken:
         raise TransportError(
-            "%s answered %s instead of JSON; is this the address of the service? It begins: %r"
+            "%s returned %s instead of JSON; is this the address of the service? It begins: %r"
             % (
                 request.endpoint,
                 response.headers.get("Content-Type") or "something else",
@@ -87,22 +86,22 @@ def read_json(response: Response, request: Request) -> Any:
 
 
 def read_part(response: Response, request: Request, first: int, length: int) -> Optional[bytes]:
-    """Return the bytes of an answer to a request with ``Range``; None where there are none.
+    """Return the bytes of a response to a request with ``Range``; None if there are none.
 
     Args:
-        first: the number of the first byte that was asked for.
-        length: how many were asked for, at most.
+        first: the number of the first byte that was requested.
+        length: the greatest number of bytes that was requested.
 
     Raises:
         ApiError: the request was refused.
-        TransportError: the answer has other bytes than those.
+        TransportError: the response has other bytes.
     """
     if response.status_code == 416:
         return None
-    if response.status_code == 200:  # a server that does not know Range sends all
+    if response.status_code == 200:  # a server without Range sends the whole object
         return response.body[first : first + length] or None
     if response.status_code != 206:
-        # The text is of an object store, and may repeat the link.
+        # The body is of an object store, and may repeat the link.
         raise api_error(
             response.reason or "refused",
             status_code=response.status_code,
@@ -121,7 +120,7 @@ def read_part(response: Response, request: Request, first: int, length: int) -> 
         or len(body) > length
     ):
         raise TransportError(
-            "%s sent other bytes than it was asked for" % request.address,
+            "%s sent other bytes than were requested" % request.address,
             request.address,
             request.operation,
             request_kind=request.kind,
@@ -171,7 +170,7 @@ def _refusal(response: Response, request: Request, parsed: Any, text: str) -> Ap
 def _refused_state(code: object, message: str) -> Optional[Tuple[str, int]]:
     """Return the action that a job's status does not allow ("" if unknown), and that status.
 
-    ModelArts says both in the message of ModelArts.0105 and nowhere else.
+    ModelArts returns both only in the message of ModelArts.0105.
     """
     if code != "ModelArts.0105":
         return None
@@ -187,8 +186,8 @@ def _safe_headers(headers: Mapping[str, str]) -> Dict[str, str]:
 def transport_error(request: Request, error: BaseException, timeout: float) -> TransportError:
     """Return the error for a request without a readable response.
 
-    ``sent`` is False on it where it is certain that the request never left, and
-    ``permanent`` True where trying again cannot help.
+    Its ``sent`` is False if it is certain that the request was not sent, and ``permanent`` True if
+    another attempt cannot help.
     """
     address = request.address
     kind, sent, permanent = TransportError, True, False
@@ -214,18 +213,18 @@ def transport_error(request: Request, error: BaseException, timeout: float) -> T
             what = "TLS with %s failed (%s)" % (address, _root(error))
     elif isinstance(error, requests.exceptions.ProxyError):
         sent = not _never_connected(error)
-        what = "the proxy to %s does not answer (%s); see proxies=" % (address, _root(error))
+        what = "the proxy to %s does not respond (%s); see proxies=" % (address, _root(error))
     elif isinstance(error, requests.ConnectionError):
         sent = not _never_connected(error)
         what = "no answer from %s (%s)" % (address, _root(error))
     else:
         what = "no readable answer from %s (%s)" % (address, _root(error))
     if isinstance(error, requests.RequestException):
-        # It would carry the headers and the body, and with them what is secret.
+        # It refers to the headers and the body, which may hold secrets.
         error.request = None
         error.response = None
     if request.is_secret and kind is TransportError:
-        # The texts of requests' and urllib3's errors have the URL.
+        # The messages of requests and urllib3 contain the URL.
         what = "no readable answer from %s (%s)" % (address, type(error).__name__)
     made = kind(what, address, request.operation, request_kind=request.kind)
     made.sent = sent

@@ -30,21 +30,21 @@ _BY_CODE = {
         Worded("Session.local()", "the option --local"),
     ),
     "APIG.0301": "check the credentials",
-    "APIG.0308": "call less often, or fewer at a time",
+    "APIG.0308": "send fewer requests, or fewer at the same time",
 }
 _BY_STATUS = {
     401: "check the credentials",
     407: "the proxy wants a user and a password: give proxies=",
-    429: "call less often, or fewer at a time",
+    429: "send fewer requests, or fewer at the same time",
 }
-#: What 'modelarts whoami' adds to these; it leaves that out itself.
+#: The advice to run 'modelarts whoami', which is left out in that command itself.
 _WHOAMI_BY_CODE = {
-    "ModelArts.0206": ": 'modelarts whoami' tells where they are from",
-    "ModelArts.0210": "; 'modelarts whoami' tells where yours are from",
-    "ModelArts.2786": "; 'modelarts whoami' tells where yours are from",
-    "APIG.0301": ": 'modelarts whoami' tells where they are from, and whether the clock is off",
+    "ModelArts.0206": ": 'modelarts whoami' shows their source",
+    "ModelArts.0210": "; 'modelarts whoami' shows the source of yours",
+    "ModelArts.2786": "; 'modelarts whoami' shows the source of yours",
+    "APIG.0301": ": 'modelarts whoami' shows their source and the clock's difference",
 }
-_WHOAMI_BY_STATUS = {401: ": 'modelarts whoami' tells where they are from"}
+_WHOAMI_BY_STATUS = {401: ": 'modelarts whoami' shows their source"}
 
 
 def hint(
@@ -53,11 +53,11 @@ def hint(
     state: Optional[Tuple[str, int]] = None,
     with_whoami: bool = True,
 ) -> Optional[str]:
-    """Return what to do next, or None where only the message can tell.
+    """Return the next step for the user; None if there is no advice.
 
     Args:
         state: the action that the job's status does not allow, and that status.
-        with_whoami: whether to advise running ``modelarts whoami``.
+        with_whoami: True to advise running ``modelarts whoami``.
     """
     if state is not None and state[0]:
         return hint_of_state(*state)

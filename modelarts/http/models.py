@@ -1,7 +1,6 @@
-"""A request, its answer, and what is told of an attempt.
+"""A request, its response, and the description of an attempt.
 
-Plain classes, not attrs: they are on the way of every first call, which is not to wait for what
-only a few need.
+Plain classes, not attrs: every first call needs them, and the import of attrs would delay it.
 """
 
 from typing import Mapping, NamedTuple, Optional
@@ -16,9 +15,9 @@ _NO_HEADERS: Mapping[str, str] = {}
 class Request:
     """One call. ``endpoint`` is ``scheme://host[:port][/prefix]``; ``query`` is encoded.
 
-    ``may_repeat`` says of a POST that twice is as good as once. ``kind`` is carried by the errors
-    that the request ends in. ``is_secret`` says that who knows the URL may do the same: it is shown
-    nowhere.
+    ``may_repeat`` is True for a POST that is idempotent. ``kind`` is an attribute of the errors of
+    the request. ``is_secret`` is True if the URL alone grants access: it is not shown in logs and
+    errors.
     """
 
     __slots__ = (
@@ -60,17 +59,17 @@ class Request:
 
     @property
     def retried_as(self) -> str:
-        """The method whose rules say whether it may be sent again."""
+        """The method that decides whether the request may be sent again."""
         return "PUT" if self.may_repeat else self.method
 
     @property
     def url(self) -> str:
-        """All of it."""
+        """The whole URL."""
         return self.endpoint + self.path + ("?" + self.query if self.query else "")
 
     @property
     def shown_url(self) -> str:
-        """The URL for logs: of a secret one only the address."""
+        """The URL for logs: only the address if the URL is secret."""
         return self.address + "/…" if self.is_secret else self.url
 
     @property
@@ -80,7 +79,7 @@ class Request:
 
     @property
     def signed_path(self) -> str:
-        """The path as the service sees it."""
+        """The path that the service receives."""
         parts = self.endpoint.split("/", 3)
         return "/" + parts[3] + self.path if len(parts) > 3 else self.path
 
@@ -98,7 +97,7 @@ class Request:
 
 
 class Response:
-    """An answer, read whole."""
+    """A response with its whole body."""
 
     __slots__ = ("attempts", "body", "headers", "reason", "status_code")
 

@@ -1,4 +1,4 @@
-"""The proxy for an address, by the environment as it was when the session was made."""
+"""The proxy for an address, by the environment at the time when the session was made."""
 
 from typing import Dict, Mapping, Optional
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ class Proxies:
         proxies: ``{"https": "http://proxy:3128", …}`` as requests takes them; ``{}`` for none;
             None for those of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``
             and ``NO_PROXY``, in either case).
-        environ: the environment, read now and not again.
+        environ: the environment; it is read once.
     """
 
     def __init__(self, proxies: Optional[Mapping[str, str]], environ: Mapping[str, str]) -> None:
@@ -22,7 +22,7 @@ class Proxies:
         if proxies is not None:
             self._proxies = dict(proxies)
             return
-        # The small letters win, also where they are set to nothing.
+        # Lower-case names take precedence, also with an empty value.
         by_scheme = {
             scheme: environ.get(scheme + "_proxy", environ.get(scheme.upper() + "_PROXY"))
             for scheme in ("http", "https", "all")

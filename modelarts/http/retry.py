@@ -1,4 +1,4 @@
-"""Retry policy: may a request be repeated, and after how long. Pure functions."""
+"""Retry policy: if and after which pause a request is repeated. Pure functions."""
 
 from email.utils import mktime_tz, parsedate_tz
 from typing import NamedTuple, Optional, Union
@@ -15,9 +15,9 @@ class Retry(NamedTuple):
     """The retry policy of a transport.
 
     Attributes:
-        retries: how often at most, after the first attempt.
-        base: the first wait's upper bound in seconds; it doubles with each attempt.
-        cap: no wait is longer, in seconds, whatever ``Retry-After`` says.
+        retries: the greatest number of attempts after the first.
+        base: the upper bound of the first pause, in seconds; it doubles with each attempt.
+        cap: the longest pause in seconds, also if ``Retry-After`` is longer.
     """
 
     retries: int = 3
@@ -25,10 +25,10 @@ class Retry(NamedTuple):
     cap: float = 20.0
 
     def may_repeat(self, method: str, outcome: Union[int, Exception]) -> bool:
-        """Return True if a request that ended so (an HTTP status or an error) may be sent again.
+        """Return True if a request with this outcome (HTTP status or error) may be sent again.
 
-        One that cannot have had an effect always may; one that can, where its method says
-        that twice is as good as once.
+        A request without effect always may; a request that may have had an effect, only if its
+        method is idempotent.
         """
         if isinstance(outcome, TransportError):
             if outcome.permanent:
@@ -45,10 +45,10 @@ class Retry(NamedTuple):
         random: float,
         now: float = 0.0,
     ) -> Optional[float]:
-        """Seconds to wait before the next attempt, or None for no further one.
+        """Return the seconds before the next attempt; None if there is no further attempt.
 
         Args:
-            attempt: how many were made, from 1.
+            attempt: the number of attempts so far, from 1.
             retry_after: the ``Retry-After`` header: seconds, or a date.
             random: a number from 0 to 1, for full jitter.
             now: the time by the service's clock, in seconds since the epoch.
@@ -58,7 +58,7 @@ class Retry(NamedTuple):
         wished = _wished(retry_after, now)
         if wished is not None:
             return min(wished, self.cap)
-        # Past 2^60 every cap is reached, and a float would soon overflow.
+        # Beyond 2^60 every cap is reached, and a float would overflow.
         backoff: float = min(self.cap, self.base * 2 ** min(attempt - 1, 60))
         return backoff * random
 

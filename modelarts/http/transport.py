@@ -1,9 +1,9 @@
 """Sends requests: prepared by hand, authorized anew at each attempt, sent by requests' adapter.
 
 A plain ``requests.Session`` reads ``.netrc`` (and lets it replace the signature), follows
-redirects and scans the environment at every call. Here the environment is read once, and the
-mounted ``HTTPAdapter`` is all that is used of requests; the ``responses`` library replaces
-exactly that, so mocks written with it keep working.
+redirects and reads the environment at every call. Here the environment is read once, and only the
+mounted ``HTTPAdapter`` of requests is used; the ``responses`` library replaces exactly that, so
+mocks written with it keep working.
 """
 
 import logging
@@ -29,7 +29,7 @@ __all__ = ["Transport"]
 
 _LOG = logging.getLogger("modelarts.http")
 _T = TypeVar("_T")
-#: Of a response; those of these APIs are far smaller.
+#: The largest response; the responses of these APIs are far smaller.
 _MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 
@@ -39,12 +39,12 @@ class Transport:
 
     Args:
         timeout: seconds for one attempt to connect, and for each wait for data. An attempt is
-            given up when its answer is not whole after that time; a call, with all its attempts
-            and pauses, when ``timeout * (retry.retries + 1)`` is over.
-        verify: whether to verify TLS certificates, or a CA bundle's path; by default
+            ended if its response is not complete after that time; a call, with all its attempts
+            and pauses, after ``timeout * (retry.retries + 1)``.
+        verify: True to verify TLS certificates, or the path of a CA bundle; by default
             ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``, else the public authorities.
         cert: a client certificate: a path, or a pair of paths (certificate, key).
-        on_response: told of each attempt.
+        on_response: a function that is called after each attempt.
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class Transport:
         self._lock = ForkSafeLock()
         self._adapter: Optional[Adapter] = None
         self._pid = 0
-        #: How far this machine's clock is off the services'.
+        #: The difference between this machine's clock and the services' clock.
         self.skew = Skew(clock)
 
     def send(self, request: Request, authorizer: Optional[Authorizer] = None) -> Response:
-        """Send a request, again where the policy allows it, and answer the response.
+        """Send a request, with retries as far as the policy allows, and return the response.
 
-        Any HTTP status is an answer.
+        A response with any HTTP status is returned.
 
         Raises:
-            RequestTimeout: the (last) answer did not come in time.
-            TransportError: there was no (readable) answer.
+            RequestTimeout: the response of the last attempt was not received in time.
+            TransportError: no response, or an unreadable one.
         """
         return self.fetch(request, authorizer, _as_it_is)
 
@@ -90,12 +90,12 @@ class Transport:
         authorizer: Optional[Authorizer],
         read: Callable[[Response, Request], _T],
     ) -> _T:
-        """Send a request and return what ``read`` makes of the response.
+        """Send a request and return the result of ``read`` for the response.
 
-        A response that cannot be read is repeated like one that did not come.
+        After an unreadable response the request is repeated as after none.
 
-        A 401 is tried once more where the authorizer has something fresh to show, and once
-        where the clock turns out to be off.
+        After a 401 there is another attempt if the authorizer has renewed keys or a token, and
+        another if this machine's clock proved wrong.
         """
         clock = self.clock
         deadline = clock.monotonic() + self._timeout * (self._retry.retries + 1)
@@ -136,7 +136,7 @@ class Transport:
                     try:
                         return read(outcome, request)
                     except TransportError as error:
-                        # Perhaps the answer to an earlier request: such a connection stays wrong.
+                        # It may be the response to an earlier request: close the connection.
                         self.close()
                         outcome = result = error
             else:
@@ -184,7 +184,7 @@ class Transport:
         except (requests.RequestException, ValueError, TimeoutError) as error:
             outcome = transport_error(request, error, self._timeout)
         except OSError as error:
-            # requests looks for these files at each connection.
+            # requests checks these files at each connection.
             raise ConfigurationError("verify= or cert= cannot be used: %s" % error) from error
         if self._on_response is not None or _LOG.isEnabledFor(logging.DEBUG):
             self._tell(request, outcome, attempt, monotonic() - started)
@@ -194,7 +194,7 @@ class Transport:
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = request.url
-        # These come in here, not before: proxies rewrite them, so they must not be signed.
+        # Added after signing: proxies rewrite these headers, so they must not be signed.
         sent = {"User-Agent": self._user_agent, "Accept": "application/json"}
         sent.update(headers)
         if request.body or request.method in ("POST", "PUT"):
@@ -253,16 +253,16 @@ def _read_body(response: requests.Response, late: Callable[[], bool]) -> bytes:
     """Return the whole body.
 
     Args:
-        late: returns True once the attempt's time is over; called after each piece.
+        late: returns True if the time of the attempt is over; called after each piece.
 
     Raises:
-        requests.RequestException: it is broken or too large.
-        TimeoutError: it comes too slowly.
+        requests.RequestException: the body is incomplete or too large.
+        TimeoutError: the body is received too slowly.
     """
     pieces: List[bytes] = []
     size = 0
     raw = response.raw
-    # What the socket has, not what fills a buffer: else a slow drip would never be late.
+    # Read the available bytes, not a full buffer: a slow sender would never be late otherwise.
     read = getattr(raw, "read1", None)
     pieces_of = iter(lambda: read(_CHUNK, True), b"") if read else response.iter_content(_CHUNK)
     try:
@@ -271,7 +271,7 @@ def _read_body(response: requests.Response, late: Callable[[], bool]) -> bytes:
             size += len(piece)
             if size > _MAX_BYTES:
                 raise requests.exceptions.ContentDecodingError(
-                    "the answer is larger than %d MiB" % (_MAX_BYTES // 2**20)
+                    "the response is larger than %d MiB" % (_MAX_BYTES // 2**20)
                 )
             if (
                 getattr(raw, "length_remaining", None) == 0
@@ -287,6 +287,6 @@ def _read_body(response: requests.Response, late: Callable[[], bool]) -> bytes:
     except BaseException:
         response.close()
         raise
-    # Back to the pool; what was not read whole was closed above.
+    # Returned to the pool; a connection with an incomplete response was closed above.
     raw.release_conn()
     return b"".join(pieces)

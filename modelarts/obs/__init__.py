@@ -1,1 +1,1 @@
-"""Object storage: getting training logs to where a visualization job reads them."""
+"""Object storage: transfer of files to and from OBS."""

@@ -65,7 +65,7 @@ class Obs:
         """
         self._clock = clock
         self._default_bucket = default_bucket
-        #: The same calls for who has checked the arguments already.
+        #: The same calls on arguments that are checked already.
         self.calls = Calls(open_store, place, clock)
 
     # To OBS --------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ class Obs:
         self.calls.make_bucket(bucket)
         return bucket
 
-    # What is there -------------------------------------------------------------------------
+    # Objects -------------------------------------------------------------------------------
 
     def is_obs_path_exists(self, url: str) -> bool:
         """Return True if there is such an object, folder or bucket.
@@ -506,7 +506,7 @@ def _stopper(stop: Any) -> Callable[[], bool]:
     if isinstance(stop, Event):
         return stop.is_set
     if not callable(stop):
-        raise InvalidArgument("stop", stop, "a threading.Event, or a function that answers a bool")
+        raise InvalidArgument("stop", stop, "a threading.Event, or a function that returns a bool")
     return lambda: bool(stop())
 
 

@@ -1,4 +1,4 @@
-"""Copies of files that are whole or not there."""
+"""Atomic copies of files: complete, or not at all."""
 
 import errno
 import hashlib
@@ -23,10 +23,10 @@ __all__ = [
     "same_content",
 ]
 
-#: Names of copies that are not whole yet. One says nothing of the file, so that no program that
-#: looks for certain names finds it.
+#: Names of incomplete copies. They do not contain the file's name, so that no program that
+#: searches for certain names finds them.
 COPY = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z")
-#: Those, and the names of downloads from OBS that are not whole yet.
+#: The same, and the names of incomplete downloads from OBS.
 PART = re.compile(COPY.pattern + r"|\..+\.[0-9a-f]{8}\.part\Z", re.DOTALL)
 _BLOCK = 1 << 20
 _RANGE = 1 << 26
@@ -36,24 +36,24 @@ _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 def copy(
     source: BinaryIO, target: str, progress: Optional[Progress] = None, private: bool = False
 ) -> None:
-    """Make ``target`` a copy of an open file as it is now; what it still grows by is left out.
+    """Make ``target`` a copy of an open file at its present size.
 
-    It is copied under another name beside the target and renamed. A file that nobody may write
+    It is copied under another name beside the target and renamed. A read-only file
     is linked instead: neither name can then change what is under the other. Any other file has to
     be copied, or what is written to it later would show in the copy. One that is at ``target``
     already is left as it is.
 
     Args:
-        private: whether only this user may read the copy.
+        private: True if only this user may read the copy.
 
     Raises:
         TransferError: the file became shorter meanwhile; ``target`` is as it was before.
-        OSError: it could not be copied; likewise.
+        OSError: the file could not be copied; ``target`` is as it was before.
     """
     source.seek(0)
     state = os.fstat(source.fileno())
     if _is_at(source, target, state):
-        # Another file in its place would take it from whoever is writing to it.
+        # A process may be writing to this file; another file in its place would not get the rest.
         if progress is not None:
             progress(state.st_size)
         return
@@ -65,7 +65,7 @@ def copy(
 
 
 def create(target: str, fill: Callable[[BinaryIO], None], private: bool = False) -> None:
-    """Make ``target`` what ``fill`` writes to a file; as it was before, if that raises."""
+    """Make ``target`` the file that ``fill`` writes; if that raises, ``target`` does not change."""
 
     def write(sink: Any) -> None:
         with naming(target), BufferedWriter(sink) as whole:
@@ -75,7 +75,7 @@ def create(target: str, fill: Callable[[BinaryIO], None], private: bool = False)
 
 
 def discard_part(target: str) -> None:
-    """Remove what a copy to ``target`` left that was killed."""
+    """Remove the incomplete file of a killed copy to ``target``."""
     discard(_usual_part(target))
 
 

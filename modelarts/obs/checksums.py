@@ -58,7 +58,7 @@ def to_header(digest: bytes) -> str:
 def same(path: str, info: ObjectInfo) -> Optional[bool]:
     """Return True if a file has an object's content: by size, then by MD5 of the whole or of parts.
 
-    None where that cannot be told: somebody else chose the size of the parts, or the etag is no
+    None if that is unknown: another client chose the size of the parts, or the etag is no
     MD5, as in buckets that encrypt with keys of KMS.
     """
     if os.path.getsize(path) != info.size:

@@ -28,9 +28,9 @@ class LocalFile:
         relative: its path from the folder that was walked, with ``/``.
         size: in bytes.
         modified: nanoseconds since the epoch.
-        number: what the file system calls it by.
-        changed: nanoseconds since the epoch; unlike ``modified``, nobody can set it back.
-        error: why it cannot be read.
+        number: its number in the file system (inode).
+        changed: nanoseconds since the epoch; unlike ``modified``, it cannot be set.
+        error: the reason why it cannot be read; None if it can.
     """
 
     path: str
@@ -50,7 +50,7 @@ class LocalFile:
 
 
 def folders_in(folder: str, others: Iterable[str]) -> Set[str]:
-    """Those of other folders that are somewhere in one, as :func:`files_below` has them apart."""
+    """Return the folders of ``others`` inside a folder, in the form for :func:`files_below`."""
     top = os.path.join(os.path.realpath(folder), "")
     paths = [os.path.realpath(other) for other in others]
     return {path[len(top) :].replace(os.sep, "/") + "/" for path in paths if path.startswith(top)}
@@ -61,7 +61,7 @@ def files_below(
 ) -> Iterator[LocalFile]:
     """Return all regular files below a folder, in order of their paths.
 
-    Links are not followed. ``skipped`` is told of each, and of sockets, FIFOs and devices.
+    Links are not followed. ``skipped`` is called with each link, socket, FIFO and device.
 
     Args:
         apart: folders that are skipped too: their paths from ``folder`` on, with a final ``/``.
@@ -107,7 +107,7 @@ def _entries(folder: str, prefix: str, skipped: Callable[[str], None]) -> Iterat
 
 
 class Comparison:
-    """The base of comparisons with OBS; this one knows nothing, so all files are sent."""
+    """The base of comparisons with OBS. It compares nothing, so all files are sent."""
 
     def quick(self, file: LocalFile) -> Optional[bool]:
         """Return True if the file is known to be in OBS, None if it has to be compared."""
@@ -118,16 +118,16 @@ class Comparison:
         return False
 
     def sent(self, file: LocalFile) -> None:
-        """Told of each file that was sent, as it was before."""
+        """Record a file that was sent, in the state before it was sent."""
 
 
 class Send:
     """Sends files to below a folder in OBS.
 
     Attributes:
-        sent: those that were sent.
-        same: those that were there.
-        gone: paths of those that went before they could be sent.
+        sent: the files that were sent.
+        same: the files that were in OBS already.
+        gone: the paths of files that were deleted before they could be sent.
     """
 
     def __init__(self, store: Store, target: ObsPath, known: Comparison) -> None:
@@ -145,10 +145,10 @@ class Send:
         threads: Optional[int],
         meter: Meter,
     ) -> None:
-        """Send all that is in a folder, but for what stands for OBS: it would never end.
+        """Send all files in a folder, except for the store's own folder, which would never end.
 
         Args:
-            skipped: told of what is not sent.
+            skipped: called with the path of each file that is not sent.
 
         Raises:
             IncompleteTransfer: some could not be sent; all others were.
@@ -201,12 +201,12 @@ class Fetch:
 
     Args:
         prefix: what the objects' keys begin with and the paths here do not.
-        compare: leave those alone that are here already as they are there.
-        tell: called with each object that was fetched, and where it is now.
+        compare: True to skip objects whose file has the same content.
+        tell: called with each object that was fetched, and the path of its file.
 
     Attributes:
-        fetched: those that were fetched.
-        same: those that were here.
+        fetched: the objects that were fetched.
+        same: the objects whose files were the same already.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ class Fetch:
         self.same: List[ObjectInfo] = []
 
     def run(self, objects: Iterable[ObjectInfo], threads: Optional[int], meter: Meter) -> None:
-        """Fetch them; folders that are kept as objects of their own are none.
+        """Fetch the objects; objects that stand for folders are left out.
 
         Raises:
             IncompleteTransfer: some could not be fetched; all others were.
@@ -255,7 +255,7 @@ class Fetch:
             other = self._names.setdefault(relative.lower(), relative)
             if other != relative:
                 raise InvalidArgument(
-                    "an object's name", relative, "told from %r by more than its case" % other
+                    "an object's name", relative, "different from %r in more than its case" % other
                 )
         if self._compare and os.path.isfile(path) and self._store.same(path, info):
             self._store.forget(path, info)
@@ -268,12 +268,12 @@ class Fetch:
 
 
 def say_skipped(paths: List[str]) -> None:
-    """Warn of what was not sent because it is no file."""
+    """Warn of paths that were not sent because they are not files."""
     if paths:
         named = ", ".join(paths[:5])
         own = "; nor the folder that stands for OBS" if any(map(_is_folder, paths)) else ""
         warnings.warn(
-            "not sent, since only files are (no links, sockets, FIFOs, devices%s): %s%s"
+            "not sent, because only files are (no links, sockets, FIFOs, devices%s): %s%s"
             % (own, named, " and %d more" % (len(paths) - 5) if len(paths) > 5 else ""),
             UserWarning,
             stacklevel=level_of_the_caller(),

@@ -1,4 +1,4 @@
-"""Moves many files at once, in order, and says in the end exactly which are missing."""
+"""Transfers many files in parallel, and reports exactly those that are missing."""
 
 import threading
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple, TypeVar
@@ -14,14 +14,14 @@ _T = TypeVar("_T")
 
 
 class Stopped(Exception):
-    """Another thread has failed, so this one need not go on."""
+    """Another thread has failed, so this thread stops."""
 
 
 class Helper(threading.Thread):
-    """A daemon thread, to be waited for by :meth:`wait`.
+    """A daemon thread that is joined by :meth:`wait`.
 
-    A ``join`` that Ctrl-C interrupts takes the thread for ended, and so does ``is_alive`` from
-    then on (Python 3.8 to 3.12).
+    After a ``join`` that Ctrl-C interrupts, ``is_alive`` returns False though the thread still
+    runs (Python 3.8 to 3.12).
     """
 
     def __init__(self, work: Callable[[], object], name: str) -> None:
@@ -37,7 +37,7 @@ class Helper(threading.Thread):
             self._over.set()
 
     def wait(self) -> None:
-        """Wait for its end, if it was started."""
+        """Wait for the end of the thread, if it was started."""
         if self.ident is not None:
             # Without a timeout Ctrl-C would not be noticed on Windows.
             while not self._over.wait(1):
@@ -45,11 +45,11 @@ class Helper(threading.Thread):
 
 
 class Crew:
-    """Hands out helpers.
+    """Runs work in helper threads.
 
     Args:
-        total: how many helpers there are for all files at once.
-        each: how many threads work on one file at the most, the caller's included.
+        total: the greatest number of helpers for all files together.
+        each: the greatest number of threads for one file, including the caller's.
     """
 
     def __init__(self, total: int = 12, each: int = 4) -> None:
@@ -61,14 +61,14 @@ class Crew:
         take: Callable[[], Optional[_T]],
         work: Callable[[_T, Callable[[], None]], None],
     ) -> None:
-        """Work on everything that ``take`` answers, until it answers None.
+        """Work on each item that ``take`` returns, until it returns None.
 
         Args:
-            work: does one thing; it is handed what raises :class:`Stopped` when it should stop,
-                to be called once in a while.
+            work: processes one item; its argument is a function to call from time to time, which
+                raises :class:`Stopped` if the work is to stop.
 
         Raises:
-            Exception: the first error of any of them, when all have stopped.
+            Exception: the first error, after all threads have stopped.
         """
         failed: List[BaseException] = []
 
@@ -100,14 +100,14 @@ class Crew:
                 try:
                     helper.start()
                 except RuntimeError:
-                    # The system gives no more threads; these will do.
+                    # The system allows no more threads; the existing ones do the work.
                     self._helpers.release()
                     break
             loop()
             for helper in helpers:
                 helper.wait()
         except BaseException as error:
-            # Ctrl-C in a join, say: the others are told, and waited for.
+            # For example Ctrl-C in a join: the others are stopped and joined.
             failed.append(error)
             for helper in helpers:
                 helper.wait()
@@ -116,18 +116,18 @@ class Crew:
             raise failed[0]
 
 
-#: How many files are moved at once. With 20 ms to a far server that is 1600 small files a second.
+#: The files transferred at once. With a latency of 20 ms that is 1600 small files a second.
 THREADS = 32
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Task:
-    """A file to be moved.
+    """A file to transfer.
 
     Attributes:
-        name: what people call it: the path of a local file, or an ``obs://`` URL.
-        run: moves it; it is handed what is to be told of the bytes.
-        size: in bytes, as far as that is known.
+        name: the path of a local file, or an ``obs://`` URL; for messages.
+        run: transfers the file; its argument is the function for progress in bytes.
+        size: the size in bytes, if it is known.
     """
 
     name: str
@@ -136,34 +136,34 @@ class Task:
 
 
 class Watcher:
-    """Is told what happens, by one thread at a time; each method may be left as it is."""
+    """The receiver of the events of a run, from one thread at a time; each method is optional."""
 
     def began(self, task: Task) -> None:
-        """A file begins to be moved."""
+        """Record the start of a file."""
 
     def moved(self, task: Task, count: int) -> None:
-        """So many bytes more; fewer than none where some are sent again."""
+        """Record transferred bytes; a negative number if some are sent again."""
 
     def ended(self, task: Task, error: Optional[Exception]) -> None:
-        """A file is there, or is not, for that reason."""
+        """Record the end of a file, with the error if it failed."""
 
 
 class _Cancelled(Exception):
-    """The run has ended before this file did."""
+    """The run ended before this file was complete."""
 
 
 def run(
     tasks: Iterable[Task], threads: Optional[int] = None, watcher: Optional[Watcher] = None
 ) -> List[str]:
-    """Move files; returns the names of all, in their order.
+    """Transfer files; return the names of all, in order.
 
-    They are taken from ``tasks`` one by one, when there is a thread for each, so there may be
-    any number of them. One that fails keeps none of the others. An error in ``tasks`` or in the
+    They are taken from ``tasks`` one by one, when a thread is free, so there may be any number of
+    them. A file that fails does not stop the others. An error in ``tasks`` or in the
     watcher, and Ctrl-C, stop everything: what was under way is given up, what was done stays. So
     does a refusal that all would meet with, if none was moved yet.
 
     Raises:
-        IncompleteTransfer: some failed; the others are there.
+        IncompleteTransfer: some files failed; all others were transferred.
         ApiError: there is no such bucket, or it is not known who asks.
     """
     return _Run(iter(tasks), watcher or Watcher()).run(threads or THREADS)
@@ -184,7 +184,7 @@ class _Run:
     def run(self, threads: int) -> List[str]:
         first, second = self._take(), self._take()
         if second is None or threads == 1:
-            # Nothing to do at the same time, so no thread is needed for it.
+            # A single file needs no other thread.
             self._work(first, second)
             return self._result()
         try:
@@ -219,7 +219,7 @@ class _Run:
         try:
             worker.start()
         except RuntimeError:
-            self._work(ready)  # the system gives no more threads; those that are will do
+            self._work(ready)  # the system allows no more threads
 
     def _take(self) -> Optional[Tuple[int, Task]]:
         with self._feeding:
@@ -232,7 +232,7 @@ class _Run:
             return len(self._names) - 1, task
 
     def _work(self, *ready: Optional[Tuple[int, Task]]) -> None:
-        """Move those, then whatever comes next."""
+        """Transfer these files, then the next ones."""
         waiting = list(ready)
         try:
             while self._ended is None:
@@ -276,6 +276,6 @@ class _Run:
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Return True if all other requests of the call would be refused, too."""
+    """Return True if all other requests of the call would be refused as well."""
     code = getattr(error, "error_code", None)
     return isinstance(error, AuthenticationFailed) or code == "NoSuchBucket"

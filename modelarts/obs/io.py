@@ -1,4 +1,4 @@
-"""Files at this end: read as they were when the transfer began, written so that none is half."""
+"""Local files of a transfer: read at the size that they had at the start, written atomically."""
 
 import os
 from typing import Any, Callable, Iterator, Optional
@@ -18,13 +18,13 @@ _CHUNK = 256 * 1024
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Source:
-    """A file as it is when it begins to be sent.
+    """The state of a file at the beginning of its upload.
 
-    What is appended meanwhile is not sent, and does no harm: that is how event files grow.
+    Bytes that are appended meanwhile, as to event files, are not sent and are not an error.
 
     Attributes:
         modified: nanoseconds since the epoch.
-        inode: what the name led to; 0 where the system has no such thing.
+        inode: the number of the file; 0 if the system has no such numbers.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Source:
         return cls(path, state.st_size, state.st_mtime_ns, state.st_ino)
 
     def check(self) -> None:
-        """Raises TransferError where the bytes that were there at the beginning may be others."""
+        """Raise TransferError if the bytes present at the beginning may have changed."""
         now = self.of(self.path)
         if now.inode != self.inode:
             raise self._replaced()
@@ -50,13 +50,13 @@ class Source:
         """Open the file for reading without a buffer.
 
         Raises:
-            TransferError: another file has its name by now.
+            TransferError: the name belongs to another file now.
         """
         return open(self.path, "rb", buffering=0, opener=self._opened)
 
     def _opened(self, path: str, flags: int) -> int:
         file = os.open(path, flags)
-        # On Windows, where numbers may be told differently, nobody replaces an open file.
+        # On Windows, where the numbers may differ, an open file cannot be replaced.
         if os.name != "nt" and os.fstat(file).st_ino != self.inode:
             os.close(file)
             raise self._replaced()
@@ -74,7 +74,7 @@ class Source:
         return content
 
     def md5(self, offset: int, size: int, going: Callable[[], object]) -> bytes:
-        """Return the MD5 of a part of the file; ``going`` may raise to stop."""
+        """Return the MD5 of a part of the file; ``going`` may raise an error to stop."""
         digest = md5()
         for chunk in self._chunks(offset, size, going):
             digest.update(chunk)
@@ -82,7 +82,7 @@ class Source:
         return result
 
     def crc64(self, offset: int, size: int, going: Callable[[], object]) -> int:
-        """Return the CRC-64 of a part of the file; ``going`` may raise to stop."""
+        """Return the CRC-64 of a part of the file; ``going`` may raise an error to stop."""
         value = 0
         for chunk in self._chunks(offset, size, going):
             value = crc64(chunk, value)
@@ -110,7 +110,7 @@ class Source:
 
 
 class Content:
-    """A small file's bytes on their way, from memory.
+    """The body of an upload from memory, for a small file.
 
     Attributes:
         count: how many were sent in this attempt.
@@ -122,7 +122,7 @@ class Content:
         self.count = 0
 
     def send(self, connection: Any) -> None:
-        """Send them, and report that."""
+        """Send the bytes, and report the progress."""
         self.count = 0
         connection.send(self._content)
         self.count = len(self._content)
@@ -134,11 +134,11 @@ class Content:
 
 
 class Body:
-    """A file's bytes on their way, through a small buffer.
+    """The body of an upload from a file, through a small buffer.
 
     Args:
-        progress: told of those that were read.
-        hashes: whether the MD5 is taken of what is sent, while the processor has it at hand.
+        progress: called with the number of bytes that were read.
+        hashes: True to compute the MD5 of the bytes while they are sent.
 
     Attributes:
         count: how many were sent in this attempt.
@@ -161,12 +161,12 @@ class Body:
 
     @property
     def md5(self) -> bytes:
-        """The MD5 of what was sent in the last attempt."""
+        """The MD5 of the bytes that were sent in the last attempt."""
         digest: bytes = self._digest.digest()
         return digest
 
     def send(self, connection: Any) -> None:
-        """Send them, from the first one on, and report each bufferful."""
+        """Send all bytes from the beginning, and report each buffer."""
         self.count = 0
         self._digest = md5() if self._hashes else None
         buffer = memoryview(bytearray(min(_CHUNK, self._size)))

@@ -48,7 +48,7 @@ def download_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
 
 
 def create_directory(calls: Calls, bucket: Any, directory: Any) -> str:
-    """Make a folder; returns its URL."""
+    """Make a folder; return its URL."""
     if not isinstance(bucket, str) or "/" in bucket:
         raise InvalidArgument("bucket", bucket, "the name of a bucket")
     if not isinstance(directory, str) or not directory.strip("/"):
@@ -60,5 +60,5 @@ def create_directory(calls: Calls, bucket: Any, directory: Any) -> str:
 
 def _say(info: ObjectInfo, path: str) -> None:
     message = "Successfully download file %s/%s from OBS to local %s"
-    # Or a terminal that cannot show a name would keep the file from being fetched.
+    # Otherwise a terminal that cannot show a name would raise an error.
     print(writable(message % (info.bucket, info.key, path), sys.stdout))

@@ -40,19 +40,19 @@ def _check_threads(options: "Options", attribute: object, value: Optional[int]) 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Options:
-    """The options that calls with many files share."""
+    """The common options of calls with many files."""
 
     threads: Optional[int] = attr.ib(default=None, validator=_check_threads)
     progress: ProgressOption = None
 
 
 class Calls:
-    """Moves files between this machine and the store, which is opened when it is first needed.
+    """Transfers files between this machine and the store, which is opened when it is first needed.
 
     Args:
-        open_store: opens it.
-        place: tells its address, by which what is remembered is told from that of others.
-        clock: what tells the time.
+        open_store: a function that opens the store.
+        place: a function that returns its address, which is part of the names of cached records.
+        clock: the source of time.
     """
 
     def __init__(
@@ -67,21 +67,21 @@ class Calls:
 
     @property
     def store(self) -> Store:
-        """The store; a process that was forked off opens its own."""
+        """The store; a forked process opens its own."""
         with self._lock:
             if self._opened is None or self._pid != os.getpid():
                 self._opened, self._pid = self._open_store(), os.getpid()
             return self._opened
 
     def close(self) -> None:
-        """Close it; a call made later opens it again."""
+        """Close the store; a later call opens it again."""
         with self._lock:
             if self._opened is not None and self._pid == os.getpid():
                 self._opened.close()
             self._opened = None
 
     def upload_file(self, path: str, target: ObsPath, progress: ProgressOption) -> Transferred:
-        """Send a file to a folder, or to be that object."""
+        """Send a file to a folder, or as the named object."""
         meter = Meter(progress, "upload " + os.path.basename(path), self._clock)
         store = self.store
         goal = object_target(store, path, target)
@@ -92,7 +92,7 @@ class Calls:
         return _one(Task(path, send, os.path.getsize(path)), goal.url, meter)
 
     def upload_dir(self, folder: str, target: ObsPath, options: Options) -> Transferred:
-        """Send a folder to below another. After a call that was not whole: what is missing."""
+        """Send a folder into another one; after an incomplete call, only the missing files."""
         goal = _folder_in(target, folder)
         memory = self._memory("up", folder, goal.url)
         meter = Meter(options.progress, "upload " + goal.name, self._clock)
@@ -101,7 +101,7 @@ class Calls:
             try:
                 return sync.run(options.threads, meter)
             except PermissionDenied:
-                pass  # who may send need not be allowed to list, and sends all of it again
+                pass  # without the permission to list, all files are sent again
             finally:
                 meter.close()
         sending = Send(self.store, goal, Comparison())
@@ -147,7 +147,7 @@ class Calls:
     def upload_selected(
         self, files: Sequence[LocalFile], target: ObsPath, known: Comparison, options: Options
     ) -> Transferred:
-        """Send files to their relative paths below a folder, but for those that are known there."""
+        """Send files to their relative paths below a folder, except for those known to be there."""
         goal = target.as_folder()
         meter = Meter(options.progress, "upload " + goal.name, self._clock)
         sending = Send(self.store, goal, known)
@@ -165,7 +165,7 @@ class Calls:
         )
 
     def passes(self, folder: str, target: ObsPath, options: Options) -> Callable[[], Transferred]:
-        """Return a function that brings a folder in OBS up to date; each call is one pass."""
+        """Return a function that updates a folder in OBS; each call is one pass."""
         goal = _folder_in(target, folder)
         sync: List[Sync] = []
 
@@ -179,13 +179,13 @@ class Calls:
             finally:
                 meter.close()
 
-        Meter(options.progress, "", self._clock)  # a wrong option is told at once
+        Meter(options.progress, "", self._clock)  # raise the error of a wrong option at once
         return one_pass
 
     def download_file(
         self, source: ObsPath, target: Callable[[str], str], progress: ProgressOption
     ) -> Transferred:
-        """Fetch an object to where ``target`` says for its name."""
+        """Fetch an object to the path that ``target`` returns for its name."""
         path = target(source.name)
         meter = Meter(progress, "download " + source.name, self._clock)
         store = self.store
@@ -213,7 +213,7 @@ class Calls:
         options: Options,
         tell: Callable[[ObjectInfo, str], object] = lambda found_objects, path: None,
     ) -> Transferred:
-        """Fetch a folder to below another. After a call that was not whole: what is missing."""
+        """Fetch a folder into another one; after an incomplete call, only the missing files."""
         source = source.as_folder()
         path = os.path.join(folder, source.name)
         meter = Meter(options.progress, "download " + source.name, self._clock)
@@ -315,7 +315,7 @@ class Calls:
         )
 
     def make_bucket(self, bucket: str) -> None:
-        """Make a bucket that is not there yet."""
+        """Make a bucket if it does not exist."""
         if not self.store.has_bucket(bucket):
             self.store.make_bucket(bucket)
 
@@ -332,7 +332,7 @@ class Calls:
             return False  # nor is its bucket
 
     def list(self, path: ObsPath) -> Iterator[ObsObject]:
-        """Return all objects below a folder; or that object."""
+        """Return all objects below a folder, or the named object."""
         store = self.store
         nothing = True
         for info in store.list(path.bucket, path.as_folder().key if path.key else ""):
@@ -345,7 +345,7 @@ class Calls:
                 yield ObsObject.of(single)
 
     def delete(self, path: ObsPath, recursive: bool) -> int:
-        """Delete an object, or all below a folder; returns how many."""
+        """Delete an object, or all objects below a folder; return their number."""
         store = self.store
         if not path.is_folder and store.head(path.bucket, path.key) is not None:
             _deleted(store, path.bucket, [path.key])
@@ -372,7 +372,7 @@ class Calls:
             folder = path.as_folder()
             if not store.has_folder(folder.bucket, folder.key):
                 raise self._missing(path, "delete", "an object")
-            _deleted(store, folder.bucket, [folder.key])  # empty, where it is one of a disk
+            _deleted(store, folder.bucket, [folder.key])  # the empty folder of a disk
         return count
 
     def _is_folder(self, path: ObsPath) -> bool:
@@ -382,7 +382,7 @@ class Calls:
         return Memory(self._place(), *parts, environ=os.environ)
 
     def _missing(self, path: ObsPath, call: str, other: str) -> Exception:
-        """Return the error for what is not there; with a hint if it is, as something else."""
+        """Return the error for a missing object or folder, with a hint if the other kind exists."""
         hint = None
         if path.is_folder:
             key = path.key.rstrip("/")
@@ -405,7 +405,7 @@ def _folder_in(target: ObsPath, folder: str) -> ObsPath:
 
 
 def _one(task: Task, target: str, meter: Meter) -> Transferred:
-    """Transfer a single file; an error is raised as it is."""
+    """Transfer a single file; an error is raised unchanged."""
     meter.expect(1, task.size)
     meter.began(task)
     try:

@@ -1,4 +1,4 @@
-"""Paths in OBS as people write them, and the mistakes they make with them."""
+"""Parsing of paths in OBS and on this machine, and detection of common mistakes."""
 
 import os
 import re
@@ -30,13 +30,13 @@ _BUCKET = r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z"
 _DRIVE = r"[A-Za-z]:([\\/]|\Z)"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:/"
 _CONTROL = r"[\x00-\x1f\x7f]"
-#: What Windows has for itself in a file's name.
+#: Names and characters that Windows reserves.
 _WINDOWS = r'[<>:"|?*\\]|[ .]\Z|(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)'
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class ObsPath:
-    """A bucket and what is named in it: an object, or a folder, which ends with ``/``.
+    """A bucket and the key of an object or folder; a folder ends with ``/``.
 
     The key of a bucket itself is empty.
     """
@@ -46,12 +46,12 @@ class ObsPath:
 
     @property
     def is_folder(self) -> bool:
-        """True if it is written as a folder; a bucket is one."""
+        """True for a bucket, and for a path that is written as a folder."""
         return not self.key or self.key.endswith("/")
 
     @property
     def name(self) -> str:
-        """The last part of it."""
+        """The last part of the path."""
         return self.key.rstrip("/").rpartition("/")[2] or self.bucket
 
     @property
@@ -69,13 +69,13 @@ class ObsPath:
 
 
 def parse(argument: str, value: object, older: bool = False) -> ObsPath:
-    """``obs://bucket/key`` or ``/bucket/key``; ``bucket/key`` too in the ``older`` calls.
+    """Parse ``obs://bucket/key`` or ``/bucket/key``; also ``bucket/key`` for the ``older`` calls.
 
-    The path of a file on this machine, given by mistake, is refused: where ``/home`` is a folder
-    here, ``/home/ann/logs`` is not taken for the bucket ``home``. As ``obs://home/ann/logs`` it is.
+    A path of this machine, given by mistake, is refused: if ``/home`` is a folder here,
+    ``/home/ann/logs`` is not taken for the bucket ``home``, but ``obs://home/ann/logs`` is.
 
     Raises:
-        InvalidArgument: it is no such path.
+        InvalidArgument: the value is not such a path.
     """
     allowed = "a path in OBS such as '/bucket/folder/file'" if older else _FORM
     if not isinstance(value, str) or not value:
@@ -108,7 +108,7 @@ def local_segments(relative: str, windows: bool = os.name == "nt") -> Tuple[str,
     """Return the names of the folders and the file for the object of that relative key.
 
     Raises:
-        ValueError: no file can have that name here, or it would be elsewhere; says why.
+        ValueError: a file here cannot have that name, or would be in another folder.
     """
     segments = tuple(relative.split("/"))
     for segment in segments:
@@ -149,10 +149,10 @@ LocalPath = Union[str, "os.PathLike[str]"]
 
 
 def text_of(argument: str, value: object) -> str:
-    """Return a path on this machine as a text; ``~`` is the home.
+    """Return a path on this machine as a text; ``~`` is the user's home.
 
     Raises:
-        InvalidArgument: it is none.
+        InvalidArgument: the value is not a path on this machine.
     """
     allowed = "a path on this machine"
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -168,13 +168,13 @@ def text_of(argument: str, value: object) -> str:
 
 
 def local_file(argument: str, value: object) -> str:
-    """Return a regular file that is there; a link to one is followed, since it was named.
+    """Return the path of an existing regular file, or of a link to one.
 
     Raises:
-        InvalidArgument: it is something else.
+        InvalidArgument: the path is not that of a regular file.
     """
     path = text_of(argument, value)
-    mode = _mode(argument, value, path, "a file that is there")
+    mode = _mode(argument, value, path, "a file that exists")
     if stat.S_ISDIR(mode):
         raise InvalidArgument(argument, value, "a file; a folder is sent by upload_dir")
     if not stat.S_ISREG(mode):
@@ -183,13 +183,13 @@ def local_file(argument: str, value: object) -> str:
 
 
 def local_dir(argument: str, value: object) -> str:
-    """Return a folder that is there, as an absolute path.
+    """Return an existing folder, as an absolute path.
 
     Raises:
         InvalidArgument: it is something else, or has no name to be sent under.
     """
     path = text_of(argument, value)
-    if not stat.S_ISDIR(_mode(argument, value, path, "a folder that is there")):
+    if not stat.S_ISDIR(_mode(argument, value, path, "a folder that exists")):
         raise InvalidArgument(
             argument,
             value,
@@ -205,7 +205,7 @@ def local_dir(argument: str, value: object) -> str:
 
 
 def growing_dir(argument: str, value: object) -> str:
-    """Return a folder that need not be there yet, as an absolute path.
+    """Return a folder that need not exist yet, as an absolute path.
 
     Raises:
         InvalidArgument: it is something else, or has no name to be sent under.
@@ -217,10 +217,10 @@ def growing_dir(argument: str, value: object) -> str:
 
 
 def local_folder(argument: str, value: object) -> str:
-    """Return a folder to put something in, which need not be there yet.
+    """Return a target folder, which need not exist yet.
 
     Raises:
-        InvalidArgument: it is a file.
+        InvalidArgument: the path is that of a file.
     """
     path = text_of(argument, value)
     if os.path.lexists(path) and not os.path.isdir(path):
@@ -229,10 +229,10 @@ def local_folder(argument: str, value: object) -> str:
 
 
 def object_target(store: Store, path: str, target: ObsPath) -> ObsPath:
-    """Return the object that a file becomes.
+    """Return the object for a file.
 
-    A target without a final slash names the object itself if it is called like the file, or has
-    the file's extension, or is an object already; otherwise it is a folder.
+    A target without a final slash is the object itself if it has the name or the extension of the
+    file, or is an existing object; otherwise it is a folder.
     """
     name = os.path.basename(path)
     if not target.is_folder and (
@@ -243,17 +243,17 @@ def object_target(store: Store, path: str, target: ObsPath) -> ObsPath:
 
 
 def local_target(argument: str, value: object, name: str, is_path: bool = False) -> str:
-    """Return the file that an object of that name becomes; the same rule the other way round.
+    """Return the file for an object of that name, by the same rule.
 
     Args:
-        is_path: take what is neither there nor ends with a slash for the file itself.
+        is_path: True if a path that does not exist, without a final slash, is the file itself.
 
     Raises:
-        InvalidArgument: a folder is meant where a file is.
+        InvalidArgument: the target is a folder, but a file has that path.
     """
     path = _local_target(argument, value, name, is_path)
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        # A file would take its place: /dev/null, say, would be one from then on.
+        # The rename would replace it, such as /dev/null, by a file.
         raise InvalidArgument(argument, value, "a regular file, not a socket, FIFO or device")
     return path
 

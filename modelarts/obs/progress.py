@@ -36,25 +36,25 @@ class TransferProgress:
     name: str
 
 
-#: None: a bar if somebody sees it. True or False: a bar or none. Else what is called.
+#: None for a bar in a terminal or notebook; True for a bar, False for none; or a function.
 ProgressOption = Union[None, bool, Callable[[TransferProgress], object]]
 
 
 class Meter(Watcher):
-    """Counts what is moved, and shows it.
+    """Counts the transferred bytes, and shows the progress.
 
     Args:
         option: the argument ``progress=``.
-        what: the words before the bar.
+        what: the text before the bar.
 
     Raises:
-        InvalidArgument: ``option`` is none.
+        InvalidArgument: ``option`` is not valid.
     """
 
     def __init__(self, option: ProgressOption, what: str, clock: Clock) -> None:
         if option is not None and not isinstance(option, bool) and not callable(option):
             raise InvalidArgument(
-                "progress", option, "True, False, or something to call with a TransferProgress"
+                "progress", option, "True, False, or a function of a TransferProgress"
             )
         self._tell = option if callable(option) else None
         self._bar: Any = None
@@ -62,15 +62,15 @@ class Meter(Watcher):
         self._began = self._told = clock.monotonic()
         self._what = what
         self._wants_bar = option is True or (option is None and _somebody_looks())
-        #: Whether totals are shown, so that it is worth counting first.
+        #: True if totals are shown, so that files are counted first.
         self.shows = self._wants_bar or self._tell is not None
         self.files = self.bytes = self.total_files = self.total_bytes = 0
         self._name = ""
-        #: Bytes of the files that are under way.
+        #: Bytes of the files in transfer.
         self._moved: Dict[str, int] = {}
 
     def expect(self, files: int, count: int) -> None:
-        """How much is to come."""
+        """Set the totals."""
         self.total_files += files
         self.total_bytes += count
         if self._wants_bar and self._bar is None and self.total_files:
@@ -81,11 +81,11 @@ class Meter(Watcher):
             self._show_files()
 
     def began(self, task: Task) -> None:
-        """A file is begun."""
+        """Record the start of a file."""
         self._name = task.name
 
     def moved(self, task: Task, count: int) -> None:
-        """Some bytes more, or fewer where they are sent again."""
+        """Record transferred bytes; a negative number if they are sent again."""
         self.bytes += count
         self._moved[task.name] = self._moved.get(task.name, 0) + count
         self._name = task.name
@@ -95,11 +95,11 @@ class Meter(Watcher):
             self._call()
 
     def ended(self, task: Task, error: Optional[Exception]) -> None:
-        """A file is done, or could not be."""
+        """Record the end of a file, also of one that failed."""
         moved = self._moved.pop(task.name, 0)
         if error is None:
             self.files += 1
-            # Nothing is left of it, though it was there already, or has grown meanwhile.
+            # No bytes remain, also if the file was skipped or has grown meanwhile.
             self.expect(0, moved - task.size if self.shows else 0)
         if self._bar is not None:
             self._show_files()
@@ -108,11 +108,11 @@ class Meter(Watcher):
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """The seconds since the beginning."""
         return self._clock.monotonic() - self._began
 
     def close(self) -> None:
-        """The bar stays as it is."""
+        """Close the bar, which stays visible."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -147,12 +147,12 @@ def _make_bar(what: str) -> Any:
 
 
 def _somebody_looks() -> bool:
-    """Return True if there is a terminal, or a notebook."""
+    """Return True in a terminal or a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if getattr(shell, "kernel", None) is not None:
         return True
     try:
         return bool(sys.stderr.isatty())
-    except (AttributeError, ValueError):  # none, or closed
+    except (AttributeError, ValueError):  # no stream, or a closed one
         return False

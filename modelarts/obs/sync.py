@@ -21,14 +21,14 @@ from modelarts.obs.sync_cache import Memory
 
 __all__ = ["Sync", "Watch", "keep_following"]
 
-#: How often somebody who waits looks whether he is to stop.
+#: The seconds between two checks for the end during a pause.
 _LOOK = 0.2
 
 
 class Sync(Comparison):
-    """A folder here and its place in OBS.
+    """A local folder and its folder in OBS.
 
-    The first pass compares with what is there. Those after it send what has changed here since.
+    The first pass compares the files with the objects. Later passes send the files that changed.
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class Sync(Comparison):
         self._memory = memory
         self._clock = clock
         self._there: Optional[Dict[str, ObjectInfo]] = None
-        #: Files that are there as they are here, and whether a later change must show in a
-        #: file's size or time.
+        #: Files that are the same in OBS, with True if a later change must show in a file's size
+        #: or time.
         self._done: Dict[str, Tuple[LocalFile, bool]] = {}
         self._began = 0.0
         self._warned: Set[str] = set()
         self.result = Transferred(target=target.url)
 
     def run(self, threads: Optional[int], meter: Meter) -> Transferred:
-        """Make one pass; returns what all passes have done.
+        """Make one pass; return the result of all passes together.
 
         Raises:
             IncompleteTransfer: some files could not be sent; the next pass tries again.
@@ -85,11 +85,11 @@ class Sync(Comparison):
         return self.result
 
     def quick(self, file: LocalFile) -> Optional[bool]:
-        """By size and time, and by what is remembered."""
+        """Compare by size and time, and by the cache of earlier transfers."""
         if file.relative in self._done:
             before, is_settled = self._done[file.relative]
             if before != file:
-                # Size and time can be as they were in a file that is not.
+                # A changed file can have the same size and time.
                 return None if before == attr.evolve(file, changed=before.changed) else False
             return True if is_settled else None
         info = (self._there or {}).get(file.relative)
@@ -101,7 +101,7 @@ class Sync(Comparison):
         return True
 
     def look(self, file: LocalFile) -> bool:
-        """By what is in them."""
+        """Compare by content."""
         try:
             if file.relative in self._done:
                 info = self._store.head(self._target.bucket, self._target.key + file.relative)
@@ -110,17 +110,17 @@ class Sync(Comparison):
             if info is None or not self._store.same(file.path, info):
                 return False
         except PermissionDenied:
-            return False  # who may send need not be allowed to look
+            return False  # without the permission to look up objects
         self._store.forget(file.path, info)
         self._note(file, info.etag)
         return True
 
     def sent(self, file: LocalFile) -> None:
-        """As it was when the folder was read; what it has grown by since comes next time."""
+        """Record the file in its listed state; the next pass sends what was appended since."""
         self._note(file, None)
 
     def _note(self, file: LocalFile, etag: Optional[str]) -> None:
-        # A file's time goes by steps, so a change right after another may not show in it.
+        # File times have a coarse resolution, so a change right after another may not show.
         step = 2.0 if file.modified % 1_000_000_000 == 0 else 0.05
         is_settled = file.modified / 1e9 < self._began - step
         self._done[file.relative] = (file, is_settled)
@@ -135,10 +135,10 @@ def _follow(
     clock: Clock,
     interval: float,
 ) -> None:
-    """Pass after pass until it is over.
+    """Make passes until ``is_over`` returns True.
 
-    Between two there are at least ``interval`` seconds, and as many as the last one took; eight
-    times as many after failures.
+    The pause is at least ``interval`` seconds and at least the duration of the last pass; after
+    failures it is up to eight times as long.
     """
     failures = 0
     while not is_over():
@@ -163,9 +163,9 @@ def keep_following(
     clock: Clock,
     interval: float,
 ) -> Transferred:
-    """Follow a folder until it is over, or Ctrl-C; then make one more pass.
+    """Follow a folder until ``is_over`` returns True, or Ctrl-C; then make a last pass.
 
-    What is wrong from the beginning is raised at once; single files are tried again.
+    An error of the first pass is raised at once, but for single files, which are tried again.
     """
     try:
         try:
@@ -188,7 +188,7 @@ class Watch:
 
     Attributes:
         errors: the errors of the passes in between.
-        result: what was transferred until now; None before the first pass.
+        result: the result of all passes until now; None before the first pass.
 
     Example:
         >>> with session.obs.watch("runs", "obs://bucket/logs/"):             # doctest: +SKIP
@@ -215,20 +215,20 @@ class Watch:
         self._pid = os.getpid()
         self._broken: Optional[BaseException] = None
         self.errors: List[Exception] = []
-        #: What was sent until now; None before the first pass.
+        #: The result of all passes until now; None before the first pass.
         self.result: Optional[Transferred] = None
 
     def start(self) -> "Watch":
-        """Start the thread; ``with`` does it too.
+        """Start the thread, as ``with`` does.
 
         Returns:
             This object.
 
         Raises:
-            RuntimeError: it was started before.
+            RuntimeError: the thread was started before.
         """
         if self._thread is not None:
-            raise RuntimeError("it was started already")
+            raise RuntimeError("this watch was started already")
         self._pid = os.getpid()
         self._thread = Helper(self._run, "modelarts-watch")
         self._thread.start()
@@ -247,14 +247,16 @@ class Watch:
             RuntimeError: it was made in another process.
         """
         if self._pid != os.getpid():
-            # Its thread is not here, and would be waited for without end.
+            # The thread does not exist in a forked process, and a join would never return.
             raise RuntimeError("it was made in another process")
         self._end.set()
         if self._thread is not None:
             self._thread.wait()
         self.result = self._one_pass()
         _say_if_missing(self._folder, self.result)
-        if self._broken is not None:  # since when nothing was followed, but all is there now
+        if (
+            self._broken is not None
+        ):  # nothing was followed since the error, but the last pass has sent all
             raise self._broken
         return self.result
 
@@ -281,14 +283,14 @@ class Watch:
         trace: Optional[TracebackType],
     ) -> None:
         if self._pid != os.getpid():
-            return  # a process that was forked off in the block; the first one goes on
+            return  # in a process forked in the block; the parent goes on
         if error is None:
             self.stop()
             return
         try:
             self.stop()
         except Exception as failure:
-            # Why the block ended is what its user wants to know.
+            # The error that ended the block is more important to the user.
             self._note(failure)
 
     def __repr__(self) -> str:
@@ -296,7 +298,7 @@ class Watch:
 
 
 def _say_if_missing(folder: str, result: Transferred) -> None:
-    """Warn of a folder that never came: its name may be wrong."""
+    """Warn of a folder that never existed: its name may be wrong."""
     if not result.files and not os.path.isdir(folder):
         warnings.warn(
             "there is no folder %s, so nothing was sent" % folder,
@@ -306,9 +308,9 @@ def _say_if_missing(folder: str, result: Transferred) -> None:
 
 
 def _say_failed(error: Exception, folder: str) -> None:
-    """Warn of a pass that failed, which is tried again."""
+    """Warn of a failed pass; the next pass tries again."""
     warnings.warn(
-        "%s is not in OBS as it is here, which is tried again: %s" % (folder, error),
+        "%s is not up to date in OBS; the next pass tries again: %s" % (folder, error),
         UserWarning,
         stacklevel=level_of_the_caller(),
     )

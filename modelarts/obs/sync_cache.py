@@ -1,4 +1,4 @@
-"""A cache of earlier transfers, which may be lost without harm."""
+"""A cache of earlier transfers; without it, more files are compared."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ __all__ = ["Memory"]
 
 
 class Memory:
-    """The files of a folder that are known to be in OBS as they are here.
+    """The files of a folder that are known to be the same in OBS.
 
     Kept in ``$XDG_CACHE_HOME/modelarts/transfers`` (``~/.cache/…``), one file for each pair of a
     source and a target. A file is known by its size, its times and its number in the file system,
     the object by its ETag.
 
     Args:
-        parts: what the pair is told from others by.
+        parts: the values that identify the pair.
         environ: the environment.
     """
 
@@ -30,7 +30,7 @@ class Memory:
         content = self._read()
         files = content.get("files")
         self._files: Dict[str, List[Any]] = files if isinstance(files, dict) else {}
-        #: Whether the last transfer of this pair did not come to its end.
+        #: True if the last transfer of this pair was not completed.
         self.interrupted = self._was_interrupted = bool(content.get("interrupted"))
         self._is_new = False
 
@@ -45,7 +45,7 @@ class Memory:
             self._is_new = True
 
     def save(self) -> None:
-        """Write it down, if anything is new."""
+        """Write the cache to disk, if it has changed."""
         if not self._is_new and self.interrupted == self._was_interrupted:
             return
         part = "%s.%s.part" % (self._path, os.urandom(4).hex())

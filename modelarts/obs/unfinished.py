@@ -1,4 +1,4 @@
-"""Files that are not whole yet: each is one transfer's while that lasts, then the next one's."""
+"""Incomplete files: each is locked by one transfer, and can be resumed by the next."""
 
 import os
 import stat
@@ -7,29 +7,29 @@ from typing import Any, Callable, Iterator, Optional
 
 __all__ = ["Unfinished", "discard", "is_still", "lock", "naming", "remove"]
 
-#: How often the usual name may lead to another file by the time it is locked.
+#: Attempts if the usual name belongs to another file at the time of locking.
 _TRIES = 20
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
 class Unfinished:
-    """A file that has another name until it is whole.
+    """A file with a temporary name until it is complete.
 
-    All that is written to a target has the same name first, so what a killed process left is used
-    again and does not stay. Where somebody else is writing at this moment, or where that name
-    is a link, say, this is another file.
+    All transfers to a target use the same temporary name first, so the file of a killed process is
+    reused. If another process is writing to it, or that name is a link for example, another name is
+    used.
 
     Args:
-        usual: the name it has if nobody else has it.
-        other: answers names that nobody has.
-        mode: who may do what with it, before the umask.
+        usual: the name to use if it is not locked by another process.
+        other: a function that returns unused names.
+        mode: the permissions, before the umask.
 
     Attributes:
-        path: the name it has.
-        is_usual: whether the next transfer would find it.
+        path: the temporary name in use.
+        is_usual: True if the next transfer would find the file.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be made.
     """
 
     def __init__(self, usual: str, other: Callable[[], str], mode: int = 0o666) -> None:
@@ -44,11 +44,11 @@ class Unfinished:
             except FileExistsError:
                 pass
         if os.name == "nt":
-            self.close()  # no file is renamed there while it is open
+            self.close()  # Windows does not rename an open file
 
     @property
     def size(self) -> int:
-        """How long it is."""
+        """Return the size in bytes."""
         return os.path.getsize(self.path)
 
     def open(self) -> Any:
@@ -57,37 +57,37 @@ class Unfinished:
         return open(os.open(self.path, flags), "wb", buffering=0)
 
     def become(self, target: str) -> None:
-        """It is whole."""
+        """Rename the complete file to its target."""
         os.replace(self.path, target)
         self.close()
 
     def close(self) -> None:
-        """Leave it to the next one."""
+        """Close the file and keep it for the next transfer."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
 
     def remove(self) -> None:
-        """It is of no use any more."""
-        # While nobody else can have it.
+        """Remove the file."""
+        # While it is still locked.
         if os.name == "nt" or (self._file is not None and is_still(self._file, self.path)):
             remove(self.path)
         self.close()
 
 
 def discard(path: str) -> None:
-    """Remove what a killed process left under that name, unless somebody is writing it again."""
+    """Remove the file of a killed process under that name, unless another process is writing it."""
     file = _taken(path, 0o600) if os.path.lexists(path) else None
     if file is not None:
         if os.name == "nt":
-            os.close(file)  # no file is removed there while it is open
+            os.close(file)  # Windows does not remove an open file
             return remove(path)
         remove(path)
         os.close(file)
 
 
 def lock(file: int) -> Optional[bool]:
-    """Keep a file from others; whether that went well, None where it cannot be told."""
+    """Lock a file; return False if another process has, None if the file system has no locks."""
     try:
         import fcntl
     except ImportError:
@@ -103,7 +103,7 @@ def lock(file: int) -> Optional[bool]:
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Return True if an error of the file system is about the file's name; a full disk is not."""
+    """Add the path to errors of the file system without one, such as for a full disk."""
     try:
         yield
     except OSError as error:
@@ -121,7 +121,7 @@ def is_still(file: int, path: str) -> bool:
 
 
 def remove(path: str) -> None:
-    """Remove a file, if that can be done."""
+    """Remove a file, if possible."""
     try:
         os.remove(path)
     except OSError:
@@ -129,7 +129,7 @@ def remove(path: str) -> None:
 
 
 def _taken(path: str, mode: int) -> Optional[int]:
-    """Return the file of that name, which may be new; None where it is not to be had."""
+    """Open and lock the file of that name, or a new one; return None if it is in use."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | _BINARY
     for _ in range(_TRIES):
         try:
@@ -141,7 +141,7 @@ def _taken(path: str, mode: int) -> Optional[int]:
         if is_plain and lock(file) is not False:
             if is_still(file, path):
                 return file
-            # Whoever had it has made the target of it, or removed it.
+            # The process that had locked it has renamed or removed it.
             os.close(file)
             continue
         os.close(file)

@@ -88,7 +88,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: pytest loads this package in every run of whoever has it installed.
+    # Imported lazily: pytest loads this package in every run where it is installed.
     for module, names in _HOMES.items():
         if name in names:
             from importlib import import_module

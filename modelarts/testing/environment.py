@@ -17,7 +17,7 @@ def variables(
     iam_endpoint: str,
     obs_endpoint: str = "",
 ) -> Dict[str, str]:
-    """The variables that lead ``Session()`` there."""
+    """Return the environment variables by which ``Session()`` uses this service."""
     values = {
         "MODELARTS_ACCESS_KEY": access_key,
         "MODELARTS_SECRET_KEY": secret_key,
@@ -32,9 +32,9 @@ def variables(
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Meanwhile these are all the variables that are meant for this package.
+    """Set these variables, and no others of this package, while a block runs.
 
-    What ``Session.set_endpoint`` has said before does not hold, and afterwards holds again.
+    The settings of ``Session.set_endpoint`` are cleared meanwhile, and restored afterwards.
     """
     from modelarts.session import Session
 

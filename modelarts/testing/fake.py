@@ -33,7 +33,7 @@ from modelarts.testing.requests import Malformed, Recorded, read_call
 
 __all__ = ["OPERATIONS", "FakeModelArts"]
 
-#: What :meth:`FakeModelArts.fail` knows.
+#: The operations of :meth:`FakeModelArts.fail`.
 OPERATIONS = (
     "create",
     "list",
@@ -126,7 +126,7 @@ class FakeModelArts:
         self._jobs = FakeJobs(self.clock, board, most_active)
         self._training_jobs = FakeTrainingJobs(self._jobs)
 
-    # What a test says ----------------------------------------------------------------------
+    # For tests -----------------------------------------------------------------------------
 
     def session(self, **changes: Any) -> Session:
         """Return a session with AK/SK.
@@ -277,7 +277,7 @@ class FakeModelArts:
             for endpoint in (self.modelarts_endpoint, self.iam_endpoint):
                 mock.add_callback(method, re.compile(re.escape(endpoint) + "/"), self._callback)
 
-    # What it answers -----------------------------------------------------------------------
+    # Responses -----------------------------------------------------------------------------
 
     def _callback(self, request: requests.PreparedRequest) -> Tuple[int, Mapping[str, str], str]:
         with self._lock:

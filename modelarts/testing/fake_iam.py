@@ -1,4 +1,4 @@
-"""The user of the fake: who a request is from, and the tokens and keys that were given out."""
+"""The user of the fake: authentication of requests, and the issued tokens and keys."""
 
 import secrets
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
@@ -23,7 +23,7 @@ class FakeIdentity:
     """One user with a password and a pair of permanent keys.
 
     Args:
-        user: the account's name, the user's, and the password.
+        user: the names of the account and the user, and the password.
         keys: access key and secret key.
         project: ``id`` and ``name``.
     """
@@ -42,12 +42,12 @@ class FakeIdentity:
         self.forget()
 
     def forget(self) -> None:
-        """Refuse from now on what was given out."""
+        """Refuse all tokens and keys issued until now."""
         self._tokens: Dict[str, float] = {}
         self._keys: Dict[str, _Keys] = dict(self._permanent)
 
     def knows(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bool:
-        """Return True if a request carries a good token, or is signed with good keys."""
+        """Return True if a request has a valid token, or is signed with valid keys."""
         token = headers.get("X-Auth-Token")
         if token is not None:
             return self._tokens.get(token, 0) > self._clock.time()

@@ -193,5 +193,5 @@ def _end(pid: int) -> None:
 def _has_ended(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:  # it was waited for; the number may be somebody else's by now
+    except ChildProcessError:  # it was waited for; its number may belong to another process now
         return True

@@ -169,7 +169,7 @@ class _Kept(Comparison):
 def check_places(session: "Session", request: TrainingRequest) -> None:
     """Raise InvalidArgument for inputs, code or buckets that are not in OBS.
 
-    What cannot be told, as without the official client or without the permission to look, is left
+    Paths that cannot be checked, as without the official client or without the permission, are left
     to the service.
     """
     try:

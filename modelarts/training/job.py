@@ -443,7 +443,7 @@ class TrainingJob:
     ) -> "Self":
         """Print the log line by line while the training runs, until it is complete.
 
-        An interrupt (Ctrl-C) is told, and ends the call only; the training goes on.
+        An interrupt (Ctrl-C) is reported, and ends the call only; the training goes on.
 
         Args:
             task_id: the name of the task, by default ``"worker-0"``.

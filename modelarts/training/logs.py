@@ -216,7 +216,7 @@ def last_lines(client: "ServiceClient", job_id: str, task_id: str, count: int) -
 def why_ended(client: "ServiceClient", job_id: str, known: Mapping[str, Any], lines: int) -> str:
     """Return the reason of an end and the last lines of the log, for the end of a sentence.
 
-    What cannot be fetched is left out: the end itself is to be told.
+    Lines that cannot be fetched are left out, so that the end is reported in any case.
     """
     text = ": %s" % known["reason"] if known.get("reason") else ""
     try:

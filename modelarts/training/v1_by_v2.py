@@ -438,7 +438,7 @@ def _member(
 
 
 def _marks(job: Mapping[str, Any]) -> Dict[str, str]:
-    """Return the variables of a job: documented as a map in requests, in answers as a list."""
+    """Return the variables of a job: documented as a map in requests, in responses as a list."""
     variables = part(part(job, "raw"), "algorithm").get("environments")
     maps = variables if isinstance(variables, list) else [variables]
     return {name: str(each[name]) for each in maps if isinstance(each, Mapping) for name in each}

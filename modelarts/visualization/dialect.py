@@ -1,4 +1,4 @@
-"""Chooses between the v1 and the v2 API, once a session."""
+"""Chooses between the v1 and the v2 API, once for each session."""
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, TypeVar, cast
 
@@ -17,7 +17,7 @@ __all__ = ["Api", "check_id", "iterate", "run", "settle"]
 Body = Dict[str, Any]
 _T = TypeVar("_T")
 
-#: The code with which the gateway says that it knows no such API.
+#: The gateway's error code for an unknown API.
 _NO_SUCH_API = "APIG.0101"
 
 
@@ -28,13 +28,13 @@ class Api(Protocol):
         """Create a job."""
 
     def resolve(self, client: ServiceClient, request: "CreateRequest") -> "CreateRequest":
-        """Return a request over what the API can read."""
+        """Return a request whose sources the API can read."""
 
     def find(self, client: ServiceClient, request: "CreateRequest") -> List[Body]:
         """Return the newest jobs like that of a request."""
 
     def documented_page(self, client: ServiceClient, query: Mapping[str, str]) -> Body:
-        """Return one page as v1 documents it."""
+        """Return one page in the documented form of v1."""
 
     def iterate(
         self, client: ServiceClient, query: Mapping[str, str], per_page: int
@@ -57,7 +57,7 @@ class Api(Protocol):
 def run(client: ServiceClient, act: Callable[[Api], _T]) -> _T:
     """Call ``act`` with the API that the service has.
 
-    Where that is not known yet, v1 is tried; and v2 if the gateway says that v1 is no API.
+    If that is not known yet, v1 is tried; then v2, if the gateway has no v1 API.
     """
     if client.dialect.name is not None:
         return act(_module(client.dialect.name))
@@ -74,7 +74,7 @@ def run(client: ServiceClient, act: Callable[[Api], _T]) -> _T:
 
 
 def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
-    """Return all jobs that match, of the API that the service has."""
+    """Return all jobs that match, by the API that the service has."""
 
     def begin(api: Api) -> "List[Any]":
         jobs = api.iterate(client, query, per_page)
@@ -87,7 +87,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
 
 
 def settle(client: ServiceClient) -> str:
-    """Return ``"v1"`` or ``"v2"``; where it is not known, a list of one job shows it."""
+    """Return ``"v1"`` or ``"v2"``; if it is not known, a list of one job is requested."""
     if client.dialect.name is None:
         run(client, lambda api: api.documented_page(client, {"per_page": "1"}))
     return cast(str, client.dialect.name)
@@ -97,7 +97,7 @@ def check_id(client: ServiceClient, job_id: str) -> None:
     """Raise InvalidArgument for an id of the other API.
 
     Raises:
-        InvalidArgument: it is a number and the API is v2, or a UUID and the API is v1.
+        InvalidArgument: the id is a number and the API is v2, or a UUID and the API is v1.
     """
     is_number = job_id.isdigit()
     if client.dialect.name == "v2" and is_number:
@@ -110,7 +110,7 @@ def check_id(client: ServiceClient, job_id: str) -> None:
 
 
 def _module(name: str) -> Api:
-    # Only one of them is imported, as a rule.
+    # Usually only one of the two is imported.
     if name == "v2":
         from modelarts.visualization import v2
 

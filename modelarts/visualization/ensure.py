@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ensure"]
 
-#: On its way to RUNNING, or there.
+#: Statuses before RUNNING, and RUNNING.
 _ACTIVE = (
     frozenset(JobStatus)
     - FAILED
@@ -23,7 +23,7 @@ _ACTIVE = (
     - {JobStatus.UNKNOWN, JobStatus.DELETE_FAILED, JobStatus.KILLING}
 )
 _NOT_STOPPING = frozenset(JobStatus) - {JobStatus.KILLING}
-#: How often what was found may be taken away by others before a new job is made.
+#: Attempts with existing jobs, which other processes may stop or delete, before a new job is made.
 _LOOKS = 3
 
 
@@ -71,10 +71,10 @@ def ensure(
                 break
             stopping.wait(until=[*_NOT_STOPPING])
         except (JobStateError, NotFound):
-            pass  # somebody was faster
+            pass  # another process was faster
     made = create()
-    # Two programs that find nothing at once both create. Each looks after its create, so at
-    # least the later one sees both; the job that was first stays.
+    # Two processes that search at the same time both create a job. Each searches again after
+    # its create, so at least the later process finds both jobs; the earlier job is kept.
     earlier = [job for job in look() if job.status in _ACTIVE and _age(job) < _age(made)]
     if not earlier:
         return made
@@ -85,7 +85,7 @@ def ensure(
 def _first(
     jobs: "List[VisualizationJob]", wanted: Callable[[JobStatus], Any]
 ) -> "Optional[VisualizationJob]":
-    """The newest job with such a status; rather one that runs already."""
+    """Return the newest job with such a status; a running job takes precedence."""
     matching = [job for job in jobs if wanted(job.status or JobStatus.UNKNOWN)]
     matching.sort(key=lambda job: job.status != JobStatus.RUNNING)
     return matching[0] if matching else None
@@ -93,7 +93,7 @@ def _first(
 
 def _is_over(job: "VisualizationJob", request: "CreateRequest") -> bool:
     raw = job.raw
-    # A service that does not say the type has it in the board's address.
+    # If the response has no type, it is in the board's address.
     job_type = raw.get("job_type")
     if not job_type:
         job_type = (
@@ -104,7 +104,7 @@ def _is_over(job: "VisualizationJob", request: "CreateRequest") -> bool:
     if request.sources:
         sources = sorted(map(tuple, raw.get("sources") or ()))
         if not sources and raw.get("train_url") is None and not request.has_unique_name:
-            # The answers of v2 leave out NFS: there the name decides.
+            # Responses of v2 do not contain NFS: jobs are compared by name.
             is_nfs = all(kind == "nfs" for kind, _ in request.sources)
             return is_nfs and raw.get("job_name") == request.job_name
         return sources == sorted(request.sources)
@@ -117,6 +117,6 @@ def _folder(url: object) -> str:
 
 
 def _age(job: "VisualizationJob") -> "Tuple[int, str]":
-    """Return what grows from job to job: the number in v1, the time of creation in v2."""
+    """Return the key for the order of creation: the number in v1, the time in v2."""
     job_id = job.visualization_id or ""
     return (int(job_id), "") if job_id.isdigit() else (job.create_time or 0, job_id)

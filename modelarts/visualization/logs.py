@@ -1,4 +1,4 @@
-"""Around the create of a job: sends a local folder to OBS, and looks for event files."""
+"""The folder of a new job: upload of a local folder to OBS, and the check for event files."""
 
 import os
 import warnings
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FirstLook", "mounted", "place_of_its_own", "send_folder"]
 
-#: Seconds that a create waits for the look when it is done itself.
+#: Seconds that a finished create waits for the check.
 _PATIENCE = 1.0
-#: The first page of a list; a folder with more is not read on.
+#: The objects that are checked: the first page of a list.
 _MOST = 1000
 _NAMED = 5
 
@@ -33,14 +33,14 @@ def mounted(
 
     Args:
         folders: folders of this machine, or ``/bucket/path/`` of the service, by the names of their
-            runs; a folder that is alone has an empty name.
+            runs; a single folder has an empty name.
 
     Returns:
         The fields ``train_url`` and ``folders`` of the request.
 
     Raises:
-        InvalidArgument: a folder is not there, or cannot be read so; or the session is of a service
-            elsewhere.
+        InvalidArgument: a folder does not exist or cannot be read in place; or the service is on
+            another machine.
     """
     from modelarts import validation as arguments
     from modelarts.obs import paths
@@ -73,17 +73,17 @@ def mounted(
 def send_folder(
     session: "Session", train_url: object, obs_path: Optional[str], argument: str = "train_url"
 ) -> str:
-    """Send a local folder to OBS, what has changed of it; returns its ``train_url`` there.
+    """Send the changed files of a local folder to OBS; return its ``train_url`` there.
 
     Args:
         argument: the name of the argument that gives the folder, for errors.
-        obs_path: the folder in OBS that it is to be in. By default a folder of its own, told by
-            the local path, in :attr:`Session.obs_path`; where there is none, and the endpoint is
-            a ``file:`` URL, in the bucket ``uploads``.
+        obs_path: the folder in OBS that it is placed in. By default a folder for the local path in
+            :attr:`Session.obs_path`; without that, if the endpoint is a ``file:`` URL, in the
+            bucket ``uploads``.
 
     Raises:
-        InvalidArgument: there is no such folder, or nothing says where it is to go.
-        ConfigurationError: what says it is no folder in OBS.
+        InvalidArgument: the folder does not exist, or no setting has a folder in OBS for it.
+        ConfigurationError: the setting is not a folder in OBS.
         IncompleteTransfer: some files could not be sent.
     """
     from modelarts import validation as arguments
@@ -94,7 +94,7 @@ def send_folder(
     allowed = "a folder in OBS, as '/bucket/path/' or 'obs://bucket/path/', or one on this machine"
     text = paths.text_of(argument, train_url)
     if not os.path.isdir(text):
-        raise InvalidArgument(argument, train_url, allowed + " that is there")
+        raise InvalidArgument(argument, train_url, allowed + " that exists")
     folder = paths.local_dir(argument, train_url)
     if obs_path is not None:
         target = parse("obs_path", obs_path)
@@ -115,11 +115,11 @@ def send_folder(
 
 
 def place_of_its_own(session: "Session", folder: str) -> "ObsPath":
-    """Return the folder in OBS in which a folder of this machine gets its copy.
+    """Return the folder in OBS for the copy of a folder of this machine.
 
     Raises:
-        InvalidArgument: no setting says where it is to go.
-        ConfigurationError: the setting names no folder in OBS.
+        InvalidArgument: no setting has a folder in OBS for it.
+        ConfigurationError: the setting is not a folder in OBS.
     """
     import hashlib
 
@@ -140,18 +140,18 @@ def place_of_its_own(session: "Session", folder: str) -> "ObsPath":
             "the folder in OBS that %s is to be sent to; MODELARTS_OBS_PATH, or obs_path in a "
             "config.json, can name one for all calls" % folder,
         )
-    # Many folders are called "runs".
+    # Many folders have the name "runs".
     number = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
     parent = os.path.basename(os.path.dirname(folder))
     return place.as_folder() / ("%s-%s/" % (parent, number) if parent else number + "/")
 
 
 class FirstLook:
-    """Looks, while a job is being created, whether there are event files.
+    """Checks for event files while a job is being created.
 
-    It costs a request, or two where there is nothing at all. Nothing that goes wrong with it
-    matters, and it is waited for a second at most. Where the session has no place for objects, or
-    the official client is not installed, it is left out.
+    The check sends a request, or two if the folder is empty. Its errors are ignored, and the create
+    waits for it for a second at most. It is left out if the session has no store, or the official
+    client is not installed.
 
     Args:
         request: the job that is created.
@@ -168,7 +168,7 @@ class FirstLook:
             self._thread.start()
 
     def warn(self) -> None:
-        """Warn, if there is reason to."""
+        """Warn if there are no event files."""
         if self._thread is not None:
             self._thread.join(_PATIENCE)
         if self._found is not None:
@@ -187,11 +187,11 @@ class FirstLook:
             path = ObsPath(*self._train_url[1:].split("/", 1))
             self._found = _what_is_there(self._session.obs.calls.store, path)
         except Exception:
-            self._found = None  # the job is what matters
+            self._found = None  # an error of the check must not affect the job
 
 
 def _what_is_in(folders: Sequence[str]) -> Optional[str]:
-    """In words, if folders of this machine hold no event files."""
+    """Return a warning if folders of this machine have no event files."""
     number = 0
     for folder in folders:
         for _, _, names in os.walk(folder, followlinks=True):
@@ -206,7 +206,7 @@ def _what_is_in(folders: Sequence[str]) -> Optional[str]:
 
 
 def _what_is_there(store: "Store", path: "ObsPath") -> Optional[str]:
-    """In words, if those are no event files."""
+    """Return a warning if a folder in OBS has no event files."""
     try:
         keys = _keys(store, path)
     except NotFound:

@@ -1,7 +1,7 @@
-"""Creates, stops and restarts that happen once, also where an answer is lost.
+"""Creates, stops and restarts that take effect once, also after a lost response.
 
-Such a request may not simply be sent again: it may have arrived. So what it would have brought
-about is looked for first.
+Such a request must not simply be sent again, because it may have been received. Its effect is
+searched for first.
 """
 
 import os
@@ -47,16 +47,16 @@ _Lost = Union[TransportError, ServerError]
 
 _STOPPING = STOPPED | {JobStatus.KILLING}
 _STARTING = frozenset((JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING))
-#: So much of the name of a job is kept where the one that replaces it needs another.
+#: The characters of a job's name that are kept in the name of the job that replaces it.
 _BASE = 64 - 9
-#: The code with which v2 refuses a name that a job has already.
+#: The error code of v2 for a name that a job has already.
 _NAME_IN_USE = "ModelArts.2751"
-#: Milliseconds that a job's creation may seem to come before its request: clocks differ.
+#: Milliseconds that a job may seem to be created before its request, as clocks differ.
 _TOLERANCE = 2000
 
 
 class Creation(Protocol):
-    """The request for a new job, as far as a search for that job needs it."""
+    """The fields of a request for a new job that a search for the job needs."""
 
     @property
     def job_name(self) -> str:
@@ -96,13 +96,13 @@ class JobCalls(Protocol):
 
 
 def create(api: "Creator[_R]", client: "ServiceClient", request: _R) -> Body:
-    """Create a job, exactly once as far as that can be told.
+    """Create a job, and never create it twice.
 
-    Where the answer was lost, the job is looked for by its name and by what it reads: found, it
-    is the answer; not found, the request is sent once more.
+    After a lost response, the job is searched for by its name and its folder. If it exists, it is
+    returned; otherwise the request is sent once more.
 
     Raises:
-        AmbiguousCreate: it is still not known whether there is a job.
+        AmbiguousCreate: it is unknown if the job was created.
     """
     began = client.monotonic()
     lost: _Lost
@@ -114,7 +114,7 @@ def create(api: "Creator[_R]", client: "ServiceClient", request: _R) -> Body:
                 raise
             lost = error
         except BadRequest as error:
-            # The first request was slow, and arrived in between.
+            # The first request was delayed, and received in between.
             if not last or error.error_code != _NAME_IN_USE:
                 raise
         try:
@@ -130,13 +130,13 @@ def create(api: "Creator[_R]", client: "ServiceClient", request: _R) -> Body:
             raise _ambiguous(request, lost, "%d such jobs were created meanwhile" % len(jobs))
         if last:
             raise _ambiguous(
-                request, lost, "it is not there, but may still be on its way"
+                request, lost, "it does not exist, but the request may still be received"
             ) from lost
     raise AssertionError("not reached")
 
 
 def stop(api: JobCalls, client: "ServiceClient", job_id: str) -> Body:
-    """Stop a job. Where the answer was lost its status tells whether it has to be sent again."""
+    """Stop a job. After a lost response, the status decides if the request is sent again."""
     return _act(api, client, job_id, api.stop, _STOPPING)
 
 
@@ -144,7 +144,7 @@ def restart(api: "Api", client: "ServiceClient", job_id: str, known: Mapping[str
     """Restart a job, likewise. With v2 that creates another job of the same definition.
 
     Args:
-        known: the fields that are known of the job, for what the answers of v2 leave out.
+        known: the known fields of the job, for those that responses of v2 leave out.
     """
     if client.dialect.name == "v2":
         from modelarts.visualization import v2
@@ -182,7 +182,7 @@ def _act(
     try:
         return act(client, job_id)
     except JobStateError as refusal:
-        # The first request was slow, and arrived in between.
+        # The first request was delayed, and received in between.
         if refusal.job_status in done:
             return {"is_success": True}
         raise
@@ -205,13 +205,13 @@ def _status(api: JobCalls, client: "ServiceClient", job_id: str) -> JobStatus:
 
 
 def _since(client: "ServiceClient", began: float) -> float:
-    """Return the moment of a request by the service's clock, which its latest answer tells."""
+    """Return the time of a request by the service's clock, from its latest response."""
     return (client.now() - (client.monotonic() - began)) * 1000 - _TOLERANCE
 
 
 def _ambiguous(request: Creation, lost: _Lost, why: str) -> AmbiguousCreate:
     return AmbiguousCreate(
-        "the answer was lost (%s), and %s. Look for a job named %r over %s before you create it "
+        "the response was lost (%s), and %s. Look for a job named %r over %s before you create it "
         "again" % (lost, why, request.job_name, request.subject),
         getattr(lost, "address", ""),
         request.operation,

@@ -1,4 +1,4 @@
-"""Reads all pages of a list whose jobs come and go meanwhile."""
+"""Reads all pages of a list that changes meanwhile."""
 
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Set, Tuple
 
@@ -10,23 +10,23 @@ Body = Dict[str, Any]
 def each(
     fetch: Callable[[int], Tuple[Sequence[Body], Optional[int]]], key: Callable[[Body], str]
 ) -> Iterator[Body]:
-    """Yield every job of all pages, none twice.
+    """Yield every job of all pages once.
 
-    A page is fetched when its first job is needed. Jobs that others delete meanwhile move the later
-    ones forward, so when the total shrinks the pages they may have moved to are read again.
+    A page is fetched when its first job is needed. If jobs are deleted meanwhile, later jobs move
+    to earlier pages, so the pages that they may be on are read again if the total shrinks.
 
     Args:
-        fetch: returns the jobs of a page, counted from 1, and the total; None where it is unknown.
-        key: returns what tells a job from others.
+        fetch: returns the jobs of a page, counted from 1, and the total; None if it is unknown.
+        key: returns the identity of a job.
     """
     seen: Set[str] = set()
     number, size = 1, 1
     total_before = 0
     while True:
         jobs, total = fetch(number)
-        size = max(size, len(jobs))  # the service may allow less than was asked for
+        size = max(size, len(jobs))  # the service may allow less than was requested
         if total is not None and total < total_before:
-            # Read again from where the first job that was not seen may be now; in order.
+            # Read again, in order, from the page that the first new job may be on.
             number = max(1, number - -(-(total_before - total) // size))
             total_before = total
             continue
@@ -38,6 +38,6 @@ def each(
                 yield job
         if not jobs or (number * size >= total if total is not None else not fresh):
             return
-        del jobs  # or this page would be held while the next one is read
+        del jobs  # otherwise this page stays in memory while the next is read
         total_before = total or 0
         number += 1

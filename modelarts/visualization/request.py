@@ -1,4 +1,4 @@
-"""The parameters with which a job is created."""
+"""The parameters of the create of a job."""
 
 import os
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Tuple, Union
@@ -17,8 +17,8 @@ class CreateRequest(NamedTuple):
 
     Attributes:
         train_url: the folder in OBS; before :meth:`located`, also a folder of this machine, or
-            several folders by name. None with sources that are given.
-        has_unique_name: no other job can have the name, since it was made up here.
+            several folders by name. None if ``sources`` are given.
+        has_unique_name: True if no other job can have the name, because it was generated here.
         schedule: the schedule in the form that v1 sends; None: the job runs until it is stopped.
         flavor: the specification in the form that v1 sends.
         folders: the folders of this machine that the service reads in place.
@@ -106,8 +106,7 @@ class CreateRequest(NamedTuple):
     def located(self, session: "Session", obs_path: Optional[str]) -> "CreateRequest":
         """Return the same request for a ``train_url`` that the service can read.
 
-        With the service of this machine, a folder is read where it lies; otherwise it is sent to
-        OBS.
+        With the service of this machine, a folder is read in place; otherwise it is sent to OBS.
 
         Args:
             obs_path: as in :meth:`VisualizationJob.create`.

@@ -1,7 +1,7 @@
-"""The seven operations of visualization jobs, a short function each.
+"""The seven operations on visualization jobs.
 
-Source: *ModelArts API Reference*, "Visualization Jobs". Arguments are checked by the caller;
-what comes back is read here as far as every caller needs it.
+Source: *ModelArts API Reference*, "Visualization Jobs". Arguments are checked by the
+caller; responses are checked here.
 """
 
 from typing import (
@@ -42,7 +42,7 @@ __all__ = [
 
 Body = Dict[str, Any]
 
-#: How many of the newest jobs of a name are looked at where the answer to a create was lost.
+#: The newest jobs of a name that are searched after the response to a create was lost.
 _FOUND = 100
 
 
@@ -64,9 +64,9 @@ def create(client: ServiceClient, request: CreateRequest) -> Body:
 
 
 def page(client: ServiceClient, query: Mapping[str, str]) -> Body:
-    """``GET /visualization-jobs``: one page as it came.
+    """Return one page as received: ``GET /visualization-jobs``.
 
-    ``sort_by`` is sent under the name that this way of authorizing uses.
+    ``sort_by`` is sent under the name that the authorizer uses.
     """
     sent = {client.sort_parameter if k == "sort_by" else k: v for k, v in query.items()}
     answer = client.call(
@@ -76,7 +76,7 @@ def page(client: ServiceClient, query: Mapping[str, str]) -> Body:
 
 
 def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
-    """One page as documented: totals as numbers, each job with every documented key."""
+    """Return one page as documented: totals as numbers, each job with every documented key."""
     answer = page(client, query)
     read = _job_page(client, answer)
     documented = dict(
@@ -87,7 +87,7 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
 
 
 def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
-    """Every job that matches, page by page, none twice; see :func:`pages.each`."""
+    """Yield every job that matches once, page by page; see :func:`pages.each`."""
 
     def fetch(number: int) -> Tuple[Sequence[Body], Optional[int]]:
         read = _job_page(
@@ -112,7 +112,7 @@ def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
 
 
 def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
-    """Return the request as it is: v1 reads any folder."""
+    """Return the request unchanged: v1 reads any folder."""
     return request
 
 
@@ -125,7 +125,7 @@ def details(client: ServiceClient, job_id: str) -> Body:
         if isinstance(answer.get("metadata"), dict):
             return "it is one of the v2 API: give api='v2'"
         number = answer.get("job_id")
-        # Of a job, and of this one; a few editions leave the id out of the details.
+        # The details of this job; some editions leave out the id.
         if str(number or job_id) != job_id:
             return "it is about another job"
         return None if number or "status" in answer else "it is not about a job"
@@ -154,7 +154,7 @@ def delete(client: ServiceClient, job_id: str) -> Body:
     try:
         return _done(_call(client, "delete visualization job", job_id, "DELETE"))
     except NotFound as error:
-        # Sent again because an answer was lost: the first one did it.
+        # Sent again after a lost response: the first request has deleted the job.
         if error.attempts > 1:
             return {"is_success": True}
         raise
@@ -208,7 +208,7 @@ def _no_list(answer: Any) -> Optional[str]:
 
 
 def _no_confirmation(answer: Any) -> Optional[str]:
-    # Some editions answer an action with nothing but a 2xx.
+    # Some editions respond to an action with an empty 2xx.
     return None if answer is None or isinstance(answer, dict) else "it is not a JSON object"
 
 

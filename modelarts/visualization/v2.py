@@ -68,13 +68,13 @@ STATUSES: Mapping[str, JobStatus] = {
 _NUMBERS = {phase: int(status) for phase, status in STATUSES.items()}
 #: The phases in which a job can be terminated.
 ACTIVE = ("Creating", "Pending", "Running")
-#: The service allows no more on a page.
+#: The greatest size of a page that the service allows.
 PAGE = 50
-#: So many pages of trainings are searched for the folder of a train_url, the newest first.
+#: The pages of trainings, newest first, that are searched for the folder of a train_url.
 _TRAINING_PAGES = 40
 _BOARDS = ("tensorboard", "mindstudio_insight")
 _NOTHING: Mapping[str, Any] = {}
-#: What a create sends and the documented answers leave out: ``auto_stop`` always, NFS as a source,
+#: The fields of a create that documented responses leave out: ``auto_stop``, NFS as a source,
 #: and the folder by which trainings were found.
 _SILENT = ("train_url", "schedule", "sources", "job_type", "resource_id", "pool_id")
 
@@ -124,8 +124,8 @@ def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
     These are the trainings whose ``summary.log_dir`` is the folder, or lies in it.
 
     Raises:
-        InvalidArgument: there is none, and the service shows no other folders; or they are of
-            another log type.
+        InvalidArgument: there is no such training, and the service shows no other folders; or the
+            trainings have another log type.
     """
     if request.sources:
         return request
@@ -164,8 +164,8 @@ def check_sources(client: "ServiceClient", request: CreateRequest) -> None:
     """Look up the trainings of a request, before it is sent.
 
     Raises:
-        NotFound: one does not exist.
-        InvalidArgument: one cannot be shown, or is of another log type.
+        NotFound: a training does not exist.
+        InvalidArgument: a training cannot be shown, or has another log type.
     """
     if request.train_url is not None:
         return  # they were found by their folder
@@ -197,7 +197,7 @@ def _wrong_type(job_type: str, log_type: str, whose: str) -> InvalidArgument:
 def find(client: "ServiceClient", request: CreateRequest) -> List[Body]:
     """Return the newest jobs of the name and the sources of a request.
 
-    Answers leave out NFS: there the name decides.
+    Responses do not contain NFS: such jobs are compared by name.
     """
     filters = [job_filter("kind", [_KIND]), job_filter("name", [request.job_name])]
     items = search_jobs(client, filters, 0, "desc")["items"]
@@ -215,7 +215,7 @@ def find(client: "ServiceClient", request: CreateRequest) -> List[Body]:
 
 
 def documented_page(client: "ServiceClient", query: Mapping[str, str]) -> Body:
-    """Return one page as v1 documents it; ``job_count_limit`` is None, as v2 does not tell it."""
+    """Return one page in the documented form of v1; ``job_count_limit`` is None, as v2 has none."""
     per_page, number = int(query.get("per_page", "10")), int(query.get("page", "1"))
     first = (number - 1) * per_page
     jobs: List[Body] = []
@@ -241,7 +241,7 @@ def documented_page(client: "ServiceClient", query: Mapping[str, str]) -> Body:
 
 
 def iterate(client: "ServiceClient", query: Mapping[str, str], per_page: int) -> Iterator[Body]:
-    """Yield every job that matches, page by page, none twice.
+    """Yield every job that matches once, page by page.
 
     The service sorts by the time of creation alone. For another order all jobs are read first.
     """
@@ -279,8 +279,8 @@ def stop(client: "ServiceClient", job_id: str) -> Body:
     """Stop a job: ``POST /training-jobs/{id}/actions``.
 
     Raises:
-        JobStateError: its phase does not allow that; it is looked up, as the refusal does not tell
-            it.
+        JobStateError: its phase does not allow that; the phase is requested, as the refusal does
+            not contain it.
     """
     operation = "stop visualization job %s" % job_id
     try:
@@ -303,14 +303,14 @@ def delete(client: "ServiceClient", job_id: str) -> Body:
     try:
         client.call("delete visualization job %s" % job_id, "DELETE", jobs_path(client, job_id))
     except NotFound as error:
-        # Sent again because an answer was lost: the first one did it.
+        # Sent again after a lost response: the first request has deleted the job.
         if error.attempts <= 1:
             raise
     return {"is_success": True}
 
 
 def sent_fields(request: CreateRequest) -> Body:
-    """Return what a request says of its job, for the fields that answers leave out."""
+    """Return the fields of a request that responses leave out."""
     fields: Body = {"train_url": request.train_url, "schedule": request.schedule}
     fields["sources"] = request.sources
     fields["resource_id"] = None if request.flavor is None else request.flavor["code"]
@@ -319,10 +319,10 @@ def sent_fields(request: CreateRequest) -> Body:
 
 
 def completed(job: Body, known: Mapping[str, Any]) -> Body:
-    """Return the job, with what is known of it where the answer says nothing.
+    """Return the job, with known values for the fields that the response leaves out.
 
     Args:
-        job: the job, as the answer has it.
+        job: the job in the response.
         known: the fields that were known before, or that the create sent.
     """
     for name in _SILENT:
@@ -335,16 +335,16 @@ def definition(client: "ServiceClient", job_id: str, known: Mapping[str, Any]) -
     """Return the request that creates a job like one that has ended.
 
     Args:
-        known: the fields that are known of the job, for what the answer leaves out.
+        known: the known fields of the job, for those that the response leaves out.
 
     Raises:
-        JobStateError: it has not ended.
+        JobStateError: the job has not ended.
     """
     operation = "restart visualization job %s" % job_id
     answer = job_details(client, job_id, operation)
     job = completed(_readable(client, operation, answer), known)
     if not JobStatus(job["status"]).is_final:
-        # In the words and with the code of v1, where the service itself refuses.
+        # The message and code of v1, in which the service itself refuses.
         error = JobStateError(
             "This job can't be resubmit. job status: %d" % job["status"],
             error_code="ModelArts.0105",
@@ -370,13 +370,13 @@ def definition(client: "ServiceClient", job_id: str, known: Mapping[str, Any]) -
 def flat(job: Mapping[str, Any]) -> Body:
     """Return a training job in the form of a visualization job of v1.
 
-    ``service_token`` is the token of its board; it is in no other field. ``training_job`` is the
-    job as it came, without tokens.
+    ``service_token`` is the token of its board; no other field has it. ``training_job`` is the job
+    as received, without tokens.
 
     Raises:
-        ValueError: a number is not one.
+        ValueError: a field is not a number.
     """
-    # As few calls as can be: this is done for each job of a long list.
+    # Few function calls, because this is done for each job of a long list.
     metadata, status = part(job, "metadata"), part(job, "status")
     spec, summary = part(job, "spec"), part(part(job, "algorithm"), "summary")
     resource, endpoints = part(spec, "resource"), job.get("endpoints")
@@ -470,15 +470,15 @@ def _filters(query: Mapping[str, str]) -> List[Mapping[str, Any]]:
 
 
 def _own_filter(query: Mapping[str, str]) -> Optional[List[str]]:
-    """Return the statuses to filter by here, where phases do not tell them apart."""
+    """Return the statuses to filter by here, if they have the same phases as others."""
     statuses = query.get("status", "").split("|")
     return statuses if str(int(JobStatus.SUBMIT_FAILED)) in statuses else None
 
 
 def _own_order(query: Mapping[str, str]) -> Optional[str]:
-    """Return the key to sort by here; None where the service does it."""
+    """Return the key to sort by here; None if the service sorts."""
     key = query.get("sort_by", "job_id")
-    if key in ("job_id", "create_time"):  # ids are no numbers: the older job is first
+    if key in ("job_id", "create_time"):  # ids are not numbers: the older job is first
         return None
     return "train_url" if key == "log_dir" else key
 
@@ -572,7 +572,7 @@ def state_error(refusal: ApiError, job: Body) -> JobStateError:
 
 
 def part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return an object in an object; an empty one where the field is missing or of another type."""
+    """Return an object in an object; empty if the field is missing or has another type."""
     # Not isinstance(…, Mapping), which takes most of the time of a long list.
     value = body.get(name)
     return value if type(value) is dict else _NOTHING
@@ -586,7 +586,7 @@ def _readable(client: "ServiceClient", operation: str, job: Mapping[str, Any]) -
 
 
 def no_job(answer: Any) -> Optional[str]:
-    """Return why an answer is no training job; None if it is one."""
+    """Return the reason why a response is not a training job; None if it is one."""
     if not isinstance(answer, dict):
         return "it is not a JSON object"
     if not isinstance(answer.get("metadata"), dict):
@@ -608,5 +608,5 @@ def _no_list(answer: Any) -> Optional[str]:
 
 
 def jobs_path(client: "ServiceClient", *parts: str) -> str:
-    """Return the path of the training jobs of a project, or of one of them."""
+    """Return the path of the training jobs of a project, or of a single job."""
     return "/".join(("/v2/%s/training-jobs" % client.project_id, *parts))

@@ -1,4 +1,4 @@
-"""Waits for a job's status: ends when it is there, when it cannot come, or when time is over."""
+"""Waits until a job has a status, cannot reach it any more, or the time is over."""
 
 from math import ceil
 from types import TracebackType
@@ -22,7 +22,7 @@ Until = Union[int, Iterable[int]]
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
-#: How long a restarted job may still be shown as stopped: restart is asynchronous.
+#: Seconds in which a restarted job may still be shown as stopped: a restart is asynchronous.
 _SETTLING = 60.0
 
 
@@ -37,7 +37,7 @@ class Waitable(Shown, Protocol):
         """Fetch the details of the job."""
 
     def why_it_ended(self) -> str:
-        """Return what is known of the reason, to be put behind a text; empty if nothing is."""
+        """Return the reason of the status as the end of a sentence; empty if it is unknown."""
 
 
 def wait_for(
@@ -53,13 +53,13 @@ def wait_for(
 
     Args:
         timeout: seconds.
-        restarted: whether a restart was just asked for, so that a stopped status is
-            not yet the last word.
-        line: where to show how it goes.
-        stopped: the statuses that mean the same, so that each will do where one is waited for.
+        restarted: True after the request of a restart, so that a stopped status is not final
+            yet.
+        line: the line that shows the progress.
+        stopped: statuses with the same meaning: a wait for one of them ends with any.
 
     Raises:
-        JobFailed: the job reached another status in which it will stay.
+        JobFailed: the job has another final status.
         WaitTimeout: the time was over.
     """
     wanted = _wanted(until, stopped)
@@ -105,7 +105,7 @@ def wait_for(
 
 
 class _News:
-    """Tells on one line how a wait goes; where nobody looks, it only sleeps."""
+    """Shows the progress of a wait on a line; without a terminal or notebook it only sleeps."""
 
     def __init__(self, job: Waitable, clock: Clock, line: Optional[Line]) -> None:
         self.status: Optional[JobStatus] = None
@@ -129,11 +129,11 @@ class _News:
             self._line.end("%s after %s%s" % (self._now(), span(self.waited()), interrupted))
 
     def waited(self) -> float:
-        """Since when, in seconds."""
+        """Return the seconds since the beginning."""
         return self._clock.monotonic() - self._began
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and count the seconds down where somebody looks."""
+        """Sleep, and show the remaining seconds in a terminal or notebook."""
         if self._line is None:
             self._clock.sleep(seconds)
             return
@@ -165,7 +165,7 @@ def _wanted(until: Until, stopped: FrozenSet[JobStatus]) -> FrozenSet[JobStatus]
         wanted = frozenset()
     if not wanted:
         raise InvalidArgument("until", until, "a JobStatus, or several")
-    # A stop ends as KILLED with one service and as CANCELED with another.
+    # After a stop the status is KILLED in some services and CANCELED in others.
     return wanted | stopped if wanted & stopped else wanted
 
 

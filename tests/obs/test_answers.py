@@ -93,7 +93,10 @@ def test_server_answering_200_is_not_obs(obs, store, server, tmp_path, content):
         lambda: obs.download_dir("obs://b/x/", str(tmp_path) + "/"),
         lambda: obs.sync_dir(tmp_path, "obs://b/x/"),
     ):
-        with pytest.raises(TransportError, match="answered 200, and n"):
+        with pytest.raises(
+            TransportError,
+            match=r"HTTP 200, (in a response that is not of OBS|without the requested result)",
+        ):
             call()
     assert sorted(os.listdir(str(tmp_path))) == ["file", "large"]
 
@@ -153,7 +156,7 @@ def test_all_of_an_object_is_not_taken_for_a_part_of_it(store, server, tmp_path,
             raise Cut
 
     server.during, server.ranges = cut, False
-    with pytest.raises(TransferError, match="does not know ranges"):
+    with pytest.raises(TransferError, match="does not support ranges"):
         store.download(store.head("b", "k"), str(target))
     assert os.listdir(str(tmp_path)) == []
     server.ranges = True
@@ -172,7 +175,7 @@ def test_a_list_that_begins_again_and_again_ends(obs, server):
         raise Refusal(200, "", content=page)
 
     server.before = answer
-    with pytest.raises(TransferError, match="again and again after 'x/1'"):
+    with pytest.raises(TransferError, match="the same page again after 'x/1'"):
         list(obs.list("obs://b/x/"))
     assert len(server.calls) == 2
 

@@ -127,7 +127,7 @@ def test_plain_proxy_gets_no_password(server, tmp_path, endpoint, scheme):
     proxy = server.url.replace("http://", scheme + "://ann:the-password@")
     others = {"obs_endpoint": endpoint, "proxies": {endpoint.partition(":")[0]: proxy}}
     session = Session(**settings(server, **others))
-    with pytest.raises(ConfigurationError, match="it is %s://127.0.0.1" % scheme) as caught:
+    with pytest.raises(ConfigurationError, match="got %s://127.0.0.1" % scheme) as caught:
         session.obs.upload_file(a_file(tmp_path, 10), "obs://b/x/")
     assert "the-password" not in str(caught.value)
     assert server.connections == 0

@@ -164,7 +164,7 @@ def test_without_any_place_it_is_said_what_to_give(cloud, runs):
     ) as session:
         with pytest.raises(InvalidArgument, match="MODELARTS_OBS_PATH") as caught:
             VisualizationJob.create(runs, session=session)
-        with pytest.raises(InvalidArgument, match="on this machine that is there"):
+        with pytest.raises(InvalidArgument, match="on this machine that exists"):
             VisualizationJob.create("rnus/", session=session)
     assert caught.value.argument == "obs_path"
     assert cloud.calls == []

@@ -248,7 +248,7 @@ def test_an_older_object_is_not_taken_for_what_was_sent(store, server, tmp_path,
             raise Refusal(500, "InternalError")
 
     server.before = fail
-    with pytest.raises(TransferError, match="gone before it was complete; send it again"):
+    with pytest.raises(TransferError, match="removed before it was complete; send it again"):
         store.upload(str(a_file(tmp_path, SIZE)), "b", "k")
     assert server.buckets["b"]["k"][0] == b"old"
     assert checkpoints() == []

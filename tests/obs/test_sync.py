@@ -279,7 +279,7 @@ def test_unsendable_file_is_retried_then_raised(place, obs, bucket, runs):
     tree(bad, {"deep" * 10: b"x"})
     stop = threading.Event()
     place.session.clock.steps = [stop.set]
-    with pytest.warns(UserWarning, match="tried again"), pytest.raises(IncompleteTransfer):
+    with pytest.warns(UserWarning, match="tries again"), pytest.raises(IncompleteTransfer):
         obs.sync_dir(runs, bucket, watch=True, stop=stop)
     assert len(urls(obs, bucket)) == 3
 

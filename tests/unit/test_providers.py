@@ -597,25 +597,23 @@ BROKEN = {
     "half of the variables": (
         {"MODELARTS_ACCESS_KEY": "AK"},
         {},
-        "environment: MODELARTS_ACCESS_KEY is there and MODELARTS_SECRET_KEY is not; "
-        "give both or neither",
+        "environment: MODELARTS_ACCESS_KEY is set and MODELARTS_SECRET_KEY is not; "
+        "set both or neither",
     ),
     "the other half": (
         {"HUAWEICLOUD_SDK_SK": "SK"},
         {},
-        "environment: HUAWEICLOUD_SDK_SK is there and HUAWEICLOUD_SDK_AK is not; "
-        "give both or neither",
+        "environment: HUAWEICLOUD_SDK_SK is set and HUAWEICLOUD_SDK_AK is not; set both or neither",
     ),
     "half of S3": (
         {"S3_ACCESS_KEY_ID": "AK"},
         {},
-        "environment: S3_ACCESS_KEY_ID is there and S3_SECRET_ACCESS_KEY is not; "
-        "give both or neither",
+        "environment: S3_ACCESS_KEY_ID is set and S3_SECRET_ACCESS_KEY is not; set both or neither",
     ),
     "half of OS": (
         {"OS_USERNAME": "ann", "OS_AUTH_URL": "https://iam.example.com"},
         {},
-        "environment: OS_USERNAME is there and OS_PASSWORD is not; give both or neither",
+        "environment: OS_USERNAME is set and OS_PASSWORD is not; set both or neither",
     ),
     "a line break in a password of OS": (
         {**OS_PASSWORD, "OS_PASSWORD": "secret!\n"},
@@ -669,8 +667,8 @@ BROKEN = {
     "half of a file": (
         {},
         {".modelarts/config.json": {"access_key": "AK"}},
-        "{home}/.modelarts/config.json: access_key is there and secret_key is not; "
-        "give both or neither",
+        "{home}/.modelarts/config.json: access_key is set and secret_key is not; "
+        "set both or neither",
     ),
     "no INI": (
         {},
@@ -680,7 +678,7 @@ BROKEN = {
     "half of an INI": (
         {},
         {".huaweicloud/credentials": "[basic]\nsk = secret!"},
-        "{home}/.huaweicloud/credentials: sk is there and ak is not; give both or neither",
+        "{home}/.huaweicloud/credentials: sk is set and ak is not; set both or neither",
     ),
     "no YAML": (
         {},
@@ -695,8 +693,7 @@ BROKEN = {
     "half of a cloud": (
         {},
         {"clouds.yaml": "clouds: {otc: {auth: {username: ann}}}"},
-        "{home}/clouds.yaml, cloud otc: username is there and password is not; "
-        "give both or neither",
+        "{home}/clouds.yaml, cloud otc: username is set and password is not; set both or neither",
     ),
     "a password of a cloud that YAML takes for a number": (
         {},
@@ -889,7 +886,7 @@ def test_failed_renewal_is_error_with_reason(metadata, clock):
     metadata.status = 404
     with pytest.raises(ConfigurationError) as caught:
         session.request("GET", "/v1")
-    reason = "%s answers HTTP 404; has it an agency?" % metadata.endpoint
+    reason = "%s returned HTTP 404; does this server have an agency?" % metadata.endpoint
     assert str(caught.value) == "ECS metadata has no fresh keys any more: " + reason
 
 
@@ -908,14 +905,16 @@ def test_explain_shows_the_keys_in_use_after_they_were_renewed(metadata, clock):
 
 def test_a_server_without_an_agency_says_so(metadata):
     metadata.status = 404
-    with pytest.raises(CredentialsNotFound, match="answers HTTP 404; has it an agency"):
+    with pytest.raises(
+        CredentialsNotFound, match="returned HTTP 404; does this server have an agency"
+    ):
         Session()
 
 
 def test_missing_metadata_costs_its_timeout(home, monkeypatch):
     """A metadata service that is not there costs no more than its timeout."""
     monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(CredentialsNotFound, match="does not answer"):
+    with pytest.raises(CredentialsNotFound, match="did not respond"):
         Session()
 
 

@@ -183,7 +183,7 @@ def test_whoami_prints_json_where_there_is_no_session_too(capsys, monkeypatch):
     assert main(["whoami", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["works"], said["tried"]) == (False, [])
-    assert said["error"].startswith("environment: S3_ACCESS_KEY_ID is there and")
+    assert said["error"].startswith("environment: S3_ACCESS_KEY_ID is set and")
 
 
 def test_whoami_can_be_printed_where_only_ascii_can(service, monkeypatch):

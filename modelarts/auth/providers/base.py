@@ -100,18 +100,18 @@ class Provider:
             NotHere: the source has no credentials; the message gives the reason.
             ConfigurationError: the source has credentials that cannot be used.
         """
-        raise NotHere("it offers nothing")
+        raise NotHere("it has no credentials")
 
 
 def both_or_neither(names: Tuple[str, str], get: Callable[[str], Any], where: str = "") -> bool:
-    """Return True if both of two values are there, False if neither is.
+    """Return True if both of two values are set, False if neither is.
 
     Raises:
-        ConfigurationError: one is and the other is not.
+        ConfigurationError: only one of the two is set.
     """
     first, second = (bool(get(name)) for name in names)
     if first != second:
         present, missing = names if first else names[::-1]
-        problem = "%s is there and %s is not; give both or neither" % (present, missing)
+        problem = "%s is set and %s is not; set both or neither" % (present, missing)
         raise ConfigurationError("%s: %s" % (where, problem) if where else problem)
     return first

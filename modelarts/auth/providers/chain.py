@@ -1,4 +1,4 @@
-"""The places that credentials may come from, in their order; the first that answers wins.
+"""The sources of credentials, in their order; the first that has credentials is used.
 
 Sources: *ModelArts SDK Reference*, "Session Authentication"; the conventions of Huawei Cloud's
 SDKs, OpenStack clients and Elastic Cloud Server.
@@ -71,11 +71,11 @@ def remove_provider(name: str) -> None:
 
 
 def find(surroundings: Surroundings) -> Found:
-    """Ask each place in turn; the first that has something to say wins.
+    """Return the credentials of the first source that has some.
 
     Raises:
-        CredentialsNotFound: none has; it names all of them, with their reasons.
-        ConfigurationError: one has, and it cannot be used; it names that one.
+        CredentialsNotFound: no source has credentials; the error lists each source and its reason.
+        ConfigurationError: the credentials of a source cannot be used; the error names the source.
     """
     tried = []
     for provider in _in_order():

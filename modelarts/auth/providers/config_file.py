@@ -33,7 +33,7 @@ _SPELLINGS: Mapping[str, Iterable[str]] = {
     "obs_path": ("obs_path",),
     "api": ("api",),
 }
-#: What is read of ``auth`` in a ``clouds.yaml``.
+#: The keys of ``auth`` in a ``clouds.yaml`` that are used.
 _CLOUD = (
     "ak",
     "sk",
@@ -193,7 +193,7 @@ class CloudsYaml(Provider):
 
 
 def _first(name: str, folders: Iterable[Path]) -> Tuple[Path, Optional[str]]:
-    """The first file of that name, and its text; None where no folder has one."""
+    """Return the path and text of the first file of that name; None for both if there is none."""
     path = Path(name)
     for folder in folders:
         path = folder / name
@@ -204,11 +204,11 @@ def _first(name: str, folders: Iterable[Path]) -> Tuple[Path, Optional[str]]:
 
 
 def _cloud_settings(cloud: Mapping[str, Any], where: str) -> Dict[str, Optional[str]]:
-    """The settings of a cloud, its region among them; those that are there.
+    """Return the settings of a cloud that are set, with its region.
 
     Raises:
-        ConfigurationError: one is no text. YAML reads 0123 as the number 83, and nobody can
-            tell afterwards what was written.
+        ConfigurationError: a setting is not a text. YAML reads 0123 as the number 83, so the text
+            that was written cannot be recovered.
     """
     auth = _mapping(cloud.get("auth"))
     values = [("auth." + name, auth.get(name)) for name in _CLOUD]
@@ -245,7 +245,7 @@ def _mapping(value: Any) -> Dict[str, Any]:
 
 
 def _asked_for(surroundings: Surroundings) -> Optional[Path]:
-    """The file that was asked for; from the root on, so that it is found from elsewhere too."""
+    """Return the absolute path of the requested file, which is valid in other folders too."""
     asked = surroundings.config_file or surroundings.environ.get(ExplicitConfig.variable)
     if not asked:
         return None
@@ -272,7 +272,7 @@ def _config(path: Path, text: str) -> Found:
 
 
 def _values(path: Path, text: str) -> Dict[str, Optional[str]]:
-    """Return the settings in a ``config.json`` by this package's names."""
+    """Return the settings in a ``config.json``, by the names of this package."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -322,10 +322,10 @@ def _settings(path: Path, values: Mapping[str, Optional[str]], credentials: Cred
 
 
 def _text_of(path: Path) -> Optional[str]:
-    """The text of a file; None where there is none.
+    """Return the text of a file; None if there is no such file.
 
     Raises:
-        ConfigurationError: it is there and cannot be read.
+        ConfigurationError: the file cannot be read.
     """
     try:
         # Some editors begin a file with a byte order mark.

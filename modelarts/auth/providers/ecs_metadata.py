@@ -1,7 +1,7 @@
 """Temporary keys of the agency of an Elastic Cloud Server, from its metadata service.
 
-Source: *Elastic Cloud Server — User Guide*, "Metadata": a token first, and without one where
-the server's metadata service knows none.
+Source: *Elastic Cloud Server — User Guide*, "Metadata": with a token, or without a token if the
+server's metadata service does not issue any.
 """
 
 import json
@@ -18,14 +18,14 @@ __all__ = ["EcsMetadata"]
 _ENDPOINT = "http://169.254.169.254"
 _TIMEOUT = 1.0
 _TOKEN_SECONDS = "21600"
-#: What the firmware of such a server says it is.
+#: The names of vendor and product in the firmware of such a server.
 _VENDORS = ("huawei", "openstack")
 
 
 class EcsMetadata(Provider):
-    """The keys of the agency that the server runs with; only looked for on such a server.
+    """The keys of the agency of the server; requested on such a server only.
 
-    ``MODELARTS_METADATA_ENDPOINT`` names another address; ``off`` has it not asked.
+    ``MODELARTS_METADATA_ENDPOINT`` sets another address; ``off`` disables this source.
     """
 
     name = "ECS metadata"
@@ -46,11 +46,11 @@ class EcsMetadata(Provider):
 
 
 def _fetch(endpoint: str, clock: Clock) -> AccessKey:
-    """Fresh temporary keys.
+    """Return fresh temporary keys.
 
     Raises:
-        NotHere: nothing answers, or the server has no agency.
-        ConfigurationError: the answer cannot be read.
+        NotHere: there was no response, or the server has no agency.
+        ConfigurationError: the response cannot be read.
     """
     from modelarts.http.models import Request
     from modelarts.http.proxies import Proxies
@@ -67,7 +67,7 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
         user_agent="modelarts-python",
     )
     headers: Dict[str, str] = {}
-    operation = "ask for the server's keys"
+    operation = "get the keys of the server's agency"
     try:
         wish = {"X-Metadata-Token-Ttl-Seconds": _TOKEN_SECONDS}
         path = "/meta-data/latest/api/token"
@@ -94,11 +94,13 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
             )
         )
     except TransportError as error:
-        raise NotHere("%s does not answer (%s)" % (endpoint, type(error).__name__)) from None
+        raise NotHere("%s did not respond (%s)" % (endpoint, type(error).__name__)) from None
     finally:
         transport.close()
     if answer.status_code != 200:
-        raise NotHere("%s answers HTTP %d; has it an agency?" % (endpoint, answer.status_code))
+        raise NotHere(
+            "%s returned HTTP %d; does this server have an agency?" % (endpoint, answer.status_code)
+        )
     try:
         keys: Any = json.loads(answer.body)["credential"]
         return AccessKey(
@@ -108,7 +110,7 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
             expires_at=to_seconds(keys.get("expires_at")),
         )
     except (KeyError, TypeError, ValueError):
-        raise ConfigurationError("%s answers keys that cannot be read" % endpoint) from None
+        raise ConfigurationError("%s returned keys that cannot be read" % endpoint) from None
 
 
 def _may_exist() -> bool:

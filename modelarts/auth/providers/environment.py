@@ -1,4 +1,4 @@
-"""Credentials in environment variables, in the four dialects that are in use."""
+"""Credentials in environment variables, under the four sets of names that are in use."""
 
 from typing import Dict, Mapping, Optional, Tuple
 
@@ -84,9 +84,9 @@ class S3Variables(Provider):
         return Found(credentials=credentials, source=self.name)
 
 
-#: The word of Keystone's clients for credentials of an application.
+#: The ``auth_type`` of application credentials.
 _APPLICATION = "v3applicationcredential"
-#: What a Keystone client's settings are called in the environment; the first that is set counts.
+#: The environment variables of a Keystone client's settings; the first that is set is used.
 _OPENSTACK: Mapping[str, Tuple[str, ...]] = {
     "auth_url": ("OS_AUTH_URL",),
     "token": ("OS_TOKEN", "OS_AUTH_TOKEN"),
@@ -138,15 +138,15 @@ def keystone(settings: Mapping[str, Optional[str]], names: Mapping[str, str], so
 
     Args:
         settings: the settings, by the names that ``clouds.yaml`` has for them.
-        names: what the source calls each of them.
+        names: the name of each setting in the source.
 
     Raises:
-        NotHere: no credentials are there.
-        ConfigurationError: one half of a pair is missing, or a setting cannot be used; it tells
-            which, and not where.
+        NotHere: there are no credentials.
+        ConfigurationError: half of a pair is missing, or a setting cannot be used; the error names
+            the setting, and the caller adds the source.
     """
     by_id, account = _account(settings)
-    # What a credential and an address call these settings, when they refuse one.
+    # The settings of the arguments that a credential or an address may refuse.
     called = {
         "access_key": "ak",
         "secret_key": "sk",
@@ -172,7 +172,7 @@ def keystone(settings: Mapping[str, Optional[str]], names: Mapping[str, str], so
 
 
 def _account(settings: Mapping[str, Optional[str]]) -> Tuple[bool, str]:
-    """Return True if the account is given by its id, and the setting that gives it."""
+    """Return True if the account is given by its id, and the name of its setting."""
     for owner in ("user_domain", "domain"):
         for kind in ("_id", "_name"):
             if settings.get(owner + kind):
@@ -216,7 +216,7 @@ def _keystone_credentials(
 
 
 def _is_application(settings: Mapping[str, Optional[str]]) -> bool:
-    """Return True for the credentials of an application, which ``auth_type`` says or they do."""
+    """Return True for application credentials: by ``auth_type``, or by their own settings."""
     kind = settings.get("auth_type")
     if kind:
         return kind == _APPLICATION

@@ -8,15 +8,15 @@ __all__ = ["ambient", "said"]
 
 
 def said(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
-    """Region and project id of the variables that are meant for this package."""
+    """Return the region and project id in the variables of this package."""
     region = environ.get("MODELARTS_REGION_NAME") or environ.get("MODELARTS_REGION") or None
     return region, environ.get("MODELARTS_PROJECT_ID") or None
 
 
 def ambient(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
-    """Region and project id of the variables that a notebook or a training container has.
+    """Return the region and project id in the variables of a notebook or training container.
 
-    In a container the region is in the endpoints' names.
+    In a container the region is part of the endpoints' names.
     """
     region = environ.get("REGION_NAME") or None
     for service, variable in (("modelarts", "MA_APIGW_ENDPOINT"), ("obs", "S3_ENDPOINT")):

@@ -207,7 +207,7 @@ class _Keeper:
             if disk.f_bavail * disk.f_frsize < spec["disk"]:
                 return "disk"
         except OSError:
-            pass  # the log was removed, which harms nobody else
+            pass  # the log was removed, which affects only this training
         return None
 
 

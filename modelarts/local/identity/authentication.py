@@ -1,7 +1,7 @@
 """Authentication of requests by signature or token.
 
-Tokens and temporary keys are sealed, not stored: they stay good when the service is restarted,
-and end with the password that they were given for.
+Tokens and temporary keys are sealed, not stored: they stay valid when the service is restarted,
+and end when the user's password changes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Caller:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class TemporaryKeys:
-    """Keys that end by themselves."""
+    """Keys that expire."""
 
     access_key: str
     secret_key: str = attr.ib(repr=False)
@@ -59,9 +59,9 @@ class Authentication:
     """Verifies each request of the API.
 
     Args:
-        rate: how many calls a user, and all that are none from one address, may make a second.
+        rate: the limit of calls for each user, and for each address without a user.
         clock: by which tokens and temporary keys expire.
-        dates: by which signatures do; None: the same.
+        dates: the clock by which signatures expire; None for the same clock.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Authentication:
         return self._accounts.users()
 
     def caller(self, request: Request) -> Caller:
-        """Return the caller who sent a request.
+        """Return the caller of a request.
 
         Raises:
-            GatewayFailure: it cannot be told (401, APIG.0301).
+            GatewayFailure: the caller cannot be authenticated (401, APIG.0301).
             Throttled: too many calls (429, APIG.0308).
         """
         try:
@@ -101,7 +101,7 @@ class Authentication:
             raise _refused("this very request was received before; sign each one anew")
 
     def count(self, client: str) -> None:
-        """Count a call of a user or an address. Raises Throttled where it is one too many."""
+        """Count a call of a user or an address. Raise Throttled if the limit is exceeded."""
         pause = self._calls.take(client)
         if pause:
             raise Throttled("Too many calls.", pause)
@@ -127,7 +127,7 @@ class Authentication:
         return Caller(user, _projects(user, claims), claims["until"])
 
     def temporary_keys(self, caller: Caller, seconds: int) -> TemporaryKeys:
-        """New keys for a caller with a token, good for so many seconds."""
+        """Return new keys for a caller with a token, valid for so many seconds."""
         expires_at = self._clock.time() + seconds
         access_key = "TEMPORARY" + secrets.token_hex(8).upper()
         project_id = caller.projects[0].project_id if caller.projects else None
@@ -171,14 +171,14 @@ class Authentication:
     ) -> tuple[User | None, str, tuple[Project, ...]]:
         """Return the user of an access key, its secret key, and the projects that it is for.
 
-        The user of an unknown key is None. It has a secret key all the same, which nobody knows:
-        so checking the signature takes as long.
+        The user of an unknown key is None. A secret key that no client knows is returned for it, so
+        that checking the signature takes as long.
 
         Args:
             token: the security token that came with it; None for a permanent key.
 
         Raises:
-            GatewayFailure: the token is none of this service's, or has ended.
+            GatewayFailure: the token is not of this service, or has expired.
         """
         if token is None:
             user = self.users().by_access_key(access_key)
@@ -208,7 +208,7 @@ class Authentication:
             raise _refused("x-security-token must be signed")
         user, secret_key, projects = self.signing_key(signed.access_key, token)
         expected = signer.signature(secret_key, date, _canonical(request, signed))
-        # Compared whether the key is known or not.
+        # Compared for unknown keys too, so that the time does not differ.
         right = hmac.compare_digest(signed.signature, expected)
         if user is None or not right:
             raise _refused("unknown access key, or the signature does not match")

@@ -1,4 +1,4 @@
-"""Passwords at the door: slow to try out, and no way to keep the machine busy."""
+"""Checks of passwords, limited in number and in the use of the processor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Logins"]
 
 #: Each costs 32 MiB and a tenth of a second.
 _MOST_AT_ONCE = 2
-#: What no password comes to, at the same cost.
+#: The hash that no password matches, at the same cost.
 _NOBODYS = "scrypt:32768:8:1$nobodys$" + 128 * "0"
 
 
@@ -32,7 +32,7 @@ class Logins:
         exist.
 
         Raises:
-            Throttled: too many wrong ones, or too many at this moment.
+            Throttled: too many wrong passwords, or too many checks at this time.
         """
         caller = f"{address} {name}"
         pause = self._wrong.take(caller)

@@ -1,4 +1,4 @@
-"""Limits on how often a caller may call, and on copies of a signed request."""
+"""Limits of the rate of calls, and detection of replayed requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Rate", "Replays"]
 
 
 class Rate:
-    """So many calls a second for each caller, and at once as many as were saved up.
+    """A token bucket for each caller.
 
     Args:
-        burst: the most that can be saved up.
-        max_callers: how many callers are remembered; those not seen for longest are forgotten.
+        burst: the greatest number of calls at once.
+        max_callers: the number of callers that are kept; the least recent are dropped.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Rate:
         self._callers: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> float:
-        """Seconds until this call would be allowed: 0.0 where it is, and it is counted then."""
+        """Count a call and return 0.0, or return the seconds until it would be allowed."""
         with self._lock:
             now = self._clock.monotonic()
             saved, since = self._callers.pop(caller, (self._burst, now))
@@ -41,7 +41,7 @@ class Rate:
             return 0.0 if allowed else (1 - saved) / self._per_second
 
     def give_back(self, caller: str) -> None:
-        """The last call of this caller counts no longer."""
+        """Do not count the last call of this caller."""
         with self._lock:
             if caller in self._callers:
                 saved, since = self._callers[caller]
@@ -49,15 +49,15 @@ class Rate:
 
 
 class Replays:
-    """Tells a request that somebody sends once more from one that was sent twice.
+    """Detects replayed requests, as opposed to equal requests of a client.
 
-    A signature says to the second when it was made. Two equal calls of that second have the same
-    one, and arrive within a moment of each other; later it is somebody else's copy.
+    A signature contains the second of its creation. Two equal calls of that second have the same
+    signature, and are received within a moment; a later request is a copy.
 
     Args:
-        keep_seconds: how long a signature would be accepted, which is how long it is remembered.
-        grace_seconds: that moment.
-        max_signatures: how many signatures of one caller are remembered.
+        keep_seconds: the validity of a signature, and the time for which it is kept.
+        grace_seconds: the length of that moment.
+        max_signatures: the number of signatures of a caller that are kept.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Replays:
         self._seen: dict[str, OrderedDict[str, float]] = {}
 
     def is_replay(self, caller: str, signature: str) -> bool:
-        """Return True if it was received before that moment; remember it if not."""
+        """Return True if the signature was received before that moment; keep it if not."""
         with self._lock:
             now = self._clock.monotonic()
             seen = self._seen.setdefault(caller, OrderedDict())

@@ -1,8 +1,8 @@
-"""A folder that follows what OBS holds under one ``train_url``.
+"""A local copy of the objects below a ``train_url`` in OBS, which is updated.
 
-Event files grow, so of an object that has grown only the new bytes are fetched, after what is
-there was seen to be its beginning. ``index.json`` says what is there whole: a mirror whose service
-was killed goes on from it.
+Event files grow, so only the new bytes of such an object are fetched, after the local bytes were
+verified to be its beginning. ``index.json`` lists the complete files, from which a mirror goes on
+after its service was killed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from modelarts.local.logs.wanted import select
 
 __all__ = ["Budget", "Mirror"]
 
-#: Of an object that has grown, so much of what is there is fetched again and compared.
+#: The bytes before the new part of an object that are fetched again and compared.
 _OVERLAP = 4096
-#: How many objects of a job are fetched at once.
+#: The objects of a job that are fetched at once.
 _CONNECTIONS = 8
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 
 
 class Budget:
-    """How many bytes all mirrors of a service may hold together."""
+    """The disk space that all mirrors of a service may use together."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -41,7 +41,7 @@ class Budget:
         self._taken = 0
 
     def take(self, size: int) -> bool:
-        """Take so much, if so much is left."""
+        """Reserve bytes, if as many are left."""
         with self._lock:
             if self._taken + size > self.max_bytes:
                 return False
@@ -49,7 +49,7 @@ class Budget:
             return True
 
     def give(self, size: int) -> None:
-        """Give so much back."""
+        """Release bytes."""
         with self._lock:
             self._taken -= size
 
@@ -76,18 +76,18 @@ class _Fetch:
 
 
 class Mirror:
-    """The mirror of one job; one round at a time.
+    """The mirror of a job; only one update runs at a time.
 
     Args:
-        folder: where it is kept; all of it may be removed.
-        origin: what is mirrored, in words; a folder that mirrored something else is emptied.
-        ended: set, a round ends at the next piece of data.
+        folder: the folder of the mirror, which may be removed.
+        origin: the source in words; a folder with another source is emptied.
+        ended: an event; when it is set, an update ends at the next piece of data.
 
     Attributes:
         files: the folder that the board reads.
-        left_out: what is not there, with the reason.
-        listed: how many objects OBS has listed.
-        has_files: set when there is something to show.
+        left_out: the missing objects, with the reasons.
+        listed: the number of objects that OBS has listed.
+        has_files: an event that is set when there is a file to show.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Mirror:
         self._known: dict[str, _File] = {}
 
     def open(self) -> bool:
-        """Take over what is there of an earlier service; returns whether anything is.
+        """Take over the files of an earlier service; return True if there are any.
 
         Raises:
             OSError: the folder cannot be used.
@@ -133,11 +133,11 @@ class Mirror:
         return bool(self._known)
 
     def round(self, bucket: Bucket) -> int:
-        """Have the folder follow the bucket once; returns how many files have changed.
+        """Update the folder from the bucket once; return the number of changed files.
 
         Raises:
-            Refused: OBS refuses, and will go on refusing.
-            Passing: it did not work this time.
+            Refused: OBS refuses the request, and another attempt cannot help.
+            Passing: the update failed, and another attempt may succeed.
             OSError: the disk is full, or the folder is gone.
         """
         listed = list(bucket.list(self._prefix))
@@ -158,13 +158,13 @@ class Mirror:
         return len(dropped) + fetch.changed
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove the whole mirror."""
         self._budget.give(sum(known.size for known in self._known.values()))
         self._known.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _fetch(self, bucket: Bucket, fetch: _Fetch) -> None:
-        """Fetch what has changed, several objects at once, and raise the first error."""
+        """Fetch the changed objects in parallel, and raise the first error."""
         changes = [(path, entry) for path, entry in fetch.wanted if self._has_changed(path, entry)]
         waiting = iter(changes)
         # One object is fetched by this thread alone. Daemons: see Mirrors.
@@ -183,9 +183,9 @@ class Mirror:
     def _fetch_next(
         self, bucket: Bucket, fetch: _Fetch, waiting: Iterator[tuple[str, Found]]
     ) -> None:
-        """Fetch objects until none waits, or one fails in a way that concerns the others too."""
+        """Fetch objects until none is left, or an error occurs that affects the others too."""
         while True:
-            # The order decides who gets the room that is left.
+            # The order decides which objects get the remaining space.
             with fetch.lock:
                 path, entry = next(waiting, ("", None))
                 if entry is None or fetch.errors or self._ended.is_set():
@@ -229,7 +229,7 @@ class Mirror:
         self._known[path] = fetched
 
     def _grown(self, bucket: Bucket, path: str, entry: Found, known: _File) -> _File | None:
-        """Add what is new; None where what is there is not the beginning of the object."""
+        """Append the new bytes; return None if the file is not the beginning of the object."""
         target = self.files / path
         start = max(0, known.size - _OVERLAP)
         with open(target, "rb") as file:
@@ -281,7 +281,7 @@ class Mirror:
         return _File(entry.etag, entry.size, digest.hexdigest() == entry.etag, digest)
 
     def _part(self) -> Path:
-        """Return a new name for a file that is not whole yet."""
+        """Return a new name for an incomplete file."""
         return self._folder / f"{next(self._parts)}.part"
 
     def _drop(self, path: str) -> None:
@@ -294,7 +294,7 @@ class Mirror:
             folder.rmdir()
 
     def _cut(self, path: str, size: int) -> bool:
-        """Return True if a file is there; remove what a killed service had added to it."""
+        """Return True if a file exists; remove bytes that a killed service had added to it."""
         target = self.files / path
         try:
             present = target.stat().st_size

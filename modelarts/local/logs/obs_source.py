@@ -1,4 +1,4 @@
-"""The folders that boards read where the logs are in OBS: one mirror for each running job."""
+"""The folders of boards whose logs are in OBS: a mirror for each running job."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from modelarts.local.logs.source import Logs, LogSource
 __all__ = ["MOST_BYTES", "Mirrors"]
 
 _LOG = logging.getLogger("modelarts.local")
-#: How much all jobs may hold on this machine's disk, unless told otherwise.
+#: The default limit of disk space for the files of all jobs.
 MOST_BYTES = 10 * 1024**3
-#: Seconds from one look at OBS to the next: while somebody visits the board, and otherwise. Each
-#: look costs at least one request.
+#: Seconds between two updates from OBS: while the board is visited, and otherwise. Each update
+#: costs at least one request.
 _VISITED, _UNVISITED = 5.0, 60.0
-#: So long after a visit somebody is taken to be there still.
+#: Seconds after a request to the board in which it counts as visited.
 _VISIT_SECONDS = 120.0
-#: How long a create, and the start of a board, wait for OBS.
+#: Seconds that a create, and the start of a board, wait for OBS.
 _PATIENCE = 5.0
-#: How much longer the start of a board waits when the first file is there.
+#: Seconds that the start of a board waits after the first file.
 _MORE_FILES = 1.0
-#: How many mirrors are brought up to date at once.
+#: The mirrors that are updated at once.
 _WORKERS = 8
 
 
 @attr.s(slots=True, auto_attribs=True, eq=False)
 class _Following:
-    """A job whose files are followed. All but ``mirror`` belongs to who holds the lock."""
+    """A job whose files are followed. All fields but ``mirror`` are protected by the lock."""
 
     job: Job
     mirror: Mirror
@@ -50,23 +50,23 @@ class _Following:
     busy: bool = False
     resting: bool = False
     failures: int = 0
-    reached: bool = False  # whether it could be read ever
-    is_logged: bool = False  # whether its first requests are in the log
+    reached: bool = False  # True after the first successful update
+    is_logged: bool = False  # True if its first requests are in the log
     remark: str | None = None
     bucket: Bucket | None = None
     first: Event = attr.ib(factory=Event)
 
     @property
     def pages(self) -> int:
-        """How many requests a list takes."""
+        """The number of requests of a list."""
         return 1 + self.mirror.listed // 1000
 
 
 class Mirrors(LogSource):
-    """Mirrors of what OBS holds, in ``folder``.
+    """The mirrors of jobs with logs in OBS, in ``folder``.
 
     Args:
-        most: how many bytes they may hold together.
+        most: the bytes that they may use together.
     """
 
     def __init__(self, source: Source, folder: Path, clock: Clock, most: int = MOST_BYTES) -> None:
@@ -77,18 +77,18 @@ class Mirrors(LogSource):
         self._changed = Condition()
         self._followed: dict[int, _Following] = {}
         self._closed = False
-        # Whether OBS did so when it was last asked.
+        # True if OBS responded to the last request.
         self._answers = True
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        # Daemons: one that waits for OBS holds up nobody's end, and an index is never half there.
+        # Daemons: a thread waiting for OBS must not delay the end; an index is written atomically.
         for number in range(_WORKERS):
             Thread(target=self._serve, name=f"mirror-{number}", daemon=True).start()
         Thread(target=self._plan, name="mirrors", daemon=True).start()
 
     def check(self, train_url: str) -> None:
-        """See whether OBS lets the service list it; ValueError says why not.
+        """Check that the service may list the folder. Raise ValueError with the reason if not.
 
-        An OBS that does not answer soon is no reason: the job goes on trying.
+        It is not an error if OBS does not respond in time: the job tries again.
         """
         bucket, prefix = _parts(train_url)
         answer: SimpleQueue[str | None] = SimpleQueue()
@@ -147,14 +147,14 @@ class Mirrors(LogSource):
         return Logs(mirror.files)
 
     def rest(self, job_id: int) -> None:
-        """Ask OBS nothing until the job's board is opened again."""
+        """Send no requests to OBS until the job's board is opened again."""
         following = self._followed.get(job_id)
         if following is not None:
             with self._changed:
                 following.resting = True
 
     def visited(self, job_id: int) -> None:
-        """Look at OBS more often, and at once after a pause."""
+        """Update more often, and at once after a pause."""
         following = self._followed.get(job_id)
         if following is None:
             return
@@ -166,7 +166,7 @@ class Mirrors(LogSource):
                 self._changed.notify()
 
     def remark(self, job_id: int) -> str | None:
-        """Return what is left out of a job's files, or why nothing new comes; None otherwise."""
+        """Return a remark on missing files or failed updates of a job; None otherwise."""
         following = self._followed.get(job_id)
         return following.remark if following is not None else None
 
@@ -185,11 +185,11 @@ class Mirrors(LogSource):
             del self._followed[job_id]
             following.ended.set()
             if following.busy:
-                return  # its round does it
+                return  # removed at the end of its update
         self._dispose(following)
 
     def shut(self) -> None:
-        """Follow nothing any more; what is there is left to the next service."""
+        """End all updates; the files are kept for the next service."""
         with self._changed:
             self._closed = True
             for following in self._followed.values():
@@ -213,7 +213,7 @@ class Mirrors(LogSource):
         following.mirror.remove()
 
     def _plan(self) -> None:
-        """Hand out rounds that are due."""
+        """Start the updates that are due."""
         with self._changed:
             while not self._closed:
                 now = self._clock.monotonic()
@@ -304,7 +304,7 @@ def _name(job: Job) -> str:
 
 
 def _parts(train_url: str) -> tuple[str, str]:
-    """The bucket, and what the keys of its objects begin with."""
+    """Return the bucket, and the prefix of the keys."""
     bucket, _, path = train_url.strip("/").partition("/")
     return bucket, path + "/" if path else ""
 

@@ -49,9 +49,9 @@ class Requests:
     """Counts requests to OBS, which are billed.
 
     Attributes:
-        lists: how many pages of a list were asked for.
-        reads: how many objects, or parts of them.
-        size: how many bytes of content came.
+        lists: the number of requested pages of lists.
+        reads: the number of requested objects, or parts of them.
+        size: the number of received bytes of content.
     """
 
     def __init__(self) -> None:
@@ -67,22 +67,22 @@ class Requests:
 
 
 class Refused(Exception):
-    """OBS refuses, and will go on refusing; the message says what to do."""
+    """A refusal by OBS that persists; the message has the next step."""
 
 
 class Passing(Exception):
-    """It did not work this time: no answer, or one that says to come again."""
+    """A failure that may pass: no response, or one that asks for another attempt."""
 
 
 class Unreadable(Exception):
-    """One object cannot be read, or not as it was listed; the others can."""
+    """An object cannot be read, or has changed since it was listed; others can be read."""
 
 
 class Bucket:
     """One bucket; threads may share it.
 
     Attributes:
-        requests: how many requests were sent.
+        requests: the counts of the requests that were sent.
     """
 
     def __init__(self, source: Source, name: str, per_page: int = 1000) -> None:
@@ -175,7 +175,7 @@ class Bucket:
             raise Passing(f"{self._source.endpoint}: {error}") from None
 
     def _see(self, answer: Any, key: str | None = None) -> None:
-        """Raise what a refusal means."""
+        """Raise the error for a refusal."""
         status, code = int(answer.status), str(answer.errorCode or "")
         if status < 300:
             return

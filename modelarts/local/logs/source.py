@@ -110,8 +110,7 @@ class LogSource(ABC):
         """Return the folder that the job's board reads, from now on.
 
         Args:
-            give_up: is called with the reason, should it turn out that the job's files cannot be
-                read at all.
+            give_up: is called with the reason, if the job's files cannot be read at all.
 
         Raises:
             ValueError: there is no such folder.

@@ -1,7 +1,7 @@
-"""OBS's API over the folder that stands for OBS, as far as clients need it for files.
+"""The OBS API over the folder in place of OBS, as far as clients need it for files.
 
-It knows buckets, objects and uploads in parts. What else OBS has (access control lists, versions,
-metadata of one's own, …) is refused with ``NotImplemented``, so that nobody relies on it.
+It supports buckets, objects and uploads in parts. Other features of OBS (access control lists,
+versions, own metadata, …) are refused with ``NotImplemented``, so that no client relies on them.
 
 Source: *OBS API Reference*, "APIs".
 """
@@ -41,8 +41,8 @@ class ObjectsApi:
     """The WSGI application.
 
     Args:
-        has_bucket: returns whether a bucket of a name exists, or a mount, in any case.
-        rate: how often a user, and all that are none from one address, may call.
+        has_bucket: returns True if a bucket or mount of a name exists, in upper or lower case.
+        rate: the limit of calls for each user, and for each address without a user.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ObjectsApi:
         self._clock = clock
 
     def admits(self, method: str, target: str, headers: Mapping[str, str]) -> bool:
-        """Return True if the body of a request is worth keeping, judged by its head."""
+        """Return True if the body of a request is to be kept, by its head."""
         try:
             signer_of(Asked.of(method, target, headers), self._authentication, self._clock.time())
         except Refusal:
@@ -72,7 +72,7 @@ class ObjectsApi:
         return True
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Return the response to a request."""
         request_id = uuid.uuid4().hex.upper()
         request = Request(environ)
         amazon = request.headers.get("Authorization", "").startswith("AWS")
@@ -114,7 +114,7 @@ class ObjectsApi:
         except GatewayFailure as failure:
             raise Refusal(failure.status, "AccessDenied", failure.message) from None
         if asked.method == "HEAD" and not asked.key and "apiversion" in asked.query:
-            # The official client asks, unsigned, in which way to sign.
+            # The official client negotiates the signature with an unsigned request.
             return Response(headers={"x-obs-api": "3.0"})
         try:
             caller = signer_of(asked, self._authentication, self._clock.time())

@@ -34,7 +34,7 @@ _SIGNED = (
     "storageinfo tagging torrent truncate uploadId uploads versionId versioning versions website "
     "x-image-process x-image-save-bucket x-image-save-object"
 )
-#: What is signed of a query in OBS's own way. Names that begin with ``x-obs-`` are, too.
+#: The signed names of a query in OBS's own signature, besides those that begin with ``x-obs-``.
 SUBRESOURCES = frozenset(_SIGNED.split())
 _PREFIXES = {"OBS": "x-obs-", "AWS": "x-amz-"}
 _V4 = re.compile(
@@ -57,15 +57,15 @@ class Refusal(Exception):
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Asked:
-    """A request as it came.
+    """A request as received.
 
     Args:
         path: still encoded.
         query: decoded; None is the value of a name without ``=``.
         headers: by name in lower case.
         host: the service's part of ``Host``.
-        resource: what is signed of bucket and object.
-        prefix: what the names of special headers begin with, in requests and in answers.
+        resource: the signed form of bucket and object.
+        prefix: the prefix of special headers, in requests and responses.
     """
 
     method: str
@@ -80,7 +80,7 @@ class Asked:
 
     @classmethod
     def of(cls, method: str, target: str, headers: Mapping[str, str]) -> Asked:
-        """Read a request. Raises Refusal where its target makes no sense."""
+        """Parse a request. Raise Refusal if its target is invalid."""
         path, _, text = target.partition("?")
         try:
             if not path.startswith("/") or not target.isascii():
@@ -110,10 +110,10 @@ class Asked:
 
 
 def signer_of(asked: Asked, authentication: Authentication, now: float) -> Caller:
-    """Return the caller who signed a request; its body may still be another one.
+    """Return the caller that signed a request; the body is not verified yet.
 
     Raises:
-        Refusal: nobody, or not well.
+        Refusal: the request is not signed, or the signature is wrong.
     """
     header = asked.headers.get("authorization", "")
     v4 = _V4.match(header)
@@ -147,7 +147,7 @@ def signer_of(asked: Asked, authentication: Authentication, now: float) -> Calle
         expected = _v4_signature(asked, secret_key, date, region, names.split(";"))
     else:
         expected = _signature(asked, secret_key)
-    # Compared whether the key is known or not.
+    # Compared for unknown keys too, so that the time does not differ.
     right = hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode())
     if user is None:
         raise Refusal(403, "InvalidAccessKeyId", "The access key is none of this service's.")
@@ -202,7 +202,7 @@ def _v4_signature(asked: Asked, secret_key: str, date: str, region: str, names: 
 
 
 def _v4_date(asked: Asked) -> str:
-    """As it is signed; the official client sends it in ``Date`` only, in that header's form."""
+    """Return the signed date; the official client sends it in ``Date`` only, in its format."""
     date = asked.own("date")
     if date is None:
         return strftime("%Y%m%dT%H%M%SZ", gmtime(_moment(asked.headers.get("date", ""))))

@@ -1,4 +1,4 @@
-"""Checksums of what the OBS API keeps."""
+"""Checksums of the objects of the OBS API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCK = 1 << 20
 
 
 def digests(file: IO[bytes], size: int, *names: str) -> list[str]:
-    """Checksums of the first ``size`` bytes, in hexadecimal digits; of ``crc64`` in decimal."""
+    """Return checksums of the first ``size`` bytes in hexadecimal digits, ``crc64`` in decimal."""
     file.seek(0)
     made = digests_of(blocks(file, size), names)
     file.seek(0)
@@ -36,7 +36,7 @@ def blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def digests_of(pieces: Iterable[bytes], names: Sequence[str]) -> list[str]:
-    """Checksums, written likewise, of what comes in pieces."""
+    """Computes checksums, in the same format, of pieces of data."""
     made: list[Any] = [_Crc64() if name == "crc64" else hashlib.new(name) for name in names]
     for piece in pieces:
         for each in made:
@@ -45,17 +45,17 @@ def digests_of(pieces: Iterable[bytes], names: Sequence[str]) -> list[str]:
 
 
 class _Crc64:
-    """A CRC-64, as ``hashlib`` has its checksums."""
+    """A CRC-64 with the interface of ``hashlib``."""
 
     def __init__(self) -> None:
         self._value = 0
 
     def update(self, block: bytes) -> None:
-        """Take some bytes more."""
+        """Add bytes."""
         self._value = crc64(block, self._value)
 
     def hexdigest(self) -> str:
-        """Return the checksum as headers carry it."""
+        """Return the checksum in the format of headers."""
         return str(self._value)
 
 
@@ -64,7 +64,7 @@ class Sums(NamedTuple):
 
     Attributes:
         md5: in hexadecimal digits; the etag.
-        crc64: in decimal; "" where it cannot be computed.
+        crc64: in decimal; "" if it cannot be computed.
     """
 
     md5: str
@@ -72,7 +72,7 @@ class Sums(NamedTuple):
 
 
 class Etags:
-    """Checksums of files, each remembered for as long as its file stays as it is."""
+    """A cache of the checksums of files, each valid while its file does not change."""
 
     def __init__(self, clock: Clock, max_files: int = 100_000) -> None:
         self._clock = clock
@@ -80,7 +80,7 @@ class Etags:
         self._known: LRUCache[Tuple[int, ...], Sums] = LRUCache(max_files)
 
     def of(self, file: BinaryIO) -> tuple[Sums, os.stat_result]:
-        """Those of an open file, and the state that the file is in."""
+        """Return the checksums of an open file, and its state."""
         state = os.fstat(file.fileno())
         mark = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
         with self._lock:
@@ -88,7 +88,7 @@ class Etags:
         if sums is None:
             names = ["md5", "crc64"] if is_available() else ["md5"]
             sums = Sums(*digests(file, state.st_size, *names))
-            # Within a tick of the file system's clock, one that was written to looks the same.
+            # Within a tick of the file system's clock, a changed file can have the same state.
             if self._clock.time() - state.st_mtime > 2:
                 with self._lock:
                     self._known[mark] = sums

@@ -1,4 +1,4 @@
-"""The calls of the OBS API, each by the name of what it does."""
+"""The calls of the OBS API."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BLOCK = 256 * 1024
 _NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
 _CONDITIONS = {"if-match", "if-none-match"}
 _ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
-#: The calls by method and what is asked for, with the access to the bucket that they need.
+#: The calls by method and subresource, with the access to the bucket that they need.
 _MODES = {
     ("GET", ""): ("list_objects", Access.READ),
     ("PUT", ""): ("create_bucket", Access.NONE),
@@ -50,7 +50,7 @@ _OBJECT_MODES = {
 
 
 class Call(UploadCalls):
-    """One request that is well signed."""
+    """A request with a valid signature."""
 
     def answer(self) -> Response:
         """Return the response of the call. Raises Refusal."""
@@ -113,7 +113,7 @@ class Call(UploadCalls):
         if not is_open and owner is not None and owner not in self._projects:
             raise taken
         reaches = owner is not None or self._access(self._bucket) is Access.OWN
-        # It would be given away: one made by hand, or a mount, whose name may differ in case.
+        # An existing folder or mount, whose name may differ in case, must not get a new owner.
         if not reaches and self._has_bucket(self._bucket):
             raise taken
         try:
@@ -174,8 +174,8 @@ class Call(UploadCalls):
         return xml("ListBucketResult", inside)
 
     def delete_objects(self) -> Response:
-        """Several objects are no more."""
-        # In OBS's own way a body is signed by this header alone.
+        """Delete several objects."""
+        # In OBS's own signature only this header protects the body.
         if "content-md5" not in self._asked.headers and not self._sent.signed_sha256():
             raise Refusal(400, "InvalidRequest", "Content-MD5 is missing.")
         tree = self._sent.read_xml("Delete")
@@ -279,7 +279,7 @@ class Call(UploadCalls):
 
 
 def _from_start(start: int, stop: int | None, size: int) -> tuple[int, int | None]:
-    """Return the range of the last bytes of an object; all of it, if it has no more."""
+    """Return the range of the last bytes of an object; the whole object if it is shorter."""
     return (max(0, size + start), None) if start < 0 else (start, stop)
 
 
@@ -288,6 +288,6 @@ def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
     while start < stop:
         block = file.read(min(_BLOCK, stop - start))
         if not block:
-            return  # shorter by now: the connection is closed before the end
+            return  # the file became shorter: the connection is closed before the end
         start += len(block)
         yield block

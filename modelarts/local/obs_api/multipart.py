@@ -1,4 +1,4 @@
-"""Uploads in parts, as the OBS API has them."""
+"""Multipart uploads of the OBS API."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _BLOCK = 1 << 20
 _UPLOAD = re.compile(r"[0-9a-f]{32}\Z")
 _PART = re.compile(r"(\d{5})\.([0-9a-f]{32})\Z")
 _ABOUT = "about.json"
-#: What is in the staging folder besides uploads: some that begin or end, and bodies without a name
-#: where a file has to have one for a moment.
+#: Other entries of the staging folder: uploads that begin or end, and bodies on systems where a
+#: temporary file needs a name.
 _PASSING = re.compile(r"[0-9a-f]{32}\.(new|gone)\Z|tmp\w+\Z")
 #: Bytes. Source: *OBS API Reference*, "PUT an Object".
 _LONGEST_KEY = 1024
@@ -55,11 +55,11 @@ class Upload:
 
 
 class Uploads:
-    """Those that are not complete, each a folder.
+    """The incomplete uploads, each a folder.
 
     Args:
-        staging: where the folders are.
-        store: where the objects are to be.
+        staging: the parent of these folders.
+        store: the store of the complete objects.
     """
 
     def __init__(self, staging: Path, store: FolderStore, clock: Clock) -> None:
@@ -86,14 +86,14 @@ class Uploads:
         return sorted(uploads, key=lambda upload: (upload.key.encode(), upload.upload_id))
 
     def find(self, bucket: str, key: str, upload_id: str) -> Path:
-        """Return the folder of an upload. Raises Refusal where there is none."""
+        """Return the folder of an upload. Raise Refusal if it does not exist."""
         upload = self._read(upload_id) if _UPLOAD.match(upload_id) else None
         if upload is None or (upload.bucket, upload.key) != (bucket, key):
             raise Refusal(404, "NoSuchUpload", "There is no such upload.")
         return self._staging / upload_id
 
     def put_part(self, folder: Path, number: int, source: BinaryIO, etag: str) -> None:
-        """Store a part, in place of one of the same number."""
+        """Store a part; replace a part of the same number."""
         path = folder / f"{number:05d}.{etag}"
         temporary = folder / f"{secrets.token_hex(8)}.new"
         try:
@@ -111,7 +111,7 @@ class Uploads:
             raise
 
     def parts(self, folder: Path) -> List[Part]:
-        """Return the parts of an upload, in order; of several with one number, the newest.
+        """Return the parts of an upload in order; of parts with the same number, the newest.
 
         Raises:
             Refusal: the upload was ended.
@@ -123,7 +123,7 @@ class Uploads:
             raise _ended() from None
         for named in filter(None, map(_PART.match, sorted(names))):
             path = folder / named[0]
-            with suppress(FileNotFoundError):  # another one took its place
+            with suppress(FileNotFoundError):  # replaced meanwhile
                 state = path.stat()
                 part = Part(int(named[1]), named[2], state.st_size, state.st_mtime, path)
                 other = by_number.get(part.number)
@@ -139,10 +139,10 @@ class Uploads:
         wanted: Sequence[tuple[int, str]],
         expected: str | None = None,
     ) -> str:
-        """Make an object of these parts (numbers and etags); returns its etag.
+        """Make an object of these parts (numbers and ETags); return its ETag.
 
         Args:
-            expected: the CRC-64 that the object must have; None where any is right.
+            expected: the CRC-64 that the object must have; None for any.
 
         Raises:
             Refusal: there are no such parts, or the object would have another CRC-64.
@@ -172,15 +172,15 @@ class Uploads:
         return etag
 
     def abort(self, folder: Path) -> None:
-        """Forget an upload."""
-        # At once, so that none is there by half, and nothing is added to it any more.
+        """Remove an upload."""
+        # Renamed first, so that the upload disappears at once and no part can be added.
         gone = folder.with_suffix(".gone")
-        with suppress(FileNotFoundError):  # somebody else does
+        with suppress(FileNotFoundError):  # removed by another request
             os.rename(folder, gone)
             shutil.rmtree(gone, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove the incomplete files of a killed service. To be called before anything else."""
+        """Remove the incomplete files of a killed service. Call this before all other methods."""
         for path in self._staging.iterdir():
             with suppress(OSError):
                 if _UPLOAD.match(path.name) and self._read(path.name) is not None:
@@ -199,11 +199,11 @@ class Uploads:
             about = json.loads((self._staging / upload_id / _ABOUT).read_text())
             return Upload(upload_id, about["bucket"], about["key"], about["began"])
         except (FileNotFoundError, ValueError, KeyError):
-            return None  # one that begins, or ended
+            return None  # an upload that begins, or has ended
 
 
 def check_length(key: str) -> None:
-    """Raises Refusal where a key is too long."""
+    """Raise Refusal if a key is too long."""
     if len(key.encode()) > _LONGEST_KEY:
         raise Refusal(400, "InvalidObjectName", f"A key has at most {_LONGEST_KEY} bytes.")
 
@@ -213,7 +213,7 @@ def _ended() -> Refusal:
 
 
 def _joined(parts: Sequence[Part], sink: BinaryIO) -> Iterator[bytes]:
-    """Return the content of parts, block by block, each of which is written to a file, too."""
+    """Yield the content of parts in blocks, and write each block to a file."""
     for part in parts:
         try:
             with open(part.path, "rb") as file:

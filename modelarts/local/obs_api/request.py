@@ -23,16 +23,16 @@ __all__ = ["CRC64", "LARGEST", "MOST_KEYS", "MOST_PARTS", "Sent"]
 LARGEST = 5 * 1024**3
 MOST_KEYS = 1000
 MOST_PARTS = 10_000
-#: The name of the header, after what the dialect begins its own names with.
+#: The name of the header, without the prefix of the dialect.
 CRC64 = "checksum-crc64ecma"
 _LARGEST_XML = 1024 * 1024
 
 
 class Sent:
-    """The content of a well signed request.
+    """The content of a request with a valid signature.
 
     Args:
-        stream: the body, as far as it came.
+        stream: the body, as far as it was received.
     """
 
     def __init__(self, asked: Asked, stream: BinaryIO) -> None:
@@ -44,10 +44,10 @@ class Sent:
         """Return the whole body as a file, and its MD5 in hexadecimal digits.
 
         Args:
-            crc64: what its CRC-64 must be; None where any is right.
+            crc64: the CRC-64 that it must have; None for any.
 
         Raises:
-            Refusal: it is not as the request says.
+            Refusal: the body does not match the headers of the request.
         """
         asked = self.asked
         if "content-length" not in asked.headers:
@@ -78,7 +78,7 @@ class Sent:
         return body, md5
 
     def given_crc64(self) -> str | None:
-        """Return the CRC-64 to be verified, or None. Raises Refusal."""
+        """Return the CRC-64 to verify, or None. Raise Refusal if it is invalid."""
         value = self.asked.own(CRC64)
         if value is None or not is_available():
             return None
@@ -87,11 +87,11 @@ class Sent:
         return str(int(value))
 
     def checksum_header(self, crc64: str | None) -> dict[str, str]:
-        """Return the header of an answer that says a CRC-64; none where that is not known."""
+        """Return the header of a response with a CRC-64; empty if that is unknown."""
         return {} if crc64 is None else {self.asked.prefix + CRC64: crc64}
 
     def signed_sha256(self) -> str | None:
-        """Return the checksum of the body that is signed; there with Signature Version 4 only."""
+        """Return the signed checksum of the body, which only Signature Version 4 has."""
         value = self.asked.headers.get("x-amz-content-sha256", "")
         if self.asked.headers.get("authorization", "")[:4] != "AWS4" or value[:8] == "UNSIGNED":
             return None
@@ -100,14 +100,14 @@ class Sent:
         return value or None
 
     def read_xml(self, name: str) -> ElementTree.Element:
-        """Return the body as XML of that name. Raises Refusal."""
+        """Return the body as XML with that root element. Raise Refusal if it is invalid."""
         if int(self.asked.headers.get("content-length") or 0) > _LARGEST_XML:
             raise Refusal(400, "EntityTooLarge", "The XML is larger than 1 MiB.")
         body, _ = self.body()
         text = body.read()
         try:
             if b"<!" in text or b"\0" in text:
-                raise ValueError  # no entities, no other documents; nor any in UTF-16
+                raise ValueError  # entities, other documents and UTF-16 are not accepted
             tree = ElementTree.fromstring(text)
         except (ElementTree.ParseError, ValueError, LookupError):
             raise Refusal(400, "MalformedXML", "The body is not the XML expected here.") from None
@@ -118,7 +118,7 @@ class Sent:
         return tree
 
     def number(self, name: str, minimum: int, maximum: int, default: int = MOST_KEYS) -> int:
-        """Return a number in the query, at most ``maximum``. Raises Refusal."""
+        """Return a number in the query, at most ``maximum``. Raise Refusal if it is invalid."""
         value = self.query.get(name) or ("" if name == "partNumber" else str(default))
         if not re.match(r"[0-9]{1,9}\Z", value) or int(value) < minimum:
             raise Refusal(400, "InvalidArgument", f"{name} is no number from {minimum} on.")
@@ -127,7 +127,7 @@ class Sent:
         return min(int(value), maximum)
 
     def unmet(self, etag: str, modified: float) -> int | None:
-        """Return the status where a condition of the request is not met."""
+        """Return the status for a condition of the request that is not met; None if all are."""
         headers = self.asked.headers
         match = headers.get("if-match")
         if match is not None and not _names_etag(match, etag):

@@ -1,4 +1,4 @@
-"""The server of the OBS API: beside the service's own, as bodies are large here."""
+"""The server of the OBS API, separate from the service's own because bodies are large."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CONNECTIONS = 200
 
 
 class ObjectsServer:
-    """Serves in a thread until it is closed.
+    """Serves requests in a thread until it is closed.
 
     Args:
-        staging: where bodies are kept while they come in.
+        staging: the folder for bodies while they are received.
     """
 
     def __init__(self, api: ObjectsApi, listening: socket.socket, staging: Path) -> None:
@@ -36,17 +36,17 @@ class ObjectsServer:
             api,
             sockets=[listening],
             threads=_THREADS,
-            # A little more, so that one byte too much is answered as OBS does.
+            # A little more, so that a body of one byte too many gets the error of OBS.
             max_request_body_size=LARGEST + 1024**2,
             max_request_header_size=32 * 1024,
             connection_limit=_CONNECTIONS,
             channel_timeout=60,
             asyncore_use_poll=True,
             recv_bytes=256 * 1024,
-            # What a slow reader has not taken waits in memory; never more than this is sent ahead.
+            # The bytes that are held in memory for a slow client.
             outbuf_high_watermark=1024**2,
             outbuf_overflow=16 * 1024**2,
-            # As OBS says it: clients look at this.
+            # The value of OBS, which clients check.
             ident="OBS",
             clear_untrusted_proxy_headers=True,
         )
@@ -55,13 +55,13 @@ class ObjectsServer:
         self._thread = Thread(target=self._server.run, name="obs", daemon=True)
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start to serve requests."""
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more. What was being sent is not kept."""
+        """Stop to serve requests. Incomplete bodies are discarded."""
         server: Any = self._server
-        # In its own thread: there it waits for these very sockets.
+        # In the server's own thread, which waits on these sockets.
         server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))
         self._thread.join(timeout=10)
         server.task_dispatcher.shutdown(timeout=1)
@@ -69,7 +69,7 @@ class ObjectsServer:
 
 def _channel(api: ObjectsApi, staging: Path) -> type[HTTPChannel]:
     class Staging(Parser):
-        """Keeps a body on disk, if its request is signed well; else nowhere."""
+        """Keeps a body on disk if its request has a valid signature; otherwise discards it."""
 
         def parse_header(self, header_plus: bytes) -> None:
             super().parse_header(header_plus)
@@ -88,7 +88,7 @@ def _channel(api: ObjectsApi, staging: Path) -> type[HTTPChannel]:
 
 
 class _Staged(TempfileBasedBuffer):
-    """A body in a file that has no name, so that nothing of it outlives the service."""
+    """A body in an unnamed file, which does not outlive the service."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -104,12 +104,12 @@ class _Staged(TempfileBasedBuffer):
         try:
             super().append(s)
         except OSError as error:
-            # The disk is full. The rest is not kept, and who asked is told.
+            # The disk is full. The rest is discarded, and the client gets an error.
             self.file = _Unwritable(error)
 
 
 class _Unwritable(BytesIO):
-    """In place of a file that could not be written: whoever reads it hears why."""
+    """Takes the place of a file that could not be written: reading it raises the error."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The folder that stands for OBS, as buckets and objects."""
+"""The buckets and objects in the folder in place of OBS."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Object:
-    """An object in a list; ``etag`` is None where it cannot be read."""
+    """An object in a list; ``etag`` is None if the object cannot be read."""
 
     key: str
     size: int
@@ -40,7 +40,7 @@ class Object:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Page:
-    """A part of a list. ``next`` is where to go on; None at the end."""
+    """A part of a list. ``next`` is the marker of the next part; None at the end."""
 
     objects: Sequence[Object]
     prefixes: Sequence[str]
@@ -52,11 +52,11 @@ class Objects:
 
     Args:
         obs: the folder with the buckets.
-        staging: where parts and unfinished bodies are kept.
+        staging: the folder of parts and incomplete bodies.
 
     Attributes:
         etags: the checksums of objects.
-        uploads: those in parts.
+        uploads: the uploads in parts.
     """
 
     def __init__(self, obs: Path, staging: Path, clock: Clock) -> None:
@@ -86,7 +86,7 @@ class Objects:
             raise Refusal(404, "NoSuchBucket", "There is no such bucket.")
 
     def create_bucket(self, bucket: str) -> None:
-        """Make a bucket. Raises Refusal."""
+        """Make a bucket. Raise Refusal if it exists or has a wrong name."""
         if not _NEW_BUCKET.match(bucket):
             raise Refusal(
                 400,
@@ -100,12 +100,12 @@ class Objects:
             raise Refusal(409, "BucketAlreadyOwnedByYou", "There is that bucket.") from None
 
     def delete_bucket(self, bucket: str) -> None:
-        """Remove an empty bucket. Raises Refusal."""
+        """Remove an empty bucket. Raise Refusal if it has objects."""
         self.check_bucket(bucket)
         kept = Refusal(409, "BucketNotEmpty", "The bucket is not empty.")
         if next(self._store.list(bucket), None) is not None or self.uploads.list(bucket):
             raise kept
-        # Folders without objects are nothing in OBS.
+        # Folders without objects do not exist in OBS.
         folders = [str(self._obs / bucket)]
         for folder in folders:
             with suppress(OSError), os.scandir(folder) as entries:
@@ -144,14 +144,14 @@ class Objects:
         return Page(objects, prefixes, None)
 
     def open(self, bucket: str, key: str) -> BinaryIO:
-        """Return an object, to be read. Raises Refusal where there is none."""
+        """Open an object for reading. Raise Refusal if it does not exist."""
         file = self._store.open(bucket, key)
         if file is None:
             raise Refusal(404, "NoSuchKey", "There is no such object.")
         return file
 
     def put(self, source: BinaryIO, bucket: str, key: str) -> None:
-        """Keep what an open file holds; the object is there whole, or as before."""
+        """Store the content of an open file atomically."""
         check_length(key)
         if isinstance(source, BytesIO):
             with self.scratch() as file:
@@ -162,20 +162,20 @@ class Objects:
             self._store.put(source, bucket, key)
 
     def make_folder(self, bucket: str, key: str) -> None:
-        """Make an empty folder on the disk; it is in no list before there is an object in it."""
+        """Make an empty folder on the disk; no list has it before there is an object in it."""
         check_length(key)
         self._store.make_folder(bucket, key)
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[tuple[str, Exception]]:
-        """Delete objects; returns those that could not be, with the reasons."""
+        """Delete objects; return those that could not be deleted, with the reasons."""
         return self._store.delete(bucket, keys)
 
     def clear(self, before: float) -> int:
-        """Remove those that were never whole, as FolderStore does; returns how many."""
+        """Remove incomplete objects, as FolderStore does; return their number."""
         return self._store.clear(before)
 
     def scratch(self) -> BinaryIO:
-        """Return a file without a name, on the disk where objects are."""
+        """Return an unnamed file on the disk of the objects."""
         return cast(BinaryIO, TemporaryFile("w+b", dir=self._staging))
 
     def _listed(self, entry: ObjectInfo) -> Object:

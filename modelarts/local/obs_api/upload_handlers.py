@@ -19,13 +19,13 @@ __all__ = ["UploadCalls"]
 
 
 class UploadCalls:
-    """One request, as far as it is about an upload in parts.
+    """A request about an upload in parts.
 
     Args:
         buckets: decides which buckets the caller reaches.
-        has_bucket: returns whether a bucket of a name exists, or a mount, in any case.
-        caller: the user who signed it, and the projects that the credentials are for.
-        region: what is said to be the region of all buckets.
+        has_bucket: returns True if a bucket or mount of a name exists, in upper or lower case.
+        caller: the user that signed it, and the projects of the credentials.
+        region: the region that is returned for all buckets.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class UploadCalls:
         return Response(headers={"ETag": f'"{etag}"', **self._sent.checksum_header(crc64)})
 
     def list_parts(self) -> Response:
-        """Return the parts that are there."""
+        """Return the stored parts."""
         upload_id = self._sent.query["uploadId"]
         folder = self._objects.uploads.find(self._bucket, self._key, upload_id)
         after = self._sent.number("part-number-marker", 0, MOST_PARTS, 0)
@@ -143,7 +143,7 @@ class UploadCalls:
         about = f"<Bucket>{escape(self._bucket)}</Bucket><Key>{named.of(self._key)}</Key>"
         return xml(name, f"{named.encoding}{about}{id_element}{inside}")
 
-    # How things are named -------------------------------------------------------------------
+    # Names ---------------------------------------------------------------------------------
 
     def _access(self, bucket: str) -> Access:
         return self._buckets.of(self._projects, bucket)

@@ -1,4 +1,4 @@
-"""How the OBS API's answers are written."""
+"""The XML of the OBS API's responses."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from modelarts.local.obs_api.auth import Refusal
 
 __all__ = ["Names", "as_refusal", "iso", "missing", "refused", "xml"]
 
-#: What XML 1.0 cannot hold.
+#: The characters that XML 1.0 does not allow.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Names:
-    """How keys are written in an answer: encoded where that is wished, or XML cannot hold one."""
+    """The form of keys in a response: encoded if requested, or if XML does not allow a key."""
 
     def __init__(self, is_wished: bool, names: Iterable[str]) -> None:
         is_encoded = is_wished or any(_NO_XML.search(name) for name in names)
@@ -28,7 +28,7 @@ class Names:
         self.encoding = "<EncodingType>url</EncodingType>" if is_encoded else ""
 
     def of(self, name: str) -> str:
-        """Return a name in the form of this answer."""
+        """Return a name in the form of this response."""
         return quote(name, safe="/") if self._is_encoded else escape(name)
 
 
@@ -39,7 +39,7 @@ def xml(name: str, inside: str) -> Response:
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
-    """Return the answer that is an error."""
+    """Return the response for a refusal."""
     message = escape(_NO_XML.sub("?", refusal.message))
     answer = xml(
         "Error",
@@ -55,7 +55,7 @@ def as_refusal(error: ApiError) -> Refusal:
 
 
 def missing(what: str) -> Refusal:
-    """That the service has no such thing."""
+    """Return the refusal for a feature that the service does not have."""
     return Refusal(501, "NotImplemented", f"The local service does not know {what}.")
 
 

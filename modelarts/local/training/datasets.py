@@ -46,7 +46,7 @@ class Datasets:
     def resolve(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the body of a request with the folder of each dataset that its inputs name.
 
-        What has another form is left as it is, and refused by who reads it.
+        Values of another form are left unchanged, and refused by the parser of the definition.
 
         Raises:
             TrainingFailure: there is no such dataset, or no such version.
@@ -75,7 +75,7 @@ class Datasets:
             ]
             raise illegal(
                 f"The dataset {asked} is unknown.",
-                f"Give one of: {', '.join(known) or '(none)'}. Whoever runs the service can add "
+                f"Give one of: {', '.join(known) or '(none)'}. The service's owner can add "
                 "it: modelarts serve --dataset ID/VERSION=/bucket/folder/",
             )
         full = {**dataset, "version_id": version, "obs_url": folder}

@@ -72,7 +72,7 @@ class MachineTypes:
         if flavor is None:
             raise illegal(
                 f"The flavor {ascii(flavor_id)[:100]} is unknown.",
-                f"Give one of: {', '.join(self.flavors)}. Whoever runs the service can add it: "
+                f"Give one of: {', '.join(self.flavors)}. The service's owner can add it: "
                 "modelarts serve --flavor NAME",
             )
         return flavor
@@ -98,7 +98,7 @@ class MachineTypes:
             known = ", ".join(each.engine_id for each in self.engines)
             raise illegal(
                 f"The engine {ascii(asked)[:100]} is unknown.",
-                f"Give one of: {known}. Whoever runs the service can add it: "
+                f"Give one of: {known}. The service's owner can add it: "
                 "modelarts serve --engine NAME=PYTHON",
             )
         return matching[-1]

@@ -1,4 +1,4 @@
-"""The trainings, in the file of the jobs: written before anything is answered."""
+"""The trainings, in the file of the jobs: written before a response is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the official client of OBS as a session wants it."""
+"""Makes the official client of OBS for a session."""
 
 import ipaddress
 import re
@@ -12,9 +12,9 @@ from modelarts.obs.esdk.connections import Connections, make_context
 
 __all__ = ["make_client"]
 
-# OBS answers at obs.<region>.…, private clouds of the same make at obsv3.<region>.… and the like.
+# OBS is at obs.<region>.…, private clouds of the same make at obsv3.<region>.… and the like.
 _OBS_HOST = r"obs[a-z0-9-]*\."
-# What is shown for a bucket, where requests would find another one, or objects in a folder.
+# Parts of a bucket's name for which requests would reach another bucket, or objects in a folder.
 _WITH_BUCKET = r".+\.obs\.[a-z0-9.-]+\.(myhuaweicloud\.(com|eu)|otc\.t-systems\.com)\Z"
 #: Bytes that are read from a file or a connection at once.
 _CHUNK = 256 * 1024
@@ -33,15 +33,15 @@ def make_client(
 ) -> Any:
     """Return an ``obs.ObsClient`` for this endpoint.
 
-    OBS is addressed by ``<bucket>.<host>`` and signed for in its own way. Any other server,
-    such as one given by an IP address, gets the bucket in the path and Signature Version 4,
-    which all that speak S3 know.
+    OBS is addressed as ``<bucket>.<host>`` with its own signature. Any other server, such as one
+    with an IP address, gets the bucket in the path and Signature Version 4, which all S3 servers
+    support.
 
     Args:
-        settings: what ``obs.ObsClient`` takes, over what is said here.
+        settings: arguments of ``obs.ObsClient``; they replace the settings made here.
 
     Raises:
-        ConfigurationError: the extra is not installed, or the endpoint is no server.
+        ConfigurationError: the extra is not installed, or the endpoint is not a server.
     """
     if endpoint.startswith("file:"):
         raise ConfigurationError(
@@ -83,7 +83,7 @@ def make_client(
         "ssl_verify": verify,
         "long_conn_mode": True,
         "chunk_size": _CHUNK,
-        # Asking a bucket which signature it knows costs one more request for each.
+        # The negotiation of the signature costs one more request for each bucket.
         "is_signature_negotiation": False,
         **settings,
     }
@@ -95,7 +95,7 @@ def make_client(
     )
     try:
         return SessionClient(keys, renew, connections, **used)
-    except ssl.SSLError as error:  # it reads what it is given, too
+    except ssl.SSLError as error:  # the client reads the CA bundle
         raise ConfigurationError(
             "verify=%r cannot be used: %s" % (used["ssl_verify"], error)
         ) from error

@@ -1,8 +1,8 @@
-"""Connections to OBS that are kept open, each for its host, and looked at before they are used.
+"""A pool of connections to OBS, by host, which checks each connection before it is used.
 
-The official client keeps all in one queue, whatever host they lead to, hands out those that the
-server has closed meanwhile, cannot use one a second time behind a proxy, and compares no
-certificate with the host's name. It is given these instead.
+The official client keeps the connections to all hosts in one queue, uses connections that the
+server has closed, cannot reuse a connection behind a proxy, and does not compare certificates with
+the host's name. This pool replaces its queue.
 """
 
 import base64
@@ -21,24 +21,24 @@ from modelarts.errors import ConfigurationError
 __all__ = ["Connections", "make_context"]
 
 _Place = Tuple[str, str, int]
-#: Seconds for which a connection is taken to be as good as it was.
+#: Seconds after the last use in which a connection is not checked.
 _FRESH = 1.0
 
 
 class Connections:
-    """A pool. Safe for threads; after a fork the child begins with an empty one.
+    """A connection pool. Safe for threads; after a fork the child begins with an empty pool.
 
     Args:
         timeout: seconds to connect, and for each wait for data.
-        context: makes the TLS settings, when they are first needed.
+        context: a function that returns the TLS settings; called when they are first needed.
         proxies: the proxies that lead to a URL, by scheme.
 
     Attributes:
-        is_obs: whether the service has shown to be OBS itself; other servers have other limits.
-        takes_crc64: False when it has shown to verify no CRC-64.
+        is_obs: True if the service is known to be OBS itself; other servers have other limits.
+        takes_crc64: False if the service is known not to verify the CRC-64.
     """
 
-    #: So many are kept for each host; it is what a transfer of many files uses.
+    #: The number of idle connections for each host: as many as a transfer of many files uses.
     kept = 64
 
     def __init__(
@@ -59,14 +59,14 @@ class Connections:
         self.takes_crc64 = True
 
     def take(self, scheme: str, host: str, port: int, certified: str = "") -> "_Kept":
-        """Return a connection to that host: an idle one that is still good, or a new one.
+        """Return a connection to that host: an idle one that is still usable, or a new one.
 
         Args:
-            certified: the name that its certificate is to have, if not the host's.
+            certified: the name that its certificate must have, if not the host's.
         """
         place = (scheme, host, port)
         if self._pid != os.getpid():
-            # Another process owns those. Closing them here closes nothing there.
+            # These belong to the parent process. Closing them here does not close them there.
             self._lock, self._idle, self._pid = threading.Lock(), {}, os.getpid()
         while True:
             with self._lock:
@@ -81,7 +81,7 @@ class Connections:
             return connection
 
     def give_back(self, connection: "_Kept") -> None:
-        """Keep it for the next one, if its answer was read to the end."""
+        """Keep a connection for the next request, if its response was read to the end."""
         if not connection.is_free():
             return connection.close()
         connection.since = time.monotonic()
@@ -95,13 +95,13 @@ class Connections:
         connection.close()
 
     def drop(self) -> None:
-        """Close the one that this thread has taken last: its request did not end well."""
+        """Close the connection that this thread has taken last, after a failed request."""
         lent = getattr(self._lent, "connection", None)
         if lent is not None:
             lent.close()
 
     def close(self) -> None:
-        """Close those that are idle."""
+        """Close the idle connections."""
         with self._lock:
             idle, self._idle = self._idle, {}
         for connections in idle.values():
@@ -126,9 +126,9 @@ class Connections:
         proxy = proxies.get("%s://%s" % (scheme, host)) or proxies.get(scheme) or proxies.get("all")
         by = urlsplit(proxy if "://" in proxy else "http://" + proxy) if proxy else None
         if by is not None and by.scheme != "http":
-            # Spoken to as if it were one it would fail, and get the password unencrypted.
+            # The request would fail, and send the password unencrypted.
             raise ConfigurationError(
-                "a proxy to OBS must be one of http://; see proxies= and the environment: it is "
+                "a proxy to OBS must be an http:// address; see proxies= and the environment; got "
                 "%s://%s" % (by.scheme, by.hostname)
             )
         to = (host, port) if by is None else (by.hostname or "", by.port or 3128)
@@ -151,7 +151,7 @@ class Connections:
 
 
 class _Kept(http.client.HTTPConnection):
-    """A connection that knows where it leads and whether it can be used again."""
+    """A connection that knows its host and if it can be used again."""
 
     place: _Place
     owner: Connections
@@ -165,7 +165,7 @@ class _Kept(http.client.HTTPConnection):
     _head = b""
 
     def connect(self) -> None:
-        """Connect; where that fails, it is told apart whether it is the proxy that fails."""
+        """Connect; the error of a proxy names the proxy."""
         try:
             http.client.HTTPConnection.connect(self)
         except OSError as error:
@@ -176,13 +176,13 @@ class _Kept(http.client.HTTPConnection):
             ) from None
 
     def putrequest(self, method: str, url: str, *arguments: Any, **settings: Any) -> None:
-        """Begin a request; a proxy for plain HTTP wants the whole URL."""
+        """Begin a request, with the whole URL for a proxy of plain HTTP."""
         super().putrequest(method, self.prefix + url, *arguments, **settings)
         for name, value in self.proxy_headers.items():
             self.putheader(name, value)
 
     def endheaders(self, *arguments: Any, **settings: Any) -> None:
-        """Keep the head back, to go together with the beginning of the body."""
+        """Hold the head of the request back, to send it with the beginning of the body."""
         self._holds = True
         try:
             super().endheaders(*arguments, **settings)
@@ -190,7 +190,7 @@ class _Kept(http.client.HTTPConnection):
             self._holds = False
 
     def send(self, data: Any) -> None:
-        """Send what was kept back, and this."""
+        """Send the head that was held back, and these bytes."""
         if self._holds:
             self._head += data
             return
@@ -200,11 +200,11 @@ class _Kept(http.client.HTTPConnection):
         try:
             super().send(head + data if head else data)
         except BrokenPipeError:
-            # The other side wants no more of it; mostly it has said why.
+            # The server has closed its end; usually its response has the reason.
             self._refused = True
 
     def getresponse(self) -> http.client.HTTPResponse:
-        """Return the response, which is kept: once it is read, the connection is free."""
+        """Return the response, and keep it: the connection is free once it is read."""
         if self._head:
             self.send(b"")
         self._answer = super().getresponse()
@@ -213,14 +213,14 @@ class _Kept(http.client.HTTPConnection):
         return self._answer
 
     def is_free(self) -> bool:
-        """True if the next request can be sent over it."""
+        """True if the next request can be sent over this connection."""
         if self.sock is None or self._answer is None or self._refused:
             return False
-        # One that was cut off counts as closed, too; so many bytes were still to come.
+        # An interrupted response counts as closed, too; so many bytes were missing.
         return self._answer.isclosed() and not self._answer.length
 
     def is_stale(self) -> bool:
-        """Return True if the peer has closed it, or has sent data that no request asked for."""
+        """Return True if the peer has closed the connection, or has sent data without a request."""
         if self.sock is None:
             return True
         if time.monotonic() - self.since < _FRESH:
@@ -240,7 +240,7 @@ class _Secure(_Kept, http.client.HTTPSConnection):
     """A connection over TLS."""
 
     def connect(self) -> None:
-        """Connect, and have the certificate shown."""
+        """Connect, and verify the certificate."""
         super().connect()
         context: ssl.SSLContext = self._context  # type: ignore[attr-defined] # not in typeshed
         self.sock = context.wrap_socket(self.sock, server_hostname=self.certified)
@@ -254,14 +254,14 @@ def _authorization(user: str, password: Optional[str]) -> Dict[str, str]:
 def make_context(
     verify: Union[bool, str], cert: Union[None, str, Tuple[str, str]]
 ) -> ssl.SSLContext:
-    """TLS settings as ``Session(verify=, cert=)`` says; certificates must name the host.
+    """Return the TLS settings for ``Session(verify=, cert=)``; certificates must name the host.
 
     Raises:
-        ConfigurationError: a file that is named is not there, or holds something else.
+        ConfigurationError: a file is missing, or has another content.
     """
     try:
         return _context(verify, cert)
-    except OSError as error:  # those of ssl, too
+    except OSError as error:  # also the errors of ssl
         raise ConfigurationError(
             "verify=%r or cert=%r cannot be used: %s" % (verify, cert, error)
         ) from error

@@ -13,7 +13,7 @@ __all__ = ["SessionClient", "Stored"]
 
 
 class Stored(NamedTuple):
-    """The answer to a request that stored bytes."""
+    """The response to a request that stored bytes."""
 
     status: int
     etag: str
@@ -21,15 +21,15 @@ class Stored(NamedTuple):
 
 
 class SessionClient(ObsClient):
-    """An ``obs.ObsClient`` that signs each request with the keys that are good at that moment.
+    """An ``obs.ObsClient`` that signs each request with the keys that are valid at that time.
 
-    ``refresh(…)`` gives it other keys, which it keeps from then on. It follows no redirects.
+    ``refresh(…)`` sets other keys, which it keeps from then on. It follows no redirects.
 
     Args:
-        keys: answers the keys that are good now.
-        renew: has keys replaced that the service refused; False where there are no others.
-        connections: where its connections come from.
-        settings: what ``obs.ObsClient`` takes.
+        keys: returns the keys that are valid now.
+        renew: replaces keys that the service refused; returns False if there are no others.
+        connections: the pool of its connections.
+        settings: arguments of ``obs.ObsClient``.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SessionClient(ObsClient):
 
     @securityProvider.setter
     def securityProvider(self, provider: Any) -> None:
-        # The constructor sets one, of empty keys as a rule; refresh() sets one that somebody wants.
+        # The constructor sets a provider, usually of empty keys; refresh() sets a user's own.
         if self._made or provider.access_key_id:
             self._refreshed = provider
 
@@ -74,19 +74,19 @@ class SessionClient(ObsClient):
         crc64: Optional[int] = None,
         query: Optional[Mapping[str, Any]] = None,
     ) -> Any:
-        """Store an object or, with ``query``, a part of one.
+        """Store an object or, with ``query``, a part of an object.
 
-        What ``putContent`` and ``uploadPart`` do, without the objects that those make of each
-        request and answer: for small files that is a third of all the time.
+        Equivalent to ``putContent`` and ``uploadPart``, without the objects that they make for each
+        request and response, which take a third of the time for small files.
 
         Args:
-            size: how many bytes are sent.
-            send: sends them, by its argument's ``send``.
-            md5: as ``Content-MD5`` carries it; OBS then takes nothing else.
-            crc64: likewise, and OBS answers it.
+            size: the number of bytes that are sent.
+            send: sends the bytes, by its argument's ``send``.
+            md5: the value of ``Content-MD5``; OBS refuses other content.
+            crc64: the CRC-64, likewise; OBS returns it.
 
         Returns:
-            :class:`Stored`; where OBS refuses, what ``putContent`` answers then.
+            :class:`Stored`; if OBS refuses the request, the result of ``putContent`` for a refusal.
         """
         headers: Dict[str, str] = {"Content-Length": str(size)}
         if md5 is not None:
@@ -108,21 +108,21 @@ class SessionClient(ObsClient):
             answer.read()
             etag = (answer.getheader("ETag") or "").strip('"')
             if not etag:
-                # A proxy's page for signing in, say, or another web server: it has kept nothing.
-                raise ConnectionError("it answered %d, and nothing of OBS" % answer.status)
+                # From another server, such as a proxy with a sign-in page: nothing was stored.
+                raise ConnectionError("HTTP %d, in a response that is not of OBS" % answer.status)
             crc64 = parsed(answer.getheader(self.crc64_header))
             result = Stored(answer.status, etag, crc64)
-        # Not where anything was raised: the client closes it then.
+        # After an error the client closes the connection.
         self.connections.give_back(connection)
         return result
 
     @property
     def crc64_header(self) -> str:
-        """The name by which a CRC-64 goes to OBS, which depends on the signature."""
+        """Return the name of the header of a CRC-64, which depends on the signature."""
         return "x-%s-checksum-crc64ecma" % ("obs" if self.signature == "obs" else "amz")
 
     def renew_keys(self) -> bool:
-        """After a refusal in this thread: whether there are other keys to try once more with."""
+        """Replace the keys of this thread after a refusal; return True if there are other keys."""
         refused: Optional[AccessKey] = getattr(self._used, "keys", None)
         if self._refreshed is not None or refused is None:
             return False
@@ -149,8 +149,8 @@ class SessionClient(ObsClient):
     ) -> Any:
         secure = self.is_secure if scheme is None else scheme == "https"
         default = 443 if secure else 80
-        # A * in a certificate stands for a bucket without dots in its name. Any other one is at
-        # the same place, which then has to be certified itself.
+        # A * in a certificate covers a bucket without dots in its name. For any other bucket, which
+        # is on the same host, the certificate must have the host's name.
         bucket = server[: -len(self.server) - 1] if server.endswith("." + self.server) else ""
         return self.connections.take(
             "https" if secure else "http",
@@ -161,7 +161,7 @@ class SessionClient(ObsClient):
 
 
 class _Signing(NamedTuple):
-    """Keys under the client's names."""
+    """Return the keys under the client's names."""
 
     access_key_id: str
     secret_access_key: str
@@ -169,7 +169,7 @@ class _Signing(NamedTuple):
 
 
 class _NoLock:
-    """The pool has a lock of its own."""
+    """Do nothing: the pool has its own lock."""
 
     def __enter__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Asks OBS, again where that helps, and makes typed errors of what it refuses."""
+"""Sends requests to OBS, with retries, and maps refusals to typed errors."""
 
 import http.client
 import socket
@@ -22,24 +22,24 @@ from modelarts.http.retry import Retry
 
 __all__ = ["PASSING", "Asking", "Own"]
 
-#: After these somebody may go on from what has arrived; after other refusals nobody can.
+#: After these a later call may resume the transfer; after other refusals it cannot.
 PASSING = (AuthenticationFailed, RateLimited, ServerError)
 
-#: Refusals of what is on the way rather than of what is asked: the same may work the next time.
+#: Refusals because of damage in transit: the same request may succeed the next time.
 _PASSING = ("BadDigest", "IncompleteBody", "OperationAborted", "RequestTimeout", "SlowDown")
 _HINTS = {
     "AccessDenied": "ask the bucket's owner for the permission, or check the bucket's name",
-    "ExpiredToken": "get new temporary keys: 'modelarts whoami' tells where these are from",
-    "InvalidAccessKeyId": "check the keys: 'modelarts whoami' tells where they are from",
+    "ExpiredToken": "get new temporary keys: 'modelarts whoami' shows their source",
+    "InvalidAccessKeyId": "check the keys: 'modelarts whoami' shows their source",
     "NoSuchBucket": "create the bucket, or check its name and region",
     "PermanentRedirect": "the bucket is in another region: give that one's obs_endpoint=",
     "RequestTimeTooSkewed": "set this machine's clock",
-    "SignatureDoesNotMatch": "check the secret key: 'modelarts whoami' tells where it is from",
+    "SignatureDoesNotMatch": "check the secret key: 'modelarts whoami' shows its source",
 }
 
 
 class Own(Exception):
-    """Carries an error of this end, such as of a disk, past those of the connection."""
+    """Carries a local error, such as of a disk, through the handlers of connection errors."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -52,8 +52,8 @@ class Asking:
 
     Attributes:
         client: an ``obs.ObsClient``.
-        clock: what waits.
-        retry: how often, and after how long.
+        clock: the source of time and pauses.
+        retry: the retry policy.
     """
 
     client: Any
@@ -61,7 +61,7 @@ class Asking:
     retry: Retry
 
     def patient(self) -> "Asking":
-        """Return a copy with more retries: of a thousand parts, some fail several times."""
+        """Return a copy with more retries, because some of a thousand parts fail several times."""
         return attr.evolve(self, retry=self.retry._replace(retries=3 * self.retry.retries))
 
     def ask(
@@ -72,20 +72,20 @@ class Asking:
         again: Callable[[Exception], object] = lambda error: None,
         wanted: Tuple[str, ...] = (),
     ) -> Any:
-        """Send, as often as that helps, and answer the client's ``GetResult``.
+        """Send a request, with retries, and return the client's ``GetResult``.
 
         Args:
-            operation: what is being done, for the errors.
-            send: makes one attempt. An error that is not about the connection comes as
+            operation: the operation in words, for the errors.
+            send: makes one attempt. An error that is not of the connection is raised as
                 :class:`Own`, or is a :class:`~modelarts.errors.ModelArtsError`.
-            allowed: statuses that are an answer, too.
-            again: told before each further attempt why it is made.
-            wanted: what the body of a good answer has. S3 may answer 200 before it has done what
-                is asked, and say in the body that it failed; others answer 200 to anything.
+            allowed: other statuses that are not errors.
+            again: called with the reason before each further attempt.
+            wanted: the fields of a successful response. S3 may return 200 before the operation is
+                done, and report a failure in the body; other servers return 200 for anything.
 
         Raises:
-            ApiError: OBS refused.
-            TransportError: it did not answer.
+            ApiError: OBS refused the request.
+            TransportError: no response from OBS.
         """
         attempt, renewed = 0, False
         while True:
@@ -128,7 +128,7 @@ class Asking:
             self._drop()
             raise
         if answer.status < 300 and any(getattr(answer.body, name, None) is None for name in wanted):
-            foreign = ConnectionError("it answered %d, and not what was asked for" % answer.status)
+            foreign = ConnectionError("HTTP %d, without the requested result" % answer.status)
             return _no_answer(foreign, operation, self._address())
         if answer.status < 300 or answer.status in allowed:
             return answer
@@ -163,7 +163,7 @@ def _refusal(answer: Any, operation: str) -> ApiError:
     hint = _HINTS.get(code or ("PermanentRedirect" if answer.status == 301 else ""))
     if 300 <= answer.status < 400 and headers.get("location"):
         message += "; it leads to %s, which is not followed" % headers["location"].partition("?")[0]
-    # The body is left out: with a wrong signature it holds the one that would have been right.
+    # The body is left out: after a wrong signature it has the string to sign.
     return api_error(
         message,
         status_code=answer.status,
@@ -185,8 +185,8 @@ def _no_answer(error: Exception, operation: str, address: str) -> TransportError
 
 def _text_of(error: Exception) -> str:
     if isinstance(error, http.client.RemoteDisconnected):
-        return "the connection was closed without an answer"
+        return "the connection was closed without a response"
     if isinstance(error, (OSError, http.client.HTTPException)):
         return str(error) or type(error).__name__
-    # The client's own complaints are plain exceptions, such as one of a body cut short.
+    # The client's own errors are plain exceptions, such as for an incomplete body.
     return str(error)[:200] or type(error).__name__

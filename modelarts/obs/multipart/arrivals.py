@@ -1,4 +1,4 @@
-"""Sends the parts of a large file, and sees that each arrived as it is."""
+"""Sends the parts of a large file, and verifies each."""
 
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
 
@@ -13,13 +13,13 @@ __all__ = ["Arrived", "Sender", "arrived_in", "whole_crc64", "whole_etag"]
 
 
 class Arrived(NamedTuple):
-    """A part that is there.
+    """A part that was stored.
 
     Attributes:
         size: in bytes.
-        etag: what OBS calls it by.
-        md5: 32 hexadecimal digits; None where ``crc64`` verified it.
-        crc64: None where the MD5 verified it.
+        etag: its ETag.
+        md5: 32 hexadecimal digits; None if it was verified by ``crc64``.
+        crc64: its CRC-64; None if it was verified by the MD5.
     """
 
     size: int
@@ -31,14 +31,13 @@ class Arrived(NamedTuple):
 class Sender:
     """Sends the parts of one upload. Safe for threads.
 
-    OBS is told the CRC-64 of a part before it, takes nothing else, and returns it. Where it does
-    not, as other servers do not, the MD5 of what is sent is compared with the etag that is
-    answered; where that is another one, too, as with keys of KMS, the part is sent once more with
-    its ``Content-MD5``.
+    The CRC-64 of a part is sent with it; OBS verifies and returns it. If the server does not return
+    it, as servers other than OBS, the MD5 of the sent bytes is compared with the returned ETag. If
+    that differs, as with encryption by KMS, the part is sent again with ``Content-MD5``.
 
     Args:
-        operation: what is being done, for the errors.
-        moved: told of bytes, and of a negative number where they have to be sent again.
+        operation: the operation in words, for the errors.
+        moved: called with the number of bytes; a negative number if they have to be sent again.
         failed: called when a part has to be sent again.
     """
 
@@ -61,7 +60,7 @@ class Sender:
         self._etags_are_md5s = True
 
     def send(self, upload: str, part: Part, going: Callable[[], None]) -> Arrived:
-        """Send a part; ``going`` raises where that is to stop."""
+        """Send a part; ``going`` raises an error if the upload is to stop."""
         connections = self._asking.client.connections
         if connections.is_obs and connections.takes_crc64 and is_available():
             return self._by_crc64(upload, part, going)
@@ -76,7 +75,7 @@ class Sender:
         except ApiError as error:
             if error.status_code != 400:
                 raise
-            # Damaged each time, or nothing that this service understands.
+            # Damaged each time, or not supported by this service.
             self._asking.client.connections.takes_crc64 = False
         else:
             if stored.crc64 == value:
@@ -145,7 +144,7 @@ class Sender:
 
 
 def arrived_in(line: Any) -> Optional[Tuple[Part, Arrived]]:
-    """Return a part from a line of a checkpoint; None if the line is not one."""
+    """Return a part from a line of a checkpoint; None if the line is invalid."""
     if not isinstance(line, list) or len(line) != 6:
         return None
     number, offset, size, etag, md5, crc64 = line

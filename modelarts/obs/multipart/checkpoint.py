@@ -1,7 +1,7 @@
 """The record of a transfer that may be interrupted: a file of lines, one for each part.
 
-They are in ``~/.modelarts/transfers``, survive the process, hold no secret, and are removed when
-the transfer has ended, well or for good.
+The files are in ``~/.modelarts/transfers``, outlive the process, hold no secret, and are removed
+when the transfer is complete or cannot be resumed.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from modelarts.obs.unfinished import is_still, lock, remove
 
 __all__ = ["Checkpoint", "folder", "stale"]
 
-#: Seconds after which nobody is expected to come back for it.
+#: Seconds without a change after which a record counts as abandoned.
 _LIFETIME = 7 * 24 * 3600
 
 
@@ -24,10 +24,10 @@ def folder() -> str:
 
 
 class Checkpoint:
-    """The file for one transfer. Where it cannot be written the transfer goes on without it.
+    """The record of one transfer. If it cannot be written, the transfer goes on without it.
 
     Args:
-        identity: what makes it this transfer: the paths at both ends.
+        identity: the paths at both ends, which identify the transfer.
     """
 
     def __init__(self, **identity: str) -> None:
@@ -43,9 +43,9 @@ class Checkpoint:
         return self._file is not None and not self._is_empty
 
     def open(self) -> List[Any]:
-        """Take it; the lines of an earlier transfer, the first one says what it was.
+        """Lock the record; return the lines of an earlier transfer, beginning with its identity.
 
-        Nobody else can have it from then on, until it is closed.
+        No other process can lock it until it is closed.
         """
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
@@ -58,20 +58,20 @@ class Checkpoint:
             except OSError:
                 return []
             if not lock(self._file.fileno()):
-                # Another process transfers the very same thing; this one does so on its own.
+                # Another process does the same transfer; this process does it without a record.
                 self._close()
                 return []
             if not is_still(self._file.fileno(), self.path):
-                # That process has ended, and removed it.
+                # The other process has ended, and removed the record.
                 self._close()
         lines = _read(self.path)
         self._is_empty = not lines
-        # What was written last may have no end.
+        # The last line may be incomplete.
         self._write("\n")
         return lines
 
     def begin(self, **state: Any) -> None:
-        """Forget what is there, and remember what this transfer is."""
+        """Clear the record, and write the first line of this transfer."""
         if self._file is not None:
             self._is_empty = True
             self._file.truncate(0)
@@ -79,22 +79,22 @@ class Checkpoint:
             self._is_empty = False
 
     def add(self, line: Any) -> None:
-        """Remember one thing more."""
+        """Append a line to the record."""
         self._write(json.dumps(line) + "\n")
 
     def close(self) -> None:
-        """Leave it to whoever goes on; where nothing is in it, there is nothing to leave."""
+        """Close the record and keep it for a later call; an empty record is removed."""
         if self._is_empty:
             self.remove()
         self._close()
 
     def remove(self) -> None:
-        """The transfer has ended."""
+        """Remove the record at the end of the transfer."""
         if self._file is None:
             return
         if os.name == "nt":
-            self._close()  # no file is removed there while it is open
-        # Before that, anywhere else: afterwards it may be another one's.
+            self._close()  # Windows does not remove an open file
+        # On other systems before it is closed: afterwards another process may have locked it.
         remove(self.path)
         self._close()
 
@@ -112,14 +112,14 @@ class Checkpoint:
                 self._file.write(text)
                 self._file.flush()
             except OSError:
-                # The disk is full, say; the transfer needs no checkpoint to succeed.
+                # For example a full disk; the transfer succeeds without a checkpoint.
                 self.remove()
 
 
 def stale(now: float, server: str) -> Iterator[Dict[str, Any]]:
-    """Yield the first lines of abandoned records; each is removed after that.
+    """Yield the first lines of abandoned records, and remove each record.
 
-    So is what was fetched of a file.
+    The fetched part of a file is removed as well.
     """
     try:
         names = os.listdir(folder())

@@ -1,4 +1,4 @@
-"""Fetches an object: to a temporary name beside the target, verified, then renamed."""
+"""Downloads an object to a temporary file beside the target, verifies and renames it."""
 
 import hashlib
 import os
@@ -21,13 +21,13 @@ _CHUNK = 256 * 1024
 
 
 class Download:
-    """One object on its way.
+    """The download of one object.
 
     Args:
-        info: the object as it was looked up; another version is not mixed with it.
-        path: where to; its folder is there.
-        progress: told of the bytes; called by one thread at a time.
-        range_size: bytes of a range; an object of at most two is fetched in one request.
+        info: the metadata of the object; parts of another version are not accepted.
+        path: the path of the target, in a folder that exists.
+        progress: called with the number of bytes, by one thread at a time.
+        range_size: bytes of a range; an object of at most two ranges is fetched in one request.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Download:
         where = os.path.abspath(path)
         name = "%s/%s %s" % (info.bucket, info.key, where)
         self._folder, self._name = os.path.split(where)
-        # What tells them apart is always there; names may have 255 bytes.
+        # The suffix, which makes names distinct, is never cut off; names may have 255 bytes.
         self._number = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         client = asking.client
         self._checkpoint = Checkpoint(
@@ -62,7 +62,7 @@ class Download:
         )
 
     def run(self, crew: Crew) -> None:
-        """Fetch it. Afterwards the file is there whole and verified, or as it was before."""
+        """Download the object. The file is then complete and verified, or unchanged."""
         self._part = Unfinished(
             self._part_named(self._number), lambda: self._part_named(os.urandom(4).hex())
         )
@@ -91,7 +91,7 @@ class Download:
                 self._part.remove()
 
     def forget(self) -> None:
-        """Remove what an interrupted one has fetched."""
+        """Remove the files of an interrupted download."""
         discard(self._part_named(self._number))
         if self._info.size > 2 * self._range_size:
             self._checkpoint.open()
@@ -135,7 +135,7 @@ class Download:
             "modified": info.modified,
             "range": self._range_size,
         }
-        # A part under another name nobody would find.
+        # A later call would not find a part under another name.
         lines = self._checkpoint.open() if self._part.is_usual else []
         if lines and self._part.size == info.size and state.items() <= lines[0].items():
             known = {str(line) for line in lines}
@@ -148,19 +148,19 @@ class Download:
         return []
 
     def _look_up(self) -> None:
-        """Learn the object's CRC-64, which the answer to a range need not have."""
+        """Get the object's CRC-64, which the response to a range need not have."""
         info = self._info
         answer = self._asking.ask(
             self._operation,
             lambda: self._asking.client.getObjectMetadata(info.bucket, info.key),
-            # Who may read an object may not be allowed to look it up.
+            # The permission to read an object does not include that to look it up.
             allowed=(403, 404, 405),
         )
         if answer.status < 300 and info.etag in (None, (answer.body.etag or "").strip('"')):
             self._crc64 = crc64_in(answer)
 
     def _range(self, offset: int, size: int, going: Callable[[], None]) -> None:
-        """Fetch a range into its place; after a cut only what is missing of it."""
+        """Fetch a range into its place; after an interruption, only its missing part."""
         got = [0]
         try:
             with open(self._part.path, "r+b") as file:
@@ -203,8 +203,8 @@ class Download:
                 body.response.close()
                 if not other and size != info.size and answer.status != 206:
                     raise TransferError(
-                        "%s: all of it came where a part was asked for; something on the way, or "
-                        "the server, does not know ranges" % self._operation
+                        "%s: the whole object was sent for the request of a range; the server, "
+                        "or a proxy, does not support ranges" % self._operation
                     )
                 raise self._replaced()
             if size == info.size and self._crc64 is None:
@@ -231,18 +231,20 @@ class Download:
         finally:
             stream.close()
         if got[0] != size:
-            raise ConnectionError("the answer ended after %d of %d bytes" % (got[0], size))
+            raise ConnectionError("the response ended after %d of %d bytes" % (got[0], size))
 
     def _verify(self) -> None:
         if os.path.getsize(self._part.path) != self._info.size:
-            raise TransferError("%s: it came cut short; fetch it again" % self._operation)
+            raise TransferError(
+                "%s: the object was received incomplete; fetch it again" % self._operation
+            )
         if self._crc64 is not None and is_available():
             fine: Optional[bool] = crc64_of(self._part.path) == self._crc64
         else:
             fine = self._encrypted or same(self._part.path, self._info)
         if fine is False:
             raise TransferError(
-                "%s: what arrived has another checksum than the object; fetch it again"
+                "%s: the received bytes have another checksum than the object; fetch it again"
                 % self._operation
             )
 

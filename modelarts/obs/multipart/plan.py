@@ -1,4 +1,4 @@
-"""How a file is cut into parts: as large as is good while all goes well, smaller where it does not.
+"""The division of a file into parts: large parts at first, smaller parts after failures.
 
 Source: *OBS API Reference*, "Multipart upload": up to 10 000 parts, of 100 KB to 5 GB each but for
 the last one. S3 servers want 5 MB at least.
@@ -12,8 +12,8 @@ __all__ = ["MAX_PARTS", "MIN_PART_S3", "SIZES", "Layout", "Part", "Sizes", "layo
 MAX_PARTS = 10_000
 #: Minimum bytes of a part on servers other than OBS; the last part may be smaller.
 MIN_PART_S3 = 5 * 1024 * 1024
-# What is lost when a part fails is half of it on average. Parts of this share of what goes
-# through between two failures have an eightieth of the file sent again.
+# A failure loses half a part on average. With parts of this share of the bytes between two
+# failures, an eightieth of the file is sent again.
 _SHARE = 40
 
 
@@ -47,13 +47,13 @@ class Part(NamedTuple):
 
 
 class Layout:
-    """Cuts parts off a file, one after the other, each when it is asked for.
+    """Divides a file into parts, one after the other, each when it is requested.
 
     Args:
         size: of the file in bytes.
         max_part: bytes of a part while no request fails.
         min_part: bytes of the smallest part; the last one may be smaller.
-        done: parts that are there already, from an upload that was interrupted.
+        done: the parts that are stored already, from an interrupted upload.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Layout:
         return part
 
     def went_through(self, part: Part) -> None:
-        """Learn that a part arrived."""
+        """Record that a part was stored."""
         self._through += part.size
 
     def failed(self) -> None:
-        """Learn that a part has to be sent again."""
+        """Record that a part has to be sent again."""
         self._failures += 1
 
     def _wished(self) -> int:
@@ -99,7 +99,7 @@ class Layout:
 
 
 def layout(size: int) -> List[int]:
-    """Return the sizes of a file's parts when nothing fails."""
+    """Return the sizes of a file's parts without failures."""
     plan, sizes = Layout(size), []
     part = plan.take()
     while part is not None:
@@ -109,11 +109,11 @@ def layout(size: int) -> List[int]:
 
 
 def _gaps(done: Sequence[Part]) -> Tuple[List[Part], int, int]:
-    """Return the gaps between the parts that are there, and the number and offset after them."""
+    """Return the gaps between the stored parts, and the number and offset after them."""
     missing: List[Part] = []
     number, offset = 1, 0
     for part in done:
-        # So many parts were between the two, whatever the size of each was.
+        # The number of parts between the two is known, not their sizes.
         count = part.number - number
         for nth in range(count):
             begin = offset + (part.offset - offset) * nth // count

@@ -1,4 +1,4 @@
-"""Sends one large file in parts, several at once, and goes on where an earlier attempt ended."""
+"""Uploads a large file in parallel parts, and resumes an interrupted upload."""
 
 import os
 import threading
@@ -24,10 +24,10 @@ __all__ = ["Upload", "abort_stale"]
 
 
 class Upload:
-    """One file on its way.
+    """The upload of one file.
 
     Args:
-        progress: told of the bytes; called by one thread at a time.
+        progress: called with the number of bytes, by one thread at a time.
         sizes: of the parts.
     """
 
@@ -63,7 +63,7 @@ class Upload:
         )
 
     def run(self, crew: Crew) -> None:
-        """Send it. Afterwards the object is there whole, or as it was before."""
+        """Upload the file. The object is then complete, or unchanged."""
         try:
             done = self._resume()
             if done is None:
@@ -89,7 +89,7 @@ class Upload:
             self._checkpoint.close()
 
     def forget(self) -> None:
-        """Have the parts of an interrupted one deleted."""
+        """Delete the parts of an interrupted upload."""
         lines = self._checkpoint.open()
         if lines:
             abort(self._asking, lines[0])
@@ -114,7 +114,7 @@ class Upload:
         return {"size": source.size, "modified": source.modified, "inode": source.inode}
 
     def _resume(self) -> Optional[List[Part]]:
-        """Return the parts of this file, as it is now, that have arrived."""
+        """Return the stored parts of this file in its present state."""
         lines = self._checkpoint.open()
         if not lines:
             return None
@@ -126,7 +126,7 @@ class Upload:
         try:
             parts = self._arrived_parts()
         except PermissionDenied:
-            # A user who may send need not be allowed to list what has arrived.
+            # The permission to upload does not include that to list the parts.
             abort(self._asking, first)
             parts = None
         if parts is None:
@@ -140,7 +140,7 @@ class Upload:
         return done
 
     def _arrived_parts(self) -> Optional[Dict[int, Tuple[str, int]]]:
-        """Return etag and size of each part that has arrived; None if the upload is gone."""
+        """Return the ETag and size of each stored part; None if the upload does not exist."""
         parts: Dict[int, Tuple[str, int]] = {}
         after: Optional[int] = None
         while True:
@@ -213,16 +213,16 @@ class Upload:
             differs = _differs(answer, expected)
         elif not self._is_there(arrived):
             raise TransferError(
-                "%s: the upload is gone before it was complete; send it again" % self._operation
+                "%s: the upload was removed before it was complete; send it again" % self._operation
             )
         self._id = ""
         if differs:
             raise TransferError(
-                "%s: what arrived has %s; send it again" % (self._operation, differs)
+                "%s: the stored object has %s; send it again" % (self._operation, differs)
             )
 
     def _is_there(self, arrived: List[Arrived]) -> bool:
-        """Return True if the object is already complete, as when a first answer was lost."""
+        """Return True if the object is already complete, as after a lost response."""
         client, source = self._asking.client, self._source
         answer = self._asking.ask(
             self._operation,
@@ -253,8 +253,8 @@ class Upload:
 def _differs(answer: Any, expected: Tuple[Optional[str], Optional[int]]) -> str:
     """Return the differences between checksums in words; "" where there are none.
 
-    An etag that is not made of parts, as the local service has them, is not compared: each part
-    was verified.
+    An ETag that is not made of parts, as of the local service, is not compared: each part was
+    verified.
     """
     etag, crc64 = expected
     stored_etag, stored_crc64 = (answer.body.etag or "").strip('"'), crc64_in(answer)
@@ -266,7 +266,7 @@ def _differs(answer: Any, expected: Tuple[Optional[str], Optional[int]]) -> str:
 
 
 def abort(asking: Asking, line: Dict[str, Any]) -> None:
-    """Have the parts of an upload deleted; where that fails, nothing more can be done."""
+    """Delete the parts of an upload; a failure is ignored."""
     bucket, key, upload = line.get("bucket"), line.get("key"), line.get("upload")
     if not (bucket and key and upload):
         return
@@ -282,7 +282,7 @@ def abort(asking: Asking, line: Dict[str, Any]) -> None:
 
 
 def abort_stale(asking: Asking) -> None:
-    """Abort the uploads from here that nobody came back for."""
+    """Abort the abandoned uploads of this machine."""
     server = "%s:%s" % (asking.client.server, asking.client.port)
     for line in stale(asking.clock.time(), server):
         abort(asking, line)

@@ -1,1 +1,1 @@
-"""Places that keep objects: OBS, and a folder that stands for it."""
+"""Stores of objects: OBS, and a folder in its place."""

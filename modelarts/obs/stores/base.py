@@ -7,7 +7,7 @@ import attr
 
 __all__ = ["ObjectInfo", "Progress", "Store"]
 
-#: Told how many bytes more (or, where a part is sent again, fewer) have been transferred.
+#: Called with the number of bytes transferred; negative if a part is sent again.
 Progress = Callable[[int], None]
 
 
@@ -19,9 +19,9 @@ class ObjectInfo:
         bucket: its bucket.
         key: its name in the bucket.
         size: in bytes.
-        modified: seconds since the epoch; None where the place does not say.
-        etag: without quotes; of an object sent in one part the MD5 of its content.
-        md5: the hexadecimal MD5 of the whole content, where the place knows it.
+        modified: seconds since the epoch; None if the store does not have it.
+        etag: the ETag without quotes; of an object sent in one part the MD5 of its content.
+        md5: the hexadecimal MD5 of the whole content, if the store has it.
         crc64: its CRC-64, likewise.
     """
 
@@ -35,10 +35,10 @@ class ObjectInfo:
 
 
 class Store(ABC):
-    """A place that keeps objects in buckets: OBS itself, or a folder that stands for it.
+    """A store of objects in buckets: OBS itself, or a folder in its place.
 
-    Safe for threads. Every method raises an error of :mod:`modelarts.errors` where the place
-    refuses (``error_code`` and ``error_msg`` say why) or does not answer.
+    Safe for threads. Every method raises an error of :mod:`modelarts.errors` if the store refuses
+    the request (with ``error_code`` and ``error_msg``) or does not respond.
     """
 
     @abstractmethod
@@ -51,15 +51,15 @@ class Store(ABC):
 
     @abstractmethod
     def make_bucket(self, bucket: str) -> None:
-        """Make a bucket of this user's."""
+        """Make a bucket of this user."""
 
     def has_folder(self, bucket: str, key: str) -> bool:
-        """Return True if there are objects in a folder, or it was made as one of its own."""
+        """Return True if there are objects in a folder, or an object for the folder itself."""
         return any(True for _ in self.list(bucket, key))
 
     @abstractmethod
     def make_folder(self, bucket: str, key: str) -> None:
-        """Make an empty folder, whose key ends with a slash; one that exists stays as it is."""
+        """Make an empty folder, whose key ends with a slash; an existing folder does not change."""
 
     @abstractmethod
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -67,11 +67,11 @@ class Store(ABC):
 
     @abstractmethod
     def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
-        """Send a file: afterwards the object is there whole, or as it was before."""
+        """Send a file atomically: the object is then complete, or unchanged."""
 
     @abstractmethod
     def download(self, info: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
-        """Fetch an object to ``path``: the file is there whole and verified, or as before."""
+        """Fetch an object to ``path``: the file is then complete and verified, or unchanged."""
 
     @abstractmethod
     def copy(
@@ -80,21 +80,21 @@ class Store(ABC):
         """Copy an object to another one, within the store."""
 
     def same(self, path: str, info: ObjectInfo) -> Optional[bool]:
-        """Return True if a file has the content of an object; None where that is unknown."""
+        """Return True if a file has the content of an object; None if that is unknown."""
         return None
 
     @abstractmethod
     def forget(self, path: str, info: ObjectInfo) -> None:
-        """Remove what an interrupted transfer between the two left; they are the same already."""
+        """Remove the leftovers of an interrupted transfer between a file and an equal object."""
 
     @abstractmethod
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
-        """Delete objects; returns those that could not be, each with the reason."""
+        """Delete objects; return those that could not be deleted, with the reasons."""
 
     def own_folders(self, bucket: str, prefix: str) -> Sequence[str]:
-        """Return the store's folder on this machine and that of a prefix; None if it has none."""
+        """Return the store's folder on this machine and that of a prefix; none for other stores."""
         return ()
 
     @abstractmethod
     def close(self) -> None:
-        """Give back connections and threads."""
+        """Close connections and threads."""

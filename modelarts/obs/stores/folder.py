@@ -1,6 +1,6 @@
-"""A folder that stands for OBS: each bucket is a folder in it, each object a file.
+"""A folder in place of OBS: each bucket is a folder in it, each object a file.
 
-It is how a ``file:`` endpoint keeps objects, and so what the local service's boards read.
+It is the store of a ``file:`` endpoint, whose files the boards of the local service read.
 """
 
 import errno
@@ -29,16 +29,16 @@ from modelarts.obs.unfinished import discard
 
 __all__ = ["FolderStore"]
 
-#: How often a folder may go, with the last object in it, while something is being sent to it.
+#: Attempts if a folder is removed with its last object while a file is sent to it.
 _TRIES = 20
 
 
 class FolderStore(Store):
     """Objects as files below the folder of a ``file:`` URL.
 
-    A bucket need not be made first. Only this user can read what is sent (as with the local
-    service, files are 0600 and folders 0700). Links are no objects: nothing is read or written
-    through one, so nothing outside the folder is touched.
+    A bucket need not be made first. Only this user can read the files (as with the local service,
+    files are 0600 and folders 0700). Links are not objects: nothing is read or written through a
+    link, so nothing outside the folder is touched.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -46,13 +46,13 @@ class FolderStore(Store):
         path = url2pathname(parts.path)
         if parts.netloc not in ("", "localhost") or not os.path.isabs(path):
             raise ConfigurationError(
-                "obs_endpoint %s names no folder; write it as file:///folder" % endpoint
+                "obs_endpoint %s has no folder; write it as file:///folder" % endpoint
             )
         self._root = os.path.realpath(path)
         self._changing_folders = ForkSafeLock()
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
-        """The object of that name; None where there is none."""
+        """Return the object of that name; None if it does not exist."""
         with _refusals("look at", bucket, key):
             try:
                 path = self._path(bucket, key)
@@ -78,7 +78,7 @@ class FolderStore(Store):
         return os.path.isdir(path) and self._is_inside(path)
 
     def make_folder(self, bucket: str, key: str) -> None:
-        """Make an empty folder; one that exists stays as it is."""
+        """Make an empty folder; an existing folder does not change."""
         self._make_empty(self.check(bucket, key.rstrip("/")), bucket, key)
 
     def _make_empty(self, path: str, bucket: str, key: str) -> None:
@@ -88,7 +88,7 @@ class FolderStore(Store):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key begins with ``prefix``, by key as OBS orders them."""
+        """Return all objects whose key begins with ``prefix``, in the order of OBS."""
         folder, _, beginning = prefix.rpartition("/")
         with _refusals("list", bucket, prefix):
             try:
@@ -98,7 +98,7 @@ class FolderStore(Store):
             if not self._is_inside(top):
                 return
             waiting = [self._entries(top, folder + "/" if folder else "", beginning)]
-            # A stack of our own: trees are deeper than Python's.
+            # An explicit stack: trees may be deeper than Python's recursion limit.
             while waiting:
                 if not waiting[-1]:
                     waiting.pop()
@@ -112,8 +112,8 @@ class FolderStore(Store):
                     yield info
 
     def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
-        """Copy a file to the bucket: afterwards it is there whole, or as it was before."""
-        # Opened first: that it cannot be read is no failure of the place.
+        """Copy a file to the bucket atomically: the object is then complete, or unchanged."""
+        # Opened first: an unreadable file is not an error of the store.
         with open(path, "rb") as source:
             self.put(source, bucket, key, progress)
 
@@ -124,15 +124,15 @@ class FolderStore(Store):
         self._place(bucket, key, lambda target: copy(source, target, progress, private=True))
 
     def write(self, bucket: str, key: str, fill: Callable[[BinaryIO], None]) -> None:
-        """Make an object of what ``fill`` writes to a file, likewise; it may be called again."""
+        """Make an object of the bytes that ``fill`` writes, likewise; it may be called again."""
         self._place(bucket, key, lambda target: create(target, fill, private=True))
 
     def check(self, bucket: str, key: str) -> str:
-        """The path of the file for an object. Raises ApiError where none can have that name."""
+        """Return the path of an object's file; raise ApiError if no file can have that name."""
         try:
             return self._path(bucket, key)
         except ValueError as reason:
-            _refuse("send", bucket, key, "%s, as the folder that stands for OBS needs" % reason)
+            _refuse("send", bucket, key, "%s, in a folder in place of OBS" % reason)
 
     def _place(self, bucket: str, key: str, make: Callable[[str], None]) -> None:
         target = self.check(bucket, key)
@@ -160,24 +160,24 @@ class FolderStore(Store):
                     with self._held(folder) as held:
                         return make(os.path.join(held, name))
                 except FileNotFoundError:
-                    # Its folder went, with the last object in it, since it was made.
+                    # Its folder was removed with the last object in it.
                     if not left:
                         raise
 
     def open(self, bucket: str, key: str) -> Optional[BinaryIO]:
-        """The object of that name, to be read; None where there is none."""
+        """Open the object of that name for reading; return None if it does not exist."""
         for left in reversed(range(_TRIES)):
             info = self.head(bucket, key)
             try:
                 return None if info is None else self._opened(info)
             except NotFound:
-                # Gone since it was looked up; there may be another one by now.
+                # Removed since it was looked up; there may be a new one.
                 if not left:
                     raise
         return None
 
     def download(self, info: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
-        """Copy an object to ``path``: the file is there whole, or as before."""
+        """Copy an object to ``path`` atomically: the file is then complete, or unchanged."""
         if self.head(info.bucket, info.key) is None:
             _refuse("fetch", info.bucket, info.key, "there is no such object", 404, "NoSuchKey")
         with self._opened(info) as source:
@@ -193,7 +193,7 @@ class FolderStore(Store):
     def same(self, path: str, info: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object; both are read if their sizes are
         equal."""
-        # Opened first: that it is gone is no failure of the place.
+        # Opened first: a missing file is not an error of the store.
         with open(path, "rb") as local:
             try:
                 with self._opened(info) as remote:
@@ -202,7 +202,7 @@ class FolderStore(Store):
                 return False
 
     def forget(self, path: str, info: ObjectInfo) -> None:
-        """Remove what a copy between the two left that was killed."""
+        """Remove the incomplete files of a killed copy between the two."""
         discard_part(path)
         discard_part(self._path(info.bucket, info.key))
 
@@ -225,20 +225,20 @@ class FolderStore(Store):
                         with self._changing_folders:
                             self._prune(os.path.dirname(path), bucket)
             except ValueError:
-                pass  # nothing can be there
+                pass  # no object can have that name
             except NotFound:
-                pass  # somebody else did
+                pass  # removed by another process
             except ApiError as error:
                 failed.append((key, error))
         return failed
 
     def clear(self, before: float) -> int:
-        """Remove copies that were never finished, as who made them was killed; returns how many.
+        """Remove the incomplete copies of killed processes; return their number.
 
-        One that is still being made is left or, on a file system without locks, begun anew.
+        A copy in progress is kept or, on a file system without locks, started again.
 
         Args:
-            before: what was written to since then (seconds since the epoch) is left.
+            before: files that were written to since this time (seconds since the epoch) are kept.
         """
         removed, waiting = 0, [self._root]
         while waiting:
@@ -251,15 +251,15 @@ class FolderStore(Store):
                             discard(entry.path)
                             removed += not os.path.lexists(entry.path)
             except OSError:
-                pass  # it went meanwhile, or is not ours
+                pass  # removed meanwhile, or of another user
         return removed
 
     def own_folders(self, bucket: str, prefix: str) -> Sequence[str]:
-        """The folder that stands for OBS, and the one of that prefix."""
+        """Return the folder of the store, and that of a prefix."""
         return self._root, os.path.join(self._root, bucket, *filter(None, prefix.split("/")))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no open connections."""
 
     def _opened(self, info: ObjectInfo) -> BinaryIO:
         with _refusals("fetch", info.bucket, info.key):
@@ -271,14 +271,14 @@ class FolderStore(Store):
 
     @contextmanager
     def _held(self, folder: str) -> Iterator[str]:
-        """Hold a folder; yield a path that goes on to lead to it, and to no link in its place.
+        """Hold a folder open; yield a path that still leads to it if a link takes its place.
 
-        Who else writes to the folder that stands for OBS can make a link of any part of a path
-        after it was checked. Where the system has no such paths, that of the folder is yielded.
+        Another process with write access can replace any part of a path by a link after it was
+        checked. On a system without such paths the folder's own path is yielded.
 
         Raises:
-            FileNotFoundError: it is not there any more.
-            PermissionError: its path leads through a link by now.
+            FileNotFoundError: the folder was removed.
+            PermissionError: its path leads through a link.
         """
         only_path = getattr(os, "O_PATH", 0)  # of Linux
         if not only_path or not os.path.isdir("/proc/self/fd") or folds_case(self._root):
@@ -302,9 +302,9 @@ class FolderStore(Store):
     def _entries(
         self, folder: str, prefix: str, beginning: str
     ) -> "List[Tuple[str, str, os.stat_result]]":
-        """Key, path and state of what is in a folder; the first comes last.
+        """Return the key, path and state of each entry of a folder, in reverse order.
 
-        Those of folders end with ``/``, by which OBS orders them among the objects.
+        The keys of folders end with ``/``, by which OBS orders them among the objects.
         """
         rows = []
         try:
@@ -318,7 +318,7 @@ class FolderStore(Store):
                         path = os.path.join(folder, entry.name)
                         rows.append((key.encode("utf-8"), key, path, state))
                     except (FileNotFoundError, UnicodeEncodeError):
-                        pass  # gone meanwhile; or named by bytes that no key can have
+                        pass  # removed meanwhile; or a name that is not valid Unicode
         except (FileNotFoundError, NotADirectoryError):
             return []
         rows.sort(reverse=True)
@@ -328,17 +328,17 @@ class FolderStore(Store):
         segments = local_segments(key)
         for segment in segments:
             if PART.match(segment):
-                raise ValueError("%r is the name of a copy that is not whole yet" % segment)
+                raise ValueError("%r is reserved for incomplete copies" % segment)
         return os.path.join(self._root, bucket, *segments)
 
     def _is_inside(self, path: str) -> bool:
-        """Return True if a path leads through no link and is spelt as it is listed."""
+        """Return True if a path has no links and has the spelling of the directory listing."""
         if not _has_no_links(path):
             return False
         return not folds_case(self._root) or is_named_so(path, self._root)
 
     def _make_folders(self, folder: str, bucket: str, key: str, made: List[str]) -> None:
-        """Make those that are missing, down to ``folder``; ``made`` is told of each."""
+        """Make the missing folders down to ``folder``; append each to ``made``."""
         missing = []
         while not os.path.lexists(folder) and folder != os.path.dirname(self._root):
             missing.append(folder)
@@ -367,7 +367,7 @@ def _remove_empty(folders: List[str]) -> None:
         try:
             os.rmdir(folder)
         except OSError:
-            pass  # somebody else has put something there, or removed it
+            pass  # another process has put a file there, or removed it
 
 
 def _has_no_links(path: str) -> bool:
@@ -378,7 +378,7 @@ def _has_no_links(path: str) -> bool:
 
 
 def _open(path: str, flags: int) -> int:
-    """Open a regular file, which may have become a link or a pipe since it was looked at."""
+    """Open a regular file; refuse a link or pipe that has taken its place."""
     more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags | more)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -394,7 +394,7 @@ def _changed(entry: "os.DirEntry[str]") -> float:
 def _info(bucket: str, key: str, state: os.stat_result) -> Optional[ObjectInfo]:
     if not stat.S_ISREG(state.st_mode):
         return None
-    # No MD5, which would mean to read it; but another one whenever the content may be.
+    # Not the MD5, for which the file would be read, but it changes if the content may have changed.
     etag = "%x-%x-%x" % (state.st_mtime_ns, state.st_size, state.st_ino)
     return ObjectInfo(bucket, key, state.st_size, state.st_mtime, etag)
 
@@ -430,7 +430,7 @@ def _refusals(verb: str, bucket: str, key: str) -> Iterator[None]:
                 verb,
                 bucket,
                 key,
-                "a folder on a disk cannot hold an object and, below the same name, others (%s)"
+                "a folder on a disk cannot hold an object and other objects below its name (%s)"
                 % reason,
             )
         if isinstance(error, FileNotFoundError) and verb != "send":

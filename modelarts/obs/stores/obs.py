@@ -1,4 +1,4 @@
-"""OBS as a place that keeps objects: on the official client, with typed errors and retries."""
+"""The store of objects in OBS: by the official client, with typed errors and retries."""
 
 import calendar
 import os
@@ -29,7 +29,7 @@ _DELETED_AT_ONCE = 1000
 #: Bytes of an object up to which it is copied in one request, as OBS allows.
 COPIED = 5 * 1024**3
 _COPIED_PART = 1024**3
-#: A bucket that is this user's already, by the words of OBS in two regions.
+#: The error codes of two regions for a bucket that this user has already.
 _OWN_BUCKET = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
@@ -37,12 +37,12 @@ class ObsStore(Store):
     """OBS, or a server that speaks S3.
 
     Args:
-        client: what ``session.get_obs_client(max_retry_count=0)`` answers; the store closes it.
-        clock: what waits between attempts.
-        retry: how often and after how long something is tried again.
-        sizes: of parts and ranges, and the size from which on a file is sent in parts.
-        region: where new buckets are made.
-        copied: bytes of an object up to which it is copied in one request, and those of a part.
+        client: the result of ``session.get_obs_client(max_retry_count=0)``; the store closes it.
+        clock: the source of time and of the pauses between attempts.
+        retry: the retry policy.
+        sizes: the sizes of parts and ranges, and the size above which a file is sent in parts.
+        region: the region of new buckets.
+        copied: the size up to which an object is copied in one request, and the size of a part.
 
     Source: *OBS API Reference*.
     """
@@ -87,7 +87,7 @@ class ObsStore(Store):
             size=body.contentLength,
             modified=_from_header(body.lastModified),
             etag=_unquoted(body.etag),
-            # The first is what the service has found out, the other what somebody said of it.
+            # The first was computed by the service, the other set by the uploader.
             md5=_md5_of(body) or (digest if is_md5(digest) else None),
             crc64=crc64_in(answer),
         )
@@ -96,7 +96,7 @@ class ObsStore(Store):
         """Return True if there is such a bucket.
 
         Raises:
-            PermissionDenied: there is, and this user may not see it.
+            PermissionDenied: the bucket exists, and this user has no access to it.
         """
         client = self._client
         answer = self._asking.ask(
@@ -112,7 +112,7 @@ class ObsStore(Store):
         """Make a bucket in the region of the session.
 
         Raises:
-            ApiError: it is another user's, or cannot be made.
+            ApiError: another user has the bucket, or it cannot be made.
         """
 
         def make(location: Optional[str]) -> None:
@@ -125,7 +125,7 @@ class ObsStore(Store):
             try:
                 make(self._region)
             except ApiError as error:
-                # The default region of S3 is to be left out.
+                # The default region of S3 must be left out.
                 if self._region is None or error.error_code != "InvalidLocationConstraint":
                     raise
                 make(None)
@@ -159,7 +159,7 @@ class ObsStore(Store):
             before, marker = marker, page.next_marker or page.contents[-1].key
             if marker == before:
                 raise TransferError(
-                    "list obs://%s/%s: it begins again and again after %r"
+                    "list obs://%s/%s: the service returned the same page again after %r"
                     % (bucket, prefix, marker)
                 )
 
@@ -174,25 +174,25 @@ class ObsStore(Store):
         return answer.body
 
     def upload(self, path: str, bucket: str, key: str, progress: Optional[Progress] = None) -> None:
-        """Send a file: afterwards the object is there whole, or as it was before.
+        """Send a file atomically: the object is then complete, or unchanged.
 
-        What is appended to the file meanwhile is left for the next time. A file of more than
-        100 MB goes in parts, several at once; if that is interrupted, the next call for the same
-        file goes on, from ``~/.modelarts/transfers``. Parts that nobody came back for within a
-        week are deleted by the next upload of a large file.
+        Bytes appended to the file meanwhile are not sent. A file of more than 100 MB is sent in
+        parallel parts; if that is interrupted, the next call for the same file resumes it, by the
+        record in ``~/.modelarts/transfers``. Parts that were not resumed within a week are deleted
+        by the next upload of a large file.
 
         Args:
             progress: told of the bytes, by one thread at a time; it may raise to stop this.
 
         Raises:
             OSError: the file cannot be read.
-            InvalidArgument: no object can be as large.
-            TransferError: it changed while it was being sent.
+            InvalidArgument: the file is larger than the largest object.
+            TransferError: the file changed while it was being sent.
         """
         _check_key(key)
         source = Source.of(path)
         if source.size > _LARGEST:
-            raise InvalidArgument("a file", path, "one of at most 48.8 TiB, as an object is")
+            raise InvalidArgument("a file", path, "at most 48.8 TiB, the maximum size of an object")
         if source.size > self._sizes.multipart:
             self._abort_stale()
             return Upload(self._asking, source, bucket, key, progress, self._sizes).run(self._crew)
@@ -237,10 +237,10 @@ class ObsStore(Store):
             raise
 
     def download(self, info: ObjectInfo, path: str, progress: Optional[Progress] = None) -> None:
-        """Fetch an object to ``path``: the file is there whole and verified, or as before.
+        """Fetch an object to ``path``: the file is then complete and verified, or unchanged.
 
-        On the way it has a temporary name in the same folder, ``.<name>.<8 digits>.part``. That
-        is kept for the next call to go on from if a large one is interrupted, and removed else.
+        Meanwhile it has a temporary name in the same folder, ``.<name>.<8 digits>.part``. If the
+        download of a large object is interrupted, that file is kept and the next call resumes it.
 
         Args:
             progress: told of the bytes, by one thread at a time; it may raise to stop this.
@@ -254,9 +254,9 @@ class ObsStore(Store):
     def copy(
         self, info: ObjectInfo, bucket: str, key: str, progress: Optional[Progress] = None
     ) -> None:
-        """Copy an object to another one, in OBS: nothing of it comes here.
+        """Copy an object to another one within OBS, without a download.
 
-        One of more than 5 GB is copied in parts.
+        An object of more than 5 GB is copied in parts.
 
         Raises:
             TransferError: the object was replaced meanwhile.
@@ -321,7 +321,7 @@ class ObsStore(Store):
     def same(self, path: str, info: ObjectInfo) -> Optional[bool]:
         """Return True if a file has the content of an object, by their checksums.
 
-        By the etag where that can be told; else by the CRC-64, for which OBS is asked.
+        By the ETag if it is an MD5; otherwise by the CRC-64, which is requested from OBS.
         """
         known = same(path, info)
         if known or os.path.getsize(path) != info.size or not is_available():
@@ -332,15 +332,15 @@ class ObsStore(Store):
         return known if info.crc64 is None else crc64_of(path) == info.crc64
 
     def forget(self, path: str, info: ObjectInfo) -> None:
-        """Remove what an interrupted transfer between the two left, at both ends."""
+        """Remove the leftovers of an interrupted transfer between the two, at both ends."""
         if info.size > self._sizes.multipart:
             Upload(self._asking, Source.of(path), info.bucket, info.key).forget()
         Download(self._asking, info, path, range_size=self._sizes.range).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
-        """Delete objects; returns those that could not be, each with the reason."""
+        """Delete objects; return those that could not be deleted, with the reasons."""
         failed: List[Tuple[str, Exception]] = []
-        # XML has no way to write control characters.
+        # XML cannot represent control characters.
         odd = [key for key in keys if any(letter < " " for letter in key)]
         plain = [key for key in keys if not any(letter < " " for letter in key)]
         for begin in range(0, len(plain), _DELETED_AT_ONCE):
@@ -382,7 +382,7 @@ class ObsStore(Store):
                 )
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close the connections."""
         self._client.close()
 
     def _abort_stale(self) -> None:
@@ -403,7 +403,7 @@ def _check_key(key: str) -> None:
 
 
 def _explained(answer: Any, other: Callable[[], Any]) -> Any:
-    """Return the answer to a HEAD; a refusal has no body to say why, so that of another request."""
+    """Return the response to a HEAD; after a refusal without a reason, that to another request."""
     if answer.status != 403 or answer.errorCode:
         return answer
     explained = other()
@@ -434,7 +434,7 @@ def _from_list(text: Optional[str]) -> Optional[float]:
     try:
         if "T" in text:
             return float(calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")))
-        # In summer the client is an hour off: it takes UTC for a local time in between.
+        # In summer time the client is wrong by an hour: it treats UTC as a local time.
         made = time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
         summer = time.localtime(made + time.timezone).tm_isdst > 0
         return made + (time.timezone - time.altzone if summer else 0)

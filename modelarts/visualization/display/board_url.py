@@ -1,8 +1,8 @@
 """The address of a board for a browser: its own, or one through the notebook's server.
 
 A board of the local service is on loopback of the machine that the notebook's kernel runs on. The
-reader's browser may be elsewhere, and then sees of that machine only what the notebook's server
-passes on. Sources: TensorBoard's ``TENSORBOARD_PROXY_URL``; *Jupyter Server Proxy*, "Accessing
+user's browser may be on another machine, and then reaches that machine only through the notebook's
+server. Sources: TensorBoard's ``TENSORBOARD_PROXY_URL``; *Jupyter Server Proxy*, "Accessing
 Arbitrary Network Services"; *JupyterHub*, ``JUPYTERHUB_SERVICE_PREFIX``.
 """
 
@@ -18,10 +18,10 @@ _PORT = "%PORT%"
 
 
 def board_address(service_url: str, environ: Optional[Mapping[str, str]] = None) -> str:
-    """The address at which the reader's browser finds a board; asks nobody.
+    """Return the address of a board for the user's browser, without a request.
 
-    That is ``service_url``, unless the board is on this machine's loopback, and one of these says
-    how the browser gets there: the template in ``TENSORBOARD_PROXY_URL`` (its ``%PORT%`` stands
+    That is ``service_url``, unless the board is on this machine's loopback and one of these is set:
+    the template in ``TENSORBOARD_PROXY_URL`` (its ``%PORT%`` stands
     for the port); a JupyterHub; a Jupyter server that has started this kernel, if
     ``jupyter-server-proxy`` is installed. With the last two it is a path on the notebook's server.
 
@@ -44,7 +44,7 @@ def board_address(service_url: str, environ: Optional[Mapping[str, str]] = None)
 
 
 def is_web_address(address: str) -> bool:
-    """Return True if a page may link to it: an address of the web, or a path; no script."""
+    """Return True if a page may link to the address: a web address or a path, not a script."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -55,7 +55,7 @@ def is_web_address(address: str) -> bool:
 
 
 def _server_proxy(environ: Mapping[str, str]) -> Optional[str]:
-    """The template of ``jupyter-server-proxy`` in the server that this kernel belongs to."""
+    """Return the template of ``jupyter-server-proxy`` in the server of this kernel."""
     base = environ.get("JUPYTERHUB_SERVICE_PREFIX")
     if base is None and find_spec("jupyter_server_proxy") is not None:
         base = _base_url(environ.get("JPY_PARENT_PID", ""))
@@ -63,13 +63,13 @@ def _server_proxy(environ: Mapping[str, str]) -> Optional[str]:
 
 
 def _base_url(process: str) -> Optional[str]:
-    """The path under which the Jupyter server of that process serves; None if it is none."""
+    """Return the base path of the Jupyter server with that process id; None for other processes."""
     if not process.isdigit():
         return None
     try:
         from jupyter_core.paths import jupyter_runtime_dir
 
-        # It has the server's token too, which is not kept.
+        # The file has the server's token too, which is not kept.
         with open(os.path.join(jupyter_runtime_dir(), "jpserver-%s.json" % process)) as file:
             return str(json.load(file)["base_url"])
     except (ImportError, OSError, ValueError, KeyError, TypeError):

@@ -1,6 +1,6 @@
-"""How jobs look in a notebook: HTML of what was last seen. Asks the service nothing.
+"""Jobs as HTML for a notebook, from the last responses, without a request.
 
-Styles are inline, and work without those that a notebook takes out of pages it does not trust.
+Styles are inline, and do not use those that a notebook removes from untrusted pages.
 Text has the notebook's own colour; a status is white on a colour that is dark enough for it, so
 that both are readable on a light and on a dark page.
 """
@@ -35,7 +35,7 @@ _FAINT = "opacity: 0.75"
 
 
 def card(job: "Shown") -> str:
-    """One job: name, status, link to the board, times, folder, description."""
+    """Return a job as a card: name, status, link to the board, times, folder, description."""
     info = last_known(job)
     return box(
         info.job_name or title(info), [status_word(info.status), _link(info)], _facts(job, info)
@@ -58,7 +58,7 @@ def box(name: str, parts: Sequence[str], facts: Iterable[Tuple[str, str]]) -> st
 
 
 def table(jobs: Sequence["Shown"]) -> str:
-    """Jobs as a table; of a long list only the first."""
+    """Return jobs as a table; of a long list only the first."""
     names = ("ID", "Name", "Status", "Created", "Stops in", "Folder", "Description")
     head = "".join('<th scope="col" style="%s">%s</th>' % (_CELL, name) for name in names)
     rows = "".join("<tr>%s</tr>" % _cells(last_known(job)) for job in jobs[:_MOST_ROWS])
@@ -66,7 +66,7 @@ def table(jobs: Sequence["Shown"]) -> str:
     note = "%d job%s" % (len(jobs), "" if len(jobs) == 1 else "s")
     if more > 0:
         note += ", of which the first %d are shown; to_dataframe() has all" % _MOST_ROWS
-    # JupyterLab makes all columns equally wide, and breaks dates in two, unless told otherwise.
+    # By default JupyterLab makes all columns equally wide, and breaks dates in two.
     body = (
         '<table style="margin: 0; table-layout: auto"><thead><tr>%s</tr></thead>'
         "<tbody>%s</tbody></table>"
@@ -79,7 +79,7 @@ def table(jobs: Sequence["Shown"]) -> str:
 
 
 def link(job: "Shown", address: str) -> str:
-    """A line that names the job and links to the board."""
+    """Return a line with the job's name and a link to the board."""
     return '<div style="margin-bottom: 4px"><strong>%s</strong> &nbsp; %s</div>' % (
         escape(title(last_known(job))),
         _anchor(address, last_known(job)),
@@ -87,7 +87,7 @@ def link(job: "Shown", address: str) -> str:
 
 
 def frame(job: "Shown", address: str, height: int) -> str:
-    """The board itself, below that line."""
+    """Return the board itself, below that line."""
     return (
         '%s<iframe src="%s" title="TensorBoard" width="100%%" height="%d" '
         'style="border: 1px solid rgba(128, 128, 128, 0.5)"></iframe>'
@@ -96,7 +96,7 @@ def frame(job: "Shown", address: str, height: int) -> str:
 
 
 def status_word(status: Optional[JobStatus]) -> str:
-    """A status as a coloured word."""
+    """Return a status as a coloured word."""
     if status is None:
         return '<span style="%s">not asked yet</span>' % _FAINT
     return '<span style="%s">%s</span>' % (_PILL % _colour(status), escape(status.name))
@@ -121,7 +121,7 @@ def _link(info: JobInfo) -> str:
 
 
 def _anchor(address: str, info: JobInfo) -> str:
-    # Read aloud, or in a list of links, each one says whose board it is.
+    # For screen readers and lists of links, each link names its job.
     return (
         '<a href="%s" target="_blank" rel="noopener noreferrer" '
         'aria-label="open the board of %s">open the board</a>'

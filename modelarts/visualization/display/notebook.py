@@ -15,27 +15,27 @@ __all__ = [
     "publish",
 ]
 
-#: None of these can show a board, and in a notebook nobody could end them.
+#: Browsers of a terminal: they cannot show a board, and a notebook's user could not end them.
 _TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m")
 
 
 def in_notebook() -> bool:
     """Return True in the kernel of a notebook."""
-    # Who has not imported it yet cannot run in it.
+    # A kernel has imported IPython already.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
 
 
 def publish(html: str, text: str) -> None:
-    """Show HTML below the cell; the text where only text can be shown."""
+    """Show HTML below the cell; the text if only text can be shown."""
     from IPython.display import display
 
     display({"text/html": html, "text/plain": text}, raw=True)
 
 
 def browse(address: str) -> bool:
-    """Open an address in a browser of this machine; returns whether there is one."""
+    """Open an address in a browser of this machine; return False if there is none."""
     import webbrowser
 
     if not address.startswith(
@@ -52,7 +52,7 @@ def browse(address: str) -> bool:
 
 
 class NotebookLine:
-    """One output of a cell, which is changed."""
+    """An output of a cell that can be updated."""
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -73,7 +73,7 @@ class NotebookLine:
 
 
 class TerminalLine:
-    """One line of a terminal, which is written over."""
+    """A line of a terminal that can be overwritten."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -98,7 +98,7 @@ Line = Union[NotebookLine, TerminalLine]
 
 
 def live_line() -> Optional[Line]:
-    """A line that can be changed; None where nobody looks, as in a log."""
+    """Return a line that can be changed; None without a terminal or notebook."""
     if in_notebook():
         return NotebookLine()
     stream = sys.stderr

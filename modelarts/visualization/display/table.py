@@ -1,4 +1,4 @@
-"""Jobs as text for a terminal: a table of many, a list of facts about one."""
+"""Jobs as text for a terminal: a table of several jobs, the fields of a single job."""
 
 import os
 import sys
@@ -17,24 +17,24 @@ __all__ = ["facts", "fitting", "kind_of", "look", "show", "table"]
 
 _HEADS = ("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")
 _STATUS = _HEADS.index("STATUS")
-#: What gives way in a narrow terminal, first to last: how narrow it may get, and whether its
-#: end is kept, which tells folders apart.
+#: The columns that are shortened in a narrow terminal, first to last: the smallest width, and True
+#: if the end is kept, in which folders differ.
 _YIELDING = (("DESCRIPTION", 11, False), ("TRAIN URL", 12, True), ("NAME", 8, False))
-#: What is left out where that is not enough.
+#: The columns that are left out if that is not enough.
 _LEAVING = ("DESCRIPTION", "CREATED", "TRAIN URL")
 _GAP = 2
-#: Where the width is not known, such as in a notebook.
+#: The width if it is not known, such as in a notebook.
 _USUAL = 120
-#: More characters than a folder or a description may have.
+#: More characters than a folder or a description can have.
 _LONGEST = 2048
 _GREEN, _YELLOW, _RED, _GREY = "32", "33", "31", "90"
 
 
 def look(stream: Optional[TextIO], otherwise: Optional[int] = None) -> Tuple[Optional[int], bool]:
-    """The columns that a stream has, and whether it shows colours.
+    """Return the number of columns of a stream, and True if it shows colours.
 
     Args:
-        otherwise: the columns of what is no terminal; None for as many as needed.
+        otherwise: the columns of a stream that is not a terminal; None for as many as needed.
     """
     if stream is None or not stream.isatty():
         return otherwise, False
@@ -50,11 +50,11 @@ def look(stream: Optional[TextIO], otherwise: Optional[int] = None) -> Tuple[Opt
 
 
 def table(jobs: Iterable["Shown"], columns: Optional[int] = None, colour: bool = False) -> str:
-    """Jobs as a table of text, a line each, statuses as words. Asks the service nothing.
+    """Return jobs as a table of text, a line each, without a request.
 
     Args:
-        columns: how wide it may be; None for as wide as needed.
-        colour: whether the statuses are coloured.
+        columns: the greatest width; None for as wide as needed.
+        colour: True for coloured statuses.
     """
     infos = [last_known(job) for job in jobs]
     if not infos:
@@ -76,18 +76,18 @@ def table(jobs: Iterable["Shown"], columns: Optional[int] = None, colour: bool =
 
 
 def fitting(jobs: Iterable["Shown"]) -> str:
-    """The table, without colours, as wide as the terminal or as a notebook's output."""
+    """Return the table without colours, in the width of the terminal or the notebook's output."""
     return table(jobs, look(sys.stdout, _USUAL)[0])
 
 
 def show(jobs: Iterable["Shown"]) -> None:
-    """Print the table, likewise, with colours where they show."""
+    """Print the table, likewise, with colours if the stream shows them."""
     columns, colour = look(sys.stdout, _USUAL)
     print(writable(table(jobs, columns, colour), sys.stdout))
 
 
 def facts(job: "Shown", colour: bool = False) -> str:
-    """All that is known of a job, a line for each fact. Asks the service nothing."""
+    """Return all known fields of a job, a line each, without a request."""
     info = last_known(job)
     status = _word(info)
     reason = info.extra.get("reason")
@@ -112,7 +112,7 @@ def facts(job: "Shown", colour: bool = False) -> str:
     }
     lines = []
     for name, value in shown.items():
-        # The status may hold colours, and what else is in it is one line already.
+        # The status may have colours; all other values are single lines already.
         text = value if name == "status" else one_line(value or "", _LONGEST)
         if text:
             lines.append("%-13s%s" % (name, text))
@@ -181,7 +181,7 @@ def _coloured(text: str, status: Optional[JobStatus]) -> str:
 
 
 def _fitted(rows: List[Sequence[str]], columns: Optional[int]) -> List[Sequence[str]]:
-    """The rows, cells shortened or columns left out until they fit."""
+    """Return the rows with cells shortened or columns left out until they fit."""
     if columns is None:
         return rows
     heads = list(rows[0])
@@ -199,7 +199,7 @@ def _fitted(rows: List[Sequence[str]], columns: Optional[int]) -> List[Sequence[
             del heads[i], widths[i]
             rows = [[*row[:i], *row[i + 1 :]] for row in rows]
     widths[_STATUS] = max(min(widths[_STATUS], 6), widths[_STATUS] - max(0, excess()))
-    # A column that left may have made room for what had to yield to it.
+    # A removed column may leave room for columns that were shortened before.
     for head, _, _ in reversed(_YIELDING):
         if head in heads and excess() < 0:
             i = heads.index(head)

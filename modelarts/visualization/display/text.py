@@ -1,4 +1,4 @@
-"""The texts of a job for people: words, times and names."""
+"""The texts of a job for users: words, times and names."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
@@ -33,7 +33,7 @@ class Shown(Protocol):
 
 
 def last_known(job: Shown) -> JobInfo:
-    """Return the fields of a job that can be read, without asking the service."""
+    """Return the fields of a job that can be read, without a request."""
     try:
         number = job.job_id
     except ModelArtsError:
@@ -57,13 +57,13 @@ def folders(info: JobInfo) -> List[str]:
 
 
 def title(info: JobInfo) -> str:
-    """A job in a sentence: its number, and its name if that is known."""
+    """Return a job's text for a sentence: its number, and its name if that is known."""
     name = " (%s)" % one_line(info.job_name) if info.job_name else ""
     return "job %s%s" % (info.job_id, name)
 
 
 def span(seconds: float) -> str:
-    """A time span by its two largest units: ``1 h 58 min``."""
+    """Return a time span in its two largest units: ``1 h 58 min``."""
     left = max(int(seconds), 0)
     parts: List[str] = []
     for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -76,7 +76,7 @@ def span(seconds: float) -> str:
 
 
 def clock_time(moment: Optional[datetime]) -> str:
-    """A moment in the time zone of this machine; empty for None."""
+    """Return a time in the time zone of this machine; an empty text for None."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
@@ -84,8 +84,8 @@ def one_line(text: object, most: int = 40) -> str:
     """Return a text without line breaks and control characters, cut to a length.
 
     Args:
-        text: the text; anything else that a service sent in its place is shown as Python does.
-        most: how many characters it may have.
+        text: the text; a value of another type is shown by its ``repr``.
+        most: the greatest number of characters.
     """
     text = "".join(c if c.isprintable() else " " for c in str(text))
     return text if len(text) <= most else text[: most - 1] + "…"
