@@ -33,7 +33,11 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 #: Milliseconds.
 LONG = 120_000
 #: The commands of the picture of a terminal.
-COMMANDS = ("modelarts jobs list --local", "modelarts serve --status")
+COMMANDS = (
+    "modelarts jobs list --local",
+    "modelarts jobs show learning-rates --local",
+    "modelarts serve --status",
+)
 CELL = """\
 from modelarts import Session, VisualizationJob
 
@@ -87,12 +91,11 @@ def _make_jobs(root: str) -> None:
         VisualizationJob.create(
             training_jobs=trainings, job_name="learning-rates", auto_stop=4, session=session
         ).wait(progress=False)
-        folder = "/uploads/"
-        for name, hours in (("baseline", 24), ("data-augmentation", 8)):
+        for name, number in (("baseline", 1), ("data-augmentation", 2)):
             VisualizationJob.create(
-                folder, job_name=name, auto_stop=hours, session=session, check=False
+                training_jobs=trainings[:number], job_name=name, auto_stop=24, session=session
             ).wait(progress=False)
-        job = VisualizationJob.create(folder, job_name="last-week", session=session, check=False)
+        job = VisualizationJob.create("/uploads/", job_name="last-week", session=session)
         job.wait(progress=False).stop().wait(JobStatus.KILLED)
 
 
@@ -108,20 +111,29 @@ def _show_console(browser: Browser, command: List[str], environ: Any) -> None:
         if scheme == "light":
             page.get_by_role("link", name="learning-rates").first.click()
             page.wait_for_load_state("networkidle")
+            # Its frame stays empty in a picture that is larger than the window.
+            page.set_viewport_size({"width": 1180, "height": 1500})
             board = page.frame_locator("iframe").first
             board.locator("scalar-card").first.wait_for(timeout=LONG)
             page.wait_for_timeout(3000)  # the curves are drawn, not only their frames
-            _save(page, "console-job", full_page=True)
+            _save(page, "console-job")
         page.context.close()
 
 
 def _show_terminal(browser: Browser, environ: Any) -> None:
     lines = []
     for command in COMMANDS:
+        # In a terminal, whose width tables keep to.
+        inside = "stty cols 110 rows 40; NO_COLOR=1 " + command
         done = subprocess.run(
-            command.split(), env={**environ, "COLUMNS": "100"}, capture_output=True, text=True
+            ["script", "-qec", inside, os.devnull],
+            env={**environ, "TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
         )
-        lines.append("<b>$ %s</b>\n%s" % (command, html.escape(done.stdout)))
+        text = done.stdout.replace("\r", "")
+        lines.append("<b>$ %s</b>\n%s" % (command, html.escape(text)))
     page = _page(browser, 1100, 400, "light")
     page.set_content(TERMINAL % "\n".join(lines).replace(environ["HOME"], "/home/you"))
     page.locator("body").screenshot(path=str(PICTURES / "terminal.png"))
@@ -149,24 +161,27 @@ def _show_notebook(browser: Browser, folder: Path, environ: Any) -> None:
     notebook = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4}
     text = json.dumps({**notebook, "nbformat_minor": 5})
     (folder / "training.ipynb").write_text(text, encoding="utf-8")
+    settings = folder.parent / "settings"
+    quiet = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     lab = subprocess.Popen(
         [
             *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
             *("--ip=127.0.0.1", "--port=%d" % port, "--IdentityProvider.token="),
-            *("--ServerApp.password=", "--LabApp.check_for_updates_class="),
-            "--LabApp.news_url=",
+            "--ServerApp.password=",
         ],
         cwd=str(folder),
-        env=environ,
+        env={**environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         address = "http://127.0.0.1:%d/lab/tree/training.ipynb?reset" % port
         _wait_for(lambda: _responds(address))
-        page = _page(browser, 1280, 900, "light")
+        page = _page(browser, 1440, 860, "light")
         page.goto(address)
         page.locator(".jp-Cell").first.click(timeout=LONG)
         page.wait_for_timeout(3000)  # until the kernel is connected
@@ -189,8 +204,8 @@ def _page(browser: Browser, width: int, height: int, scheme: Any) -> Page:
     return context.new_page()
 
 
-def _save(page: Page, name: str, full_page: bool = False) -> None:
-    page.screenshot(path=str(PICTURES / (name + ".png")), full_page=full_page)
+def _save(page: Page, name: str) -> None:
+    page.screenshot(path=str(PICTURES / (name + ".png")))
 
 
 def _responds(address: str) -> bool:

@@ -43,6 +43,8 @@ __all__ = [
     "job_type",
     "list_query",
     "nfs",
+    "share_hours",
+    "share_id",
     "train_url",
     "training_jobs",
 ]
@@ -57,6 +59,7 @@ SORT_KEYS = (
     "duration",
     "log_dir",
 )
+_SHARE_ID = "a link, or the id of one (1 to 64 letters, digits, '_' or '-'), not its address"
 _NAME = r"[0-9A-Za-z_-]{1,%d}\Z"
 _BUCKET = r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z"
 _CONTROL = r"[\x00-\x1f\x7f]"
@@ -254,6 +257,19 @@ def auto_stop(value: object, api: str = "v1") -> "Optional[Schedule]":
     least, most = (1, _MAX_HOURS) if api == "v2" else (0, 24)
     allowed = "whole hours from %d to %d, or None" % (least, most)
     return Schedule(_whole("auto_stop", value, least, most, allowed))
+
+
+def share_hours(value: object) -> int:
+    """Whole hours from 1 to 87600; the service may allow fewer."""
+    return _whole("hours", value, 1, 87600, "whole hours from 1 to 87600")
+
+
+def share_id(value: object) -> str:
+    """The id of a link to a board."""
+    if not isinstance(value, str) or not re.match(r"[0-9A-Za-z_-]{1,64}\Z", value):
+        # It may be the address of a link, which is a secret.
+        raise InvalidArgument("share", value, _SHARE_ID, secret=True)
+    return value
 
 
 def flavor(value: object) -> Optional[Dict[str, str]]:

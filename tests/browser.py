@@ -15,7 +15,8 @@ def chromium():
         pytest.skip("there is no Chromium")
     from playwright.sync_api import sync_playwright
 
-    options = ["--no-sandbox", "--no-proxy-server"]
+    # Charts are drawn as SVG then, which costs a fraction of WebGL in software.
+    options = ["--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-3d-apis"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser

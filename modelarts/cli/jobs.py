@@ -12,6 +12,7 @@ from modelarts._status import FAILED, STOPPED, JobStatus
 from modelarts.cli.completion import complete_jobs
 from modelarts.cli.errors import DONE, WRONG_USAGE, Refused, as_dict, code_of, tell
 from modelarts.cli.named import (
+    board_named,
     id_value,
     is_training,
     job_named,
@@ -31,17 +32,18 @@ from modelarts.cli.options import (
     positive,
     session_of,
 )
-from modelarts.cli.output import flush, show_json
+from modelarts.cli.output import flush, say, show_json, show_table
 from modelarts.cli.output import show as show_text
 from modelarts.cli.prompts import ask
 from modelarts.errors import ModelArtsError
 from modelarts.visualization.display import table
-from modelarts.visualization.display.text import last_known, title
+from modelarts.visualization.display.text import clock_time, last_known, title
 
 if TYPE_CHECKING:
     from modelarts.cli.named import AnyJob
     from modelarts.session import Session
     from modelarts.training.job import TrainingJob
+    from modelarts.visualization.shares import Share
 
 __all__ = ["add_to", "show_job"]
 
@@ -109,6 +111,7 @@ A job that is just starting is waited for.""",
     )
     _add_job(parser)
     _add_timeout(parser)
+    _add_shares(verbs)
     parser = _add(
         verbs,
         "update",
@@ -297,6 +300,44 @@ exit codes: 0 it has that status, 4 the time was over, 5 it failed or was stoppe
     _add_timeout(parser)
 
 
+def _add_shares(verbs: Commands) -> None:
+    parser = _add(
+        verbs,
+        "share",
+        _share,
+        "print a link to a job's board that needs no account and ends",
+        """  modelarts jobs share nightly --hours 48
+
+Anyone who has the link can look at this one board, and change nothing. The local service has
+such links, and no cloud.""",
+    )
+    _add_job(parser)
+    parser.add_argument(
+        "--hours",
+        default=24,
+        type=checked(validation.share_hours),
+        metavar="HOURS",
+        help="for how many whole hours the link works (default: %(default)s)",
+    )
+    parser = _add(
+        verbs,
+        "shares",
+        _shares,
+        "list the links to a job's board, or revoke some",
+        """  modelarts jobs shares nightly
+  modelarts jobs shares nightly --revoke 5f2c9be0a1d84c37""",
+    )
+    _add_job(parser)
+    parser.add_argument(
+        "--revoke",
+        action="append",
+        default=[],
+        type=checked(validation.share_id),
+        metavar="LINK",
+        help="the id of a link that is to end now; may be repeated",
+    )
+
+
 def _add_stop(verbs: Commands) -> None:
     parser = _add(
         verbs,
@@ -469,6 +510,48 @@ def _open(args: argparse.Namespace) -> None:
             show_job(board, args)
         else:
             show_text(url)
+
+
+def _share(args: argparse.Namespace) -> None:
+    """Run ``jobs share``: the link is the one line on stdout."""
+    with session_of(args) as session:
+        share = board_named(session, args.job).share(args.hours)
+        keep_service(args)
+        if args.output == "json":
+            show_json({**_link(share), "url": share.url, "is_success": True})
+        else:
+            show_text(share.url or "")
+            say("link %s works until %s" % (share.share_id, clock_time(share.ends)))
+
+
+def _shares(args: argparse.Namespace) -> None:
+    """Run ``jobs shares``."""
+    with session_of(args) as session:
+        job = board_named(session, args.job)
+        for share_id in args.revoke:
+            job.unshare(share_id)
+        links = job.shares()
+        if args.output == "json":
+            show_json([_link(link) for link in links])
+            return
+        for share_id in args.revoke:
+            show_text("link %s: revoked" % share_id)
+        if links:
+            rows = [
+                (link.share_id, clock_time(link.created), clock_time(link.ends)) for link in links
+            ]
+            show_table([("LINK", "CREATED", "ENDS"), *rows])
+        elif not args.revoke:
+            show_text("No links.")
+
+
+def _link(share: "Share") -> Dict[str, Any]:
+    return {
+        "share_id": share.share_id,
+        "job_id": int(share.job_id) if share.job_id.isdigit() else share.job_id,
+        "created": share.created.isoformat(),
+        "ends": share.ends.isoformat(),
+    }
 
 
 def _update(args: argparse.Namespace) -> None:

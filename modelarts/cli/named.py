@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     AnyJob = Union[VisualizationJob, TrainingJob]
 
-__all__ = ["id_value", "is_training", "job_named", "jobs_named", "training_named", "trainings"]
+__all__ = [
+    "board_named",
+    "id_value",
+    "is_training",
+    "job_named",
+    "jobs_named",
+    "training_named",
+    "trainings",
+]
 
 _ID = r"[0-9]{1,19}\Z"
 _LONGEST_SEARCH = 100
@@ -72,6 +80,22 @@ def training_named(session: "Session", text: str) -> "TrainingJob":
     if not isinstance(job, TrainingJob):
         raise Refused(
             "job %s is a board, not a training" % job.job_id, WRONG_USAGE, "NoTraining", job=text
+        )
+    return job
+
+
+def board_named(session: "Session", text: str) -> "VisualizationJob":
+    """Return the board of that id, or else of that name.
+
+    Raises:
+        Refused: there is none, there are several, or it is a training.
+    """
+    from modelarts.estimator import VisualizationJob
+
+    job = job_named(session, text)
+    if not isinstance(job, VisualizationJob):
+        raise Refused(
+            "job %s is a training, not a board" % job.job_id, WRONG_USAGE, "NoBoard", job=text
         )
     return job
 

@@ -110,6 +110,12 @@ def _add_network(group: "argparse._ArgumentGroup") -> None:
         help="https://HOST under which a proxy offers the service; boards' addresses begin so",
     )
     group.add_argument(
+        "--board-host",
+        metavar="*.NAME",
+        help="give each board a host of its own below NAME, so that none can read another; NAME "
+        "needs a wildcard in DNS and in the certificate",
+    )
+    group.add_argument(
         "--allow-host",
         type=text,
         action="append",
@@ -171,11 +177,34 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         "(%(default)g)",
     )
     group.add_argument(
+        "--stop-after",
+        type=_hours,
+        default=0.0,
+        metavar="HOURS",
+        help="a job whose board nobody visited for so long is stopped, and the next visitor may "
+        "start it again; 0, the default: none is",
+    )
+    group.add_argument(
         "--board-memory",
         type=_megabytes,
         default=2048,
         metavar="MB",
         help="the most memory that one board may use, on Linux (%(default)s)",
+    )
+    group.add_argument(
+        "--max-share-hours",
+        type=_share_hours,
+        default=720,
+        metavar="HOURS",
+        help="how long a link to a board (modelarts jobs share) may work; 0: there are none "
+        "(%(default)s)",
+    )
+    group.add_argument(
+        "--max-shares",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="how many such links of a project may work at once (%(default)s)",
     )
     group.add_argument(
         "--max-trainings",
@@ -275,6 +304,8 @@ def _serve(args: argparse.Namespace) -> int:
                 users=None if args.users is None else root_folder(args.users),
                 rate=args.rate,
                 board_memory=args.board_memory * mib,
+                max_share_hours=args.max_share_hours,
+                max_shares=args.max_shares,
                 max_trainings=args.max_trainings,
                 training_memory=args.training_memory and args.training_memory * mib,
                 engines=[_absolute(engine) for engine in args.engine],
@@ -282,6 +313,7 @@ def _serve(args: argparse.Namespace) -> int:
                 datasets=args.dataset,
                 unconfined_boards=args.unconfined_boards,
                 sleep_after=args.sleep_after * 60,
+                stop_after=args.stop_after * 3600,
                 test_clock=args.test_clock,
                 source=source,
                 obs_keys=obs_keys,
@@ -329,6 +361,14 @@ def _minutes(text: str) -> float:
     return _number(text, 0, 525600)
 
 
+def _hours(text: str) -> float:
+    return _number(text, 0, 87600)
+
+
+def _share_hours(text: str) -> int:
+    return int(_number(text, 0, 87600))
+
+
 def _seconds(text: str) -> float:
     return _number(text, 0, 10 * 366 * 86400)
 
@@ -349,7 +389,7 @@ def _number(text: str, least: float, most: float) -> float:
 
 def _network(args: argparse.Namespace) -> "Network":
     from modelarts.local.server.network import Network
-    from modelarts.local.web.hosts import public_url
+    from modelarts.local.web.hosts import board_host, public_url
 
     certificate: Optional[Tuple[str, str]] = None
     if args.tls_cert is not None:
@@ -364,4 +404,5 @@ def _network(args: argparse.Namespace) -> "Network":
         public=public,
         further=(*args.allow_host, *(name for name in listed if name)),
         behind_hub="JUPYTERHUB_SERVICE_PREFIX" in os.environ,
+        board_host=None if args.board_host is None else board_host(args.board_host),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from modelarts import validation as arguments
 from modelarts.errors import ConfigurationError, InvalidArgument
@@ -205,14 +205,7 @@ class Operations:
                 raise self._wrong_state(project_id, job_id, "resubmit")
             if self._store.count_active(project_id) >= self._max_running:
                 raise self._quota_exceeded()
-            again = self._store.move(
-                job_id,
-                STOPPED | FAILED,
-                JobStatus.WAITING,
-                run=job.run + 1,
-                reason=None,
-                reads_as=reads_as,
-            )
+            again = self._run_again(job, STOPPED | FAILED, reads_as)
         if again is not None:
             self._supervisor.start(again)
         return {"is_success": True}
@@ -259,6 +252,34 @@ class Operations:
 
     def _is_reached(self, caller: Caller, train_url: str) -> bool:
         return any(self._reaches(each.project_id, train_url) for each in caller.projects)
+
+    def resume(self, job: Job) -> None:
+        """Restart a job that was stopped as nobody visited it, for a visitor of its board.
+
+        Raises:
+            Failure: the project has too many active jobs.
+        """
+        with self._store.alone():
+            stopped = self._store.get(job.job_id)
+            if stopped is None or not stopped.is_idle or stopped.status not in STOPPED:
+                return  # another visitor was faster
+            if self._store.count_active(stopped.project_id) >= self._max_running:
+                raise self._quota_exceeded()
+            again = self._run_again(stopped, STOPPED, stopped.reads_as)
+        if again is not None:
+            self._supervisor.start(again)
+
+    def _run_again(self, job: Job, sources: Iterable[int], reads_as: str) -> Job | None:
+        return self._store.move(
+            job.job_id,
+            sources,
+            JobStatus.WAITING,
+            run=job.run + 1,
+            reason=None,
+            reads_as=reads_as,
+            visited_at=None,
+            is_idle=0,
+        )
 
     def delete(self, project_id: str, job_id: int) -> dict[str, Any]:
         """``DELETE /visualization-jobs/{job_id}``: refused while it is being stopped."""
@@ -349,7 +370,8 @@ class Operations:
             "train_url": job.train_url,
             "resource_id": job.resource_id,
         }
-        reason = job.reason if job.status in FAILED else self._folders.remark(job.job_id)
+        has_reason = job.status in FAILED or job.is_idle
+        reason = job.reason if has_reason else self._folders.remark(job.job_id)
         if reason is not None:
             fields["reason"] = reason
         folders = self._folders.folders(job.train_url)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from modelarts.models import JobInfo, Schedule
     from modelarts.visualization.dialect import Api
     from modelarts.visualization.display.lists import JobList
+    from modelarts.visualization.shares import Share
 
 __all__ = ["VisualizationJob"]
 
@@ -66,9 +67,10 @@ class VisualizationJob:
 
     There are two sets of methods. The short methods (``create``, ``get``, ``list``, ``iter``,
     ``refresh``, ``update``, ``stop``, ``restart``, ``delete``, ``wait``, ``ensure``, ``show``,
-    ``open``) raise typed errors; those that act on a job change this object and return it. The
-    documented calls (``…_visualization_job…``) return what the reference of the original SDK
-    documents; those that return a dict return one also when the service refuses the request.
+    ``open``, ``share``, ``shares``, ``unshare``) raise typed errors; those that act on a job change
+    this object and return it. The documented calls (``…_visualization_job…``) return what the
+    reference of the original SDK documents; those that return a dict return one also when the
+    service refuses the request.
 
     As a context manager it stops the job at the end of the block.
 
@@ -554,6 +556,78 @@ class VisualizationJob:
         if not screen.browse(address) and screen.in_notebook():
             screen.publish(cards.link(self, address), "board: %s" % address)
         return address
+
+    def share(self, hours: int = 24) -> "Share":
+        """Return a new link to the board, for people without an account, which ends.
+
+        The link shows this one board, and changes nothing. It names neither the job nor the user,
+        and goes on working after a restart of the job. The local service has such links; clouds
+        have no such call.
+
+        Args:
+            hours: the whole hours for which the link works, 1 or more; by default 24. The owner of
+                the service may allow fewer.
+
+        Returns:
+            The link; its ``url`` is a secret, and in no repr.
+
+        Raises:
+            InvalidArgument: ``hours`` is not a number of hours, or this object has no id; nothing
+                was sent.
+            NotFound: the job does not exist any more, or the service has no such call.
+            BadRequest: the service allows fewer hours.
+            QuotaExceeded: the project has as many links as the service allows.
+            PermissionDenied: the service allows no links.
+            ApiError: the service refused the request.
+            TransportError: no response, or an unreadable one.
+
+        Example:
+            >>> share = job.share(hours=48)                                       # doctest: +SKIP
+            >>> share.url                                                         # doctest: +SKIP
+            'http://127.0.0.1:8090/modelarts/tensorboard/…/shared/'
+            >>> job.unshare(share)                                                # doctest: +SKIP
+        """
+        from modelarts.visualization import shares
+
+        return shares.create(self._client(), self._known_id(), arguments.share_hours(hours))
+
+    def shares(self) -> "List[Share]":
+        """Return the links to the board that work, the oldest first.
+
+        Returns:
+            The links, without their addresses, which only :meth:`share` returns.
+
+        Raises:
+            InvalidArgument: this object has no id; nothing was sent.
+            NotFound: the job does not exist any more, or the service has no such call.
+            ApiError: the service refused the request.
+            TransportError: no response, or an unreadable one.
+        """
+        from modelarts.visualization import shares
+
+        return shares.of_job(self._client(), self._known_id())
+
+    def unshare(self, share: "Union[str, Share]") -> "Self":
+        """Revoke a link: it stops working at once.
+
+        Args:
+            share: the link, or its id.
+
+        Returns:
+            This object.
+
+        Raises:
+            InvalidArgument: ``share`` is no link and no id, or this object has no id; nothing was
+                sent.
+            NotFound: the job has no such link, or the service has no such call.
+            ApiError: the service refused the request.
+            TransportError: no response, or an unreadable one.
+        """
+        from modelarts.visualization import shares
+
+        share_id = share.share_id if isinstance(share, shares.Share) else share
+        shares.revoke(self._client(), self._known_id(), arguments.share_id(share_id))
+        return self
 
     def __enter__(self) -> "VisualizationJob":
         return self

@@ -89,8 +89,8 @@ def test_file_of_another_version_is_refused(tmp_path, version, age):
     db.close()
     before = path.read_bytes()
     line = _one_sentence(_serve(tmp_path))
-    text = "was written by %s version of modelarts (schema %d, known here: 5)"
-    assert text % (age, version) in line
+    text = "was written by %s version of modelarts (schema %d, known here: %d)"
+    assert text % (age, version, schema.VERSION) in line
     assert path.read_bytes() == before
 
 

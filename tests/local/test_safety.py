@@ -564,7 +564,7 @@ def test_the_document_tells_every_route_and_no_other():
     app = App(
         *(_Anything() for _ in range(4)),
         Reach("127.0.0.1", "http://127.0.0.1:1"),
-        _Anything(),
+        *(_Anything() for _ in range(2)),
         console=_Anything(),
     )
     routes = {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,8 @@ from modelarts.estimator import VisualizationJob
 from modelarts.local.engine import keeper as keeper_module
 from modelarts.local.engine.machine import Machine
 from modelarts.local.identity.users_file import edit, prepare
+from modelarts.local.jobs.store import Store
+from modelarts.local.training.store import TrainingStore
 from modelarts.session import Session
 from tests.clocks import wait_until
 from tests.service import Service
@@ -237,7 +240,7 @@ def test_board_over_two_trainings_names_their_runs(trainer):
 
 
 def test_board_over_a_folder_is_not_of_its_trainings(trainer):
-    """What no training has written is shown too."""
+    """It also shows runs that no training has written."""
     summary = {"log_dir": {"pfs": {"pfs_path": "obs://bucket/whole/first/"}}}
     trainer.wait(trainer.create("print(1)", "whole", {"summary": summary}))
     with trainer.service.session(api="v2") as session:
@@ -419,6 +422,35 @@ def test_service_finds_its_trainings_again(tmp_path, kill):
         assert trainer.wait(ran)["status"]["phase"] == "Completed"
         assert trainer.log(ran) == "begun\nended\n"
     assert service.end() == 0
+
+
+def test_deleted_training_is_ended_by_the_next_service(tmp_path):
+    """A service that was killed after it had noted the deletion has not ended the training."""
+    service = Service(tmp_path / "root")
+    trainer = Trainer(service)
+    program = "import time; time.sleep(600)"
+    with trainer.session:
+        job_id = trainer.create(program, "hidden")
+        trainer.wait(job_id, "Running")
+    state = service.root / "trainings" / job_id
+    service.end(signal.SIGKILL)
+    store = Store(service.root / "jobs.sqlite")
+    TrainingStore(store).delete_later(job_id)
+    store.close()
+    keeper = psutil.Process(Machine().keeper(state))
+    processes = [keeper, *keeper.children(recursive=True)]
+    assert len(processes) == 2
+    service = Service(service.root)
+    wait_until(lambda: not state.exists())
+    assert not any(map(_runs, processes))
+    assert service.end() == 0
+
+
+def _runs(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.parametrize("go", [True, False])

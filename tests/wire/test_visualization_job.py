@@ -9,6 +9,7 @@ import responses
 from modelarts.errors import (
     CredentialsNotFound,
     InvalidArgument,
+    NotFound,
     TransportError,
     WaitTimeout,
 )
@@ -325,3 +326,23 @@ def test_a_pickled_job_knows_what_it_knew_and_holds_no_session(session, cloud):
         assert (again.job_id, again.job_name, again.status) == ("101", "n", JobStatus.INIT)
         with pytest.raises(CredentialsNotFound):
             again.refresh()
+
+
+# Links to boards, which clouds do not have ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda job: job.share(), lambda job: job.shares(), lambda job: job.unshare("5f2c9be0")],
+)
+def test_cloud_has_no_links(cloud, session, call):
+    with pytest.raises(NotFound, match="clouds have no such call") as refused:
+        call(VisualizationJob(session, 197))
+    assert "Session.local() has them" in str(refused.value)
+
+
+@pytest.mark.parametrize("hours", [0, -1, 1.5, True, "x", None, 87601])
+def test_hours_of_link_are_checked_first(cloud, session, hours):
+    with pytest.raises(InvalidArgument, match="hours must be whole hours from 1 to 87600"):
+        VisualizationJob(session, 197).share(hours)
+    assert len(responses.calls) == 0

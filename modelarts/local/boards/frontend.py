@@ -14,14 +14,17 @@ import zipfile
 from functools import lru_cache
 from pathlib import Path
 
+import tensorboard
 import tensorboard.assets
 
-__all__ = ["INDEX", "PATH", "RELOAD", "content", "names", "refer", "version"]
+__all__ = ["INDEX", "PATH", "RELOAD", "content", "names", "page", "refer", "version", "with_nonce"]
 
 INDEX = "index.html"
 #: Beside the pages of the boards, whose paths have two more parts.
 PATH = "frontend"
 _FONTS = b"url(/font-roboto/"
+#: The page of the projector, which the frontend shows in a frame.
+_PROJECTOR = "data/plugin/projector/projector_binary.html"
 #: Ours, which the page loads before TensorBoard's.
 RELOAD = "reload.js"
 
@@ -67,6 +70,25 @@ def refer(page: bytes, depth: int) -> bytes:
     ours = b'<script src="' + common + RELOAD.encode() + b'"></script>'
     page = re.sub(rb'(<script[^>]*src=")index\.js', ours + rb"\1" + common + b"index.js", page)
     return page.replace(_FONTS, fonts)
+
+
+@lru_cache(maxsize=8)
+def page(path: str) -> bytes | None:
+    """Return the page of the frontend at a path of a board; None if it is not of the frontend."""
+    if path in ("", INDEX):
+        # As TensorBoard begins it for a page at the root.
+        shown = b'<!doctype html><meta name="tb-relative-root" content="./">'
+        return refer(shown + gzip.decompress(content(INDEX)), depth=2)
+    if path == _PROJECTOR:
+        plugins = Path(tensorboard.__file__).with_name("plugins")
+        binary = plugins / "projector" / "tf_projector_plugin" / "projector_binary.html"
+        return refer(binary.read_bytes(), depth=5)
+    return None
+
+
+def with_nonce(shown: bytes, nonce: str) -> bytes:
+    """Return a page whose scripts have a nonce, which its policy asks for."""
+    return re.sub(rb"(<script [^>]*)>", rb'\1 nonce="' + nonce.encode() + b'">', shown)
 
 
 def _reload() -> bytes:

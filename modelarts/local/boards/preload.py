@@ -11,7 +11,6 @@ import gzip
 import io
 import mimetypes
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import tensorboard.assets
@@ -21,7 +20,6 @@ import tensorboard.program
 from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.core import core_plugin
-from tensorboard.plugins.projector import projector_plugin
 from werkzeug.wrappers import Request, Response
 
 from modelarts.local.boards import frontend
@@ -46,17 +44,11 @@ def _pack() -> tuple[dict[str, WSGIApplication], bytes]:
         "/" + name: served["/" + name]
         for name in frontend.names() - {frontend.INDEX, frontend.RELOAD}
     }
-    page = gzip.decompress(frontend.content(frontend.INDEX))
     index = io.BytesIO()
     with zipfile.ZipFile(index, "w") as alone:
-        alone.writestr(frontend.INDEX, page)
-    # As TensorBoard begins it for a page at the root.
-    shown = b'<!doctype html><meta name="tb-relative-root" content="./">' + page
-    files["/"] = files["/" + frontend.INDEX] = _page(frontend.refer(shown, depth=2))
-    projector = Path(projector_plugin.__file__).with_name("tf_projector_plugin")
-    binary = (projector / "projector_binary.html").read_bytes()
-    path = "/data/plugin/projector/projector_binary.html"
-    files[path] = _page(frontend.refer(binary, depth=5))
+        alone.writestr(frontend.INDEX, gzip.decompress(frontend.content(frontend.INDEX)))
+    for path in ("", frontend.INDEX, "data/plugin/projector/projector_binary.html"):
+        files["/" + path] = _page(frontend.page(path) or b"")
     return files, index.getvalue()
 
 

@@ -18,6 +18,7 @@ from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.monitor import Watcher
 from modelarts.local.boards.process import BoardProcess, Processes, board_of, visited
 from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
+from modelarts.local.boards.visits import Visits
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import ACTIVE, Job, Store, StoreFailure
 from modelarts.local.logs.source import LogSource
@@ -43,6 +44,7 @@ class Supervisor:
         logs: where each board's output goes.
         board_memory: the most that a board may allocate, in bytes.
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
+        stop_after: how many seconds a job that nobody visits goes on; 0: for ever.
         confiner: decides what the processes of each board can reach.
     """
 
@@ -55,9 +57,11 @@ class Supervisor:
         timeline: Timeline,
         board_memory: int,
         sleep_after: float,
+        stop_after: float,
         confiner: Confiner,
     ) -> None:
         self.timeline = timeline
+        self._visits = Visits(store, timeline, stop_after)
         self._store = store
         self._folders = folders
         self._mindinsight = mindinsight
@@ -81,6 +85,7 @@ class Supervisor:
         self._mindinsight.prepare()
         self._processes.warm()
         self.timeline.keep()
+        self._visits.open()
         for job in self._store.with_status([JobStatus.KILLING]):
             self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
         self.stop_due()
@@ -121,14 +126,23 @@ class Supervisor:
         """Start a job's board in the background: 1 INIT or 7 WAITING, then 8 RUNNING."""
         self._starts.submit(self._start, job)
 
-    def stop(self, job_id: int, why: str) -> Job | None:
-        """Begin to stop an active job; None where it is not active."""
+    def stop(self, job_id: int, why: str, is_idle: bool = False) -> Job | None:
+        """Begin to stop an active job; None where it is not active.
+
+        Args:
+            is_idle: the next visitor may start it again.
+        """
         with self._lock:
             job = self._store.get(job_id)
             if job is None:
                 return None
             stopping = self._store.move(
-                job_id, ACTIVE, JobStatus.KILLING, reason=why, **self._halted(job)
+                job_id,
+                ACTIVE,
+                JobStatus.KILLING,
+                reason=why,
+                is_idle=int(is_idle),
+                **self._halted(job),
             )
         if stopping is not None:
             self._ends.submit(self._end, stopping)
@@ -150,9 +164,11 @@ class Supervisor:
         self._watcher.wake()
 
     def stop_due(self) -> None:
-        """Begin to stop the jobs whose schedule is due."""
+        """Begin to stop the jobs whose schedule is due, and those that nobody visits."""
         for job in self._store.due(self.timeline.passed()):
             self.stop(job.job_id, "its schedule")
+        for job in self._visits.idle():
+            self.stop(job.job_id, self._visits.reason, is_idle=True)
 
     def end_now(self, job_id: int) -> None:
         """End a job's board before returning: the job is being deleted."""
@@ -184,6 +200,7 @@ class Supervisor:
         if job.status != JobStatus.RUNNING:
             return None
         self._folders.visited(job.job_id)
+        self._visits.note(job.job_id)
         return visited(lambda: self._enter(job), self._leave)
 
     def _enter(self, job: Job) -> BoardProcess | None:
@@ -289,6 +306,7 @@ class Supervisor:
             job.run,
             running_since=self.timeline.running(),
             stop_at=stop_at,
+            visited_at=self.timeline.running() if job.visited_at is None else job.visited_at,
             reason=None,
         )
 

@@ -10,7 +10,7 @@ from modelarts.local.jobs.wal import check_log
 __all__ = ["SCHEMA", "VERSION", "open_database"]
 
 #: A released schema is never changed: a later version comes with the steps that lead to it.
-VERSION = 5
+VERSION = 6
 SCHEMA = """
 CREATE TABLE jobs (
     job_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,7 +33,9 @@ CREATE TABLE jobs (
     reason TEXT,
     asleep INTEGER NOT NULL DEFAULT 0,
     reads_as TEXT NOT NULL,
-    sources TEXT
+    sources TEXT,
+    visited_at INTEGER,
+    is_idle INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX jobs_of_project ON jobs (project_id, status);
 CREATE INDEX jobs_by_status ON jobs (status);
@@ -76,6 +78,15 @@ CREATE TABLE training_metrics (
     value REAL NOT NULL,
     PRIMARY KEY (number, minute, metric)
 );
+CREATE TABLE shares (
+    share_id TEXT PRIMARY KEY,
+    job_id INTEGER NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+    key_hash TEXT NOT NULL UNIQUE,
+    create_time INTEGER NOT NULL,
+    end_time INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL
+);
+CREATE INDEX shares_of_job ON shares (job_id);
 """
 
 
@@ -98,6 +109,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         # What a client was told survives a power cut too; the second is for macOS.
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
+        # The links to a board go with its job.
+        db.execute("PRAGMA foreign_keys = ON")
         _create(db)
     except BaseException:
         db.close()

@@ -8,7 +8,7 @@ import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import Any, ContextManager, Iterable, Iterator, Sequence
+from typing import Any, ContextManager, Iterable, Iterator, Mapping, Sequence
 
 import attr
 
@@ -49,6 +49,9 @@ class Job:
         reads_as: the id of the project by whose access to the bucket the job reads its logs.
         sources: the trainings that its board shows, as a JSON list of their ids, if it was created
             over trainings.
+        visited_at: when its board was last visited, or began to run, on the timeline's ``running``;
+            written from time to time.
+        is_idle: it was stopped as nobody visited it, and the next visitor may start it.
     """
 
     job_id: int
@@ -72,6 +75,8 @@ class Job:
     asleep: int
     reads_as: str
     sources: str | None = None
+    visited_at: int | None = None
+    is_idle: int = 0
 
     @property
     def page(self) -> str:
@@ -208,6 +213,35 @@ class Store:
                 f"SELECT * FROM jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,)
             ).fetchall()
         return [Job(**row) for row in rows]
+
+    def idle(self, latest: int) -> list[Job]:
+        """Return the running jobs that were not visited after this time."""
+        with self.transaction() as db:
+            rows = db.execute(
+                "SELECT * FROM jobs WHERE status = ? AND visited_at <= ?",
+                (int(JobStatus.RUNNING), latest),
+            ).fetchall()
+        return [Job(**row) for row in rows]
+
+    def keep_visits(self, times: Mapping[int, int]) -> None:
+        """Write when jobs were last visited."""
+        with self.transaction() as db:
+            db.executemany(
+                "UPDATE jobs SET visited_at = ? WHERE job_id = ?",
+                [(time, job_id) for job_id, time in times.items()],
+            )
+
+    def reset_visits(self, now: int | None) -> None:
+        """Count from now on for active jobs whose visits were not counted; None: count none."""
+        with self.transaction() as db:
+            if now is None:
+                db.execute("UPDATE jobs SET visited_at = NULL WHERE visited_at IS NOT NULL")
+            else:
+                db.execute(
+                    f"UPDATE jobs SET visited_at = ? WHERE visited_at IS NULL "
+                    f"AND status IN ({_ACTIVE})",
+                    (now,),
+                )
 
     def next_stop(self) -> int | None:
         """When the next schedule is due."""

@@ -32,6 +32,7 @@ from modelarts.local.identity.sessions import BrowserSessions
 from modelarts.local.identity.users import OWNER, Users
 from modelarts.local.identity.users_file import Accounts, prepare
 from modelarts.local.jobs.clock import MovableClock, ServiceClock, Timeline
+from modelarts.local.jobs.shares import Shares
 from modelarts.local.jobs.store import Store, StoreFailure
 from modelarts.local.logs.mounts import Mount, MountedLogs, mount_option
 from modelarts.local.logs.source import LocalFolders, LogSource
@@ -58,6 +59,7 @@ from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.hosts import CONSOLE, Reach
 from modelarts.local.web.iam import Iam
 from modelarts.local.web.obs_keys import ObsKeysApi
+from modelarts.local.web.shares import ShareApi
 from modelarts.local.web.trainings import LogLinks
 from modelarts.local.web.v1 import Api
 from modelarts.local.web.v2 import TrainingJobs
@@ -71,6 +73,9 @@ __all__ = ["serve"]
 _LOG = logging.getLogger("modelarts.local")
 #: As many requests for pages may come from one address; a page is a few dozen of them.
 _PAGES = 500.0
+#: So many links to boards that do not work one address may try at once, and then a second.
+_MAX_GUESSES = 60.0
+_GUESSES = 1.0
 #: Bytes; more than any call of the API or of a board has.
 _MOST_BODY = 1024 * 1024
 _MOST_HEADERS = 32 * 1024
@@ -143,6 +148,7 @@ def serve(root: Path, settings: Settings) -> None:
                     timeline,
                     settings.board_memory,
                     settings.sleep_after,
+                    settings.stop_after,
                     confiner,
                 )
                 # Clients have clocks of their own, which nobody moved.
@@ -175,6 +181,15 @@ def serve(root: Path, settings: Settings) -> None:
                 )
                 api = Api(operations, authentication, reach)
                 links = LogLinks(clock)
+                shares = Shares(store, timeline, settings.max_share_hours, settings.max_shares)
+                pages = Pages(
+                    operations,
+                    supervisor,
+                    shares,
+                    reach,
+                    Rate(_PAGES, 10 * _PAGES, Clock()),
+                    Rate(_GUESSES, _MAX_GUESSES, Clock()),
+                )
                 logins = Logins(clock)
                 console = Console(
                     Parts(
@@ -189,15 +204,17 @@ def serve(root: Path, settings: Settings) -> None:
                         clock,
                         root,
                         _limits(settings),
+                        shares,
                     )
                 )
                 app = App(
                     api,
                     TrainingJobs(api, operations, supervisor.log, trainings, links),
                     Iam(authentication, reach, logins),
-                    Pages(operations, supervisor, Rate(_PAGES, 10 * _PAGES, Clock())),
+                    pages,
                     reach,
                     links,
+                    ShareApi(api, operations, shares),
                     TestClock(movable, supervisor, runner, authentication) if movable else None,
                     ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
                     console,

@@ -28,6 +28,7 @@ class Network:
         public: the scheme, host and port at which a proxy offers the service.
         further: more names that a ``Host`` header may have; ``*`` for all.
         behind_hub: whether this is started in a JupyterHub's single-user server.
+        board_host: what follows the label of a board, if each has a host of its own.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +38,7 @@ class Network:
     public: str | None = None
     further: tuple[str, ...] = ()
     behind_hub: bool = False
+    board_host: str | None = None
 
     def check(self) -> None:
         """Raises ConfigurationError where it is not safe, or a certificate cannot be used."""
@@ -87,7 +89,7 @@ class Network:
         """
         names = self.further or self.public is not None
         pages_for_all = self.behind_hub and self.is_local() and not names
-        return Reach(self.host, local, self.public, self.further, pages_for_all)
+        return Reach(self.host, local, self.public, self.further, pages_for_all, self.board_host)
 
 
 def listen(host: str, port: int, last: int) -> socket.socket:

@@ -28,6 +28,7 @@ class Settings:
         rate: how many calls of the API a user may make a second.
         board_memory: the most that a board may allocate, in bytes.
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
+        stop_after: how many seconds a job that nobody visits goes on; 0: for ever.
         test_clock: the clock can be moved, and begins so many seconds ahead.
         source: the OBS that jobs read; by default, ``obs`` in the root stands for it.
         obs_keys: the keys that programs send for ``source``; None: they come from elsewhere.
@@ -39,6 +40,8 @@ class Settings:
         training_memory: the most that each may use, in bytes; None: nine tenths of the machine's.
         engines: the Pythons of further engines, as ``NAME=PYTHON``.
         flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
+        max_share_hours: how long a link to a board may work; 0: there are none.
+        max_shares: how many links of a project may work at once.
         datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
@@ -53,6 +56,7 @@ class Settings:
     rate: float = 500.0
     board_memory: int = 2048 * 1024 * 1024
     sleep_after: float = 3600.0
+    stop_after: float = 0.0
     test_clock: float | None = None
     source: Source | None = None
     obs_keys: SentKeys | None = None
@@ -64,6 +68,8 @@ class Settings:
     training_memory: int | None = None
     engines: Sequence[str] = ()
     flavors: Sequence[str] = ()
+    max_share_hours: int = 720
+    max_shares: int = 100
     datasets: Sequence[str] = ()
     unconfined_boards: bool = False
     show_link: Callable[[str, bool], None] | None = None

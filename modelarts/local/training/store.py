@@ -192,9 +192,15 @@ class TrainingStore:
             )
 
     def delete_later(self, job_id: str) -> None:
-        """Hide a training that goes as soon as its processes have; its name is free at once."""
+        """Hide a training that runs, and note that it is being ended; its name is free at once.
+
+        In one step: a service that is killed after it must not leave one that is hidden and runs.
+        """
         with self._store.transaction() as db:
-            db.execute("UPDATE trainings SET is_deleted = 1 WHERE job_id = ?", (job_id,))
+            db.execute(
+                "UPDATE trainings SET is_deleted = 1, status = ? WHERE job_id = ?",
+                (int(JobStatus.KILLING), job_id),
+            )
 
     def remove(self, number: int) -> None:
         """Remove a training with its events and metrics."""

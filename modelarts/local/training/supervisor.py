@@ -137,7 +137,6 @@ class TrainingSupervisor:
                 return
             if now.status in (JobStatus.RUNNING, JobStatus.KILLING):
                 self._store.delete_later(now.job_id)
-                self._store.move(now.job_id, [JobStatus.RUNNING], JobStatus.KILLING)
             else:
                 self._store.remove(now.number)
         if now.status in (JobStatus.RUNNING, JobStatus.KILLING):

@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request, Response
 from modelarts import __version__
 from modelarts.local.boards.frontend import PATH as FRONTEND
 from modelarts.local.errors import Failure, GatewayFailure, json_response
+from modelarts.local.jobs.shares import KEY_LENGTH, SHARED
 from modelarts.local.jobs.store import PAGES
 from modelarts.local.web.boards import Pages
 from modelarts.local.web.clock import TestClock
@@ -28,6 +29,7 @@ from modelarts.local.web.hosts import CONSOLE, Reach
 from modelarts.local.web.iam import Iam
 from modelarts.local.web.obs_keys import ObsKeysApi
 from modelarts.local.web.security import check
+from modelarts.local.web.shares import ShareApi
 from modelarts.local.web.trainings import LOGS, LogLinks
 from modelarts.local.web.v1 import Api
 from modelarts.local.web.v2 import TrainingJobs
@@ -40,6 +42,7 @@ __all__ = ["App", "document"]
 _LOG = logging.getLogger("modelarts.local")
 _KEY = re.compile(f"({PAGES}|{LOGS})[^/]+")
 _PAGE = PAGES + "<string(length=32):key>/<int:job_id>/"
+_LINK = f"{PAGES}<string(length={KEY_LENGTH}):key>/{SHARED}/"
 
 
 class App:
@@ -53,6 +56,7 @@ class App:
         pages: Pages,
         reach: Reach,
         links: LogLinks,
+        shares: ShareApi,
         test_clock: TestClock | None = None,
         obs_keys: ObsKeysApi | None = None,
         console: Console | None = None,
@@ -77,6 +81,18 @@ class App:
             (f"{PAGES}{FRONTEND}/<version>/<path:rest>", ("GET",), pages.frontend),
             (_PAGE, (), pages.page),
             (_PAGE + "<path:rest>", (), pages.page),
+            (_LINK, (), pages.shared),
+            (_LINK + "<path:rest>", (), pages.shared),
+            (
+                "/local/<project_id>/visualization-jobs/<board_id>/shares",
+                ("GET", "POST"),
+                shares.shares,
+            ),
+            (
+                "/local/<project_id>/visualization-jobs/<board_id>/shares/<share_id>",
+                ("DELETE",),
+                shares.share,
+            ),
         ]
         if test_clock is not None:
             routes.append(("/local/clock", ("GET", "PUT"), test_clock.answer))
@@ -170,7 +186,7 @@ def _training_routes(
 
 
 def _defaults(path: str) -> dict[str, Any] | None:
-    return {"rest": ""} if path in (_PAGE, CONSOLE) else None
+    return {"rest": ""} if path in (_PAGE, _LINK, CONSOLE) else None
 
 
 def _root(iam: Iam, request: Request) -> Response:

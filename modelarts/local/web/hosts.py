@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -11,12 +13,14 @@ from werkzeug.wrappers import Request
 from modelarts.errors import InvalidArgument
 from modelarts.local.jobs.store import PAGES
 
-__all__ = ["ANY", "CONSOLE", "Reach", "is_unspecified", "public_url"]
+__all__ = ["ANY", "CONSOLE", "Reach", "board_host", "is_unspecified", "public_url"]
 
 #: The beginning of the paths of the console.
 CONSOLE = "/console/"
 #: Stands for all names.
 ANY = "*"
+_KEY = 32
+_NAME = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
 
 
 def public_url(value: str) -> str:
@@ -35,6 +39,21 @@ def public_url(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def board_host(value: str) -> str:
+    """The name under which each board has a host of its own, checked.
+
+    Returns:
+        What follows the label of a board: ``.boards.example.com`` for ``*.boards.example.com``.
+
+    Raises:
+        InvalidArgument: it is no ``*.NAME``.
+    """
+    name = value.lower()
+    if not name.startswith("*.") or len(name) > 190 or not re.match(_NAME, name[2:]):
+        raise InvalidArgument("board_host", value, "*.NAME, such as *.boards.example.com")
+    return name[1:]
+
+
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Reach:
     """The addresses of one service.
@@ -45,6 +64,7 @@ class Reach:
         public: those for everybody else, where a proxy offers the service.
         further: more names that a ``Host`` header may have; ``*`` for all.
         pages_for_all: boards' pages and the console may be asked for under any name.
+        board_host: what follows the label of a board, if each has a host of its own.
     """
 
     host: str
@@ -52,6 +72,7 @@ class Reach:
     public: str | None = None
     further: tuple[str, ...] = ()
     pages_for_all: bool = False
+    board_host: str | None = None
 
     def is_own(self, header: str | None, path: str) -> bool:
         """Return True if a ``Host`` header names this service, for this path.
@@ -63,6 +84,10 @@ class Reach:
         name = _name(header)
         if name is None:
             return False
+        if self._is_board(name):
+            # Nothing else is under the name of a board, so its scripts can ask for nothing else.
+            key = _key(path)
+            return key is not None and (len(key) < _KEY or name == self._host(key))
         if ANY in self.further or (self.pages_for_all and path.startswith((PAGES, CONSOLE))):
             return True
         known = {"localhost", self.host.lower(), *(one.lower() for one in self.further)}
@@ -87,6 +112,33 @@ class Reach:
         """Return the beginning of boards' addresses: the public address, if there is one, since
         they are opened on other machines."""
         return self.public or self.base(request)
+
+    def address(self, request: Request, path: str) -> str:
+        """Return the address of a path that this caller can open; a board's has its own host."""
+        base = self.pages(request)
+        key = _key(path)
+        if self.board_host is None or key is None:
+            return base + path
+        parts = urlsplit(base)
+        port = "" if parts.port is None else f":{parts.port}"
+        return f"{parts.scheme}://{self._host(key)}{port}{path}"
+
+    def is_at_board_host(self, request: Request) -> bool:
+        """Return True if a request is for the host of a board."""
+        return self._is_board(_name(request.headers.get("Host")) or "")
+
+    def _is_board(self, name: str) -> bool:
+        return self.board_host is not None and name.endswith(self.board_host)
+
+    def _host(self, key: str) -> str:
+        # Names are asked for in clear text, and the key is a secret.
+        return hashlib.sha256(b"host of " + key.encode()).hexdigest()[:32] + (self.board_host or "")
+
+
+def _key(path: str) -> str | None:
+    """Return the key in the path of a board; for files that boards share, the name of their
+    folder, which is shorter."""
+    return path[len(PAGES) :].partition("/")[0] if path.startswith(PAGES) else None
 
 
 def is_unspecified(host: str) -> bool:

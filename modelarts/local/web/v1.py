@@ -63,7 +63,7 @@ class Api:
 
     def address(self, request: Request, path: str) -> str:
         """Return the address of a path of this service that the caller can open."""
-        return self._reach.pages(request) + path
+        return self._reach.address(request, path)
 
     def authorize(self, request: Request, project_id: str) -> Caller:
         """Return the caller of a request. Raises Failure if it may not use the project."""

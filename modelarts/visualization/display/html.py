@@ -8,6 +8,7 @@ that both are readable on a light and on a dark page.
 from html import escape
 from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Tuple
 
+from modelarts._internal.folders import in_short
 from modelarts._status import JobStatus
 from modelarts.models import JobInfo
 from modelarts.visualization.display.board_url import board_address, is_web_address
@@ -131,7 +132,7 @@ def _anchor(address: str, info: JobInfo) -> str:
 def _facts(job: "Shown", info: JobInfo) -> Iterator[Tuple[str, str]]:
     yield "job", "" if info.job_id is None else str(info.job_id)
     if folders(info) or info.train_url:
-        yield "folder", ", ".join(folders(info)) or str(info.train_url)
+        yield "folder", in_short(folders(info)) or str(info.train_url)
     if info.job_desc:
         yield "description", info.job_desc
     if info.created:

@@ -4,6 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, TextIO, Tuple
 
+from modelarts._internal.folders import in_short
 from modelarts._internal.terminal import text_width, writable
 from modelarts._status import JobStatus
 from modelarts.visualization.display.text import clock_time, folders, last_known, one_line, span
@@ -97,7 +98,7 @@ def facts(job: "Shown", colour: bool = False) -> str:
         + (": %s" % one_line(str(reason), _LONGEST) if reason else ""),
         "board": None if info.status and info.status.is_final else info.service_url,
         "train url": info.train_url,
-        "folder": ", ".join(folders(info)),
+        "folder": in_short(folders(info)),
         "read by": None
         if info.status and info.status.is_final
         else _text(info.extra.get("reader")),
@@ -134,7 +135,7 @@ def _cells(info: "JobInfo") -> Sequence[str]:
         info.job_name or "",
         _word(info),
         clock_time(info.created),
-        ", ".join(folders(info)) or info.train_url or "",
+        in_short(folders(info)) or info.train_url or "",
         info.job_desc or "",
     )
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 from werkzeug.wrappers import Response
 
+from modelarts._internal.folders import in_short
 from modelarts.local.errors import Failure
 from modelarts.local.web.console.folders import Folders
 from modelarts.local.web.console.logs import log_part, tail
@@ -14,6 +15,7 @@ from modelarts.local.web.console.observer import Observer
 from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.console.text import STATUS_GROUPS, ago, duration
 from modelarts.local.web.console.visit import Visit
+from modelarts.local.web.hosts import Reach
 from modelarts.models import FAILED, STOPPED, JobStatus
 
 __all__ = ["JobPages"]
@@ -29,7 +31,7 @@ _SORTS: Mapping[str, str] = {
     "created": "create_time",
 }
 #: What a list shows of a job.
-_SHOWN = ("job_id", "job_name", "status", "train_url", "observed", "is_asleep", "visited", "left")
+_SHOWN = ("job_id", "job_name", "status", "place", "observed", "is_asleep", "visited", "left")
 _JOB = "/jobs/<int:job_id>"
 
 
@@ -60,6 +62,8 @@ class JobPages:
             ("POST", _JOB + "/restart", self.restart),
             ("POST", _JOB + "/describe", self.describe),
             ("POST", _JOB + "/extend", self.extend),
+            ("POST", _JOB + "/shares", self.share),
+            ("POST", _JOB + "/shares/<string(maxlength=64):share_id>/revoke", self.revoke),
         ]
 
     def list(self, visit: Visit, project_id: str) -> Response:
@@ -102,9 +106,15 @@ class JobPages:
         job = self._row(fields, patience=0.0 if visit.is_live else 0.3)
         frame = None
         if job["is_running"] and not visit.is_live:
-            frame = _frame(visit, self._parts.reach.local, job["service_url"])
+            frame = _frame(visit, self._parts.reach, job["service_url"])
         content, position = tail(self._parts.supervisor.log(job["job_id"]))
-        return visit.render("job.html", job=job, frame=frame, log=content, position=position)
+        links = [
+            {"id": share.share_id, "ends": share.end_time}
+            for share in self._parts.shares.of_job(job["job_id"])
+        ]
+        return visit.render(
+            "job.html", job=job, frame=frame, links=links, log=content, position=position
+        )
 
     def log(self, visit: Visit, project_id: str, job_id: int) -> Response:
         """Return the part of the log of a job's board that a page has not shown yet."""
@@ -165,6 +175,26 @@ class JobPages:
         self._operations.extend(project_id, _known(job_id), visit.request.form.get("hours", ""))
         return self._back(visit, job_id, "extended")
 
+    def share(self, visit: Visit, project_id: str, job_id: int) -> Response:
+        """Make a link to the board that ends, and show it; it is shown this one time."""
+        job = self._operations.job(project_id, _known(job_id))
+        text = visit.request.form.get("hours", "")
+        hours: object = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else text
+        share, path = self._parts.shares.add(job, hours)
+        return visit.render(
+            "job_shared.html",
+            job=job,
+            ends=share.end_time,
+            link=visit_path(path),
+            address=self._parts.reach.address(visit.request, path),
+        )
+
+    def revoke(self, visit: Visit, project_id: str, job_id: int, share_id: str) -> Response:
+        """End a link to the board."""
+        job = self._operations.job(project_id, _known(job_id))
+        self._parts.shares.revoke(job.job_id, share_id)
+        return self._back(visit, job_id, "revoked")
+
     def _form(self, visit: Visit, given: Mapping[str, str], failure: Failure | None) -> Response:
         choices = self._folders.choices(visit.caller, given["folder"])
         status = 200 if failure is None else failure.status
@@ -192,6 +222,7 @@ class JobPages:
             **fields,
             "reason": fields.get("reason"),
             "folders": fields.get("folders", ()),
+            "place": in_short(fields.get("folders", ())) or fields["train_url"],
             "reader": fields.get("reader"),
             "obs_requests": fields.get("obs_requests"),
             "board": visit_path(fields["service_url"]),
@@ -211,14 +242,19 @@ def visit_path(service_url: str) -> str:
     return "../" + service_url.lstrip("/")
 
 
-def _frame(visit: Visit, local: str, page: str) -> str | None:
+def _frame(visit: Visit, reach: Reach, page: str) -> str | None:
     """Return the address of a board for a frame; None where no frame would be safe.
 
     A board shows what others have logged, so its frame must be of another origin than the console.
-    On this machine the service has two names, so the board has the other one.
+    With ``--board-host`` it has one. On this machine the service has two names, so the board has
+    the other one.
     """
+    if reach.board_host is not None:
+        address = reach.address(visit.request, page)
+        visit.frames.append("{0.scheme}://{0.netloc}".format(urlsplit(address)))
+        return address
     here = urlsplit(f"//{visit.request.headers.get('Host', '')}")
-    own = urlsplit(local)
+    own = urlsplit(reach.local)
     names = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
     other = names.get(here.hostname or "")
     if other is None or own.hostname != "127.0.0.1" or here.port != own.port:

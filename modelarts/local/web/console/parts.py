@@ -13,6 +13,7 @@ from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.passwords import Logins
 from modelarts.local.identity.sessions import BrowserSessions
 from modelarts.local.identity.users_file import Accounts
+from modelarts.local.jobs.shares import Shares
 from modelarts.local.operations import Operations
 from modelarts.local.training.operations import Trainings
 from modelarts.local.web.hosts import Reach
@@ -40,3 +41,4 @@ class Parts:
     clock: Clock
     root: Path
     limits: Mapping[str, str]
+    shares: Shares

@@ -116,6 +116,9 @@ async function follow() {
   return true;
 }
 
+// A proxy may have put a prefix before the path, which the service does not know.
+for (const link of document.querySelectorAll("a[data-address]")) link.textContent = link.href;
+
 // Another folder is another page; what is in the other fields goes along.
 document.querySelector(".folders")?.addEventListener("click", (event) => {
   const link = event.target.closest("a");
