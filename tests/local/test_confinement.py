@@ -23,7 +23,7 @@ from modelarts.local.server import main
 from modelarts.local.server.network import Network
 from modelarts.local.server.settings import Settings
 from tests.clocks import wait_until
-from tests.local import browser
+from tests.local import client
 from tests.local.hostile import MARK, make_targets, secrets_of
 from tests.races import exchanged
 from tests.service import Service
@@ -126,7 +126,7 @@ def _attack(logs, number, target, events):
 
 def _get(job, path, **query):
     url = "%sdata/plugin/%s" % (job.service_url, path)
-    return browser.get(url, query)
+    return client.get(url, query)
 
 
 def _tags(job):
@@ -216,7 +216,7 @@ def test_every_route_returns_no_byte_from_outside(hostile):
             is_static = route in STATIC and plugin in ("core", "projector")
             for query in queries[:4] if is_static else queries:
                 url = job.service_url.rstrip("/") + path
-                answer = browser.get(url, {"index": 0, "sample": 0, **query})
+                answer = client.get(url, {"index": 0, "sample": 0, **query})
                 if answer.content not in clean:
                     leaked = [piece for piece in secrets if piece in answer.content]
                     assert leaked == [], (path, query)
@@ -224,8 +224,8 @@ def test_every_route_returns_no_byte_from_outside(hostile):
     answer = _get(job, "scalars/scalars", run="good", tag="loss")
     assert answer.json()[0][2] == 0.5
     # The pages that look at all runs and plugins work in spite of the hostile ones.
-    assert "good" in browser.get(job.service_url + "data/runs").json()
-    listing = browser.get(job.service_url + "data/plugins_listing")
+    assert "good" in client.get(job.service_url + "data/runs").json()
+    listing = client.get(job.service_url + "data/plugins_listing")
     assert listing.json()["scalars"]["enabled"] is True
     assert job.refresh().status == 8
 

@@ -10,7 +10,7 @@ from tensorboardX import SummaryWriter
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import landlock
 from tests.clocks import wait_until
-from tests.local import browser
+from tests.local import client
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -163,7 +163,7 @@ class World:
 
     def get(self, job, path, **query):
         url = "%sdata/plugin/%s" % (job.service_url, path)
-        answer = browser.get(url, query)
+        answer = client.get(url, query)
         for secret in self.secrets:
             assert secret not in answer.content, (path, query)
         return answer

@@ -7,6 +7,7 @@ import pytest
 from tensorboardX import SummaryWriter
 
 from modelarts.cli import main
+from modelarts.estimator import VisualizationJob
 from tests.browser import chromium
 from tests.clocks import wait_until
 from tests.console import link_of
@@ -144,6 +145,45 @@ def test_job_from_sign_in_to_deletion(open_page, width):
     page.get_by_role("button", name="Delete the job").click()
     page.get_by_text("It was deleted.").wait_for()
     assert page.get_by_text(name).count() == 0
+
+
+def test_shared_board_opens_for_a_stranger(browser, tmp_path):
+    """In a new profile, until the link is revoked; another one ends by its time."""
+    with SummaryWriter(str(tmp_path / "runs" / "train")) as writer:
+        writer.add_scalar("loss", 0.5, 1)
+    mount = "runs=%s" % (tmp_path / "runs")
+    service = Service(tmp_path / "root", "--mount", mount, "--test-clock")
+    owner, stranger = browser.new_context(), browser.new_context()
+    with service.session() as session:
+        job = VisualizationJob.create("/runs/", session=session).wait()
+        page = owner.new_page()
+        page.goto(link_of(service))
+        page.wait_for_url("**/jobs")
+        links = []
+        for hours in ("24", "2"):
+            page.get_by_role("link", name=job.job_name, exact=True).click()
+            page.get_by_label("For hours").fill(hours)
+            page.get_by_role("button", name="Make a link").click()
+            link = page.locator("a[href$='/shared/']")
+            links.append(link.evaluate("element => element.href"))
+            page.goto(service.connection["modelarts_endpoint"] + "/console/")
+        visitor = stranger.new_page()
+        for link in links:
+            visitor.goto(link)
+            visitor.get_by_text("loss").first.wait_for(timeout=LONG)
+        session.request("PUT", "/local/clock", body={"advance_seconds": 2 * 3600 + 1})
+        visitor.reload()
+        visitor.get_by_text("This link has ended").wait_for()
+        visitor.goto(links[0])
+        visitor.get_by_text("loss").first.wait_for(timeout=LONG)
+        page.get_by_role("link", name=job.job_name, exact=True).click()
+        page.get_by_role("button", name="Revoke").click()
+        page.get_by_role("button", name="Revoke").wait_for(state="detached")
+        visitor.reload()
+        visitor.get_by_text("This link has ended").wait_for()
+    owner.close()
+    stranger.close()
+    assert service.end() == 0
 
 
 def tab_to(page, name):
@@ -347,7 +387,9 @@ PAGES += ("users", "users/local", "about", "nowhere", "sign-in")
 )
 def test_axe_finds_no_barrier(open_page, job, training, scheme, width, paths):
     """No violation of WCAG at the levels A and AA on any page, and nothing beyond the edge."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe = Axe()
     page = open_page(width, color_scheme=scheme)
     console = page.url.rpartition("/")[0]
     found = {}

@@ -16,7 +16,7 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.audit import sitecustomize
 from modelarts.local.boards.confinement import DEVICES, SYSTEM
 from tests.clocks import wait_until
-from tests.local import browser
+from tests.local import client
 from tests.local.hostile import MARK, make_targets, secrets_of
 from tests.local.mindinsight import ENVIRONMENT, SUMMARY, ask, create, home_with_mindinsight
 from tests.races import exchanged
@@ -189,7 +189,7 @@ def test_every_route_of_mindinsight_returns_no_byte_from_outside(hostile):
             }
             query = {key: value for key, value in fields.items() if isinstance(value, str)}
             url = job.service_url.rstrip("/") + path
-            answer = browser.send(method, url, query, None if method == "GET" else fields)
+            answer = client.send(method, url, query, None if method == "GET" else fields)
             if answer.content not in clean:
                 assert [piece for piece in secrets if piece in answer.content] == [], (route, run)
                 clean.add(answer.content)

@@ -50,6 +50,9 @@ _MAX_LINES = 10_000
 _MAX_LINE = 64 * 1024
 
 
+_FOLDER, _FILE, _OTHER = range(3)
+
+
 class Unavailable(Exception):
     """There is no data server here, or it did not start."""
 
@@ -119,18 +122,20 @@ def suits(confinement: Confinement) -> bool:
         is_run = False
         for entry in _entries(here):
             path = entry.path
-            if entry.is_symlink():
+            is_link = entry.is_symlink()
+            if is_link:
                 target = real_path(path)
                 if target is None or not confinement.follows(target):
                     if not confinement.is_enforced:
                         return False
                     continue
                 path = target
-            if entry.is_dir():
+            kind = _kind_at(path) if is_link else _kind_of(entry)
+            if kind == _FOLDER:
                 if path not in seen:
                     folders.append(path)
-            elif EVENT_FILE in entry.name and (not entry.is_symlink() or os.path.exists(path)):
-                if not entry.is_file():
+            elif kind is not None and EVENT_FILE in entry.name:
+                if kind != _FILE:
                     return False
                 is_run = True
                 if total <= MAX_BYTES:  # each size takes a call of the system
@@ -145,6 +150,25 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError:
         return []
+
+
+def _kind_of(entry: os.DirEntry[str]) -> int | None:
+    """Return the kind of what is no link; the entry itself tells, without a look at each."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return _FOLDER
+        return _FILE if entry.is_file(follow_symlinks=False) else _OTHER
+    except OSError:
+        return None
+
+
+def _kind_at(path: str) -> int | None:
+    """Return the kind of the target of a link; None where there is none, as of a circle."""
+    if not os.path.exists(path):
+        return None
+    if os.path.isdir(path):
+        return _FOLDER
+    return _FILE if os.path.isfile(path) else _OTHER
 
 
 def _size(path: str) -> int:
