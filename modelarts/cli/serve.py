@@ -181,7 +181,7 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         type=_hours,
         default=0.0,
         metavar="HOURS",
-        help="a job whose board nobody visited for so long is stopped, and the next visitor may "
+        help="a job whose board had no visit for so long is stopped, and the next visitor may "
         "start it again; 0, the default: none is",
     )
     group.add_argument(

@@ -254,7 +254,7 @@ class Operations:
         return any(self._reaches(each.project_id, train_url) for each in caller.projects)
 
     def resume(self, job: Job) -> None:
-        """Restart a job that was stopped as nobody visited it, for a visitor of its board.
+        """Restart a job that was stopped for lack of visits, for a visitor of its board.
 
         Raises:
             Failure: the project has too many active jobs.

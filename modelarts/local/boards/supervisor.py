@@ -44,7 +44,7 @@ class Supervisor:
         logs: where each board's output goes.
         board_memory: the most that a board may allocate, in bytes.
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
-        stop_after: how many seconds a job that nobody visits goes on; 0: for ever.
+        stop_after: how many seconds a job without a visit goes on; 0: for ever.
         confiner: decides what the processes of each board can reach.
     """
 
@@ -164,7 +164,7 @@ class Supervisor:
         self._watcher.wake()
 
     def stop_due(self) -> None:
-        """Begin to stop the jobs whose schedule is due, and those that nobody visits."""
+        """Begin to stop the jobs whose schedule is due, and those without a visit."""
         for job in self._store.due(self.timeline.passed()):
             self.stop(job.job_id, "its schedule")
         for job in self._visits.idle():

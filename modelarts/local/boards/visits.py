@@ -42,7 +42,7 @@ class Visits:
                 self._new[job_id] = self._timeline.running()
 
     def idle(self) -> list[Job]:
-        """Return the running jobs that nobody has visited for so long."""
+        """Return the running jobs without a visit for so long."""
         if not self._stop_after:
             return []
         with self._lock:

@@ -51,7 +51,7 @@ class Job:
             over trainings.
         visited_at: when its board was last visited, or began to run, on the timeline's ``running``;
             written from time to time.
-        is_idle: it was stopped as nobody visited it, and the next visitor may start it.
+        is_idle: it was stopped for lack of visits, and the next visitor may start it.
     """
 
     job_id: int

@@ -28,7 +28,7 @@ class Settings:
         rate: how many calls of the API a user may make a second.
         board_memory: the most that a board may allocate, in bytes.
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
-        stop_after: how many seconds a job that nobody visits goes on; 0: for ever.
+        stop_after: how many seconds a job without a visit goes on; 0: for ever.
         test_clock: the clock can be moved, and begins so many seconds ahead.
         source: the OBS that jobs read; by default, ``obs`` in the root stands for it.
         obs_keys: the keys that programs send for ``source``; None: they come from elsewhere.

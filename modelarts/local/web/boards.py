@@ -59,7 +59,7 @@ _QUESTIONS = frozenset(
         "data/plugin/timeseries/timeSeries",
     )
 )
-#: TensorBoard's own plugins. Those that somebody installed may do more than read.
+#: TensorBoard's own plugins. Those that the owner installed may do more than read.
 _PLUGINS = frozenset(
     (
         "audio",
@@ -81,7 +81,7 @@ _PLUGINS = frozenset(
 _PLUGIN = "data/plugin/"
 #: The frontend names the experiment in some paths; a board has one.
 _EXPERIMENT = re.compile(r"^experiment/[^/]+/")
-#: Loads a plugin that somebody installed.
+#: Loads a plugin that the owner installed.
 _PLUGIN_PAGE = "data/plugin_entry.html"
 #: They say where on this machine the event files are.
 _PLACES = ("data/environment", "data/logdir")

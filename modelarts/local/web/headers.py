@@ -1,7 +1,7 @@
 """Filters the headers of requests to boards and of their responses.
 
 Unless each board has a host of its own, all are of one origin, and what they show comes from event
-files and from plugins that somebody installed. What keeps one from doing others harm is in
+files and from plugins that the owner installed. What keeps one from doing others harm is in
 docs/security.md, "Boards and the browser".
 """
 

@@ -138,7 +138,7 @@ def _read(board: BoardProcess) -> Observation:
 
 
 def _ask(board: BoardProcess, path: str, form: str | None = None) -> Any:
-    """Return what a board answers; None where it answers with anything but JSON."""
+    """Return the JSON of a response of a board; None if it is not JSON."""
     builder = EnvironBuilder(
         path=board.job.page + path,
         method="GET" if form is None else "POST",
