@@ -70,7 +70,7 @@ def plain():
 
 @pytest.fixture
 def stopped(world, job):
-    """A job that was stopped because nobody visited it."""
+    """A job that was stopped for lack of visits."""
     world.advance(2)
     return job.wait(until=JobStatus.KILLED)
 
