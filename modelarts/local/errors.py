@@ -11,6 +11,7 @@ __all__ = [
     "Failure",
     "GatewayFailure",
     "IamFailure",
+    "NoSuchTraining",
     "Throttled",
     "TrainingFailure",
     "json_of",
@@ -61,6 +62,13 @@ class TrainingFailure(Failure):
             "error_solution": self.solution,
         }
         return json_response(body, self.status)
+
+
+class NoSuchTraining(TrainingFailure):
+    """The project has no such training job. The API answers 400; a page of it is not found."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, "ModelArts.2775", message, "List the training jobs of the project.")
 
 
 class GatewayFailure(Failure):

@@ -2,11 +2,13 @@
 
 import re
 import shutil
+from contextlib import suppress
 
 import pytest
 from tensorboardX import SummaryWriter
 
 from modelarts.cli import main
+from modelarts.errors import NotFound
 from modelarts.estimator import VisualizationJob
 from tests.browser import chromium
 from tests.clocks import wait_until
@@ -297,7 +299,8 @@ def training(mounted, tmp_path):
         path = "/v2/%s/training-jobs" % session.project_id
         number = session.request("POST", path, body=body)["metadata"]["id"]
         yield number, tmp_path / "go"
-        session.request("DELETE", "%s/%s" % (path, number))
+        with suppress(NotFound):  # a test has deleted it
+            session.request("DELETE", "%s/%s" % (path, number))
 
 
 def test_log_of_a_training_is_followed(open_page, training):
@@ -326,6 +329,17 @@ def test_a_training_is_stopped_and_deleted(open_page, training):
     page.get_by_role("link", name="Delete training").click()
     page.get_by_role("link", name="Keep it").click()
     page.get_by_role("heading", name="Training on-screen").wait_for()
+
+
+def test_page_of_a_training_says_that_it_is_gone(open_page, training, mounted):
+    """Something else deletes it while somebody looks."""
+    page = open_page()
+    page.get_by_role("link", name="Trainings").click()
+    page.get_by_role("link", name="on-screen").click()
+    wait_for_status(page, "Running")
+    with mounted.session() as session:
+        session.request("DELETE", "/v2/%s/training-jobs/%s" % (session.project_id, training[0]))
+    page.get_by_text("does not exist").wait_for()
 
 
 @pytest.fixture(scope="module")

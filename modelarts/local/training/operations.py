@@ -8,7 +8,7 @@ from typing import Any, Mapping
 
 from modelarts import validation as arguments
 from modelarts.errors import InvalidArgument
-from modelarts.local.errors import TrainingFailure
+from modelarts.local.errors import NoSuchTraining, TrainingFailure
 from modelarts.local.identity.authentication import Caller
 from modelarts.local.identity.buckets import BucketAccess
 from modelarts.local.jobs.clock import Timeline
@@ -102,15 +102,10 @@ class Trainings:
         return training
 
     def get(self, project_id: str, job_id: str) -> Training:
-        """Return a training. Raises TrainingFailure where the project has none of that id."""
+        """Return a training. Raises NoSuchTraining where the project has none of that id."""
         training = self._store.get(job_id, project_id)
         if training is None:
-            raise TrainingFailure(
-                400,
-                "ModelArts.2775",
-                f"The training job {job_id[:64]} does not exist.",
-                "List the training jobs of the project.",
-            )
+            raise NoSuchTraining(f"The training job {job_id[:64]} does not exist.")
         return training
 
     def all(self, project_id: str, workspace_id: str) -> list[Training]:

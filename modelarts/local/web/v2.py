@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from modelarts import validation as arguments
 from modelarts.errors import InvalidArgument
-from modelarts.local.errors import Failure, TrainingFailure, json_of, json_response
+from modelarts.local.errors import Failure, NoSuchTraining, TrainingFailure, json_of, json_response
 from modelarts.local.jobs.store import Job
 from modelarts.local.operations import Operations
 from modelarts.local.training.operations import Trainings
@@ -57,7 +57,7 @@ def _refusing(handler: _Handler) -> _Handler:
                 raise  # of the gateway, or of the store
             solution = _SOLUTIONS.get(failure.code, "Correct the request.")
             if failure.code == "ModelArts.0015":
-                raise _no_job(failure.message) from None
+                raise NoSuchTraining(failure.message) from None
             raise TrainingFailure(failure.status, failure.code, failure.message, solution) from None
 
     return handle  # type: ignore[return-value]
@@ -564,10 +564,6 @@ def _whole(value: object, name: str, least: int, most: int) -> int:
 
 def _short(value: object) -> str:
     return ascii(value)[:100]
-
-
-def _no_job(message: str) -> TrainingFailure:
-    return TrainingFailure(400, "ModelArts.2775", message, "List the training jobs of the project.")
 
 
 def _no_filter(message: str, solution: str) -> TrainingFailure:

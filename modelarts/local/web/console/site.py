@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from modelarts.local.errors import Failure, GatewayFailure, Throttled
+from modelarts.local.errors import Failure, GatewayFailure, NoSuchTraining, Throttled
 from modelarts.local.identity.sessions import SESSION_SECONDS
 from modelarts.local.web.console import text
 from modelarts.local.web.console.admin import AdminPages
@@ -82,7 +82,9 @@ class Site:
         try:
             response = self._page(visit)
         except Failure as failure:
-            response = visit.render("failure.html", failure.status, failure=failure)
+            # The API of training jobs answers 400 for one that is gone, and has to.
+            status = 404 if isinstance(failure, NoSuchTraining) else failure.status
+            response = visit.render("failure.html", status, failure=failure)
             if isinstance(failure, Throttled):
                 pause = failure.response("").headers["Retry-After"]
                 response.headers["Retry-After"] = pause
