@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 import sqlite3
@@ -23,6 +24,7 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
+from modelarts.local.engine.cluster import Cluster, ClusterError
 from modelarts.local.engine.machine import Limits, Machine
 from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
@@ -87,6 +89,8 @@ _NO_TRAININGS = (
     "This service reads its logs from OBS (--obs-endpoint), and trainings need buckets on this "
     "machine: it runs none."
 )
+#: The setting with the name of this service on a cluster.
+_NAMESPACE = "ray_namespace"
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -138,6 +142,7 @@ def serve(root: Path, settings: Settings) -> None:
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
                 folders = _folders(root, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
+                cluster = _cluster(root, settings, store, open_ones)
                 timeline = Timeline(store, clock)
                 mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
                 supervisor = Supervisor(
@@ -150,6 +155,7 @@ def serve(root: Path, settings: Settings) -> None:
                     settings.sleep_after,
                     settings.stop_after,
                     confiner,
+                    cluster,
                 )
                 # Clients have clocks of their own, which nobody moved.
                 authentication = Authentication(accounts, clock, settings.rate, Clock())
@@ -420,6 +426,28 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     elif not by_kernel:
         _LOG.warning("boards are confined by their own code only (--unconfined-boards)")
     return Confiner(str(root), accounts, by_kernel)
+
+
+def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack) -> Cluster | None:
+    """Return the cluster on which boards run, if it is not this machine.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if settings.ray_address is None:
+        return None
+    namespace = store.setting(_NAMESPACE)
+    if namespace is None:
+        namespace = f"modelarts-{secrets.token_hex(8)}"
+        store.keep_setting(_NAMESPACE, namespace)
+    cluster = Cluster(settings.ray_address, namespace, root / "cluster.log")
+    try:
+        cluster.open()
+    except ClusterError as error:
+        raise ConfigurationError(str(error)) from None
+    open_ones.callback(cluster.close)
+    _LOG.info("boards run on the Ray cluster at %s", settings.ray_address)
+    return cluster
 
 
 def _types(settings: Settings) -> tuple[MachineTypes, Datasets]:

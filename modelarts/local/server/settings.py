@@ -45,6 +45,8 @@ class Settings:
         datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
+        ray_address: the head of the Ray cluster on which boards run, as ``HOST:PORT``; None: they
+            run on this machine.
         show_link: is called with the address of the console, and whether it signs in the user
             ``local``, once; None: no such link is made.
     """
@@ -72,4 +74,5 @@ class Settings:
     max_shares: int = 100
     datasets: Sequence[str] = ()
     unconfined_boards: bool = False
+    ray_address: str | None = None
     show_link: Callable[[str, bool], None] | None = None
