@@ -213,10 +213,10 @@ class JobPages:
         """Return the fields of a job for a template."""
         status = fields["status"]
         board = self._parts.supervisor.board(fields["job_id"])
-        visited = ""
+        visited, looking = "", self._parts.supervisor.looking(fields["job_id"])
         if board is not None:
             now = self._parts.supervisor.timeline.monotonic()
-            visited = "now" if board.visits else ago(int(1000 * (now - board.seen)))
+            visited = "now" if board.visits or looking else ago(int(1000 * (now - board.seen)))
         left = fields["remaining_duration"]
         return {
             **fields,
@@ -233,6 +233,7 @@ class JobPages:
             "can_delete": status != JobStatus.KILLING,
             "observed": self._observer.last(fields["job_id"], patience, in_list),
             "visited": visited,
+            "looking": looking if fields["status"] == JobStatus.RUNNING else [],
             "left": "" if left is None else duration(left),
         }
 
