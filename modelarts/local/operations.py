@@ -175,6 +175,10 @@ class Operations:
             "jobs": [self._fields(job) for job in jobs],
         }
 
+    def active(self, project_id: str) -> tuple[int, int]:
+        """Return how many jobs of a project are active, and how many may be."""
+        return self._store.count_active(project_id), self._max_running
+
     def details(self, project_id: str, job_id: int) -> dict[str, Any]:
         """Return a job's fields: ``GET /visualization-jobs/{job_id}``."""
         return {"is_success": True, **self._fields(self._job(project_id, job_id))}
