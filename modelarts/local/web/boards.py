@@ -251,8 +251,8 @@ class Pages:
 
     def _enter(self, job_id: int) -> bool:
         with self._lock:
-            everywhere, here = sum(self._open.values()), self._open[job_id]
-            if everywhere >= MOST_OPEN or here >= _MOST_OPEN_OF_ONE:
+            everywhere, of_this = sum(self._open.values()), self._open[job_id]
+            if everywhere >= MOST_OPEN or of_this >= _MOST_OPEN_OF_ONE:
                 return False
             self._open[job_id] += 1
             return True

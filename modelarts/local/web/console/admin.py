@@ -67,10 +67,10 @@ class AdminPages:
     def user(self, visit: Visit, project_id: str, name: str) -> Response:
         """Return the page of one user."""
         _need_admin(visit)
-        found = self._parts.authentication.users().by_name.get(name)
-        if found is None:
+        user = self._parts.authentication.users().by_name.get(name)
+        if user is None:
             raise Failure(404, "ModelArts.0015", "There is no such user.")
-        return visit.render("user.html", each=found, owner=OWNER)
+        return visit.render("user.html", each=user, owner=OWNER)
 
     def password(self, visit: Visit, project_id: str, name: str) -> Response:
         """Give a user another password, which ends the user's sessions and tokens."""
