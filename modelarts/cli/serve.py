@@ -73,8 +73,8 @@ def add_to(commands: Commands) -> None:
         "--ray-address",
         type=text,
         metavar="HOST:PORT",
-        help="run the boards on the Ray cluster whose head is there, of which this machine is a "
-        "node; see docs/cluster.md",
+        help="run boards and trainings on the Ray cluster whose head is there; this machine must "
+        "be a node of it; see docs/cluster.md",
     )
     _add_trainings(parser.add_argument_group("trainings"))
     _add_network(parser.add_argument_group("network"))

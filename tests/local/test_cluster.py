@@ -1,11 +1,14 @@
 """Boards on a Ray cluster: a real head and nodes, on this machine."""
 
 import os
+import re
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +17,9 @@ import pytest
 from tensorboardX import SummaryWriter
 
 from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.estimatorV2 import Estimator
+from modelarts.train_params import TrainingFiles
+from modelarts.training.job import TrainingJob
 from tests.clocks import wait_until
 from tests.ray_cluster import ROOT, RayCluster
 from tests.served import descendants, fetch
@@ -176,6 +182,84 @@ def test_boards_outlive_the_service(world, job):
     world.start()
     assert world.shows(VisualizationJob.get(job.visualization_id, session=world.session))
     assert boards(world) == before
+
+
+def train(world, program):
+    """Begin a training; its code is on the shared file system."""
+    code = world.folder / "root" / "obs" / "bucket" / "code"
+    code.mkdir(parents=True, exist_ok=True)
+    (code / "train.py").write_text(textwrap.dedent(program))
+    files = TrainingFiles("obs://bucket/code/", "train.py")
+    return Estimator(world.session, training_files=files, outputs="obs://bucket/out/").fit()
+
+
+def keeper(world, job):
+    """The process that keeps a training, and that of its actor."""
+    pid = int((world.folder / "root" / "trainings" / job.job_id / "lock").read_text())
+    (parent,) = re.findall(r"PPid:\s+(\d+)", Path("/proc/%d/status" % pid).read_text())
+    return pid, int(parent)
+
+
+WAITS = """
+    import pathlib, sys, time
+    out = pathlib.Path(sys.argv[1].partition("=")[2])
+    with open(str(out / "starts"), "a") as file:
+        file.write("once ")
+    while not (out / "go").exists():
+        time.sleep(0.05)
+    print("went on")
+"""
+
+
+@pytest.fixture
+def waits(world):
+    """A training that runs until it is told to go on."""
+    out = world.folder / "root" / "obs" / "bucket" / "out"
+    shutil.rmtree(str(out), ignore_errors=True)
+    job = train(world, WAITS)
+    wait_until(lambda: (out / "starts").exists() and (out / "starts").read_text())
+    yield job
+    job = TrainingJob.get(job.job_id, session=world.session)
+    assert (out / "starts").read_text() == "once "
+    job.delete()
+
+
+def go_on(world):
+    (world.folder / "root" / "obs" / "bucket" / "out" / "go").touch()
+
+
+def test_training_runs_in_an_actor(world, waits):
+    _, actor = keeper(world, waits)
+    assert actor in descendants(world.cluster.nodes[0].pid)
+    go_on(world)
+    assert waits.wait().phase == "Completed"
+    assert "went on" in waits.logs()
+    wait_until(lambda: not Path("/proc/%d" % actor).exists())
+
+
+def test_training_outlives_a_killed_service(world, waits):
+    before = keeper(world, waits)
+    world.service.end(signal.SIGKILL)
+    world.start()
+    job = TrainingJob.get(waits.job_id, session=world.session)
+    assert keeper(world, job) == before
+    go_on(world)
+    assert job.wait().phase == "Completed"
+
+
+def test_terminated_training_ends_on_its_node(world, waits):
+    _, actor = keeper(world, waits)
+    waits.stop()
+    wait_until(lambda: waits.refresh().phase == "Terminated")
+    wait_until(lambda: not Path("/proc/%d" % actor).exists())
+
+
+def test_training_ends_with_its_actor(world, waits):
+    """It is not started again, and nothing of it goes on."""
+    pid, actor = keeper(world, waits)
+    os.kill(actor, signal.SIGKILL)
+    wait_until(lambda: waits.refresh().phase == "Failed")
+    wait_until(lambda: not Path("/proc/%d" % pid).exists())
 
 
 def serve(root, *arguments, **environ):

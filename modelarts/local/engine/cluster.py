@@ -22,6 +22,7 @@ from typing import Any, Callable, Mapping
 import attr
 
 from modelarts.local.engine.driver import LEAST_RAY, Problem
+from modelarts.local.engine.host import Host
 
 __all__ = ["Cluster", "ClusterError", "Resources", "State"]
 
@@ -105,7 +106,7 @@ class Cluster:
     def start(
         self,
         name: str,
-        host: str,
+        host: type[Host],
         spec: Mapping[str, Any],
         resources: Resources,
         changed: Callable[[State], None],
@@ -116,7 +117,7 @@ class Cluster:
 
         Args:
             name: of no other process.
-            host: the class that runs it on its node, as ``module:Class``.
+            host: the class that runs it on its node.
             spec: the argument of that class.
             changed: is called with each new state, by another thread.
             restarts: start it again, wherever there is room, if its node or its process is lost.
@@ -150,9 +151,10 @@ class Cluster:
         """
         return list(self._call("names"))
 
-    def cpus(self) -> int:
-        """Return how many processors the cluster has. Raises ClusterError."""
-        return int(self._call("cpus"))
+    def sizes(self) -> tuple[int, int]:
+        """Return how many processors and GPUs the cluster has. Raises ClusterError."""
+        cpus, gpus = self._call("sizes")
+        return int(cpus), int(gpus)
 
     def stop(self, name: str) -> None:
         """End a process at once, if it runs.

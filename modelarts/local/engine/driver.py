@@ -11,7 +11,6 @@ Sources: *Ray: Named Actors*, *Actor Fault Tolerance*, *Ray token authentication
 from __future__ import annotations
 
 import enum
-import importlib
 import json
 import os
 import platform
@@ -22,6 +21,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from threading import Lock
 from typing import Any
+
+from modelarts.local.engine.host import Host
 
 __all__ = ["LEAST_RAY", "Problem", "main", "probe"]
 
@@ -102,7 +103,10 @@ def _check(address: str) -> tuple[Problem, str]:
 
 def _metadata(address: str) -> dict[str, Any]:
     """Return what the head of a cluster says of it, the versions of Ray and Python among it."""
-    client = importlib.import_module("ray._raylet").GcsClient(address=address)
+    from ray import _raylet
+
+    # The types of Ray do not have it.
+    client = vars(_raylet)["GcsClient"](address=address)
     content = client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=_SECONDS)
     return dict(json.loads(content or b"{}"))
 
@@ -140,6 +144,7 @@ class _Driver:
         self._lock = Lock()
         self._pool = ThreadPoolExecutor(_THREADS)
         self._actors: dict[str, Any] = {}
+        self._classes: dict[type[Host], Any] = {}
 
     def run(self) -> None:
         """Take orders until the service is gone."""
@@ -164,14 +169,13 @@ class _Driver:
     def _start(
         self,
         name: str,
-        host: str,
+        host: type[Host],
         spec: dict[str, Any],
         resources: dict[str, Any],
         restarts: bool,
     ) -> None:
         import ray
 
-        module, _, qualified = host.partition(":")
         options: dict[str, Any] = {
             "name": name,
             "lifetime": "detached",
@@ -183,7 +187,11 @@ class _Driver:
             "max_concurrency": 8,
             "scheduling_strategy": "SPREAD",
         }
-        remote = ray.remote(getattr(importlib.import_module(module), qualified))
+        # Ray keeps what it makes of a class for as long as it runs.
+        with self._lock:
+            if host not in self._classes:
+                self._classes[host] = ray.remote(host)
+            remote = self._classes[host]
         self._look(name, remote.options(**options).remote(name, spec), "")
 
     def _watch(self, name: str) -> None:
@@ -195,10 +203,11 @@ class _Driver:
 
         return list(list_named_actors())
 
-    def _cpus(self) -> int:
+    def _sizes(self) -> tuple[int, int]:
         import ray
 
-        return int(ray.cluster_resources().get("CPU", 0))
+        resources = ray.cluster_resources()
+        return int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
 
     def _ask(self, name: str, method: str, *arguments: Any) -> Any:
         import ray

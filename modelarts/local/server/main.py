@@ -24,8 +24,10 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
+from modelarts.local.engine.base import Limits, TrainingEngine
 from modelarts.local.engine.cluster import Cluster, ClusterError
-from modelarts.local.engine.machine import Limits, Machine
+from modelarts.local.engine.cluster_trainings import ClusterTrainings
+from modelarts.local.engine.machine import Machine
 from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
 from modelarts.local.identity.passwords import Logins
@@ -109,7 +111,8 @@ def serve(root: Path, settings: Settings) -> None:
             "give one of them"
         )
     mounts = _mounts(root, settings)
-    types, datasets = _types(settings)
+    # Those of a cluster are not known yet.
+    types, datasets = _types(settings, None if settings.ray_address is None else 1)
     uploads = [] if settings.obs_api is None else [root / "uploads"]
     for folder in (root, root / "obs", root / "logs", *uploads):
         try:
@@ -143,6 +146,10 @@ def serve(root: Path, settings: Settings) -> None:
                 folders = _folders(root, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
                 cluster = _cluster(root, settings, store, open_ones)
+                training_engine: TrainingEngine = Machine()
+                if cluster is not None:
+                    types, _ = _types(settings, _gpus(cluster))
+                    training_engine = ClusterTrainings(cluster, settings.training_memory or 0)
                 timeline = Timeline(store, clock)
                 mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
                 supervisor = Supervisor(
@@ -167,11 +174,11 @@ def serve(root: Path, settings: Settings) -> None:
                 training_store = TrainingStore(store)
                 runner = TrainingSupervisor(
                     training_store,
-                    Machine(),
+                    training_engine,
                     workspaces,
                     types,
                     timeline,
-                    settings.max_trainings or os.cpu_count() or 1,
+                    _max_trainings(settings),
                     Limits(settings.training_memory or _max_memory()),
                 )
                 trainings = Trainings(
@@ -446,13 +453,21 @@ def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack)
     except ClusterError as error:
         raise ConfigurationError(str(error)) from None
     open_ones.callback(cluster.close)
-    _LOG.info("boards run on the Ray cluster at %s", settings.ray_address)
+    _LOG.info("boards and trainings run on the Ray cluster at %s", settings.ray_address)
     return cluster
 
 
-def _types(settings: Settings) -> tuple[MachineTypes, Datasets]:
+def _gpus(cluster: Cluster) -> int:
     try:
-        return MachineTypes(settings.engines, settings.flavors), Datasets(settings.datasets)
+        return cluster.sizes()[1]
+    except ClusterError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _types(settings: Settings, cluster_gpus: int | None) -> tuple[MachineTypes, Datasets]:
+    try:
+        types = MachineTypes(settings.engines, settings.flavors, cluster_gpus)
+        return types, Datasets(settings.datasets)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
 
@@ -466,10 +481,17 @@ def _limits(settings: Settings) -> dict[str, str]:
         "Calls of a user, per second": f"{settings.rate:g}",
         "Memory of a board": f"{settings.board_memory >> 20} MiB",
         "A board sleeps after": f"{sleep / 60:g} minutes without a visit" if sleep else "never",
-        "Trainings at once": str(settings.max_trainings or os.cpu_count() or 1),
+        "Trainings at once": str(_max_trainings(settings)),
         "Memory of a training": f"{memory >> 20} MiB",
         "Logs are read from": settings.source.endpoint if settings.source else "this machine",
     }
+
+
+def _max_trainings(settings: Settings) -> int:
+    """Return how many trainings run at once; on a cluster, how many Ray is asked to run."""
+    if settings.max_trainings is not None:
+        return settings.max_trainings
+    return ClusterTrainings.threads if settings.ray_address is not None else os.cpu_count() or 1
 
 
 def _max_memory() -> int:

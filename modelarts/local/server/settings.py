@@ -45,8 +45,8 @@ class Settings:
         datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
-        ray_address: the head of the Ray cluster on which boards run, as ``HOST:PORT``; None: they
-            run on this machine.
+        ray_address: the head of the Ray cluster on which boards and trainings run, as
+            ``HOST:PORT``; None: they run on this machine.
         show_link: is called with the address of the console, and whether it signs in the user
             ``local``, once; None: no such link is made.
     """

@@ -7,24 +7,23 @@ import secrets
 import socket
 import time
 from multiprocessing.connection import Connection
-from threading import Condition, Thread
+from threading import Thread
 from typing import Any, Mapping
 
 from modelarts import __version__
 from modelarts.local.boards import landlock
 from modelarts.local.boards.cluster import parent
+from modelarts.local.engine.host import Host
 
 __all__ = ["BoardHost"]
 
-#: How long a call for another state waits for one.
-_WAIT_SECONDS = 60.0
 #: A board that no service asks for its state for so long ends.
 _LEASE_SECONDS = 900.0
 _START_SECONDS = 120.0
 
 
-class BoardHost:
-    """The actor of one board. It does not fail: what went wrong is part of its state.
+class BoardHost(Host):
+    """The actor of one board.
 
     Args:
         name: that of the actor, by which it ends itself.
@@ -32,46 +31,21 @@ class BoardHost:
     """
 
     def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
-        self._name = name
-        self._spec = spec
-        self._life = secrets.token_hex(4)
-        self._asked = time.monotonic()
-        self._changed = Condition()
-        self._state: dict[str, Any] = {}
-        self._set("starting")
+        super().__init__(name, spec)
         Thread(target=self._run, daemon=True).start()
         Thread(target=self._end_unused, daemon=True).start()
 
-    def changes(self, known: str) -> dict[str, Any]:
-        """Return the state, once it is not the known one; or a minute later."""
-        self._asked = time.monotonic()
-        with self._changed:
-            self._changed.wait_for(lambda: self._state["id"] != known, _WAIT_SECONDS)
-            return self._state
-
-    def _set(self, phase: str, **more: Any) -> None:
-        with self._changed:
-            number = int(self._state.get("id", "x-0").rpartition("-")[2]) + 1
-            self._state = {
-                **{key: self._state[key] for key in ("pid", "node") if key in self._state},
-                "id": f"{self._life}-{number}",
-                "phase": phase,
-                "spec": self._spec,
-                **more,
-            }
-            self._changed.notify_all()
-
     def _run(self) -> None:
         try:
-            self._set("ended", reason=self._serve())
+            self.tell("ended", reason=self._serve())
         except Exception as error:
-            self._set("ended", reason=f"{type(error).__name__}: {error}")
+            self.tell("ended", reason=f"{type(error).__name__}: {error}")
 
     def _serve(self) -> str:
         """Have the board run until it ends; return the reason."""
         import ray
 
-        spec, node = self._spec, ray.util.get_node_ip_address()
+        spec, node = self.spec, ray.util.get_node_ip_address()
         problem = _problem(spec, node)
         if problem is not None:
             return problem
@@ -87,7 +61,7 @@ class BoardHost:
             if phase != "ready":
                 return str(what)
             port, reader = what
-            self._set("ready", host=node, port=port, key=key, reader=reader, node=node)
+            self.tell("ready", host=node, port=port, key=key, reader=reader, node=node)
             return _wait(connection, control, node)
 
     def _end_unused(self) -> None:
@@ -95,7 +69,7 @@ class BoardHost:
         import ray
 
         while True:
-            left = _LEASE_SECONDS - (time.monotonic() - self._asked)
+            left = _LEASE_SECONDS - (time.monotonic() - self.asked)
             if left <= 0:
                 ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
             time.sleep(max(left, 1.0))

@@ -14,6 +14,7 @@ import attr
 from werkzeug.wrappers import Response
 
 from modelarts import __version__
+from modelarts.local.boards.cluster.host import BoardHost
 from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.boards.engine import START_SECONDS, Board, BoardEngine, board_of
 from modelarts.local.engine.cluster import Cluster, ClusterError, Resources, State
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ClusterBoard", "ClusterProcesses"]
 
 _LOG = logging.getLogger("modelarts.local")
-_HOST = "modelarts.local.boards.cluster.host:BoardHost"
 _NAME = re.compile(r"board-(\d+)-(\d+)-[0-9a-f]+$")
 #: A board that is looked at takes little more than its memory.
 _CPUS = 0.02
@@ -234,7 +234,7 @@ class ClusterProcesses(BoardEngine):
             else:
                 self._cluster.start(
                     name,
-                    _HOST,
+                    BoardHost,
                     self._spec(job, logs),
                     Resources(_CPUS, self._memory // _SHARE),
                     board.changed,
