@@ -57,7 +57,7 @@ def main() -> None:
         spec = json.load(file)
     if not _may_start():
         return
-    if spec["ends_with"] is not None:
+    if spec.get("ends_with") is not None:
         _end_with(spec["ends_with"])
     began = time.monotonic()
     try:
