@@ -113,7 +113,10 @@ class RayCluster:
             **os.environ,
             **self.environ,
             "RAY_AUTH_MODE": "token",
+            # As docs/cluster.md says.
             "RAY_worker_niceness": "0",
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "3000",
         }
         return RayNode(self.folder / ("node-%d" % len(self.nodes)), environ, *arguments)
 
