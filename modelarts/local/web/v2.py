@@ -253,7 +253,7 @@ class TrainingJobs:
     def log(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
         """``GET …/tasks/{task_id}/logs/preview``: the newest part of a log."""
         self._api.authorize(request, project_id)
-        return json_response(form.preview(self._log_of(project_id, job_id, task_id)))
+        return form.preview(self._log_of(project_id, job_id, task_id))
 
     @_refusing
     def log_url(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
