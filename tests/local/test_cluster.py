@@ -262,6 +262,30 @@ def test_training_ends_with_its_actor(world, waits):
     wait_until(lambda: not Path("/proc/%d" % pid).exists())
 
 
+def driver(world):
+    """The process that has joined the cluster for the service."""
+    marks = (b"modelarts.local.engine.driver", b"\0")
+    (pid,) = [
+        each
+        for each in descendants(world.service.process.pid)
+        if all(mark in Path("/proc/%d/cmdline" % each).read_bytes() for mark in marks)
+    ]
+    return pid
+
+
+def test_service_joins_the_cluster_again(world, job):
+    """Ray ends a process that loses its cluster; the service and the boards go on."""
+    before = boards(world)
+    os.kill(driver(world), signal.SIGKILL)
+    assert world.shows(job)
+    world.service.said("the Ray cluster at .* is there again")
+    other = world.create()
+    assert world.shows(other)
+    assert set(before) < set(boards(world))
+    other.delete()
+    wait_until(lambda: boards(world) == before)
+
+
 def serve(root, *arguments, **environ):
     """The exit code and the message of a service that does not come up."""
     done = subprocess.run(
