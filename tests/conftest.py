@@ -31,13 +31,26 @@ _OURS = (
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory):
+    """Returns an empty folder; the same one until something is in it."""
+    homes = []
+
+    def path():
+        if not homes or not homes[-1].is_dir() or any(homes[-1].iterdir()):
+            homes.append(tmp_path_factory.mktemp("home"))
+        return homes[-1]
+
+    return path
+
+
 @pytest.fixture(autouse=True)
-def nothing_from_outside(monkeypatch, tmp_path_factory):
+def nothing_from_outside(monkeypatch, new_home):
     """No test sees the environment, the home or the endpoints of who runs it."""
     for name in list(os.environ):
         if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("HOME", str(new_home()))
     monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "off")
     monkeypatch.setattr(Session, "_shared", {})
 

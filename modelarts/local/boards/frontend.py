@@ -13,9 +13,10 @@ import posixpath
 import re
 import struct
 import zipfile
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Iterable
+from typing import Iterable, Iterator
 
 import tensorboard
 import tensorboard.assets
@@ -140,8 +141,10 @@ def _reload() -> bytes:
     return Path(__file__).with_name(RELOAD).read_bytes()
 
 
-def _archive() -> zipfile.ZipFile:
+@contextmanager
+def _archive() -> Iterator[zipfile.ZipFile]:
     provider = tensorboard.assets.get_default_assets_zip_provider()
     if provider is None:
         raise ImportError("TensorBoard is installed without its frontend (webfiles.zip)")
-    return zipfile.ZipFile(provider())
+    with provider() as file, zipfile.ZipFile(file) as archive:
+        yield archive
