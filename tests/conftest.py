@@ -31,6 +31,25 @@ _OURS = (
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Those whose files take longest come first, so that at the end no process waits for another.
+_FOLDERS = ("local", "wire", "obs", "packaging", "cli", "unit")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _FOLDERS.index(item.path.parent.name))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Have one process run all tests of a file, so that what they share is made once."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
 @pytest.fixture(scope="session")
 def new_home(tmp_path_factory):
     """Returns an empty folder; the same one until something is in it."""
