@@ -20,6 +20,7 @@ import requests
 
 from modelarts.errors import QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
+from tests.clocks import wait_until
 from tests.served import descendants, memory
 from tests.service import Service
 
@@ -307,8 +308,7 @@ def test_service_ends_while_a_page_waits(own_service):
     os.kill(pid, signal.SIGSTOP)
     visit = threading.Thread(target=_get_or_nothing, args=(job.service_url,))
     visit.start()
-    while not _connections(pid):
-        pass
+    wait_until(lambda: _connections(pid))
     began = time.monotonic()
     assert own_service.end() == 0
     assert time.monotonic() - began < 30  # a page waits for two minutes
