@@ -121,7 +121,7 @@ class Operations:
 
     def jobs(self, project_id: str, workspace_id: str) -> list[Job]:
         """Return all jobs of a project, the oldest first."""
-        found, _ = self._store.page(
+        jobs, _ = self._store.page(
             project_id,
             workspace_id,
             statuses=[],
@@ -132,7 +132,7 @@ class Operations:
             offset=0,
             now=0,
         )
-        return found
+        return jobs
 
     def fields(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""
@@ -174,6 +174,10 @@ class Operations:
             "job_count_limit": left,
             "jobs": [self._fields(job) for job in jobs],
         }
+
+    def active(self, project_id: str) -> tuple[int, int]:
+        """Return how many jobs of a project are active, and how many may be."""
+        return self._store.count_active(project_id), self._max_running
 
     def details(self, project_id: str, job_id: int) -> dict[str, Any]:
         """Return a job's fields: ``GET /visualization-jobs/{job_id}``."""

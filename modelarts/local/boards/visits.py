@@ -1,13 +1,22 @@
-"""When boards were last visited, and which jobs are idle."""
+"""When boards were last visited, who looks at them now, and which jobs are idle."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from threading import Lock
+from typing import Mapping
 
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import Job, Store
 
-__all__ = ["Visits"]
+__all__ = ["LOOKS_SECONDS", "Visits"]
+
+#: An open board asks for data at least twice in this time while its tab is visible.
+LOOKS_SECONDS = 65.0
+#: So many visitors are kept for a board, the latest.
+_MAX_LOOKING = 20
+#: With more boards than this, those that nobody looks at any more are forgotten.
+_MANY_BOARDS = 1000
 
 
 class Visits:
@@ -25,6 +34,7 @@ class Visits:
         self._stop_after = stop_after
         self._lock = Lock()
         self._new: dict[int, int] = {}
+        self._looking: dict[int, OrderedDict[str, float]] = {}
 
     def open(self) -> None:
         """Begin to count for jobs that ran while nothing was counted."""
@@ -35,11 +45,30 @@ class Visits:
         """Why an idle job is stopped."""
         return f"no visit for {self._stop_after / 3600:g} hours"
 
-    def note(self, job_id: int) -> None:
-        """Remember a visit."""
-        if self._stop_after:
-            with self._lock:
+    def note(self, job_id: int, visitor: str) -> None:
+        """Remember a visit.
+
+        Args:
+            visitor: in words, where the request came from.
+        """
+        now = self._timeline.monotonic()
+        with self._lock:
+            if self._stop_after:
                 self._new[job_id] = self._timeline.running()
+            if len(self._looking) > _MANY_BOARDS:
+                self._looking = {
+                    key: value for key, value in self._looking.items() if _now(value, now)
+                }
+            looking = self._looking.setdefault(job_id, OrderedDict())
+            looking[visitor] = now
+            looking.move_to_end(visitor)
+            while len(looking) > _MAX_LOOKING:
+                looking.popitem(last=False)
+
+    def looking(self, job_id: int) -> list[str]:
+        """Return those who look at a board now, in words, the last who came first."""
+        with self._lock:
+            return _now(self._looking.get(job_id, {}), self._timeline.monotonic())
 
     def idle(self) -> list[Job]:
         """Return the running jobs without a visit for so long."""
@@ -50,3 +79,7 @@ class Visits:
                 self._store.keep_visits(self._new)
                 self._new = {}
             return self._store.idle(self._timeline.running() - int(self._stop_after * 1000))
+
+
+def _now(looking: Mapping[str, float], now: float) -> list[str]:
+    return [each for each, at in list(looking.items())[::-1] if now - at < LOOKS_SECONDS]
