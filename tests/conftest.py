@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 
 import pytest
 import responses
@@ -25,6 +26,10 @@ _OURS = (
     "ALL_PROXY",
     "XDG_CACHE_HOME",
 )
+
+# jsonschema checks one kind of address by it. To make its grammar takes four seconds, which each
+# process that reads a notebook would spend.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 # A shell has what it starts in the background ignore Ctrl-C, and so would the commands that tests
 # interrupt.

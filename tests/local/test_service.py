@@ -22,6 +22,8 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import BadRequest, ConfigurationError, JobStateError, QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local.identity.users import OWNER
+from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.store import Store
 from modelarts.session import Session
 from tests.clocks import wait_until
@@ -471,9 +473,8 @@ def test_a_search_finds_letters_of_any_alphabet_in_either_case(service):
 
 
 def test_ten_thousand_jobs_are_listed_once_each(tmp_path):
-    first = Service(tmp_path)
-    project = first.connection["project_id"]
-    assert first.end() == 0
+    users = edit(prepare(tmp_path), lambda users: users)
+    project = users.by_name[OWNER].projects[0].project_id
     store = Store(tmp_path / "jobs.sqlite")
     store._db.execute("BEGIN")
     for number in range(10_000):

@@ -219,6 +219,7 @@ def test_interrupt_ends_only_the_wait(service):
 
 _SERVER = """
 import sys
+sys.modules["rfc3987_syntax"] = None  # see conftest.py
 from jupyter_server.serverapp import ServerApp
 server = ServerApp()
 server.initialize(sys.argv[1:])
