@@ -32,6 +32,18 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardProcess", "Processes", "visited"]
 
+#: The modules that boards use, loaded before the fork, so that their memory is shared; the last one
+#: sees to it. What this system does not have is left out.
+_PRELOADED = [
+    "encodings.cp437",
+    "encodings.idna",
+    "grpc._channel",
+    "grpc._simple_stubs",
+    "grpc.experimental",
+    "tensorboard_data_server",
+    "modelarts.local.boards.tensorboard",
+    "modelarts.local.boards.preload",
+]
 #: What multiprocessing says of a process whose parent cannot say how it ended.
 _PARENT_GONE = 255
 
@@ -136,7 +148,7 @@ class Processes(BoardEngine):
         self._temporary = logs.parent / "tmp"
         self._lock = lock
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["modelarts.local.boards.preload"])
+        self._context.set_forkserver_preload(_PRELOADED)
 
     def warm(self) -> None:
         """Begin to load the boards' parent.

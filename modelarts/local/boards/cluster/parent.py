@@ -71,7 +71,7 @@ def main(path: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return  # another one was faster
-    from modelarts.local.boards import preload  # noqa: F401
+    from modelarts.local.boards import data_server, preload, tensorboard  # noqa: F401
 
     with socket.socket(socket.AF_UNIX) as listening:
         (folder / "socket").unlink(missing_ok=True)
