@@ -121,18 +121,7 @@ class Operations:
 
     def jobs(self, project_id: str, workspace_id: str) -> list[Job]:
         """Return all jobs of a project, the oldest first."""
-        found, _ = self._store.page(
-            project_id,
-            workspace_id,
-            statuses=[],
-            search="",
-            sort_by="create_time",
-            descending=False,
-            limit=-1,
-            offset=0,
-            now=0,
-        )
-        return found
+        return self._store.page(project_id, workspace_id)[0]
 
     def fields(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""
@@ -186,7 +175,7 @@ class Operations:
             job_desc = arguments.job_desc(body.get("job_desc"))
         except InvalidArgument as error:
             raise _illegal(str(error)) from None
-        self._store.describe(job.job_id, job_desc)
+        self._store.describe(job, job_desc)
         return {"is_success": True}
 
     def stop(self, project_id: str, job_id: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import BadRequest, ConfigurationError, JobStateError, QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.jobs.store import Store
 from modelarts.session import Session
 from tests.service import Service
@@ -475,21 +476,20 @@ def test_ten_thousand_jobs_are_listed_once_each(tmp_path):
     first = Service(tmp_path)
     project = first.connection["project_id"]
     assert first.end() == 0
-    store = Store(tmp_path / "jobs.sqlite")
-    store._db.execute("BEGIN")
-    for number in range(10_000):
-        store.add(
-            1,
-            project_id=project,
-            workspace_id="0",
-            job_name="job%d" % number,
-            job_desc="",
-            train_url=URL,
-            job_type="tensorboard",
-            create_time=number,
-            status=int(JobStatus.KILLED),
-        )
-    store._db.execute("COMMIT")
+    store = Store(SqliteDatabase(tmp_path / "jobs.sqlite"))
+    with store.alone():
+        for number in range(10_000):
+            store.add(
+                1,
+                project_id=project,
+                workspace_id="0",
+                job_name="job%d" % number,
+                job_desc="",
+                train_url=URL,
+                job_type="tensorboard",
+                create_time=number,
+                status=int(JobStatus.KILLED),
+            )
     store.close()
     service = Service(tmp_path)
     try:

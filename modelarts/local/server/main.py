@@ -23,6 +23,8 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
+from modelarts.local.database.base import Database
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.engine.machine import Limits, Machine
 from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
@@ -126,7 +128,7 @@ def serve(root: Path, settings: Settings) -> None:
             accounts.users()
             buckets_file = BucketsFile(root)
             buckets_file.current()
-            store = Store(root / "jobs.sqlite")
+            store = Store(_database(root, settings))
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
         # No file beside the program that started it is a module of the service.
@@ -234,6 +236,8 @@ def serve(root: Path, settings: Settings) -> None:
                 connection = _connection(accounts.users(), reach.local, obs)
                 if settings.obs_keys is not None:
                     connection["obs_keys_sent"] = True
+                if settings.database is not None:
+                    connection["database"] = store.database.name
                 if objects is not None:
                     address = url_of(objects, "http", _plain_host(network))
                     connection["obs_http_endpoint"] = address
@@ -251,6 +255,25 @@ def serve(root: Path, settings: Settings) -> None:
             store.close()
     finally:
         os.close(lock)
+
+
+def _database(root: Path, settings: Settings) -> Database:
+    """Open the database of the jobs.
+
+    Raises:
+        ConfigurationError: it cannot be used; so do ValueError and sqlite3.Error.
+    """
+    if settings.database is None:
+        return SqliteDatabase(root / "jobs.sqlite")
+    try:
+        from modelarts.local.database.postgres import PostgresDatabase
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--database needs one more package ({error}): pip install 'modelarts[local,postgres]'"
+        ) from None
+    database = PostgresDatabase(settings.database)
+    _LOG.info("the jobs are in the %s", database.name)
+    return database
 
 
 def _allow_many_files() -> None:

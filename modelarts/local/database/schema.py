@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from modelarts.local.jobs.wal import check_log
+from modelarts.local.database.wal import check_log
 
-__all__ = ["SCHEMA", "VERSION", "open_database"]
+__all__ = ["SCHEMA", "VERSION", "has_index_of_texts", "open_database"]
 
 #: A released schema is never changed: a later version comes with the steps that lead to it.
-VERSION = 6
+VERSION = 7
+#: The tables, for SQLite and, with other names of types, for PostgreSQL.
 SCHEMA = """
 CREATE TABLE jobs (
     job_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -18,6 +19,7 @@ CREATE TABLE jobs (
     workspace_id TEXT NOT NULL,
     job_name TEXT NOT NULL,
     job_desc TEXT NOT NULL,
+    search_text TEXT NOT NULL,
     train_url TEXT NOT NULL,
     job_type TEXT NOT NULL,
     flavor TEXT,
@@ -35,10 +37,27 @@ CREATE TABLE jobs (
     reads_as TEXT NOT NULL,
     sources TEXT,
     visited_at INTEGER,
-    is_idle INTEGER NOT NULL DEFAULT 0
+    is_idle INTEGER NOT NULL DEFAULT 0,
+    runs_on TEXT
 );
-CREATE INDEX jobs_of_project ON jobs (project_id, status);
 CREATE INDEX jobs_by_status ON jobs (status);
+CREATE INDEX jobs_running ON jobs (project_id, running_since) WHERE running_since IS NOT NULL;
+CREATE INDEX jobs_of_project ON jobs (project_id, workspace_id, status, job_id);
+CREATE INDEX jobs_by_id ON jobs (project_id, workspace_id, job_id);
+CREATE INDEX jobs_by_name ON jobs (project_id, workspace_id, job_name, job_id);
+CREATE INDEX jobs_by_desc ON jobs (project_id, workspace_id, job_desc, job_id);
+CREATE INDEX jobs_by_time ON jobs (project_id, workspace_id, create_time, job_id);
+CREATE INDEX jobs_by_folder ON jobs (project_id, workspace_id, train_url, job_id);
+CREATE INDEX jobs_by_length ON jobs (project_id, workspace_id, ran_ms, job_id)
+    WHERE running_since IS NULL;
+CREATE TABLE job_counts (
+    project_id TEXT NOT NULL,
+    workspace_id TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    changes INTEGER NOT NULL,
+    PRIMARY KEY (project_id, workspace_id, status)
+);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE trainings (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -60,17 +79,19 @@ CREATE TABLE trainings (
     key TEXT NOT NULL,
     exit_code INTEGER,
     reason TEXT,
-    is_deleted INTEGER NOT NULL DEFAULT 0
+    is_deleted INTEGER NOT NULL DEFAULT 0,
+    runs_on TEXT
 );
 CREATE UNIQUE INDEX training_names ON trainings (project_id, name) WHERE is_deleted = 0;
 CREATE INDEX trainings_by_status ON trainings (status);
 CREATE TABLE training_events (
+    event_id INTEGER PRIMARY KEY AUTOINCREMENT,
     number INTEGER NOT NULL,
     time INTEGER NOT NULL,
     level TEXT NOT NULL,
     message TEXT NOT NULL
 );
-CREATE INDEX events_of_training ON training_events (number);
+CREATE INDEX events_of_training ON training_events (number, event_id);
 CREATE TABLE training_metrics (
     number INTEGER NOT NULL,
     minute INTEGER NOT NULL,
@@ -88,6 +109,47 @@ CREATE TABLE shares (
 );
 CREATE INDEX shares_of_job ON shares (job_id);
 """
+#: How many jobs of each status a project has is counted with each change, so that no list counts.
+_COUNTS = """
+CREATE TRIGGER job_added AFTER INSERT ON jobs BEGIN
+    INSERT INTO job_counts VALUES (NEW.project_id, NEW.workspace_id, NEW.status, 1, 1)
+    ON CONFLICT (project_id, workspace_id, status)
+    DO UPDATE SET number = number + 1, changes = changes + 1;
+END;
+CREATE TRIGGER job_removed AFTER DELETE ON jobs BEGIN
+    UPDATE job_counts SET number = number - 1, changes = changes + 1
+    WHERE project_id = OLD.project_id AND workspace_id = OLD.workspace_id AND status = OLD.status;
+END;
+CREATE TRIGGER job_moved AFTER UPDATE OF status ON jobs WHEN OLD.status <> NEW.status BEGIN
+    UPDATE job_counts SET number = number - 1, changes = changes + 1
+    WHERE project_id = OLD.project_id AND workspace_id = OLD.workspace_id AND status = OLD.status;
+    INSERT INTO job_counts VALUES (NEW.project_id, NEW.workspace_id, NEW.status, 1, 1)
+    ON CONFLICT (project_id, workspace_id, status)
+    DO UPDATE SET number = number + 1, changes = changes + 1;
+END;
+CREATE TRIGGER job_described AFTER UPDATE OF search_text ON jobs BEGIN
+    UPDATE job_counts SET changes = changes + 1
+    WHERE project_id = OLD.project_id AND workspace_id = OLD.workspace_id AND status = OLD.status;
+END;
+"""
+#: Three letters of the texts of jobs after another, for searches; SQLite 3.34 and newer.
+_TEXTS = """
+CREATE VIRTUAL TABLE job_texts USING fts5(
+    search_text, content = 'jobs', content_rowid = 'job_id', tokenize = 'trigram case_sensitive 1'
+);
+CREATE TRIGGER text_added AFTER INSERT ON jobs BEGIN
+    INSERT INTO job_texts (rowid, search_text) VALUES (NEW.job_id, NEW.search_text);
+END;
+CREATE TRIGGER text_removed AFTER DELETE ON jobs BEGIN
+    INSERT INTO job_texts (job_texts, rowid, search_text)
+    VALUES ('delete', OLD.job_id, OLD.search_text);
+END;
+CREATE TRIGGER text_changed AFTER UPDATE OF search_text ON jobs BEGIN
+    INSERT INTO job_texts (job_texts, rowid, search_text)
+    VALUES ('delete', OLD.job_id, OLD.search_text);
+    INSERT INTO job_texts (rowid, search_text) VALUES (NEW.job_id, NEW.search_text);
+END;
+"""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -103,8 +165,6 @@ def open_database(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
         db.row_factory = sqlite3.Row
-        # SQLite's own knows A to Z only.
-        db.create_function("lower", 1, str.lower, deterministic=True)
         db.execute("PRAGMA journal_mode = WAL")
         # What a client was told survives a power cut too; the second is for macOS.
         db.execute("PRAGMA synchronous = FULL")
@@ -147,9 +207,31 @@ def _create(db: sqlite3.Connection) -> None:
     """Make the tables of a new file, wholly or not at all."""
     if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
+    texts = _TEXTS if _knows_trigrams() else ""
+    script = f"{SCHEMA} {_COUNTS} {texts} PRAGMA user_version = {VERSION};"
     try:
-        db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
     except sqlite3.Error:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _knows_trigrams() -> bool:
+    db = sqlite3.connect(":memory:")
+    try:
+        db.execute("CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'trigram')")
+    except sqlite3.Error:
+        return False
+    finally:
+        db.close()
+    return True
+
+
+def has_index_of_texts(db: sqlite3.Connection) -> bool:
+    """Return True if searches can ask the index of the texts of jobs."""
+    row = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'job_texts'").fetchone()
+    if row is None:
+        return False
+    db.execute("SELECT 1 FROM job_texts LIMIT 0")  # fails where this SQLite does not know it
+    return True
