@@ -92,6 +92,7 @@ class Operations:
             workspace_id=workspace_id,
             create_time=self._timeline.wall(),
             reads_as=reads_as,
+            runs_on=self._supervisor.front_end,
             **columns,
         )
         if job is None:
@@ -268,6 +269,7 @@ class Operations:
             reads_as=reads_as,
             visited_at=None,
             is_idle=0,
+            runs_on=self._supervisor.front_end,
         )
 
     def delete(self, project_id: str, job_id: int) -> dict[str, Any]:

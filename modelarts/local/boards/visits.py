@@ -9,9 +9,13 @@ from modelarts.local.jobs.store import Job, Store
 
 __all__ = ["Visits"]
 
+_WRITE_MS = 1000
+
 
 class Visits:
     """The times of the last visits. Kept in memory, and written when :meth:`idle` looks.
+
+    Where there may be other front ends, they are written at most a second later.
 
     The time that counts is that in which the service runs: nobody can visit a board otherwise.
 
@@ -25,6 +29,8 @@ class Visits:
         self._stop_after = stop_after
         self._lock = Lock()
         self._new: dict[int, int] = {}
+        self._is_shared = store.database.is_shared
+        self._written = 0
 
     def open(self) -> None:
         """Begin to count for jobs that ran while nothing was counted."""
@@ -38,15 +44,25 @@ class Visits:
     def note(self, job_id: int) -> None:
         """Remember a visit."""
         if self._stop_after:
+            now = self._timeline.running()
             with self._lock:
-                self._new[job_id] = self._timeline.running()
+                self._new[job_id] = now
+                is_due = self._is_shared and now >= self._written + _WRITE_MS
+                if is_due:
+                    self._written = now
+            if is_due:
+                self.write()
+
+    def write(self) -> None:
+        """Write the visits that were noted."""
+        with self._lock:
+            if self._new:
+                self._store.keep_visits(self._new)
+                self._new = {}
 
     def idle(self) -> list[Job]:
         """Return the running jobs without a visit for so long."""
         if not self._stop_after:
             return []
-        with self._lock:
-            if self._new:
-                self._store.keep_visits(self._new)
-                self._new = {}
-            return self._store.idle(self._timeline.running() - int(self._stop_after * 1000))
+        self.write()
+        return self._store.idle(self._timeline.running() - int(self._stop_after * 1000))

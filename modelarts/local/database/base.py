@@ -60,7 +60,7 @@ class DatabaseUnavailable(StoreFailure):
 
 
 class Matches(NamedTuple):
-    """The jobs in whose texts a search occurs, of all projects.
+    """The jobs in whose texts a search may occur, of all projects.
 
     Attributes:
         job_ids: their ids, if they are few; None if they are many, or there is no index of texts.
@@ -112,11 +112,15 @@ class Database(ABC):
 
     @abstractmethod
     def matching(self, search: str, limit: int) -> Matches:
-        """Return the jobs whose text has this search, which is in lower case, if they are few.
+        """Return all jobs whose text may have this search, in lower case, if they are few.
 
         Args:
             limit: how many are few.
         """
+
+    @abstractmethod
+    def time(self) -> float:
+        """Return the time that all front ends have, in seconds since the epoch."""
 
     @abstractmethod
     def close(self) -> None:

@@ -187,6 +187,12 @@ class PostgresDatabase(Database):
             ).fetchall()
         return Matches([row[0] for row in rows] if len(rows) <= limit else None)
 
+    def time(self) -> float:
+        """Return the time of the server."""
+        with self.transaction() as db:
+            row = db.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        return float(row[0])
+
     def close(self) -> None:
         """Close all connections."""
         with self._lock:

@@ -135,7 +135,8 @@ END;
 #: Three letters of the texts of jobs after another, for searches; SQLite 3.34 and newer.
 _TEXTS = """
 CREATE VIRTUAL TABLE job_texts USING fts5(
-    search_text, content = 'jobs', content_rowid = 'job_id', tokenize = 'trigram case_sensitive 1'
+    search_text, content = 'jobs', content_rowid = 'job_id',
+    tokenize = 'trigram case_sensitive 1'
 );
 CREATE TRIGGER text_added AFTER INSERT ON jobs BEGIN
     INSERT INTO job_texts (rowid, search_text) VALUES (NEW.job_id, NEW.search_text);
@@ -169,6 +170,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         # What a client was told survives a power cut too; the second is for macOS.
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
+        # Of a table with very many jobs, more is kept in memory: 32 MiB.
+        db.execute("PRAGMA cache_size = -32768")
         # The links to a board go with its job.
         db.execute("PRAGMA foreign_keys = ON")
         _create(db)

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Iterator, Mapping
 
+from modelarts._internal.clock import Clock
 from modelarts.local.database.base import Database, Matches, StoreFailure
 from modelarts.local.database.schema import has_index_of_texts, open_database
 
@@ -85,6 +86,10 @@ class SqliteDatabase(Database):
                 "SELECT rowid FROM job_texts WHERE job_texts MATCH ? LIMIT ?", (phrase, limit + 1)
             ).fetchall()
         return Matches([row[0] for row in rows] if len(rows) <= limit else None)
+
+    def time(self) -> float:
+        """Return the time of this machine."""
+        return Clock().time()
 
     def close(self) -> None:
         """Close the file."""

@@ -6,7 +6,7 @@ import secrets
 import uuid
 from collections import OrderedDict
 from threading import Lock
-from typing import Any, ContextManager, Iterable, Mapping, Sequence
+from typing import Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
 import attr
 
@@ -250,7 +250,7 @@ class Store:
                 f"SELECT job_id FROM (SELECT * FROM (SELECT job_id, ran_ms AS length FROM jobs "
                 f"WHERE {ended} ORDER BY ran_ms {query.direction}, job_id {query.direction} "
                 f"{reach}) AS ended UNION ALL SELECT job_id, {_DURATION} AS length FROM jobs "
-                f"WHERE {runs}) AS both ORDER BY length {query.direction}, "
+                f"WHERE {runs}) AS every ORDER BY length {query.direction}, "
                 f"job_id {query.direction} {page}"
             )
         else:
@@ -307,8 +307,9 @@ class Store:
         """Write when jobs were last visited."""
         with self.alone() as db:
             db.executemany(
-                "UPDATE jobs SET visited_at = ? WHERE job_id = ?",
-                [(time, job_id) for job_id, time in times.items()],
+                "UPDATE jobs SET visited_at = ? WHERE job_id = ? "
+                "AND (visited_at IS NULL OR visited_at < ?)",
+                [(time, job_id, time) for job_id, time in times.items()],
             )
 
     def reset_visits(self, now: int | None) -> None:
@@ -322,6 +323,15 @@ class Store:
                     f"AND status IN ({_ACTIVE})",
                     (now,),
                 )
+
+    def left_by(self, is_left: Callable[[str], bool]) -> list[Job]:
+        """Return the jobs that begin or end on front ends that were left by them.
+
+        Args:
+            is_left: tells of the name of a front end that it does not live.
+        """
+        changing = (JobStatus.INIT, JobStatus.WAITING, JobStatus.KILLING)
+        return [job for job in self.with_status(changing) if job.runs_on and is_left(job.runs_on)]
 
     def next_stop(self) -> int | None:
         """When the next schedule is due."""

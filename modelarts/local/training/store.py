@@ -183,6 +183,24 @@ class TrainingStore:
             rows = self._all("job_id = ?", (job_id,)) if cursor.rowcount else []
         return rows[0] if rows else None
 
+    def claim(
+        self, job_id: str, sources: Iterable[int], gpu: str | None, front_end: str | None
+    ) -> Training | None:
+        """Give a training to a front end, if it has one of ``sources`` and is no other one's.
+
+        Returns:
+            The training as it is then; None where nothing was changed.
+        """
+        marks = ", ".join(str(int(status)) for status in sources)
+        with self._store.transaction() as db:
+            cursor = db.execute(
+                f"UPDATE trainings SET gpu = ?, runs_on = ? WHERE job_id = ? "
+                f"AND status IN ({marks}) AND (runs_on IS NULL OR runs_on = ?)",
+                (gpu, front_end, job_id, front_end),
+            )
+            rows = self._all("job_id = ?", (job_id,)) if cursor.rowcount else []
+        return rows[0] if rows else None
+
     def describe(self, job_id: str, description: str) -> None:
         """Change a description."""
         with self._store.transaction() as db:
