@@ -78,6 +78,18 @@ def test_kills_leave_every_training_as_acknowledged(tmp_path, seed):
     assert seen.acknowledged > 5
 
 
+def test_random_kills_lose_nothing_in_postgres(tmp_path, postgres):
+    seen = kill_repeatedly(tmp_path, 3, 1, options=("--database", postgres.database()))
+    assert seen.wrong == []
+    assert seen.acknowledged > 3
+
+
+def test_kills_leave_every_training_in_postgres(tmp_path, postgres):
+    seen = kill_under_trainings(tmp_path, 2, 1, options=("--database", postgres.database()))
+    assert seen.wrong == []
+    assert seen.acknowledged > 2
+
+
 # Versions ---------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ class Front:
         return self.session.request("GET", "/local/clock")["ahead_seconds"]
 
     def end(self, number=signal.SIGTERM):
-        """End it."""
+        """End this front end; return its exit code."""
         self.session.close()
         return self.service.end(number)
 
