@@ -163,9 +163,7 @@ def kill_repeatedly(
     return Seen(kills, acknowledged, unanswered, wrong)
 
 
-def kill_under_trainings(
-    root: Path, kills: int, seed: int, options: Sequence[str] = ()
-) -> Seen:
+def kill_under_trainings(root: Path, kills: int, seed: int, options: Sequence[str] = ()) -> Seen:
     """Kill the service of ``root`` so often while its clients create, stop and delete trainings."""
     chance = random.Random(seed)
     clients = [

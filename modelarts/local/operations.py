@@ -122,7 +122,7 @@ class Operations:
 
     def jobs(self, project_id: str, workspace_id: str) -> list[Job]:
         """Return all jobs of a project, the oldest first."""
-        return self._store.page(project_id, workspace_id)[0]
+        return self._store.page(project_id, workspace_id, sort_by="create_time")[0]
 
     def fields(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""
@@ -164,6 +164,10 @@ class Operations:
             "job_count_limit": left,
             "jobs": [self._fields(job) for job in jobs],
         }
+
+    def active(self, project_id: str) -> tuple[int, int]:
+        """Return how many jobs of a project are active, and how many may be."""
+        return self._store.count_active(project_id), self._max_running
 
     def details(self, project_id: str, job_id: int) -> dict[str, Any]:
         """Return a job's fields: ``GET /visualization-jobs/{job_id}``."""

@@ -1,5 +1,6 @@
 """The Estimator of V1, and the versions of trainings that its calls return."""
 
+import warnings
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -17,7 +18,9 @@ from typing import (
 
 from modelarts import validation
 from modelarts._internal.terminal import text_width
+from modelarts._internal.warnings import level_of_the_caller
 from modelarts._status import JOB_STATE, JobStatus
+from modelarts.environment import Environment
 from modelarts.errors import ApiError, InvalidArgument
 from modelarts.session import Session
 from modelarts.training.v1_definition import (
@@ -472,11 +475,13 @@ class Estimator(TrainingJobVersion):
         pool_id: the id of a dedicated resource pool; by default the public pool.
         config_name: the name of a parameter configuration that exists.
         workspace_id: the id of a workspace; by default the service's, ``"0"``.
+        environment: with ``"local"``, the packages that the boot file runs with; by default those
+            of the Python that runs this. Elsewhere the engine has them, and a warning says so.
 
     Raises:
         InvalidArgument: an argument is wrong.
 
-    Source: *ModelArts SDK Reference*, "Creating a Training Job".
+    Source: *ModelArts SDK Reference*, "Creating a Training Job", "Debugging a Training Job".
 
     Example:
         >>> estimator = Estimator(
@@ -510,6 +515,7 @@ class Estimator(TrainingJobVersion):
         "user_command",
         "pool_id",
         "workspace_id",
+        "environment",
     )
 
     def __init__(
@@ -533,6 +539,7 @@ class Estimator(TrainingJobVersion):
         pool_id: Optional[str] = None,
         config_name: Optional[str] = None,
         workspace_id: Optional[str] = None,
+        environment: Optional[Environment] = None,
     ) -> None:
         super().__init__(
             modelarts_session, job_id=job_id, version_id=version_id, config_name=config_name
@@ -552,6 +559,7 @@ class Estimator(TrainingJobVersion):
         self.user_command = user_command
         self.pool_id = pool_id
         self.workspace_id = workspace_id
+        self.environment = environment
         if any(getattr(self, name) is not None for name in self._DEFINITION):
             self._definition()
 
@@ -570,11 +578,12 @@ class Estimator(TrainingJobVersion):
         """Create a training with its first version.
 
         Exactly one of ``inputs``, ``dataset_id`` with ``dataset_version_id``, and ``data_source``
-        is needed. If the response is lost, the training is looked for, so that there is only one.
+        is needed, with ``"local"`` at most ``inputs``. If the response is lost, the training is
+        looked for, so that there is only one.
 
         Args:
             inputs: the data in OBS, such as ``"/bucket/data/"``; with ``"local"`` also a path of
-                this machine.
+                this machine, or none.
             wait: True to wait for the end; each new status is printed on a line, at last the name
                 and the duration. By default False. Ctrl-C ends the wait and not the training,
                 except for one on this machine.
@@ -607,6 +616,12 @@ class Estimator(TrainingJobVersion):
         )
         if definition.is_local:
             return _fit_here(self.session, definition, wait)
+        if definition.environment is not None:
+            warnings.warn(
+                "environment is used with train_instance_type='local' only; this training has the "
+                "packages of its engine",
+                stacklevel=level_of_the_caller(),
+            )
         answer = _run(self._client, lambda api: api.create(self._client, definition))
         return self._created(answer, wait)
 

@@ -13,10 +13,11 @@ import sys
 import tempfile
 import threading
 import weakref
-from typing import IO, Any, Callable, Dict, Optional
+from typing import IO, Any, Callable, Dict, Optional, Sequence
 
 from modelarts._internal.terminal import writable
 from modelarts._status import JobStatus
+from modelarts.environment.virtual import find_python, make_environment
 from modelarts.errors import InvalidArgument, JobStateError, ModelArtsError, api_error
 from modelarts.http.client import ServiceClient
 from modelarts.session import Session
@@ -31,6 +32,8 @@ _PREFIX = "local-"
 _VERSION = "1"
 #: Seconds that a training has to end after SIGTERM.
 _GRACE = 10
+#: The exit status of a command that was not started, as the training was stopped.
+_STOPPED = 143
 #: Seconds between two looks at the output.
 _LOOK = 0.05
 _MOXING = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_moxing")
@@ -84,6 +87,7 @@ class Run:
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._is_stopped = False
         self._rest = ""  # of the output: a line without its end
+        self._shown = 0  # the position in the log behind the last command's output
         self._lock = threading.Lock()
         self._folder = tempfile.mkdtemp(prefix="modelarts-training-")
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
@@ -112,7 +116,10 @@ class Run:
             else:
                 self._end(JobStatus.COMPLETED)
         except (ModelArtsError, OSError) as error:
-            self._end(JobStatus.FAILED, str(error))
+            if self._is_stopped:
+                self._end(JobStatus.KILLED)
+            else:
+                self._end(JobStatus.FAILED, str(error))
         except BaseException:
             # Ctrl-C: the process belongs to this program, which has to end it.
             self.stop()
@@ -187,12 +194,13 @@ class Run:
             ApiError: OBS refused the request.
         """
         definition, obs = self.definition, self._session.obs
-        code, data = str(definition.code_dir), str(definition.inputs)
+        find_python(definition.environment)
+        code, data = str(definition.code_dir), definition.inputs
         if not _is_here(code):
             boot_file = "obs:/%s%s" % (code, definition.boot_file)
             if not obs.is_obs_path_exists(boot_file):
                 raise InvalidArgument("boot_file", boot_file, "a file that exists in OBS")
-        if not _is_here(data) and not obs.is_obs_path_exists("obs:/" + data):
+        if data is not None and not _is_here(data) and not obs.is_obs_path_exists("obs:/" + data):
             raise InvalidArgument("inputs", data, "a folder or object that exists in OBS")
 
     # Inside -------------------------------------------------------------------------------------
@@ -200,37 +208,56 @@ class Run:
     def _run(self) -> int:
         """Fetch what is needed and run the boot file; return its exit status."""
         definition = self.definition
+        python = make_environment(definition.environment, self._execute)
         code = self._fetch(str(definition.code_dir), "code")
         boot_file = os.path.join(code, *str(definition.boot_file).split("/"))
         if not os.path.isfile(boot_file):
             raise InvalidArgument("boot_file", definition.boot_file, "a file in code_dir")
-        data = self._fetch(str(definition.inputs), "data")
+        arguments = ["--%s=%s" % pair for pair in definition.parameters]
+        if definition.inputs is not None:
+            arguments.insert(0, "--%s=%s" % (DATA, self._fetch(definition.inputs, "data")))
         output = os.path.join(self._folder, "output")
         os.mkdir(output)
-        arguments = ["--%s=%s" % (DATA, data)]
-        arguments += ["--%s=%s" % pair for pair in definition.parameters]
         if NUM_GPUS not in dict(definition.parameters):
             arguments.append("--%s=%d" % (NUM_GPUS, _count_gpus()))
         arguments.append("--%s=%s" % (OUTPUT, output))
+        process = self._launch([python, "-u", boot_file, *arguments], code, self._environment())
+        if process is None:
+            return 0
+        self._began = self._session.clock.monotonic()
+        self._enter(JobStatus.RUNNING)
+        return self._finish(process)
+
+    def _execute(self, command: Sequence[str], variables: Dict[str, str]) -> int:
+        """Run a command that prepares the training; return its exit status."""
+        process = self._launch(command, os.getcwd(), {**os.environ, **variables})
+        return _STOPPED if process is None else self._finish(process)
+
+    def _launch(
+        self, command: Sequence[str], folder: str, environ: Dict[str, str]
+    ) -> "Optional[subprocess.Popen[bytes]]":
+        """Start a command in a process group of its own; None if the training was stopped."""
         with open(self.log_path, "ab", buffering=0) as log, self._lock:
             if self._is_stopped:
-                return 0
+                return None
             # A file, no pipe: what the boot file leaves running could hold that open.
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-c", _GUARD, sys.executable, "-u", boot_file, *arguments],
-                cwd=code,
-                env=self._environment(),
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _GUARD, *command],
+                cwd=folder,
+                env=environ,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._began = self._session.clock.monotonic()
-        self._enter(JobStatus.RUNNING)
+            return self._process
+
+    def _finish(self, process: "subprocess.Popen[bytes]") -> int:
+        """Wait for a command and end what it left running; return its exit status."""
         try:
             return self._wait(process)
         finally:
-            # What the boot file left running ends with it, as in the cloud.
+            # As in the cloud.
             _signal(process, "SIGKILL")
             assert process.stdin is not None
             process.stdin.close()
@@ -238,6 +265,7 @@ class Run:
     def _wait(self, process: "subprocess.Popen[bytes]") -> int:
         """Wait for the process; meanwhile its output is shown."""
         with open(self.log_path, encoding="utf-8", errors="replace", newline="\n") as log:
+            log.seek(self._shown)
             while True:
                 try:
                     code: Optional[int] = process.wait(_LOOK)
@@ -257,6 +285,9 @@ class Run:
                 self._rest = ""
         if is_end and self._rest:
             self._say(self._rest)
+            self._rest = ""
+        if is_end:
+            self._shown = log.tell()
 
     def _environment(self) -> Dict[str, str]:
         environ = dict(os.environ)

@@ -205,7 +205,7 @@ class TrainingRequest:
             parameters=values,
             inputs=read,
             outputs=written,
-            train_instance_type=_text("train_instance_type", train_instance_type, "a flavor's id"),
+            train_instance_type=_flavor(train_instance_type),
             train_instance_count=_whole(
                 "train_instance_count", train_instance_count, 1, _MAX_NODES
             ),
@@ -219,6 +219,18 @@ class TrainingRequest:
             auto_stop=hours,
             workspace_id=_text("workspace_id", workspace_id, "the id of a workspace"),
         )
+
+
+def _flavor(value: object) -> Optional[str]:
+    text = _text("train_instance_type", value, "a flavor's id")
+    if text == "local":
+        # As in V1 and in a notebook of ModelArts; no service has a flavor of that name.
+        raise InvalidArgument(
+            "train_instance_type",
+            value,
+            "a flavor's id, or none; to train on this machine use session=Session.local()",
+        )
+    return text
 
 
 def is_here(value: object) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import attr
 
+from modelarts.environment import Environment
 from modelarts.errors import InvalidArgument
 from modelarts.obs.paths import parse
 
@@ -64,6 +65,7 @@ class Definition:
         dataset_version_id: the version of the dataset.
         data_source: several sources of data, as documented.
         workspace_id: the workspace.
+        environment: the environment that the boot file runs in on this machine; None for this one.
     """
 
     job_name: Optional[str] = None
@@ -87,6 +89,7 @@ class Definition:
     dataset_version_id: Optional[str] = None
     data_source: Tuple[Mapping[str, Any], ...] = ()
     workspace_id: Optional[str] = None
+    environment: Optional[Environment] = None
 
     @property
     def is_local(self) -> bool:
@@ -135,6 +138,9 @@ class Definition:
                 "a flavor: on this machine a boot file runs, no image and no built-in algorithm",
             )
         description = get("job_description")
+        environment = get("environment")
+        if environment is not None and not isinstance(environment, Environment):
+            raise InvalidArgument("environment", environment, "an Environment")
         return cls(
             description=description_of("job_description", description),
             code_dir=code_dir,
@@ -153,6 +159,7 @@ class Definition:
             ),
             pool_id=pool_id,
             workspace_id=_text("workspace_id", get("workspace_id"), "the id of a workspace"),
+            environment=environment,
         )
 
     def named(self, job_name: Optional[object]) -> "Definition":
@@ -192,14 +199,14 @@ class Definition:
             raise InvalidArgument(missing, None, "given together with the other")
         sources = _sources(data_source)
         count = (inputs not in (None, "")) + (dataset is not None) + bool(sources)
-        if count != 1:
+        if count != 1 and not (count == 0 and self.is_local):
             raise InvalidArgument(
                 "inputs",
                 inputs,
                 "exactly one of inputs, dataset_id with dataset_version_id, and data_source",
             )
-        if self.is_local and not inputs:
-            raise InvalidArgument("inputs", None, "a path: a training on this machine needs it")
+        if self.is_local and count and not inputs:
+            raise InvalidArgument("inputs", None, "a path, or none, for a training on this machine")
         path = None
         if inputs not in (None, ""):
             path = _local_or_obs("inputs", inputs) if self.is_local else _obs("inputs", inputs)

@@ -1115,20 +1115,20 @@ class VisualizationJob:
 
         if self._session is not None and self._session.api != "auto":
             return validate(self._session.api)
-        found: List[CreateRequest] = []
+        requests: List[CreateRequest] = []
         refusals: List[InvalidArgument] = []
         for api in ("v1", "v2"):
             try:
-                found.append(validate(api))
+                requests.append(validate(api))
             except InvalidArgument as refusal:
                 refusals.append(refusal)
-        if not found:
+        if not requests:
             raise refusals[0]
         if refusals:
             from modelarts.visualization.dialect import settle
 
             return validate(settle(self._client()))
-        return found[0]
+        return requests[0]
 
     def _create(
         self, request: CreateRequest, obs_path: Optional[str] = None, check: bool = True
@@ -1282,10 +1282,10 @@ class VisualizationJob:
 def _one_session(first: Optional[Session], second: Optional[Session]) -> Optional[Session]:
     if first is not None and second is not None and first is not second:
         raise InvalidArgument("session", second, "the same as modelarts_session, or one of the two")
-    given = first if first is not None else second
-    if given is not None and not isinstance(given, Session):
-        raise InvalidArgument("modelarts_session", given, "a modelarts.session.Session")
-    return given
+    session = first if first is not None else second
+    if session is not None and not isinstance(session, Session):
+        raise InvalidArgument("modelarts_session", session, "a modelarts.session.Session")
+    return session
 
 
 def _or_default(session: Optional[Session]) -> Session:

@@ -149,7 +149,8 @@ def _refuse_v2(nfs: object, training_jobs: object, pool_id: object) -> None:
             raise InvalidArgument(
                 name,
                 value,
-                "left out: the v1 API, which this session uses, shows folders in OBS only"
+                "left out, or session=session.with_api('v2'): the v1 API, which this session uses, "
+                "shows folders in OBS only"
                 if name != "train_url"
-                else "a folder in OBS; NFS is shown by the v2 API, and this session uses v1",
+                else "a folder in OBS, or session=session.with_api('v2'), as only v2 shows NFS",
             )

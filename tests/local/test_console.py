@@ -327,6 +327,32 @@ def test_links_on_pages_are_relative(local, job):
         assert absolute == frames
 
 
+def test_page_of_a_job_names_those_who_look(shared, local, job):
+    """By browser and address; those of a link by nothing else, and nobody after a while."""
+    address = loopback(job.service_url, shared.connection["modelarts_endpoint"])
+    share = job.share(hours=1)
+    link = loopback(share.url, shared.connection["modelarts_endpoint"])
+    agents = {address: "X Firefox/140.0", link: "X Chrome/140.0 Safari/537.36"}
+    with requests.Session() as plain:
+        plain.trust_env = False
+        for url, agent in agents.items():
+            assert plain.get(url, headers={"User-Agent": agent}).status_code == 200
+    page = local.page("jobs/" + job.visualization_id).text
+    looking = "<dt>Looking now</dt><dd>%s</dd>"
+    assert looking % "Chrome at a link, Firefox at 127.0.0.1" in page
+    assert "now (2)" in local.page("jobs").text
+    with shared.session() as session:
+        session.request("PUT", "/local/clock", body={"advance_seconds": 70})
+    assert looking % "nobody" in local.page("jobs/" + job.visualization_id).text
+    job.unshare(share)
+
+
+def test_page_about_the_service_says_how_it_is(shared, local, job):
+    text = local.page("about").text
+    assert re.search(r"<dt>Job table</dt><dd>it answers; [1-9]\d* of \d+ active jobs", text)
+    assert re.search(r"<dt>Disk</dt><dd>[\d.]+ [GT]iB free</dd>", text)
+
+
 # Other people's ---------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from modelarts.local.engine.machine import Machine
 from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.store import Store
 from modelarts.local.training.store import TrainingStore
+from modelarts.local.web.trainings import preview
 from modelarts.session import Session
 from tests.clocks import wait_until
 from tests.service import Service
@@ -198,8 +199,8 @@ def test_official_client_runs_a_training_and_a_board(trainer):
 
     wait_until(lambda: details(job_id).status.phase in ENDED)
     assert details(job_id).status.phase == "Completed"
-    preview = official.ShowTrainingJobLogsPreviewRequest(training_job_id=job_id, task_id="worker-0")
-    content = client.show_training_job_logs_preview(preview).content
+    newest = official.ShowTrainingJobLogsPreviewRequest(training_job_id=job_id, task_id="worker-0")
+    content = client.show_training_job_logs_preview(newest).content
     assert content.splitlines() == ["step %d" % step for step in range(5)]
     source = official.DataSource(job=official.JobSummary(job_id=job_id))
     summary = official.Summary(log_type="tensorboard", data_sources=[source])
@@ -713,3 +714,16 @@ def test_code_of_links_is_copied_as_links(trainer):
     trainer.wait(job_id)
     assert trainer.log(job_id) == "True\n"
     assert Path("/etc").is_dir()
+
+
+def test_preview_is_the_end_of_a_log_in_whole_characters(tmp_path):
+    """Some of several bytes, in which pieces of the file end, and some bytes that are no UTF-8."""
+    log = tmp_path / "worker-0.log"
+    for content in (b"", 'a€\n"\x00'.encode(), "x€".encode() * 1_500_000 + b"\xff\xe2\x82"):
+        log.write_bytes(content)
+        shown = preview(log).get_json(force=True)
+        newest = content[-5 * 1024 * 1024 :]
+        assert shown["content"] == newest.decode("utf-8", "replace")
+        assert (shown["current_size"], shown["full_size"]) == (len(newest), len(content))
+    log.unlink()
+    assert preview(log).get_json(force=True) == {"content": "", "current_size": 0, "full_size": 0}

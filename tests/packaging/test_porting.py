@@ -9,6 +9,8 @@ import pytest
 
 from modelarts import constant, estimatorV2, train_params
 from modelarts.config.auth import auth_by_apig
+from modelarts.environment import Environment
+from modelarts.environment.conda_env import CondaDependencies
 from modelarts.estimator import JOB_STATE, Estimator, TrainingJobVersion, VisualizationJob
 from modelarts.session import Session
 from modelarts.training.job import TrainingJob
@@ -72,6 +74,10 @@ Estimator(modelarts_session=, model_name=, output_path=, train_instance_type=)
 Estimator(modelarts_session=, user_image_url=, user_command=, output_path=, \
 train_instance_type=)
 Estimator(modelarts_session=, pool_id=)
+Estimator(modelarts_session=, code_dir=, boot_file=, train_instance_type=, \
+train_instance_count=, environment=)
+Environment(name=, conda=)
+CondaDependencies.create(channels=, pip_packages=, conda_packages=)
 Estimator(modelarts_session=, job_id=, version_id=)
 Estimator(modelarts_session=, config_name=)
 estimator.fit(inputs=, wait=, job_name=)
@@ -181,6 +187,8 @@ def test_a_name_of_the_page_is_there_and_takes_these_arguments(name, fake_modela
         "version": TrainingJobVersion(fake_modelarts.session(), job_id="1", version_id="2"),
         "auth_by_apig": auth_by_apig,
         "constant": constant,
+        "CondaDependencies": CondaDependencies,
+        "Environment": Environment,
         "estimatorV2": estimatorV2,
         "train_params": train_params,
         "training": TrainingJob(),

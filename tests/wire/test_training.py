@@ -278,6 +278,7 @@ BAD = {
     "log bucket": ({"log_url": "obs://none/out/"}, "log_url"),
     "board": ({"tensorboard": "../runs"}, "tensorboard"),
     "flavor": ({"train_instance_type": "none"}, "train_instance_type"),
+    "this machine": ({"train_instance_type": "local"}, "train_instance_type"),
     "engine": ({"framework_type": "None"}, "framework_type"),
     "version": ({"framework_version": "0"}, "framework_version"),
     "no version": ({"framework_version": None}, "framework_version"),

@@ -241,10 +241,10 @@ def _link_targets(folder: str, private: str) -> tuple[str, ...]:
         folder: the folder.
         private: the root folder of the service; its ``obs`` folder is not private.
     """
-    found: list[str] = []
+    links: list[str] = []
     looked = 0
     seen, left = {folder}, [folder]
-    while left and len(found) < _MAX_LINKS and looked < _MAX_FOLDERS:
+    while left and len(links) < _MAX_LINKS and looked < _MAX_FOLDERS:
         looked += 1
         try:
             with os.scandir(left.pop()) as entries:
@@ -256,22 +256,22 @@ def _link_targets(folder: str, private: str) -> tuple[str, ...]:
                 left.append(entry.path)
                 continue
             target = real_path(entry.path) if entry.is_symlink() else None
-            if target is None or target in seen or _within(target, [folder, *found]):
+            if target is None or target in seen or _within(target, [folder, *links]):
                 continue
             seen.add(target)
             if _may_follow(target, private):
-                found.append(target)
+                links.append(target)
                 if os.path.isdir(target):
                     left.append(target)
-    return tuple(sorted(found[:_MAX_LINKS]))
+    return tuple(sorted(links[:_MAX_LINKS]))
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(folder)
+        status = os.stat(folder)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _may_follow(target: str, private: str) -> bool:

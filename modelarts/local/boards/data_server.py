@@ -95,9 +95,9 @@ def program() -> str | None:
 
     Source: TensorBoard looks for it in the same places.
     """
-    given = os.environ.get("TENSORBOARD_DATA_SERVER_BINARY")
-    if given:
-        return given
+    named = os.environ.get("TENSORBOARD_DATA_SERVER_BINARY")
+    if named:
+        return named
     try:
         import tensorboard_data_server
     except ImportError:
@@ -117,10 +117,10 @@ def suits(confinement: Confinement) -> bool:
     folders = [confinement.folder]
     seen: set[str] = set()
     while folders and len(seen) < _MAX_FOLDERS:
-        here = folders.pop()
-        seen.add(here)
+        folder = folders.pop()
+        seen.add(folder)
         is_run = False
-        for entry in _entries(here):
+        for entry in _entries(folder):
             path = entry.path
             is_link = entry.is_symlink()
             if is_link:

@@ -110,12 +110,12 @@ class MindInsight:
             )
         try:
             with open(command, "rb") as file:
-                found = _SHEBANG.match(file.read(4096))
+                first_line = _SHEBANG.match(file.read(4096))
         except OSError as error:
             raise ValueError(f"{command} cannot be used: {error.strerror}") from None
-        if found is None:
+        if first_line is None:
             raise ValueError(f"{command} is not the command of an installed MindInsight")
-        return os.fsdecode(found.group(1) or found.group(2))
+        return os.fsdecode(first_line.group(1) or first_line.group(2))
 
 
 def serve(

@@ -226,12 +226,20 @@ class Supervisor:
             board = self._boards.get(job_id)
         return None if board is None else board.reader
 
-    def page(self, job: Job) -> WSGIApplication | None:
-        """Return the WSGI application of a running job's page; None if it has no board."""
+    def looking(self, job_id: int) -> list[str]:
+        """Return those who look at a job's board now, in words."""
+        return self._visits.looking(job_id)
+
+    def page(self, job: Job, visitor: str) -> WSGIApplication | None:
+        """Return the WSGI application of a running job's page; None if it has no board.
+
+        Args:
+            visitor: who asks for it, in words.
+        """
         if job.status != JobStatus.RUNNING:
             return None
         self._folders.visited(job.job_id)
-        self._visits.note(job.job_id)
+        self._visits.note(job.job_id, visitor)
         return visited(lambda: self._enter(job), self._leave)
 
     def _enter(self, job: Job) -> BoardProcess | None:

@@ -1,21 +1,30 @@
-"""When boards were last visited, and which jobs are idle."""
+"""When boards were last visited, who looks at them now, and which jobs are idle."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from threading import Lock
+from typing import Mapping
 
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import Job, Store
 
-__all__ = ["Visits"]
+__all__ = ["LOOKS_SECONDS", "Visits"]
 
+#: An open board asks for data at least twice in this time while its tab is visible.
+LOOKS_SECONDS = 65.0
+#: So many visitors are kept for a board, the latest.
+_MAX_LOOKING = 20
+#: With more boards than this, those that nobody looks at any more are forgotten.
+_MANY_BOARDS = 1000
+#: So old may the time of the last visit be that other front ends know.
 _WRITE_MS = 1000
 
 
 class Visits:
     """The times of the last visits. Kept in memory, and written when :meth:`idle` looks.
 
-    Where there may be other front ends, they are written at most a second later.
+    Where there may be other front ends, one is written a second after the one before.
 
     The time that counts is that in which the service runs: nobody can visit a board otherwise.
 
@@ -30,7 +39,8 @@ class Visits:
         self._lock = Lock()
         self._new: dict[int, int] = {}
         self._is_shared = store.database.is_shared
-        self._written = 0
+        self._written: dict[int, int] = {}
+        self._looking: dict[int, OrderedDict[str, float]] = {}
 
     def open(self) -> None:
         """Begin to count for jobs that ran while nothing was counted."""
@@ -41,17 +51,33 @@ class Visits:
         """Why an idle job is stopped."""
         return f"no visit for {self._stop_after / 3600:g} hours"
 
-    def note(self, job_id: int) -> None:
-        """Remember a visit."""
-        if self._stop_after:
-            now = self._timeline.running()
-            with self._lock:
-                self._new[job_id] = now
-                is_due = self._is_shared and now >= self._written + _WRITE_MS
+    def note(self, job_id: int, visitor: str) -> None:
+        """Remember a visit.
+
+        Args:
+            visitor: in words, where the request came from.
+        """
+        now, running = self._timeline.monotonic(), self._timeline.running()
+        is_due = False
+        with self._lock:
+            if self._stop_after:
+                self._new[job_id] = running
+                last = self._written.get(job_id, 0)
+                is_due = self._is_shared and running >= last + _WRITE_MS
                 if is_due:
-                    self._written = now
-            if is_due:
-                self.write()
+                    self._written = {} if len(self._written) > _MANY_BOARDS else self._written
+                    self._written[job_id] = running
+            if len(self._looking) > _MANY_BOARDS:
+                self._looking = {
+                    key: value for key, value in self._looking.items() if _now(value, now)
+                }
+            looking = self._looking.setdefault(job_id, OrderedDict())
+            looking[visitor] = now
+            looking.move_to_end(visitor)
+            while len(looking) > _MAX_LOOKING:
+                looking.popitem(last=False)
+        if is_due:
+            self.write()
 
     def write(self) -> None:
         """Write the visits that were noted."""
@@ -60,9 +86,18 @@ class Visits:
                 self._store.keep_visits(self._new)
                 self._new = {}
 
+    def looking(self, job_id: int) -> list[str]:
+        """Return those who look at a board now, in words, the last who came first."""
+        with self._lock:
+            return _now(self._looking.get(job_id, {}), self._timeline.monotonic())
+
     def idle(self) -> list[Job]:
         """Return the running jobs without a visit for so long."""
         if not self._stop_after:
             return []
         self.write()
         return self._store.idle(self._timeline.running() - int(self._stop_after * 1000))
+
+
+def _now(looking: Mapping[str, float], now: float) -> list[str]:
+    return [each for each, at in list(looking.items())[::-1] if now - at < LOOKS_SECONDS]

@@ -52,6 +52,7 @@ from modelarts.local.operations import Operations
 from modelarts.local.server.launcher import STAY, ServiceFile
 from modelarts.local.server.lock import end_when_unused, take
 from modelarts.local.server.logs import bound_files, open_log
+from modelarts.local.server.memory import use_few_arenas
 from modelarts.local.server.network import Network, listen, url_of
 from modelarts.local.server.settings import Settings
 from modelarts.local.training.datasets import Datasets
@@ -107,6 +108,7 @@ def serve(root: Path, settings: Settings) -> None:
     """
     # Keys, logs and addresses of boards are nobody else's business.
     os.umask(0o077)
+    use_few_arenas()
     _allow_many_files()
     if settings.obs_api is not None and settings.source is not None:
         raise ConfigurationError(

@@ -112,10 +112,10 @@ class App:
 
     def rules(self) -> dict[str, set[str]]:
         """Every path with its methods; none where the path takes whatever a board does."""
-        found: dict[str, set[str]] = {}
+        methods: dict[str, set[str]] = {}
         for rule in self._routes.iter_rules():
-            found.setdefault(rule.rule, set()).update(rule.methods or ())
-        return found
+            methods.setdefault(rule.rule, set()).update(rule.methods or ())
+        return methods
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -156,8 +156,8 @@ class App:
             return response
         except HTTPException as error:
             status = error.code or 500
-            said = "The API does not exist." if status == 404 else error.name
-            return GatewayFailure(status, "APIG.0101", said).response(request_id)
+            message = "The API does not exist." if status == 404 else error.name
+            return GatewayFailure(status, "APIG.0101", message).response(request_id)
         except Exception:
             _LOG.exception("request %s: internal error", request_id)
             return Failure(500, "ModelArts.0010", "Internal error.").response(request_id)
@@ -209,9 +209,9 @@ def document() -> dict[str, Any]:
 
     Source: *OpenAPI Specification* 3.1.
     """
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_bytes())
-    found["info"]["version"] = __version__
-    return found
+    document: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_bytes())
+    document["info"]["version"] = __version__
+    return document
 
 
 def _described(request: Request) -> Response:

@@ -45,6 +45,15 @@ __all__ = ["MOST_OPEN", "Pages"]
 #: How many requests may wait for boards at once; and for one of them, which may hang.
 MOST_OPEN = 40
 _MOST_OPEN_OF_ONE = 12
+#: Words by which browsers can be told from each other, in the order to look for them, as each
+#: names others too.
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
 #: TensorBoard has no others.
 _METHODS = ("GET", "HEAD", "POST")
 _READS = ("GET", "HEAD")
@@ -121,7 +130,7 @@ class Pages:
             return _text(
                 f"The bucket of job {job.job_id} is not shared with its project any more.", 403
             )
-        board = self._supervisor.page(job)
+        board = self._supervisor.page(job, _visitor(request, str(request.remote_addr)))
         if board is not None:
             if request.method not in _METHODS:
                 raise MethodNotAllowed(_METHODS)
@@ -165,7 +174,7 @@ class Pages:
             raise MethodNotAllowed(methods)
         if not _only_reads(asked):
             return _text("A link shows the dashboards of TensorBoard itself only.", 403)
-        board = self._supervisor.page(job)
+        board = self._supervisor.page(job, _visitor(request, "a link"))
         if board is None:
             return _not_running(request, "The board does not run at the moment.", job)
         board = _moved(board, job.page + rest)
@@ -242,8 +251,8 @@ class Pages:
 
     def _enter(self, job_id: int) -> bool:
         with self._lock:
-            everywhere, here = sum(self._open.values()), self._open[job_id]
-            if everywhere >= MOST_OPEN or here >= _MOST_OPEN_OF_ONE:
+            everywhere, of_this = sum(self._open.values()), self._open[job_id]
+            if everywhere >= MOST_OPEN or of_this >= _MOST_OPEN_OF_ONE:
                 return False
             self._open[job_id] += 1
             return True
@@ -262,6 +271,13 @@ def _only_reads(path: str) -> bool:
     if path.startswith("data/"):
         return path != _PLUGIN_PAGE
     return path == "" or path in frontend.names()
+
+
+def _visitor(request: Request, origin: str) -> str:
+    """Return in words who asks for a page."""
+    agent = request.user_agent.string
+    browser = next((name for word, name in _BROWSERS if word in agent), None)
+    return f"{browser} at {origin}" if browser else origin
 
 
 def _text(text: str, status: int) -> Response:

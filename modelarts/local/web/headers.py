@@ -95,19 +95,19 @@ def for_visitor(
         has_own_host: whether the board shares its origin with nothing else.
     """
     passed = []
-    said = {name.lower(): value for name, value in headers}
+    answered = {name.lower(): value for name, value in headers}
     for name, value in headers:
         lower = name.lower()
         if lower in _NOT_FOR_VISITORS or lower.startswith("access-control-"):
             continue
-        if lower == "content-type" and value != said[lower]:
+        if lower == "content-type" and value != answered[lower]:
             continue  # of several, browsers and this function are to go by the same
         if lower == "location":
             value = _location(value, prefix)
         passed.append((name, value))
-    kind = said.get("content-type", "").partition(";")[0].strip().lower()
+    kind = answered.get("content-type", "").partition(";")[0].strip().lower()
     if not has_own_host and kind not in _NO_DOCUMENTS:
-        if "content-security-policy" not in said:
+        if "content-security-policy" not in answered:
             passed.append(("Content-Security-Policy", _SANDBOX))
         elif not has_own_policy:
             passed.append(("Content-Security-Policy", _OPAQUE))

@@ -90,7 +90,7 @@ class Reach:
             return key is not None and (len(key) < _KEY or name == self._host(key))
         if ANY in self.further or (self.pages_for_all and path.startswith((PAGES, CONSOLE))):
             return True
-        known = {"localhost", self.host.lower(), *(one.lower() for one in self.further)}
+        known = {"localhost", self.host.lower(), *(name.lower() for name in self.further)}
         if self.public is not None:
             known.add(urlsplit(self.public).hostname or "")
         if name in known:

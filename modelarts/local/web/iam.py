@@ -35,10 +35,10 @@ class Iam:
     def create_token(self, request: Request) -> Response:
         """``POST /v3/auth/tokens`` with a password; the token comes in ``X-Subject-Token``."""
         auth = _at(json_of(request), "auth")
-        given = _at(auth, "identity", "password", "user")
-        if _at(auth, "identity", "methods") != ["password"] or not isinstance(given, dict):
+        login = _at(auth, "identity", "password", "user")
+        if _at(auth, "identity", "methods") != ["password"] or not isinstance(login, dict):
             raise IamFailure(400, "Bad Request", "identity must have the method password alone")
-        user = self._login(given, str(request.remote_addr))
+        user = self._login(login, str(request.remote_addr))
         project = _scope(user, _at(auth, "scope"))
         value, expires_at = self._authentication.seal(user, project)
         response = self._token(request, user, project, expires_at, 201)
@@ -90,24 +90,29 @@ class Iam:
         user = self._authentication.caller(request).user
         name = request.args.get("name")
         account_id = self._authentication.users().account_id
-        found = [
-            {"id": one.project_id, "name": one.name, "domain_id": account_id, "enabled": True}
-            for one in user.projects
-            if name in (None, one.name)
+        projects = [
+            {
+                "id": project.project_id,
+                "name": project.name,
+                "domain_id": account_id,
+                "enabled": True,
+            }
+            for project in user.projects
+            if name in (None, project.name)
         ]
         link = self._reach.base(request) + "/v3/projects"
-        return json_response({"projects": found, "links": {"self": link}})
+        return json_response({"projects": projects, "links": {"self": link}})
 
-    def _login(self, given: dict[str, Any], address: str) -> User:
+    def _login(self, login: dict[str, Any], address: str) -> User:
         users = self._authentication.users()
-        domain = given.get("domain")
-        name = str(given.get("name", given.get("id")))[:100]
-        user = users.by_id(given.get("id"))
+        domain = login.get("domain")
+        name = str(login.get("name", login.get("id")))[:100]
+        user = users.by_id(login.get("id"))
         if user is None and (
             _at(domain, "name") == users.account or _at(domain, "id") == users.account_id
         ):
-            user = users.by_name.get(str(given.get("name")))
-        if not self._logins.is_right(user, str(given.get("password")), name, address):
+            user = users.by_name.get(str(login.get("name")))
+        if not self._logins.is_right(user, str(login.get("password")), name, address):
             raise IamFailure(401, "Unauthorized", "The username or password is wrong.")
         assert user is not None  # whose password it is
         return user
@@ -138,10 +143,10 @@ def _scope(user: User, scope: object) -> Project | None:
     asked = _at(scope, "project")
     if not isinstance(asked, dict):
         return None
-    found = user.project_by_id(str(asked.get("id"))) or user.project(str(asked.get("name")))
-    if found is None:
+    project = user.project_by_id(str(asked.get("id"))) or user.project(str(asked.get("name")))
+    if project is None:
         raise IamFailure(401, "Unauthorized", "The user has no such project.")
-    return found
+    return project
 
 
 def _catalog(base_url: str, region: str, project: Project | None) -> list[dict[str, Any]]:

@@ -5,10 +5,13 @@ Source: *ModelArts API Reference*, "Training Management".
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
 import os
 import secrets
 from threading import Lock
-from typing import Any, Mapping
+from typing import Any, BinaryIO, Iterator, Mapping
 
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
@@ -38,6 +41,8 @@ PHASES: Mapping[int, str] = {
 #: The beginning of the paths of links to logs; the rest is a key that has to be known.
 LOGS = "/local/logs/"
 _MAX_PREVIEW = 5 * 1024 * 1024
+_PIECE = 64 * 1024
+_DECODER = codecs.getincrementaldecoder("utf-8")
 _LINK_SECONDS = 3600.0
 _MAX_LINKS = 10_000
 
@@ -83,17 +88,33 @@ def shown(trainings: Trainings, training: Training) -> dict[str, Any]:
     }
 
 
-def preview(path: "os.PathLike[str]") -> dict[str, Any]:
-    """Return the newest part of a log."""
+def preview(path: "os.PathLike[str]") -> Response:
+    """Return the response with the newest part of a log.
+
+    It is written in pieces, as the JSON of five megabytes at once takes five times as much memory.
+    """
     try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            begin = file.seek(max(0, size - _MAX_PREVIEW))
-            content = file.read(size - begin)
+        file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed with the response
     except FileNotFoundError:
-        size, content = 0, b""
-    text = content.decode("utf-8", "replace")
-    return {"content": text, "current_size": len(content), "full_size": size}
+        file = io.BytesIO()
+    size = file.seek(0, os.SEEK_END)
+    begin = file.seek(max(0, size - _MAX_PREVIEW))
+    response = Response(_preview(file, size - begin, size), content_type="application/json")
+    response.call_on_close(file.close)
+    return response
+
+
+def _preview(file: BinaryIO, length: int, size: int) -> Iterator[str]:
+    yield '{"content": "'
+    decoder, left = _DECODER("replace"), length
+    while left:
+        piece = file.read(min(left, _PIECE))
+        if not piece:
+            break  # it has become shorter
+        left -= len(piece)
+        yield json.dumps(decoder.decode(piece))[1:-1]
+    yield json.dumps(decoder.decode(b"", True))[1:-1]
+    yield f'", "current_size": {length - left}, "full_size": {size}}}'
 
 
 def metrics_of(trainings: Trainings, training: Training) -> list[dict[str, Any]]:

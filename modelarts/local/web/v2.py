@@ -47,9 +47,9 @@ def _refusing(handler: _Handler) -> _Handler:
     """Give refusals of the operations the form of this API."""
 
     @wraps(handler)
-    def handle(*given: Any, **named: Any) -> Response:
+    def handle(*positional: Any, **named: Any) -> Response:
         try:
-            return handler(*given, **named)
+            return handler(*positional, **named)
         except TrainingFailure:
             raise
         except Failure as failure:
@@ -189,17 +189,17 @@ class TrainingJobs:
             )
         workspace = _text(body.get("workspace_id") or _WORKSPACE, "workspace_id")
         filters = _filters(body.get("filters"))
-        found = [
+        jobs = [
             job
             for job in self._all(project_id, workspace)
             if all(matches(job) for matches in filters)
         ]
         if order == "desc":
-            found.reverse()
-        page = found[offset * limit : (offset + 1) * limit]
+            jobs.reverse()
+        page = jobs[offset * limit : (offset + 1) * limit]
         return json_response(
             {
-                "total": len(found),
+                "total": len(jobs),
                 "count": len(page),
                 "limit": limit,
                 "offset": offset,
@@ -253,7 +253,7 @@ class TrainingJobs:
     def log(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
         """``GET …/tasks/{task_id}/logs/preview``: the newest part of a log."""
         self._api.authorize(request, project_id)
-        return json_response(form.preview(self._log_of(project_id, job_id, task_id)))
+        return form.preview(self._log_of(project_id, job_id, task_id))
 
     @_refusing
     def log_url(self, request: Request, project_id: str, job_id: str, task_id: str) -> Response:
@@ -463,18 +463,18 @@ def _log_dir(summary: Mapping[str, Any]) -> object:
 def _hours(auto_stop: object) -> int | None:
     if auto_stop is None:
         return None
-    given = _object(auto_stop, "auto_stop")
-    if given.get("time_unit", "HOURS") != "HOURS":
-        raise _illegal(f"time_unit is {_short(given.get('time_unit'))}", "Give HOURS.")
-    return _whole(given.get("duration"), "auto_stop.duration", 1, _MAX_HOURS)
+    schedule = _object(auto_stop, "auto_stop")
+    if schedule.get("time_unit", "HOURS") != "HOURS":
+        raise _illegal(f"time_unit is {_short(schedule.get('time_unit'))}", "Give HOURS.")
+    return _whole(schedule.get("duration"), "auto_stop.duration", 1, _MAX_HOURS)
 
 
-def _filters(given: object) -> list[Callable[[Job | Training], bool]]:
-    if given is None:
+def _filters(filters: object) -> list[Callable[[Job | Training], bool]]:
+    if filters is None:
         return []
-    if not isinstance(given, list):
+    if not isinstance(filters, list):
         raise _illegal("filters is no list", "Give filters: [{key, operator, value: []}].")
-    return [_filter(_object(entry, "A filter")) for entry in given]
+    return [_filter(_object(entry, "A filter")) for entry in filters]
 
 
 def _filter(entry: Mapping[str, Any]) -> Callable[[Job | Training], bool]:

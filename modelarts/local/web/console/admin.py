@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from typing import Callable
 
 from werkzeug.wrappers import Response
@@ -11,10 +12,15 @@ from werkzeug.wrappers import Response
 from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.local.errors import Failure
 from modelarts.local.identity.users import OWNER, Users
+from modelarts.local.jobs.store import StoreFailure
 from modelarts.local.web.console.parts import Parts
+from modelarts.local.web.console.text import size
 from modelarts.local.web.console.visit import Visit
 
 __all__ = ["AdminPages"]
+
+#: With fewer bytes free, the page about the service warns.
+_NEARLY_FULL = 2**30
 
 
 class AdminPages:
@@ -61,10 +67,10 @@ class AdminPages:
     def user(self, visit: Visit, project_id: str, name: str) -> Response:
         """Return the page of one user."""
         _need_admin(visit)
-        found = self._parts.authentication.users().by_name.get(name)
-        if found is None:
+        user = self._parts.authentication.users().by_name.get(name)
+        if user is None:
             raise Failure(404, "ModelArts.0015", "There is no such user.")
-        return visit.render("user.html", each=found, owner=OWNER)
+        return visit.render("user.html", each=user, owner=OWNER)
 
     def password(self, visit: Visit, project_id: str, name: str) -> Response:
         """Give a user another password, which ends the user's sessions and tokens."""
@@ -90,10 +96,24 @@ class AdminPages:
             "Region": self._parts.authentication.users().region_name,
             "Python": platform.python_version(),
         }
+        health = self._health(project_id)
         if visit.is_admin:
             facts["Folder"] = str(self._parts.root)
             facts["Process"] = str(os.getpid())
-        return visit.render("about.html", facts=facts, limits=self._parts.limits)
+        return visit.render("about.html", health=health, facts=facts, limits=self._parts.limits)
+
+    def _health(self, project_id: str) -> dict[str, tuple[bool, str]]:
+        """Return what the service needs: whether it is well, and in words."""
+        try:
+            active, most = self._parts.operations.active(project_id)
+            jobs = True, f"it answers; {active} of {most} active jobs in this project"
+        except StoreFailure as failure:
+            jobs = False, failure.message
+        free = shutil.disk_usage(self._parts.root).free
+        words = f"{size(free)} free"
+        if free < _NEARLY_FULL:
+            words += ": jobs and trainings will soon fail to write"
+        return {"Job table": jobs, "Disk": (free >= _NEARLY_FULL, words)}
 
     def _list(self, visit: Visit, name: str, failure: Failure | None) -> Response:
         users = self._parts.authentication.users()

@@ -74,9 +74,9 @@ class Folders:
         looks = _Looks()
         if not url.strip("/"):
             names = self._operations.buckets(caller)
-            found = [self._choice(caller, name, f"/{name}/", looks) for name in names]
-            remark = "" if found else "There are no buckets and no mounts on this machine."
-            return Choices("", None, 0, tuple(found[:_MAX_CHOICES]), remark)
+            choices = [self._choice(caller, name, f"/{name}/", looks) for name in names]
+            remark = "" if choices else "There are no buckets and no mounts on this machine."
+            return Choices("", None, 0, tuple(choices[:_MAX_CHOICES]), remark)
         try:
             url = arguments.train_url(url)
         except InvalidArgument as error:
@@ -95,11 +95,13 @@ class Folders:
             return Choices(url, above, 0, (), "This folder does not exist yet.")
         except OSError as error:
             return Choices(url, above, 0, (), f"It cannot be read: {error.strerror}")
-        found = [
+        choices = [
             Choice(name, f"{url}{name}/", looks.count(place / name))
             for name in names[:_MAX_CHOICES]
         ]
-        return Choices(url, above, looks.count(place), tuple(found), "", len(names) > _MAX_CHOICES)
+        return Choices(
+            url, above, looks.count(place), tuple(choices), "", len(names) > _MAX_CHOICES
+        )
 
     def _choice(self, caller: Caller, name: str, url: str, looks: _Looks) -> Choice:
         try:
@@ -117,7 +119,7 @@ class _Looks:
 
     def count(self, folder: Path) -> int:
         """Return how many event files are in a folder and below, as far as it is looked at."""
-        found, level = 0, [folder]
+        count, level = 0, [folder]
         for _ in range(_DEPTH):
             below: list[Path] = []
             for each in level:
@@ -125,16 +127,16 @@ class _Looks:
                     with os.scandir(each) as entries:
                         for entry in entries:
                             if self._left <= 0:
-                                return found
+                                return count
                             self._left -= 1
                             if _EVENTS in entry.name:
-                                found += 1
+                                count += 1
                             elif entry.is_dir(follow_symlinks=False):
                                 below.append(Path(entry.path))
                 except OSError:
                     continue
             level = below
-        return found
+        return count
 
 
 def _folders(place: Path) -> Iterator[os.DirEntry[str]]:

@@ -81,17 +81,17 @@ class JobPages:
             "per_page": str(_PER_PAGE),
             "page": number,
         }
-        found = self._operations.page(project_id, query)
+        answer = self._operations.page(project_id, query)
         kept = {"search": query["search_content"], "status": group, "sort": sort, "order": order}
-        pages = max(1, -(-found["job_total_count"] // _PER_PAGE))
-        jobs = [self._row(job, in_list=True) for job in found["jobs"]]
+        pages = max(1, -(-answer["job_total_count"] // _PER_PAGE))
+        jobs = [self._row(job, in_list=True) for job in answer["jobs"]]
         shown = [[job[name] for name in _SHOWN] for job in jobs]
-        visit.mark(shown, query, found["job_total_count"], found["job_count_limit"])
+        visit.mark(shown, query, answer["job_total_count"], answer["job_count_limit"])
         return visit.render(
             "jobs.html",
             jobs=jobs,
-            total=found["job_total_count"],
-            left=found["job_count_limit"],
+            total=answer["job_total_count"],
+            left=answer["job_count_limit"],
             groups=STATUS_GROUPS,
             kept=kept,
             sorts=_SORTS,
@@ -123,25 +123,25 @@ class JobPages:
 
     def form(self, visit: Visit, project_id: str) -> Response:
         """Return the form of a new job, with the folders of the one that is chosen."""
-        return self._form(visit, _given(visit.request.args), None)
+        return self._form(visit, _form_fields(visit.request.args), None)
 
     def create(self, visit: Visit, project_id: str) -> Response:
         """Create a job."""
-        given = _given(visit.request.form)
+        fields = _form_fields(visit.request.form)
         body: dict[str, Any] = {
-            "job_name": given["name"],
-            "job_desc": given["desc"],
-            "train_url": given["folder"],
-            "job_type": given["type"] or "tensorboard",
+            "job_name": fields["name"],
+            "job_desc": fields["desc"],
+            "train_url": fields["folder"],
+            "job_type": fields["type"] or "tensorboard",
         }
-        if given["hours"]:
-            hours = given["hours"]
+        if fields["hours"]:
+            hours = fields["hours"]
             duration: object = int(hours) if hours.isascii() and hours.isdigit() else hours
             body["schedule"] = [{"type": "stop", "time_unit": "HOURS", "duration": duration}]
         try:
             made = self._operations.create(visit.caller, project_id, body)
         except Failure as failure:
-            return self._form(visit, given, failure)
+            return self._form(visit, fields, failure)
         return visit.back(f"jobs/{made['job_id']}", done="created")
 
     def ask(self, visit: Visit, project_id: str, job_id: int) -> Response:
@@ -195,11 +195,11 @@ class JobPages:
         self._parts.shares.revoke(job.job_id, share_id)
         return self._back(visit, job_id, "revoked")
 
-    def _form(self, visit: Visit, given: Mapping[str, str], failure: Failure | None) -> Response:
-        choices = self._folders.choices(visit.caller, given["folder"])
+    def _form(self, visit: Visit, fields: Mapping[str, str], failure: Failure | None) -> Response:
+        choices = self._folders.choices(visit.caller, fields["folder"])
         status = 200 if failure is None else failure.status
         return visit.render(
-            "job_new.html", status, given=given, choices=choices, failure=failure, query=_query
+            "job_new.html", status, fields=fields, choices=choices, failure=failure, query=_query
         )
 
     def _back(self, visit: Visit, job_id: int, done: str) -> Response:
@@ -213,10 +213,10 @@ class JobPages:
         """Return the fields of a job for a template."""
         status = fields["status"]
         board = self._parts.supervisor.board(fields["job_id"])
-        visited = ""
+        visited, looking = "", self._parts.supervisor.looking(fields["job_id"])
         if board is not None:
             now = self._parts.supervisor.timeline.monotonic()
-            visited = "now" if board.visits else ago(int(1000 * (now - board.seen)))
+            visited = "now" if board.visits or looking else ago(int(1000 * (now - board.seen)))
         left = fields["remaining_duration"]
         return {
             **fields,
@@ -233,6 +233,7 @@ class JobPages:
             "can_delete": status != JobStatus.KILLING,
             "observed": self._observer.last(fields["job_id"], patience, in_list),
             "visited": visited,
+            "looking": looking if fields["status"] == JobStatus.RUNNING else [],
             "left": "" if left is None else duration(left),
         }
 
@@ -253,11 +254,11 @@ def _frame(visit: Visit, reach: Reach, page: str) -> str | None:
         address = reach.address(visit.request, page)
         visit.frames.append("{0.scheme}://{0.netloc}".format(urlsplit(address)))
         return address
-    here = urlsplit(f"//{visit.request.headers.get('Host', '')}")
+    asked = urlsplit(f"//{visit.request.headers.get('Host', '')}")
     own = urlsplit(reach.local)
     names = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
-    other = names.get(here.hostname or "")
-    if other is None or own.hostname != "127.0.0.1" or here.port != own.port:
+    other = names.get(asked.hostname or "")
+    if other is None or own.hostname != "127.0.0.1" or asked.port != own.port:
         return None
     origin = f"{visit.request.scheme}://{other}:{own.port}"
     if visit.request.scheme != own.scheme:
@@ -266,7 +267,7 @@ def _frame(visit: Visit, reach: Reach, page: str) -> str | None:
     return origin + page
 
 
-def _given(fields: Mapping[str, str]) -> dict[str, str]:
+def _form_fields(fields: Mapping[str, str]) -> dict[str, str]:
     """Return the fields of the form of a new job."""
     return {name: fields.get(name, "") for name in ("folder", "name", "desc", "type", "hours")}
 

@@ -101,11 +101,11 @@ class Site:
     def _page(self, visit: Visit) -> Response:
         authentication = self._parts.authentication
         cookie = visit.request.cookies.get(self._cookie, "")
-        found = self._parts.sessions.find(cookie, authentication.users())
-        if found is None or visit.rest == "sign-in":
+        session = self._parts.sessions.find(cookie, authentication.users())
+        if session is None or visit.rest == "sign-in":
             authentication.count(f"address {visit.request.remote_addr}")
             return self._sign_in(visit) if visit.rest == "sign-in" else self._ask_to_sign_in(visit)
-        visit.signed_in(*found)
+        visit.signed_in(*session)
         authentication.count(f"user {visit.user.user_id}")
         self._check_page(visit)
         call, values = self._routes.bind("console").match(

@@ -102,12 +102,12 @@ class StoragePages:
 
     def _gone(self) -> list[tuple[Path, int]]:
         """Return the logs of boards whose jobs are gone, in all projects, with their sizes."""
-        found = []
+        sizes = []
         for path in sorted(self._logs.glob("job-*.log")):
             name = _LOG.match(path.name)
             if name is not None and self._parts.operations.find(int(name.group(1))) is None:
-                found.append((path, _size_of(path)))
-        return found
+                sizes.append((path, _size_of(path)))
+        return sizes
 
 
 def _need_admin(visit: Visit) -> None:

@@ -97,18 +97,18 @@ class TrainingPages:
         search = visit.request.args.get("search", "")[:100]
         page = visit.request.args.get("page", "1")
         number = int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 6 else 1
-        found = [
+        trainings = [
             each
             for each in reversed(self._trainings.all(project_id, _WORKSPACE))
             if search.lower() in f"{each.name}\n{each.description}".lower()
         ]
-        pages = max(1, -(-len(found) // _PER_PAGE))
+        pages = max(1, -(-len(trainings) // _PER_PAGE))
         number = min(max(1, number), pages)
-        shown = found[(number - 1) * _PER_PAGE : number * _PER_PAGE]
+        shown = trainings[(number - 1) * _PER_PAGE : number * _PER_PAGE]
         return visit.render(
             "trainings.html",
             trainings=[self._row(each) for each in shown],
-            total=len(found),
+            total=len(trainings),
             search=search,
             pages=pages,
             number=number,
