@@ -111,6 +111,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def expect_many(self) -> None:
+        """Prepare for lists of many jobs, if that was not done yet."""
+
+    @abstractmethod
     def matching(self, search: str, limit: int) -> Matches:
         """Return all jobs whose text may have this search, in lower case, if they are few.
 

@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from modelarts.errors import ConfigurationError
-from modelarts.local.database.schema import SCHEMA, VERSION
+from modelarts.local.database.schema import INDEXES, SCHEMA, VERSION
 
 __all__ = ["MIN_SERVER", "Features", "prepare"]
 
@@ -232,7 +232,7 @@ def _has_trigrams(connection: Any, schema: str) -> bool:
 
 
 def _statements() -> str:
-    text = SCHEMA + _SHARED
+    text = SCHEMA + INDEXES + _SHARED
     for sqlite, postgres in _TYPES:
         text = re.sub(rf"\b{sqlite}\b(?! COLLATE)", postgres, text)
     return text

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from modelarts.local.database.wal import check_log
 
-__all__ = ["SCHEMA", "VERSION", "has_index_of_texts", "open_database"]
+__all__ = [
+    "INDEXES",
+    "SCHEMA",
+    "VERSION",
+    "add_indexes",
+    "has_index_of_texts",
+    "has_indexes",
+    "open_database",
+]
 
 #: A released schema is never changed: a later version comes with the steps that lead to it.
 VERSION = 7
@@ -41,15 +49,7 @@ CREATE TABLE jobs (
     runs_on TEXT
 );
 CREATE INDEX jobs_by_status ON jobs (status);
-CREATE INDEX jobs_running ON jobs (project_id, running_since) WHERE running_since IS NOT NULL;
 CREATE INDEX jobs_of_project ON jobs (project_id, workspace_id, status, job_id);
-CREATE INDEX jobs_by_id ON jobs (project_id, workspace_id, job_id);
-CREATE INDEX jobs_by_name ON jobs (project_id, workspace_id, job_name, job_id);
-CREATE INDEX jobs_by_desc ON jobs (project_id, workspace_id, job_desc, job_id);
-CREATE INDEX jobs_by_time ON jobs (project_id, workspace_id, create_time, job_id);
-CREATE INDEX jobs_by_folder ON jobs (project_id, workspace_id, train_url, job_id);
-CREATE INDEX jobs_by_length ON jobs (project_id, workspace_id, ran_ms, job_id)
-    WHERE running_since IS NULL;
 CREATE TABLE job_counts (
     project_id TEXT NOT NULL,
     workspace_id TEXT NOT NULL,
@@ -108,6 +108,17 @@ CREATE TABLE shares (
     ends_at INTEGER NOT NULL
 );
 CREATE INDEX shares_of_job ON shares (job_id);
+"""
+#: For lists of many jobs: each order has an index.
+INDEXES = """
+CREATE INDEX jobs_running ON jobs (project_id, running_since) WHERE running_since IS NOT NULL;
+CREATE INDEX jobs_by_id ON jobs (project_id, workspace_id, job_id);
+CREATE INDEX jobs_by_name ON jobs (project_id, workspace_id, job_name, job_id);
+CREATE INDEX jobs_by_desc ON jobs (project_id, workspace_id, job_desc, job_id);
+CREATE INDEX jobs_by_time ON jobs (project_id, workspace_id, create_time, job_id);
+CREATE INDEX jobs_by_folder ON jobs (project_id, workspace_id, train_url, job_id);
+CREATE INDEX jobs_by_length ON jobs (project_id, workspace_id, ran_ms, job_id)
+    WHERE running_since IS NULL;
 """
 #: How many jobs of each status a project has is counted with each change, so that no list counts.
 _COUNTS = """
@@ -210,8 +221,20 @@ def _create(db: sqlite3.Connection) -> None:
     """Make the tables of a new file, wholly or not at all."""
     if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
-    texts = _TEXTS if _knows_trigrams() else ""
-    script = f"{SCHEMA} {_COUNTS} {texts} PRAGMA user_version = {VERSION};"
+    _run(db, f"{SCHEMA} {_COUNTS} PRAGMA user_version = {VERSION};")
+
+
+def add_indexes(db: sqlite3.Connection) -> None:
+    """Add what lists of many jobs need. Each change costs more then, so few jobs have none of it.
+
+    Raises:
+        sqlite3.Error: it cannot be written; nothing was added.
+    """
+    rebuild = "INSERT INTO job_texts (job_texts) VALUES ('rebuild');"
+    _run(db, INDEXES + (f"{_TEXTS} {rebuild}" if _knows_trigrams() else ""))
+
+
+def _run(db: sqlite3.Connection, script: str) -> None:
     try:
         db.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
     except sqlite3.Error:
@@ -229,6 +252,12 @@ def _knows_trigrams() -> bool:
     finally:
         db.close()
     return True
+
+
+def has_indexes(db: sqlite3.Connection) -> bool:
+    """Return True if lists of many jobs have what they need."""
+    row = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'jobs_by_name'").fetchone()
+    return row is not None
 
 
 def has_index_of_texts(db: sqlite3.Connection) -> bool:

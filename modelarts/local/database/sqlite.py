@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,16 @@ from typing import Any, Iterator, Mapping
 
 from modelarts._internal.clock import Clock
 from modelarts.local.database.base import Database, Matches, StoreFailure
-from modelarts.local.database.schema import has_index_of_texts, open_database
+from modelarts.local.database.schema import (
+    add_indexes,
+    has_index_of_texts,
+    has_indexes,
+    open_database,
+)
 
 __all__ = ["SqliteDatabase"]
 
+_LOG = logging.getLogger("modelarts.local")
 #: The shortest search that the index of texts has.
 _TRIGRAM = 3
 
@@ -35,7 +42,8 @@ class SqliteDatabase(Database):
         self.name = str(path)
         self._lock = RLock()
         self._db = open_database(path)
-        self._has_index = has_index_of_texts(self._db)
+        self._has_indexes = has_indexes(self._db)
+        self._has_texts = has_index_of_texts(self._db)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -76,9 +84,20 @@ class SqliteDatabase(Database):
                 raise KeyError(str(error)) from None
         return cursor.lastrowid or 0
 
+    def expect_many(self) -> None:
+        """Add the indexes for lists of many jobs, if there are none."""
+        if self._has_indexes:
+            return
+        with self.transaction() as db:
+            if not self._has_indexes and not db.in_transaction:
+                add_indexes(db)
+                self._has_indexes = True
+                self._has_texts = has_index_of_texts(db)
+                _LOG.info("%s has many jobs: lists of them have indexes now", self.name)
+
     def matching(self, search: str, limit: int) -> Matches:
         """Return the jobs whose text has this search, if they are few."""
-        if not self._has_index or len(search) < _TRIGRAM or "\0" in search:
+        if not self._has_texts or len(search) < _TRIGRAM or "\0" in search:
             return Matches(None)
         phrase = '"' + search.replace('"', '""') + '"'
         with self.transaction() as db:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import uuid
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from modelarts.models import JobStatus
 
 __all__ = ["ACTIVE", "PAGES", "Job", "Store", "StoreFailure"]
 
+_LOG = logging.getLogger("modelarts.local")
 #: The beginning of the paths of boards; their next part is a key that has to be known.
 PAGES = "/modelarts/tensorboard/"
 #: A job that has, or is about to have, a board.
@@ -36,7 +38,10 @@ _FEW = 1000
 #: More than any database has rows.
 _MAX = 2**62
 #: So many totals of searches are kept.
-_MAX_TOTALS = 1000
+_MAX_TOTALS = 200
+#: So many places in a list are kept, of so many lists.
+_MAX_PLACES = 2000
+_MAX_LISTS = 50
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -107,8 +112,14 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._lock = Lock()
-        # By the search: after how many changes of the project it was counted, and the number.
-        self._totals: OrderedDict[tuple[Any, ...], tuple[int, int]] = OrderedDict()
+        # By the search: after how many changes of the project it was counted, the number, and the
+        # ids if they are few.
+        self._totals: OrderedDict[tuple[Any, ...], tuple[int, int, list[int] | None]]
+        self._totals = OrderedDict()
+        # By the list: after how many changes they were seen, and the values of jobs by their place.
+        self._places: OrderedDict[tuple[Any, ...], tuple[int, dict[int, tuple[Any, int]]]] = (
+            OrderedDict()
+        )
 
     def close(self) -> None:
         """Close the database."""
@@ -175,6 +186,11 @@ class Store:
         total = sum(
             number for status, number in numbers.items() if not statuses or status in statuses
         )
+        if sum(numbers.values()) > _FEW:
+            try:
+                self.database.expect_many()
+            except StoreFailure as failure:  # a full disk does not keep anyone from reading
+                _LOG.error("%s", failure)
         if "\0" in search:  # no text has it, and not every database can be asked
             return [], 0
         if search:
@@ -185,10 +201,12 @@ class Store:
                 marks = ", ".join(str(int(job_id)) for job_id in job_ids) or "NULL"
                 query.restrict(f"job_id IN ({marks})")
                 return self._sorted(query, limit, offset)
-            total = self._total(query, (*sorted(set(statuses)), search.lower()), changes)
+            total, ids = self._total(query, (*sorted(set(statuses)), search.lower()), changes)
+            if ids is not None:
+                query.restrict(f"job_id IN ({', '.join(map(str, ids)) or 'NULL'})")
         if total <= _FEW and (search or statuses):
             return self._sorted(query, limit, offset, total)
-        return self._walk(query, total, limit, offset), total
+        return self._walk(query, total, limit, offset, changes), total
 
     def _counts(self, project_id: str, workspace_id: str) -> tuple[dict[int, int], int]:
         """Return how many jobs of each status there are, and how often one was changed."""
@@ -200,22 +218,33 @@ class Store:
             ).fetchall()
         return {row[0]: row[1] for row in rows}, sum(row[2] for row in rows)
 
-    def _total(self, query: _Query, search: tuple[Any, ...], changes: int) -> int:
-        """Return how many jobs a search finds; counted again after a change only."""
+    def _total(
+        self, query: _Query, search: tuple[Any, ...], changes: int
+    ) -> tuple[int, list[int] | None]:
+        """Return how many jobs a search finds, and their ids if they are few.
+
+        Where there is no index of texts, all jobs are read for it, after a change only.
+        """
         key = (query.values["project"], query.values["workspace"], *search)
         with self._lock:
             known = self._totals.get(key)
         if known is not None and known[0] == changes:
-            return known[1]
+            return known[1:]
+        ids: list[int] | None
         with self.transaction() as db:
-            sql = f"SELECT count(*) FROM jobs WHERE {query.where}"
-            total = int(db.execute(sql, query.values).fetchone()[0])
+            rows = db.execute(
+                f"SELECT job_id FROM jobs WHERE {query.where} LIMIT {_FEW + 1}", query.values
+            ).fetchall()
+            total, ids = len(rows), [row[0] for row in rows]
+            if total > _FEW:
+                sql = f"SELECT count(*) FROM jobs WHERE {query.where}"
+                total, ids = int(db.execute(sql, query.values).fetchone()[0]), None
         with self._lock:
-            self._totals[key] = changes, total
+            self._totals[key] = changes, total, ids
             self._totals.move_to_end(key)
             if len(self._totals) > _MAX_TOTALS:
                 self._totals.popitem(last=False)
-        return total
+        return total, ids
 
     def _sorted(
         self, query: _Query, limit: int | None, offset: int, total: int | None = None
@@ -234,14 +263,30 @@ class Store:
             ).fetchall()
         return [Job(**row) for row in rows], total
 
-    def _walk(self, query: _Query, total: int, limit: int | None, offset: int) -> list[Job]:
-        """Return a page of many jobs, in the order of an index and from its nearer end."""
+    def _walk(
+        self, query: _Query, total: int, limit: int | None, offset: int, changes: int
+    ) -> list[Job]:
+        """Return a page of many jobs, in the order of an index, from the nearest known place."""
         count = max(0, min(total - offset, total if limit is None else limit))
         is_late = offset > total // 2
         if is_late:
             query.turn()
             offset = max(0, total - offset - count)
-        page = f"{_limit(count, offset)}"
+        column = _ORDER[query.sort_by]
+        known = self._known_places(query, changes)
+        place = max((at for at in list(known) if at <= offset), default=0)
+        if place and query.sort_by != "duration":
+            sign = "<=" if query.direction == "DESC" else ">="
+            value, job_id = known[place]
+            query.values.update(place_value=value, place_id=job_id)
+            query.restrict(
+                f"job_id {sign} :place_id"
+                if column == "job_id"
+                else f"({column}, job_id) {sign} (:place_value, :place_id)"
+            )
+            page = f"{_limit(count, offset - place)}"
+        else:
+            page = f"{_limit(count, offset)}"
         if query.sort_by == "duration":
             reach = _limit(count + offset, 0)
             ended = f"{query.where} AND running_since IS NULL"
@@ -261,7 +306,24 @@ class Store:
                 query.values,
             ).fetchall()
         jobs = [Job(**row) for row in rows]
+        if jobs and offset >= _FEW and query.sort_by != "duration":
+            # Of the first and of the last one, from which the next page goes on.
+            for at, job in ((offset, jobs[0]), (offset + len(jobs) - 1, jobs[-1])):
+                known[at] = getattr(job, column), job.job_id
         return jobs[::-1] if is_late else jobs
+
+    def _known_places(self, query: _Query, changes: int) -> dict[int, tuple[Any, int]]:
+        """Return the places of jobs that were seen in a list, if nothing was changed since."""
+        values = (value for name, value in query.values.items() if name != "now")
+        key = (query.sort_by, query.direction, query.where, *values)
+        with self._lock:
+            seen, places = self._places.pop(key, (changes, {}))
+            if seen != changes or len(places) > _MAX_PLACES:
+                places = {}
+            self._places[key] = changes, places
+            if len(self._places) > _MAX_LISTS:
+                self._places.popitem(last=False)
+        return places
 
     def count_active(self, project_id: str) -> int:
         """How many of a project's jobs have, or are about to have, a board."""
