@@ -10,6 +10,7 @@ from modelarts.session import Session
 from tests.building import build_once
 from tests.clocks import FakeClock
 from tests.cloud import Cloud
+from tests.postgres import PostgresServer
 from tests.service import SECRETS, Service
 from tests.training_cloud import TrainingCloud
 
@@ -108,6 +109,22 @@ def service(tmp_path_factory):
 def objects_service(tmp_path_factory):
     """Likewise one with ``--obs-api``."""
     service = Service(tmp_path_factory.mktemp("objects"), "--obs-api")
+    yield service
+    assert service.end() == 0
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One PostgreSQL server for all tests; each takes a database of its own."""
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_service(postgres, tmp_path_factory):
+    """Likewise a local service on PostgreSQL."""
+    service = Service(tmp_path_factory.mktemp("postgres"), "--database", postgres.database())
     yield service
     assert service.end() == 0
 

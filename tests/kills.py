@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequence
 
 from modelarts.errors import ApiError, TransportError
 from modelarts.estimator import VisualizationJob
@@ -123,20 +123,26 @@ class _Client:
 
 
 def kill_repeatedly(
-    root: Path, kills: int, seed: int, objects: bool = False, api: str = "v1"
+    root: Path,
+    kills: int,
+    seed: int,
+    objects: bool = False,
+    api: str = "v1",
+    options: Sequence[str] = (),
 ) -> Seen:
     """Kill the service of ``root`` so often; the seed is for the clients and the moments.
 
     Args:
         objects: whether its clients use the OBS API.
         api: the API of jobs that they use.
+        options: further options of the service.
     """
     chance = random.Random(seed)
     kind: Callable[[str, random.Random], Any] = ObjectClient if objects else _Client
     clients = [kind("c%d" % number, random.Random(chance.random())) for number in range(_CLIENTS)]
     wrong: List[str] = []
     for number in range(kills + 1):
-        served = Served(root, *(["--obs-api"] if objects else []))
+        served = Served(root, *(["--obs-api"] if objects else []), *options)
         settings = {"obs_endpoint": served.connection["obs_http_endpoint"]} if objects else {}
         try:
             with served.session(timeout=30, retries=0, **settings) as session:
@@ -157,7 +163,7 @@ def kill_repeatedly(
     return Seen(kills, acknowledged, unanswered, wrong)
 
 
-def kill_under_trainings(root: Path, kills: int, seed: int) -> Seen:
+def kill_under_trainings(root: Path, kills: int, seed: int, options: Sequence[str] = ()) -> Seen:
     """Kill the service of ``root`` so often while its clients create, stop and delete trainings."""
     chance = random.Random(seed)
     clients = [
@@ -166,7 +172,7 @@ def kill_under_trainings(root: Path, kills: int, seed: int) -> Seen:
     write_programs(root)
     wrong: List[str] = []
     for number in range(kills + 1):
-        served = Served(root, "--max-trainings", "4")
+        served = Served(root, "--max-trainings", "4", *options)
         try:
             with served.session(timeout=30, retries=0, api="v2") as session:
                 found = look_at_trainings(session, clients)

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from typing import TYPE_CHECKING, Optional, Tuple
+from urllib.parse import unquote
 
 from modelarts.cli.obs_source import obs_source, sent_source
 from modelarts.cli.options import Commands, local_service, port, positive, text
@@ -50,6 +51,14 @@ def add_to(commands: Commands) -> None:
         "--users",
         metavar="FILE",
         help="the users file, made with 'modelarts users' (default: ROOT/users.json)",
+    )
+    parser.add_argument(
+        "--database",
+        type=_database,
+        metavar="URL",
+        help="keep the jobs in this PostgreSQL database, postgresql://[USER@]HOST/DATABASE, which "
+        "several front ends can share; the password is taken from PGPASSWORD or ~/.pgpass "
+        "(default: ROOT/jobs.sqlite)",
     )
     parser.add_argument(
         "--mount",
@@ -280,7 +289,7 @@ def _serve(args: argparse.Namespace) -> int:
         if args.status:
             from modelarts.local.server.control import status
 
-            code, report = status(root)
+            code, report = status(root, args.database)
             show(report)
             return code
         if args.stop:
@@ -300,6 +309,7 @@ def _serve(args: argparse.Namespace) -> int:
             Settings(
                 network=_network(args),
                 while_used=args.while_used,
+                database=args.database,
                 max_running=args.max_running,
                 users=None if args.users is None else root_folder(args.users),
                 rate=args.rate,
@@ -355,6 +365,22 @@ def _source(args: argparse.Namespace) -> "Tuple[Optional[Source], Optional[SentK
 def _absolute(mount: str) -> str:
     name, equals, folder = mount.partition("=")
     return name + equals + (os.path.abspath(os.path.expanduser(folder)) if folder else "")
+
+
+def _database(text: str) -> str:
+    """Return an address of PostgreSQL, which every user of this machine can read: no password."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in ("postgresql", "postgres"):
+        # Without what was given: it may hold a password in another form.
+        raise argparse.ArgumentTypeError("it must be postgresql://[USER@]HOST[:PORT]/DATABASE")
+    address, _, query = rest.partition("?")
+    names = [unquote(pair.partition("=")[0]).lower() for pair in query.split("&")]
+    if ":" in address.rpartition("@")[0] or {"password", "sslpassword"} & set(names):
+        raise argparse.ArgumentTypeError(
+            "a password in an argument can be read by every user of this machine: put it into "
+            "PGPASSWORD or ~/.pgpass"
+        )
+    return text
 
 
 def _minutes(text: str) -> float:

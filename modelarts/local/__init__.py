@@ -16,6 +16,7 @@ From top to bottom; a package imports from those below it:
 ``jobs``        the job table, and the clock of the jobs
 ``identity``    users, passwords, and the authentication of requests
 ``engine``      processes that outlive the service
+``database``    what keeps the jobs: a file of SQLite, or a PostgreSQL server
 ``errors``      refusals, in the form of the service, its gateway and IAM
 ``files``       files that hold secrets
 ==============  ==============================================================

@@ -92,6 +92,7 @@ class Operations:
             workspace_id=workspace_id,
             create_time=self._timeline.wall(),
             reads_as=reads_as,
+            runs_on=self._supervisor.front_end,
             **columns,
         )
         if job is None:
@@ -121,18 +122,7 @@ class Operations:
 
     def jobs(self, project_id: str, workspace_id: str) -> list[Job]:
         """Return all jobs of a project, the oldest first."""
-        jobs, _ = self._store.page(
-            project_id,
-            workspace_id,
-            statuses=[],
-            search="",
-            sort_by="create_time",
-            descending=False,
-            limit=-1,
-            offset=0,
-            now=0,
-        )
-        return jobs
+        return self._store.page(project_id, workspace_id, sort_by="create_time")[0]
 
     def fields(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""
@@ -190,7 +180,7 @@ class Operations:
             job_desc = arguments.job_desc(body.get("job_desc"))
         except InvalidArgument as error:
             raise _illegal(str(error)) from None
-        self._store.describe(job.job_id, job_desc)
+        self._store.describe(job, job_desc)
         return {"is_success": True}
 
     def stop(self, project_id: str, job_id: int) -> dict[str, Any]:
@@ -283,6 +273,7 @@ class Operations:
             reads_as=reads_as,
             visited_at=None,
             is_idle=0,
+            runs_on=self._supervisor.front_end,
         )
 
     def delete(self, project_id: str, job_id: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import requests
 
 from modelarts.cli import main
 from modelarts.estimator import VisualizationJob
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.identity.users_file import edit, prepare, read, users_file
 from modelarts.local.jobs.store import Store
 from modelarts.local.web.console.trainings import plot
@@ -641,7 +642,7 @@ def test_a_thousand_jobs_and_a_public_address(tmp_path, open_browser):
     root = tmp_path / "root"
     root.mkdir()
     project = edit(prepare(root), lambda users: users).by_name["local"].projects[0].project_id
-    store = Store(root / "jobs.sqlite")
+    store = Store(SqliteDatabase(root / "jobs.sqlite"))
     for number in range(1000):
         status = JobStatus.RUNNING if number % 2 else JobStatus.KILLED
         store.add(

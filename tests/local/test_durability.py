@@ -13,7 +13,8 @@ import pytest
 
 from modelarts.errors import ServerError
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.local.jobs import schema
+from modelarts.local.database import schema
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.jobs.store import Store
 from tests.kills import kill_repeatedly, kill_under_trainings
 from tests.service import Service
@@ -78,13 +79,25 @@ def test_kills_leave_every_training_as_acknowledged(tmp_path, seed):
     assert seen.acknowledged > 3
 
 
+def test_random_kills_lose_nothing_in_postgres(tmp_path, postgres):
+    seen = kill_repeatedly(tmp_path, 3, 1, options=("--database", postgres.database()))
+    assert seen.wrong == []
+    assert seen.acknowledged > 0
+
+
+def test_kills_leave_every_training_in_postgres(tmp_path, postgres):
+    seen = kill_under_trainings(tmp_path, 2, 1, options=("--database", postgres.database()))
+    assert seen.wrong == []
+    assert seen.acknowledged > 0
+
+
 # Versions ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("version", "age"), [(99, "a newer"), (2, "an unreleased")])
 def test_file_of_another_version_is_refused(tmp_path, version, age):
     path = tmp_path / "jobs.sqlite"
-    Store(path).close()
+    Store(SqliteDatabase(path)).close()
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = %d" % version)
     db.close()
@@ -99,13 +112,13 @@ def test_creating_tables_fails_wholly(tmp_path, monkeypatch):
     path = tmp_path / "jobs.sqlite"
     monkeypatch.setattr(schema, "SCHEMA", schema.SCHEMA + "CREATE TABLE jobs (again);")
     with pytest.raises(sqlite3.OperationalError):
-        Store(path)
+        Store(SqliteDatabase(path))
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA user_version").fetchone()[0] == 0
     assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
     db.close()
     monkeypatch.undo()
-    store = Store(path)
+    store = Store(SqliteDatabase(path))
     assert store.any_active() is False
     store.close()
 
@@ -175,7 +188,7 @@ def test_partial_change_is_ignored_and_kept_aside(kept):
 def test_damaged_database_is_reported_and_kept(tmp_path, position, said):
     """A damaged database is one sentence and is left as it was."""
     path = tmp_path / "jobs.sqlite"
-    store = Store(path)
+    store = Store(SqliteDatabase(path))
     for number in range(300):
         store.keep_setting("name%d" % number, "value" * 100)
     store.close()

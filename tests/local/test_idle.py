@@ -10,6 +10,7 @@ from tensorboardX import SummaryWriter
 
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards.visits import Visits
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.jobs.clock import MovableClock, Timeline
 from modelarts.local.jobs.store import Store
 from tests.browser import chromium
@@ -139,7 +140,7 @@ def test_time_without_service_does_not_count(tmp_path, number):
 
 
 def test_without_the_option_no_job_is_idle(tmp_path):
-    store = Store(tmp_path / "jobs.sqlite")
+    store = Store(SqliteDatabase(tmp_path / "jobs.sqlite"))
     clock = MovableClock()
     timeline = Timeline(store, clock)
     columns = dict.fromkeys(("project_id", "job_name", "job_desc", "train_url", "job_type"), "x")

@@ -22,6 +22,7 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import BadRequest, ConfigurationError, JobStateError, QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.identity.users import OWNER
 from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.store import Store
@@ -475,21 +476,20 @@ def test_a_search_finds_letters_of_any_alphabet_in_either_case(service):
 def test_ten_thousand_jobs_are_listed_once_each(tmp_path):
     users = edit(prepare(tmp_path), lambda users: users)
     project = users.by_name[OWNER].projects[0].project_id
-    store = Store(tmp_path / "jobs.sqlite")
-    store._db.execute("BEGIN")
-    for number in range(10_000):
-        store.add(
-            1,
-            project_id=project,
-            workspace_id="0",
-            job_name="job%d" % number,
-            job_desc="",
-            train_url=URL,
-            job_type="tensorboard",
-            create_time=number,
-            status=int(JobStatus.KILLED),
-        )
-    store._db.execute("COMMIT")
+    store = Store(SqliteDatabase(tmp_path / "jobs.sqlite"))
+    with store.alone():
+        for number in range(10_000):
+            store.add(
+                1,
+                project_id=project,
+                workspace_id="0",
+                job_name="job%d" % number,
+                job_desc="",
+                train_url=URL,
+                job_type="tensorboard",
+                create_time=number,
+                status=int(JobStatus.KILLED),
+            )
     store.close()
     service = Service(tmp_path)
     try:

@@ -19,6 +19,7 @@ from modelarts.errors import (
     QuotaExceeded,
 )
 from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.errors import Failure
 from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.clock import ServiceClock, Timeline
@@ -265,7 +266,7 @@ def test_owner_may_allow_no_links(tmp_path):
 
 def test_board_of_mindinsight_is_not_shared(tmp_path):
     """Its pages change what they show, and a link only reads."""
-    store = Store(tmp_path / "jobs.sqlite")
+    store = Store(SqliteDatabase(tmp_path / "jobs.sqlite"))
     columns = dict.fromkeys(("project_id", "job_name", "job_desc", "train_url"), "x")
     job = store.add(1, workspace_id="0", job_type="mindinsight", create_time=0, **columns)
     with pytest.raises(Failure, match="Only boards of TensorBoard"):

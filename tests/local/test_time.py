@@ -8,6 +8,7 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import BadRequest
 from modelarts.estimator import JobStatus, VisualizationJob
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.jobs.clock import ServiceClock, Timeline
 from modelarts.local.jobs.store import Store
 from modelarts.models import JobStatus as Status
@@ -60,7 +61,7 @@ def machine():
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path / "jobs.sqlite")
+    store = Store(SqliteDatabase(tmp_path / "jobs.sqlite"))
     yield store
     store.close()
 

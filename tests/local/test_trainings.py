@@ -16,6 +16,7 @@ from huaweicloudsdkcore.http.http_config import HttpConfig
 
 from modelarts.errors import BadRequest, NotFound
 from modelarts.estimator import VisualizationJob
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.engine import keeper as keeper_module
 from modelarts.local.engine.machine import Machine
 from modelarts.local.identity.users_file import edit, prepare
@@ -437,7 +438,7 @@ def test_deleted_training_is_ended_by_the_next_service(tmp_path):
         trainer.wait(job_id, "Running")
     state = service.root / "trainings" / job_id
     service.end(signal.SIGKILL)
-    store = Store(service.root / "jobs.sqlite")
+    store = Store(SqliteDatabase(service.root / "jobs.sqlite"))
     TrainingStore(store).delete_later(job_id)
     store.close()
     keeper = psutil.Process(Machine().keeper(state))

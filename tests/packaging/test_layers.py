@@ -27,6 +27,7 @@ RESERVED = {
     "urllib3": ("modelarts.auth.*", "modelarts.http.*"),
     "jinja2": ("modelarts.local.web.console.*",),
     "hypercorn": ("modelarts.local.server.tls",),
+    "psycopg": ("modelarts.local.database.*",),
     "argcomplete": ("modelarts.cli.completion",),
     "IPython": ("modelarts.visualization.display.notebook", "modelarts.magic"),
     "pandas": ("modelarts.visualization.display.lists",),

@@ -24,10 +24,10 @@ URL = "/bucket/contract/"
 FOREIGN = "f" * 32
 
 
-@pytest.fixture(params=["wire", "wire-v2", "fake", "fake-v2", "local", "local-v2"])
+@pytest.fixture(params=["wire", "wire-v2", "fake", "fake-v2", "local", "local-v2", "postgres"])
 def world(request):
     """How to connect, as keyword arguments of Session."""
-    if not request.param.startswith("local"):
+    if not request.param.startswith(("local", "postgres")):
         fixtures = {"wire": "cloud", "wire-v2": "training_cloud"}
         cloud = request.getfixturevalue(fixtures.get(request.param, "fake_modelarts"))
         clock = request.getfixturevalue("clock")
@@ -49,8 +49,10 @@ def world(request):
                 "iam_endpoint",
             )
         } | {"clock": clock, **api}
-    found = request.getfixturevalue("service").connection
+    service = "postgres_service" if request.param == "postgres" else "service"
+    found = request.getfixturevalue(service).connection
     del found["pid"], found["obs_endpoint"]
+    found.pop("database", None)
     return found | {"proxies": {}, "api": "v2" if request.param == "local-v2" else "v1"}
 
 

@@ -12,8 +12,7 @@ import io
 import mimetypes
 import sys
 import zipfile
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Iterator
 
 from werkzeug.wrappers import Request, Response
@@ -98,22 +97,6 @@ def index_only() -> BinaryIO:
     return io.BytesIO(_ARCHIVE)
 
 
-#: Modules that a board loads when it is made, and on its first request. Loaded here, they share
-#: their memory; nothing in this module uses them.
-_USED_LATER = (
-    "encodings.cp437",
-    "encodings.idna",
-    "grpc._channel",
-    "grpc._simple_stubs",
-    "grpc.experimental",
-    "modelarts.local.boards.tensorboard",
-    "resource",
-    "tensorboard_data_server",
-)
-for _name in _USED_LATER:
-    # What this system has no need of, or not the wheel of, is loaded by the board or not at all.
-    with suppress(ImportError):
-        import_module(_name)
 PLUGINS = tensorboard.default.get_plugins()
 mimetypes.init()
 ASSETS, _ARCHIVE = _pack()

@@ -11,7 +11,7 @@ import logging
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
@@ -19,6 +19,7 @@ from modelarts.local.boards.monitor import Watcher
 from modelarts.local.boards.process import BoardProcess, Processes, board_of, visited
 from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
 from modelarts.local.boards.visits import Visits
+from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import ACTIVE, Job, Store, StoreFailure
 from modelarts.local.logs.source import LogSource
@@ -33,6 +34,9 @@ _LOG = logging.getLogger("modelarts.local")
 #: So much of the jobs' durations is lost at most when the service is killed; so late is a
 #: schedule at most after the machine slept.
 _KEEP_SECONDS = 60.0
+#: A front end is gone when it was not there for so long: after a fault of the network, or of the
+#: database, it comes back sooner.
+_GONE_SECONDS = 5.0
 
 
 class Supervisor:
@@ -46,6 +50,7 @@ class Supervisor:
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
         stop_after: how many seconds a job without a visit goes on; 0: for ever.
         confiner: decides what the processes of each board can reach.
+        front_ends: those of the database; None: there is one.
     """
 
     def __init__(
@@ -59,8 +64,13 @@ class Supervisor:
         sleep_after: float,
         stop_after: float,
         confiner: Confiner,
+        front_ends: FrontEnds | None = None,
     ) -> None:
         self.timeline = timeline
+        self._front_ends = front_ends or OnlyFrontEnd()
+        self._is_shared = store.database.is_shared
+        # By the front end: since when it is seen to be gone.
+        self._gone: dict[str, float] = {}
         self._visits = Visits(store, timeline, stop_after)
         self._store = store
         self._folders = folders
@@ -85,6 +95,15 @@ class Supervisor:
         self._mindinsight.prepare()
         self._processes.warm()
         self.timeline.keep()
+        if self._front_ends.is_first:
+            self._resume_all()
+        else:
+            # Boards of jobs that run start with their next visit here.
+            self._adopt(self._store.left_by(lambda name: name == self.front_end))
+        self._watcher.start()
+
+    def _resume_all(self) -> None:
+        """Go on where the last front end has ended."""
         self._visits.open()
         for job in self._store.with_status([JobStatus.KILLING]):
             self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
@@ -94,10 +113,19 @@ class Supervisor:
             if not job.asleep:
                 ran_ms = job.duration(self.timeline.running())
                 waiting = self._store.move(
-                    job.job_id, ACTIVE, JobStatus.WAITING, ran_ms=ran_ms, running_since=None
+                    job.job_id,
+                    ACTIVE,
+                    JobStatus.WAITING,
+                    ran_ms=ran_ms,
+                    running_since=None,
+                    runs_on=self.front_end,
                 )
                 self.start(waiting or job)
-        self._watcher.start()
+
+    @property
+    def front_end(self) -> str | None:
+        """The name of this front end; None where there is no other."""
+        return self._front_ends.name
 
     def close(self) -> None:
         """End all boards. Their jobs stay as they are and run again with the next service."""
@@ -142,10 +170,12 @@ class Supervisor:
                 JobStatus.KILLING,
                 reason=why,
                 is_idle=int(is_idle),
+                runs_on=self.front_end,
                 **self._halted(job),
             )
         if stopping is not None:
             self._ends.submit(self._end, stopping)
+            self._front_ends.announce()
         return stopping
 
     def give_up(self, job: Job, reason: str) -> None:
@@ -179,6 +209,7 @@ class Supervisor:
             each.kill()
         self._folders.close(job_id)
         self._processes.log(job_id).unlink(missing_ok=True)
+        self._front_ends.announce()
 
     def log(self, job_id: int) -> Path:
         """Return the path of the log of a job's board."""
@@ -221,7 +252,7 @@ class Supervisor:
                     board.visits += 1
                     return board
                 found = self._store.get(job.job_id)
-                if self._closed or found is None or not found.asleep:
+                if self._closed or found is None or not self._may_wake(found):
                     return None
                 waking = self._waking.get((found.job_id, found.run))
                 if waking is None:
@@ -234,6 +265,10 @@ class Supervisor:
             except CancelledError:  # the service ends
                 return None
         return None
+
+    def _may_wake(self, job: Job) -> bool:
+        """Return True if a board may be started for a visitor of a job that has none here."""
+        return bool(job.asleep) or (self._is_shared and job.status == JobStatus.RUNNING)
 
     def _renew(self, job: Job) -> None:
         """End a board that cannot read its logs any more, or too slowly, as if it slept; the
@@ -390,16 +425,58 @@ class Supervisor:
         """Do what is due; returns how many seconds nothing else will be."""
         self._starts.try_again()
         self._ends.try_again()
-        self.stop_due()
+        if self._is_shared:
+            self._end_foreign()
+        if self._front_ends.is_leader:
+            self.stop_due()
+            self._adopt_left()
         self._send_to_sleep()
         if self.timeline.monotonic() - self._kept >= _KEEP_SECONDS:
             self._kept = self.timeline.monotonic()
-            if self._store.any_active():
+            if self._is_shared or self._store.any_active():
                 self.timeline.keep()
         return self._until_next()
 
+    def _end_foreign(self) -> None:
+        """End the boards of jobs that another front end has stopped, started again or deleted."""
+        with self._lock:
+            boards = list(self._boards.values())
+        if not boards:
+            return
+        runs = {job.job_id: job.run for job in self._store.with_status(ACTIVE)}
+        for board in boards:
+            if runs.get(board.job.job_id) == board.job.run:
+                continue
+            taken = self._take(board.job)
+            if taken is not None:
+                self._folders.close(board.job.job_id, board.job.run)
+                self._ends.submit(_kill(taken), board.job)
+
+    def _adopt_left(self) -> None:
+        """Go on with what front ends have left that are gone for some time."""
+        if not self._is_shared:
+            return
+        lives, now = self._front_ends.living(), self.timeline.monotonic()
+        left = self._store.left_by(lambda name: not lives(name))
+        names = {str(job.runs_on) for job in left}
+        self._gone = {name: self._gone.get(name, now) for name in names}
+        self._adopt(job for job in left if now - self._gone[str(job.runs_on)] >= _GONE_SECONDS)
+
+    def _adopt(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            if job.status == JobStatus.KILLING:
+                self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
+                continue
+            starting = (JobStatus.INIT, JobStatus.WAITING)
+            waiting = self._store.move(
+                job.job_id, starting, JobStatus.WAITING, job.run, runs_on=self.front_end
+            )
+            if waiting is not None:
+                _LOG.info("job %d: taken over from %s", job.job_id, job.runs_on)
+                self.start(waiting)
+
     def _until_next(self) -> float:
-        if self._starts.failed or self._ends.failed:
+        if self._starts.failed or self._ends.failed or self._gone:
             return AGAIN_SECONDS
         due = self._store.next_stop()
         if due is None:
@@ -429,3 +506,7 @@ class Supervisor:
             self._folders.rest(job.job_id)
         self._ends.submit(lambda job: board.kill(), job)
         _LOG.info("job %d: its board sleeps", job.job_id)
+
+
+def _kill(board: BoardProcess) -> Callable[[Job], None]:
+    return lambda job: board.kill()

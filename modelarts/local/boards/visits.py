@@ -17,10 +17,14 @@ LOOKS_SECONDS = 65.0
 _MAX_LOOKING = 20
 #: With more boards than this, those that nobody looks at any more are forgotten.
 _MANY_BOARDS = 1000
+#: So old may the time of the last visit be that other front ends know.
+_WRITE_MS = 1000
 
 
 class Visits:
     """The times of the last visits. Kept in memory, and written when :meth:`idle` looks.
+
+    Where there may be other front ends, one is written a second after the one before.
 
     The time that counts is that in which the service runs: nobody can visit a board otherwise.
 
@@ -34,6 +38,8 @@ class Visits:
         self._stop_after = stop_after
         self._lock = Lock()
         self._new: dict[int, int] = {}
+        self._is_shared = store.database.is_shared
+        self._written: dict[int, int] = {}
         self._looking: dict[int, OrderedDict[str, float]] = {}
 
     def open(self) -> None:
@@ -51,10 +57,16 @@ class Visits:
         Args:
             visitor: in words, where the request came from.
         """
-        now = self._timeline.monotonic()
+        now, running = self._timeline.monotonic(), self._timeline.running()
+        is_due = False
         with self._lock:
             if self._stop_after:
-                self._new[job_id] = self._timeline.running()
+                self._new[job_id] = running
+                last = self._written.get(job_id, 0)
+                is_due = self._is_shared and running >= last + _WRITE_MS
+                if is_due:
+                    self._written = {} if len(self._written) > _MANY_BOARDS else self._written
+                    self._written[job_id] = running
             if len(self._looking) > _MANY_BOARDS:
                 self._looking = {
                     key: value for key, value in self._looking.items() if _now(value, now)
@@ -64,6 +76,15 @@ class Visits:
             looking.move_to_end(visitor)
             while len(looking) > _MAX_LOOKING:
                 looking.popitem(last=False)
+        if is_due:
+            self.write()
+
+    def write(self) -> None:
+        """Write the visits that were noted."""
+        with self._lock:
+            if self._new:
+                self._store.keep_visits(self._new)
+                self._new = {}
 
     def looking(self, job_id: int) -> list[str]:
         """Return those who look at a board now, in words, the last who came first."""
@@ -74,11 +95,8 @@ class Visits:
         """Return the running jobs without a visit for so long."""
         if not self._stop_after:
             return []
-        with self._lock:
-            if self._new:
-                self._store.keep_visits(self._new)
-                self._new = {}
-            return self._store.idle(self._timeline.running() - int(self._stop_after * 1000))
+        self.write()
+        return self._store.idle(self._timeline.running() - int(self._stop_after * 1000))
 
 
 def _now(looking: Mapping[str, float], now: float) -> list[str]:

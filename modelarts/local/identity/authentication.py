@@ -21,14 +21,16 @@ from werkzeug.wrappers import Request
 from modelarts._internal.clock import Clock
 from modelarts.auth import signer
 from modelarts.local.errors import GatewayFailure, Throttled
-from modelarts.local.identity.rate_limit import Rate, Replays
+from modelarts.local.identity.rate_limit import Rate, ReplayCheck, Replays
 from modelarts.local.identity.users import Project, User, Users
 from modelarts.local.identity.users_file import Accounts
 
-__all__ = ["TOKEN_SECONDS", "Authentication", "Caller", "TemporaryKeys"]
+__all__ = ["KEPT_SECONDS", "TOKEN_SECONDS", "Authentication", "Caller", "TemporaryKeys"]
 
 TOKEN_SECONDS = 24 * 3600
 _MOST_SKEW = 15 * 60
+#: So long a signature has to be known.
+KEPT_SECONDS = 2 * _MOST_SKEW
 _REFUSED = "Incorrect IAM authentication information: "
 
 
@@ -62,16 +64,22 @@ class Authentication:
         rate: the limit of calls for each user, and for each address without a user.
         clock: by which tokens and temporary keys expire.
         dates: the clock by which signatures expire; None for the same clock.
+        replays: the signatures that were received; None: they are kept in memory.
     """
 
     def __init__(
-        self, accounts: Accounts, clock: Clock, rate: float, dates: Clock | None = None
+        self,
+        accounts: Accounts,
+        clock: Clock,
+        rate: float,
+        dates: Clock | None = None,
+        replays: ReplayCheck | None = None,
     ) -> None:
         self._accounts = accounts
         self._clock = clock
         self._dates = dates or clock
         # At both ends of the time that its date allows, a signature is the same one.
-        self._replays = Replays(self._dates, keep_seconds=2 * _MOST_SKEW)
+        self._replays: ReplayCheck = replays or Replays(self._dates, keep_seconds=KEPT_SECONDS)
         self._calls = Rate(rate, 10 * rate, self._dates)
 
     def users(self) -> Users:

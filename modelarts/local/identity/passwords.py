@@ -8,10 +8,13 @@ from werkzeug.security import check_password_hash
 
 from modelarts._internal.clock import Clock
 from modelarts.local.errors import Throttled
-from modelarts.local.identity.rate_limit import Rate
+from modelarts.local.identity.rate_limit import Limit, Rate
 from modelarts.local.identity.users import User
 
-__all__ = ["Logins"]
+__all__ = ["MAX_WRONG", "WRONG_PER_SECOND", "Logins"]
+
+MAX_WRONG = 10
+WRONG_PER_SECOND = 0.1
 
 #: Each costs 32 MiB and a tenth of a second.
 _MOST_AT_ONCE = 2
@@ -20,10 +23,14 @@ _NOBODYS = "scrypt:32768:8:1$nobodys$" + 128 * "0"
 
 
 class Logins:
-    """Checks passwords: after ten wrong ones of a name from an address, six a minute."""
+    """Checks passwords: after ten wrong ones of a name from an address, six a minute.
 
-    def __init__(self, clock: Clock) -> None:
-        self._wrong = Rate(0.1, 10, clock)
+    Args:
+        wrong: counts the wrong ones; None: in memory.
+    """
+
+    def __init__(self, clock: Clock, wrong: Limit | None = None) -> None:
+        self._wrong: Limit = wrong or Rate(WRONG_PER_SECOND, MAX_WRONG, clock)
         self._hashing = BoundedSemaphore(_MOST_AT_ONCE)
         self._waiting = BoundedSemaphore(2 * _MOST_AT_ONCE)
 

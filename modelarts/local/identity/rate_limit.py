@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
+from typing import Protocol
 
 from modelarts._internal.clock import Clock
 
-__all__ = ["Rate", "Replays"]
+__all__ = ["Limit", "Rate", "ReplayCheck", "Replays"]
+
+
+class Limit(Protocol):
+    """A limit of the rate of calls of each caller."""
+
+    def take(self, caller: str) -> float:
+        """Count a call and return 0.0, or return the seconds until it would be allowed."""
+
+    def give_back(self, caller: str) -> None:
+        """Do not count the last call of this caller."""
+
+
+class ReplayCheck(Protocol):
+    """The signatures that were received."""
+
+    def is_replay(self, caller: str, signature: str) -> bool:
+        """Return True if the signature was received before; keep it if not."""
 
 
 class Rate:

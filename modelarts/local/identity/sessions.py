@@ -1,18 +1,28 @@
-"""Sessions of browsers, and links that sign in once; kept in memory only."""
+"""Sessions of browsers, and links that sign in once; in memory, where there is one front end."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from threading import Lock
+from typing import Callable
 
 import attr
 
 from modelarts._internal.clock import Clock
 from modelarts.local.identity.users import User, Users
 
-__all__ = ["LINK_SECONDS", "SESSION_SECONDS", "BrowserSession", "BrowserSessions"]
+__all__ = [
+    "LINK_SECONDS",
+    "SESSION_SECONDS",
+    "BrowserSession",
+    "BrowserSessions",
+    "Sessions",
+    "hashed",
+    "user_of",
+]
 
 LINK_SECONDS = 600.0
 SESSION_SECONDS = 12 * 3600.0
@@ -38,8 +48,32 @@ class BrowserSession:
     until: float
 
 
-class BrowserSessions:
-    """The sessions of the browsers of one service.
+class Sessions(ABC):
+    """The sessions of the browsers of one service, and links that begin one."""
+
+    @abstractmethod
+    def make_link(self, user: User) -> str:
+        """Return the key of a new link, which signs this user in once, within ten minutes."""
+
+    @abstractmethod
+    def use_link(self, key: str, users: Users) -> User | None:
+        """Return the user of a link; None where it has ended, was used, or never was."""
+
+    @abstractmethod
+    def begin(self, user: User) -> tuple[str, BrowserSession]:
+        """Begin a session; returns the value of its cookie, and the session."""
+
+    @abstractmethod
+    def find(self, cookie: str, users: Users) -> tuple[User, BrowserSession] | None:
+        """Return the user and the session of a cookie; None where there is no such session."""
+
+    @abstractmethod
+    def end(self, cookie: str) -> None:
+        """End a session."""
+
+
+class BrowserSessions(Sessions):
+    """The sessions of the browsers of one front end, in its memory.
 
     Cookies and keys of links are kept as hashes.
 
@@ -61,15 +95,15 @@ class BrowserSessions:
             self._forget()
             while len(self._links) >= _MAX_LINKS:
                 self._links.popitem(last=False)
-            self._links[_hash(key)] = self._new(user, LINK_SECONDS)
+            self._links[hashed(key)] = self._new(user, LINK_SECONDS)
         return key
 
     def use_link(self, key: str, users: Users) -> User | None:
         """Return the user of a link; None where it has ended, was used, or never was."""
         with self._lock:
             self._forget()
-            link = self._links.pop(_hash(key), None)
-        return None if link is None else _user(link, users)
+            link = self._links.pop(hashed(key), None)
+        return None if link is None else user_of(link, users)
 
     def begin(self, user: User) -> tuple[str, BrowserSession]:
         """Begin a session; returns the value of its cookie, and the session."""
@@ -82,22 +116,22 @@ class BrowserSessions:
                 del self._sessions[key]
             while len(self._sessions) >= _MAX_SESSIONS:
                 self._sessions.popitem(last=False)
-            self._sessions[_hash(cookie)] = session
+            self._sessions[hashed(cookie)] = session
         return cookie, session
 
     def find(self, cookie: str, users: Users) -> tuple[User, BrowserSession] | None:
         """Return the user and the session of a cookie; None where there is no such session."""
         with self._lock:
-            session = self._sessions.get(_hash(cookie))
+            session = self._sessions.get(hashed(cookie))
         if session is None or session.until <= self._clock.monotonic():
             return None
-        user = _user(session, users)
+        user = user_of(session, users)
         return None if user is None else (user, session)
 
     def end(self, cookie: str) -> None:
         """End a session."""
         with self._lock:
-            self._sessions.pop(_hash(cookie), None)
+            self._sessions.pop(hashed(cookie), None)
 
     def _new(self, user: User, seconds: float) -> BrowserSession:
         until = self._clock.monotonic() + seconds
@@ -110,10 +144,20 @@ class BrowserSessions:
                 known.popitem(last=False)
 
 
-def _user(session: BrowserSession, users: Users) -> User | None:
+def user_of(
+    session: BrowserSession,
+    users: Users,
+    password: Callable[[User], str | None] = lambda user: user.password,
+) -> User | None:
+    """Return the user of a session; None where it has gone, or has another password.
+
+    Args:
+        password: returns what a session keeps of the password of a user.
+    """
     user = users.by_id(session.user_id)
-    return user if user is not None and user.password == session.password else None
+    return user if user is not None and password(user) == session.password else None
 
 
-def _hash(secret: str) -> str:
+def hashed(secret: str) -> str:
+    """Return the SHA-256 of a secret, by which it is kept."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -17,14 +17,15 @@ import sys
 import time
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Callable
 
 from modelarts._internal.clock import Clock
-from modelarts.local.jobs.store import Store
+from modelarts.local.jobs.store import Store, StoreFailure
 
-__all__ = ["MovableClock", "ServiceClock", "Timeline"]
+__all__ = ["MovableClock", "ServiceClock", "SharedMovableClock", "SharedTimeline", "Timeline"]
 
 _SETTING = "timeline"
+_AHEAD = "ahead"
 
 
 class ServiceClock(Clock):
@@ -120,3 +121,95 @@ class Timeline:
                 "boot": self._boot,
             }
             self._store.keep_setting(_SETTING, json.dumps(now))
+
+
+class SharedMovableClock(MovableClock):
+    """A clock that is moved for all front ends of a database at once.
+
+    Args:
+        store: where it is kept how far ahead the clock is.
+        ahead: how many seconds it is ahead at first.
+        is_first: no other front end has a clock.
+    """
+
+    def __init__(self, store: Store, ahead: float, is_first: bool) -> None:
+        self._store = store
+        self._known = ahead
+        if is_first:
+            store.keep_setting(_AHEAD, repr(ahead))
+
+    @property
+    def ahead(self) -> float:  # type: ignore[override]
+        """How many seconds it is ahead; as last known where the database cannot be asked."""
+        try:
+            self._known = float(self._store.setting(_AHEAD) or 0.0)
+        except StoreFailure:
+            pass
+        return self._known
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        with self._store.alone():
+            ahead = float(self._store.setting(_AHEAD) or 0.0)
+            self._store.keep_setting(_AHEAD, repr(ahead + seconds))
+
+
+class SharedTimeline(Timeline):
+    """The scales of a service with several front ends.
+
+    The first front end goes on from what was kept, as a service that begins does; further ones
+    take over the scales of those that live. Between machines, the clock of the database tells how
+    much time has passed since a scale was kept.
+
+    Args:
+        leads: returns True where this front end keeps the scales for the others.
+        is_first: no other front end lives.
+    """
+
+    def __init__(
+        self, store: Store, clock: ServiceClock, leads: Callable[[], bool], is_first: bool
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = Lock()
+        self._leads = leads
+        now, at = self._now(), self._at()
+        text = store.setting(_SETTING)
+        kept: dict[str, int] = json.loads(text) if text else {}
+        since = max(0, at - kept.get("at", at))
+        passed = kept.get("passed", at) + since
+        running = kept.get("running", 0) + (0 if is_first else since)
+        if is_first:
+            running = max(running, store.last_start())
+        self._passed_offset = passed - now
+        self._running_offset = running - now
+        if is_first:
+            self._write()
+
+    def running(self) -> int:
+        """Milliseconds that any front end has been running."""
+        return self._now() + self._running_offset
+
+    def keep(self) -> None:
+        """Write down how far it is, or set it by what the leader has written."""
+        if self._leads():
+            self._write()
+            return
+        kept = json.loads(self._store.setting(_SETTING) or "{}")
+        now, since = self._now(), self._at() - kept.get("at", 0)
+        if kept and since >= 0:
+            self._passed_offset = kept["passed"] + since - now
+            self._running_offset = kept["running"] + since - now
+
+    def _write(self) -> None:
+        with self._lock:
+            scales = {"running": self.running(), "passed": self.passed(), "at": self._at()}
+            self._store.keep_setting(_SETTING, json.dumps(scales))
+
+    def _now(self) -> int:
+        return int(self._clock.since_boot() * 1000)
+
+    def _at(self) -> int:
+        """Return the time that all front ends have; moved as their clock."""
+        ahead = self._clock.ahead if isinstance(self._clock, MovableClock) else 0.0
+        return int((self._store.database.time() + ahead) * 1000)

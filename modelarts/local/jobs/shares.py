@@ -85,7 +85,7 @@ class Shares:
             now + length,
             self._timeline.passed() + length,
         )
-        with self._store.transaction() as db:
+        with self._store.alone() as db:
             db.execute("DELETE FROM shares WHERE ends_at <= ?", (self._timeline.passed(),))
             row = db.execute(
                 "SELECT count(*) FROM shares JOIN jobs USING (job_id) WHERE project_id = ?",

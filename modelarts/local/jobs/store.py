@@ -1,23 +1,22 @@
-"""The jobs, in SQLite: written before anything is answered."""
+"""The jobs, in the database: written before anything is answered."""
 
 from __future__ import annotations
 
+import logging
 import secrets
-import sqlite3
 import uuid
-from contextlib import contextmanager
-from pathlib import Path
-from threading import RLock
-from typing import Any, ContextManager, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from threading import Lock
+from typing import Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
 import attr
 
-from modelarts.local.errors import Failure
-from modelarts.local.jobs.schema import open_database
+from modelarts.local.database.base import Database, StoreFailure, contains
 from modelarts.models import JobStatus
 
 __all__ = ["ACTIVE", "PAGES", "Job", "Store", "StoreFailure"]
 
+_LOG = logging.getLogger("modelarts.local")
 #: The beginning of the paths of boards; their next part is a key that has to be known.
 PAGES = "/modelarts/tensorboard/"
 #: A job that has, or is about to have, a board.
@@ -34,6 +33,15 @@ _ORDER = {
     "duration": _DURATION,
     "log_dir": "train_url",
 }
+#: So many jobs are sorted when they are asked for; more are read in the order of an index.
+_FEW = 1000
+#: More than any database has rows.
+_MAX = 2**62
+#: So many totals of searches are kept.
+_MAX_TOTALS = 200
+#: So many places in a list are kept, of so many lists.
+_MAX_PLACES = 2000
+_MAX_LISTS = 50
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -52,6 +60,7 @@ class Job:
         visited_at: when its board was last visited, or began to run, on the timeline's ``running``;
             written from time to time.
         is_idle: it was stopped for lack of visits, and the next visitor may start it.
+        runs_on: the front end that starts its board, where several share the database.
     """
 
     job_id: int
@@ -77,6 +86,7 @@ class Job:
     sources: str | None = None
     visited_at: int | None = None
     is_idle: int = 0
+    runs_on: str | None = None
 
     @property
     def page(self) -> str:
@@ -89,42 +99,39 @@ class Job:
         return self.ran_ms + since
 
 
-class StoreFailure(Failure):
-    """The file cannot be read or written: the disk is full, mostly. Nothing was changed."""
-
-    def __init__(self, error: sqlite3.Error) -> None:
-        super().__init__(
-            500,
-            "ModelArts.0010",
-            f"The service cannot use the file of its jobs ({error}). Nothing was changed; "
-            "whoever runs the service has to make room on its disk, or to look at its log.",
-        )
+_COLUMNS = ", ".join(field.name for field in attr.fields(Job))
 
 
 class Store:
-    """All jobs of a service. One connection behind one lock: each call is one transaction."""
+    """All jobs of a service.
 
-    def __init__(self, path: Path) -> None:
-        self._lock = RLock()
-        self._db = open_database(path)
+    Args:
+        database: where they are kept; it is closed with the store.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._lock = Lock()
+        # By the search: after how many changes of the project it was counted, the number, and the
+        # ids if they are few.
+        self._totals: OrderedDict[tuple[Any, ...], tuple[int, int, list[int] | None]]
+        self._totals = OrderedDict()
+        # By the list: after how many changes they were seen, and the values of jobs by their place.
+        self._places: OrderedDict[tuple[Any, ...], tuple[int, dict[int, tuple[Any, int]]]] = (
+            OrderedDict()
+        )
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+        """Close the database."""
+        self.database.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """``with`` it, the connection is used by this thread alone. Raises StoreFailure."""
-        with self._lock:
-            try:
-                yield self._db
-            except sqlite3.Error as error:
-                raise StoreFailure(error) from error
+    def transaction(self) -> ContextManager[Any]:
+        """Return a context with a connection. Raises StoreFailure."""
+        return self.database.transaction()
 
     def alone(self) -> ContextManager[Any]:
-        """``with`` it, nobody else reads or changes the jobs between several calls."""
-        return self._lock
+        """Return the context of a transaction of several calls, beside which there is no other."""
+        return self.database.alone()
 
     def add(self, most_active: int, **columns: Any) -> Job | None:
         """Add a job; None where the project has ``most_active`` that are active."""
@@ -135,18 +142,16 @@ class Store:
             "reads_as": columns["project_id"],
             **columns,
         }
-        names = ", ".join(columns)
-        values = ", ".join(":" + name for name in columns)
-        with self.transaction() as db:
+        columns["search_text"] = _search_text(columns["job_name"], columns["job_desc"])
+        with self.alone():
             if self.count_active(columns["project_id"]) >= most_active:
                 return None
-            cursor = db.execute(f"INSERT INTO jobs ({names}) VALUES ({values})", columns)
-            return self.get(cursor.lastrowid or 0)
+            return self.get(self.database.insert("jobs", columns, "job_id"))
 
     def get(self, job_id: int, project_id: str | None = None) -> Job | None:
         """Return a job, if it is there and of that project."""
         with self.transaction() as db:
-            row = db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+            row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
         if row is None or project_id not in (None, row["project_id"]):
             return None
         return Job(**row)
@@ -156,48 +161,185 @@ class Store:
         project_id: str,
         workspace_id: str,
         *,
-        statuses: Sequence[int],
-        search: str,
-        sort_by: str,
-        descending: bool,
-        limit: int,
-        offset: int,
-        now: int,
+        statuses: Sequence[int] = (),
+        search: str = "",
+        sort_by: str = "job_id",
+        descending: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
+        now: int = 0,
     ) -> tuple[list[Job], int]:
-        """Return the jobs of one page, and how many match on all pages."""
-        where = "project_id = :project AND workspace_id = :workspace"
-        values: dict[str, Any] = {"project": project_id, "workspace": workspace_id, "now": now}
+        """Return the jobs of one page, and how many match on all pages.
+
+        However many jobs there are, it reads about as many as the page has: the number of all is
+        counted with each change, and each order has an index. What it may have to read more of is
+        in ``docs/database.md``.
+
+        Args:
+            limit: how many jobs a page has; None: all.
+            now: the time on the timeline's ``running``, for the durations.
+        """
+        query = _Query(project_id, workspace_id, sort_by, descending, now)
         if statuses:
-            where += f" AND status IN ({', '.join(str(int(s)) for s in statuses)})"
+            query.restrict(f"status IN ({', '.join(str(int(s)) for s in statuses)})")
+        numbers, changes = self._counts(project_id, workspace_id)
+        total = sum(
+            number for status, number in numbers.items() if not statuses or status in statuses
+        )
+        if sum(numbers.values()) > _FEW:
+            try:
+                self.database.expect_many()
+            except StoreFailure as failure:  # a full disk does not keep anyone from reading
+                _LOG.error("%s", failure)
+        if "\0" in search:  # no text has it, and not every database can be asked
+            return [], 0
         if search:
-            where += " AND (instr(lower(job_name), :search) OR instr(lower(job_desc), :search))"
-            values["search"] = search.lower()
-        direction = "DESC" if descending else "ASC"
-        values.update(limit=limit, offset=offset)
+            job_ids = self.database.matching(search.lower(), _FEW).job_ids
+            query.values["search"] = contains(search.lower())
+            query.restrict("search_text LIKE :search ESCAPE '!'")
+            if job_ids is not None:
+                marks = ", ".join(str(int(job_id)) for job_id in job_ids) or "NULL"
+                query.restrict(f"job_id IN ({marks})")
+                return self._sorted(query, limit, offset)
+            total, ids = self._total(query, (*sorted(set(statuses)), search.lower()), changes)
+            if ids is not None:
+                query.restrict(f"job_id IN ({', '.join(map(str, ids)) or 'NULL'})")
+        if total <= _FEW and (search or statuses):
+            return self._sorted(query, limit, offset, total)
+        return self._walk(query, total, limit, offset, changes), total
+
+    def _counts(self, project_id: str, workspace_id: str) -> tuple[dict[int, int], int]:
+        """Return how many jobs of each status there are, and how often one was changed."""
         with self.transaction() as db:
-            total = db.execute(f"SELECT count(*) FROM jobs WHERE {where}", values)
-            matching = total.fetchone()[0]
             rows = db.execute(
-                f"SELECT * FROM jobs WHERE {where} ORDER BY {_ORDER[sort_by]} {direction}, "
-                f"job_id {direction} LIMIT :limit OFFSET :offset",
-                values,
+                "SELECT status, number, changes FROM job_counts "
+                "WHERE project_id = ? AND workspace_id = ?",
+                (project_id, workspace_id),
             ).fetchall()
-        return [Job(**row) for row in rows], matching
+        return {row[0]: row[1] for row in rows}, sum(row[2] for row in rows)
+
+    def _total(
+        self, query: _Query, search: tuple[Any, ...], changes: int
+    ) -> tuple[int, list[int] | None]:
+        """Return how many jobs a search finds, and their ids if they are few.
+
+        Where there is no index of texts, all jobs are read for it, after a change only.
+        """
+        key = (query.values["project"], query.values["workspace"], *search)
+        with self._lock:
+            known = self._totals.get(key)
+        if known is not None and known[0] == changes:
+            return known[1:]
+        ids: list[int] | None
+        with self.transaction() as db:
+            rows = db.execute(
+                f"SELECT job_id FROM jobs WHERE {query.where} LIMIT {_FEW + 1}", query.values
+            ).fetchall()
+            total, ids = len(rows), [row[0] for row in rows]
+            if total > _FEW:
+                sql = f"SELECT count(*) FROM jobs WHERE {query.where}"
+                total, ids = int(db.execute(sql, query.values).fetchone()[0]), None
+        with self._lock:
+            self._totals[key] = changes, total, ids
+            self._totals.move_to_end(key)
+            if len(self._totals) > _MAX_TOTALS:
+                self._totals.popitem(last=False)
+        return total, ids
+
+    def _sorted(
+        self, query: _Query, limit: int | None, offset: int, total: int | None = None
+    ) -> tuple[list[Job], int]:
+        """Return a page of few jobs, which are read and then sorted."""
+        if total is None:
+            with self.transaction() as db:
+                sql = f"SELECT count(*) FROM jobs WHERE {query.where}"
+                total = int(db.execute(sql, query.values).fetchone()[0])
+        # Its own limit keeps the database from reading all jobs in their order instead.
+        few = f"(SELECT {_COLUMNS} FROM jobs WHERE {query.where} LIMIT {max(total, 1)}) AS few"
+        with self.transaction() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM {few} ORDER BY {query.order} {_limit(limit, offset)}",
+                query.values,
+            ).fetchall()
+        return [Job(**row) for row in rows], total
+
+    def _walk(
+        self, query: _Query, total: int, limit: int | None, offset: int, changes: int
+    ) -> list[Job]:
+        """Return a page of many jobs, in the order of an index, from the nearest known place."""
+        count = max(0, min(total - offset, total if limit is None else limit))
+        is_late = offset > total // 2
+        if is_late:
+            query.turn()
+            offset = max(0, total - offset - count)
+        column = _ORDER[query.sort_by]
+        known = self._known_places(query, changes)
+        place = max((at for at in list(known) if at <= offset), default=0)
+        if place and query.sort_by != "duration":
+            sign = "<=" if query.direction == "DESC" else ">="
+            value, job_id = known[place]
+            query.values.update(place_value=value, place_id=job_id)
+            query.restrict(
+                f"job_id {sign} :place_id"
+                if column == "job_id"
+                else f"({column}, job_id) {sign} (:place_value, :place_id)"
+            )
+            page = f"{_limit(count, offset - place)}"
+        else:
+            page = f"{_limit(count, offset)}"
+        if query.sort_by == "duration":
+            reach = _limit(count + offset, 0)
+            ended = f"{query.where} AND running_since IS NULL"
+            runs = f"{query.where} AND running_since IS NOT NULL"
+            ids = (
+                f"SELECT job_id FROM (SELECT * FROM (SELECT job_id, ran_ms AS length FROM jobs "
+                f"WHERE {ended} ORDER BY ran_ms {query.direction}, job_id {query.direction} "
+                f"{reach}) AS ended UNION ALL SELECT job_id, {_DURATION} AS length FROM jobs "
+                f"WHERE {runs}) AS every ORDER BY length {query.direction}, "
+                f"job_id {query.direction} {page}"
+            )
+        else:
+            ids = f"SELECT job_id FROM jobs WHERE {query.where} ORDER BY {query.order} {page}"
+        with self.transaction() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE job_id IN ({ids}) ORDER BY {query.order}",
+                query.values,
+            ).fetchall()
+        jobs = [Job(**row) for row in rows]
+        if jobs and offset >= _FEW and query.sort_by != "duration":
+            # Of the first and of the last one, from which the next page goes on.
+            for at, job in ((offset, jobs[0]), (offset + len(jobs) - 1, jobs[-1])):
+                known[at] = getattr(job, column), job.job_id
+        return jobs[::-1] if is_late else jobs
+
+    def _known_places(self, query: _Query, changes: int) -> dict[int, tuple[Any, int]]:
+        """Return the places of jobs that were seen in a list, if nothing was changed since."""
+        values = (value for name, value in query.values.items() if name != "now")
+        key = (query.sort_by, query.direction, query.where, *values)
+        with self._lock:
+            seen, places = self._places.pop(key, (changes, {}))
+            if seen != changes or len(places) > _MAX_PLACES:
+                places = {}
+            self._places[key] = changes, places
+            if len(self._places) > _MAX_LISTS:
+                self._places.popitem(last=False)
+        return places
 
     def count_active(self, project_id: str) -> int:
         """How many of a project's jobs have, or are about to have, a board."""
         with self.transaction() as db:
             row = db.execute(
-                f"SELECT count(*) FROM jobs WHERE project_id = ? AND status IN ({_ACTIVE})",
+                f"SELECT sum(number) FROM job_counts WHERE project_id = ? "
+                f"AND status IN ({_ACTIVE})",
                 (project_id,),
             ).fetchone()
-        return int(row[0])
+        return int(row[0] or 0)
 
     def with_status(self, statuses: Iterable[int]) -> list[Job]:
         """Return all jobs that have one of these statuses."""
         marks = ", ".join(str(int(status)) for status in statuses)
         with self.transaction() as db:
-            rows = db.execute(f"SELECT * FROM jobs WHERE status IN ({marks})").fetchall()
+            rows = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE status IN ({marks})").fetchall()
         return [Job(**row) for row in rows]
 
     def last_start(self) -> int:
@@ -210,7 +352,7 @@ class Store:
         """Return the active jobs whose schedule says that they stop by now."""
         with self.transaction() as db:
             rows = db.execute(
-                f"SELECT * FROM jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,)
+                f"SELECT {_COLUMNS} FROM jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,)
             ).fetchall()
         return [Job(**row) for row in rows]
 
@@ -218,22 +360,23 @@ class Store:
         """Return the running jobs that were not visited after this time."""
         with self.transaction() as db:
             rows = db.execute(
-                "SELECT * FROM jobs WHERE status = ? AND visited_at <= ?",
+                f"SELECT {_COLUMNS} FROM jobs WHERE status = ? AND visited_at <= ?",
                 (int(JobStatus.RUNNING), latest),
             ).fetchall()
         return [Job(**row) for row in rows]
 
     def keep_visits(self, times: Mapping[int, int]) -> None:
         """Write when jobs were last visited."""
-        with self.transaction() as db:
+        with self.alone() as db:
             db.executemany(
-                "UPDATE jobs SET visited_at = ? WHERE job_id = ?",
-                [(time, job_id) for job_id, time in times.items()],
+                "UPDATE jobs SET visited_at = ? WHERE job_id = ? "
+                "AND (visited_at IS NULL OR visited_at < ?)",
+                [(time, job_id, time) for job_id, time in times.items()],
             )
 
     def reset_visits(self, now: int | None) -> None:
         """Count from now on for active jobs whose visits were not counted; None: count none."""
-        with self.transaction() as db:
+        with self.alone() as db:
             if now is None:
                 db.execute("UPDATE jobs SET visited_at = NULL WHERE visited_at IS NOT NULL")
             else:
@@ -242,6 +385,15 @@ class Store:
                     f"AND status IN ({_ACTIVE})",
                     (now,),
                 )
+
+    def left_by(self, is_left: Callable[[str], bool]) -> list[Job]:
+        """Return the jobs that begin or end on front ends that were left by them.
+
+        Args:
+            is_left: tells of the name of a front end that it does not live.
+        """
+        changing = (JobStatus.INIT, JobStatus.WAITING, JobStatus.KILLING)
+        return [job for job in self.with_status(changing) if job.runs_on and is_left(job.runs_on)]
 
     def next_stop(self) -> int | None:
         """When the next schedule is due."""
@@ -279,19 +431,23 @@ class Store:
             )
             return self.get(job_id) if cursor.rowcount else None
 
-    def describe(self, job_id: int, job_desc: str) -> None:
+    def describe(self, job: Job, job_desc: str) -> None:
         """Change a description."""
+        text = _search_text(job.job_name, job_desc)
         with self.transaction() as db:
-            db.execute("UPDATE jobs SET job_desc = ? WHERE job_id = ?", (job_desc, job_id))
+            db.execute(
+                "UPDATE jobs SET job_desc = ?, search_text = ? WHERE job_id = ?",
+                (job_desc, text, job.job_id),
+            )
 
     def remove(self, job_id: int, sources: Iterable[int]) -> bool:
-        """Remove a job, if it has one of these statuses."""
+        """Remove a job with the links to its board, if it has one of these statuses."""
         marks = ", ".join(str(int(status)) for status in sources)
-        with self.transaction() as db:
+        with self.alone() as db:
             cursor = db.execute(
                 f"DELETE FROM jobs WHERE job_id = ? AND status IN ({marks})", (job_id,)
             )
-        return cursor.rowcount > 0
+        return bool(cursor.rowcount > 0)
 
     def setting(self, name: str) -> str | None:
         """Return a value that the service keeps for itself."""
@@ -302,4 +458,51 @@ class Store:
     def keep_setting(self, name: str, value: str) -> None:
         """Keep such a value."""
         with self.transaction() as db:
-            db.execute("REPLACE INTO settings VALUES (?, ?)", (name, value))
+            db.execute(
+                "INSERT INTO settings (name, value) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+
+
+class _Query:
+    """A request for a list: conditions, an order, and the values in them."""
+
+    def __init__(
+        self, project_id: str, workspace_id: str, sort_by: str, is_descending: bool, now: int
+    ) -> None:
+        self.sort_by = sort_by
+        self.where = "project_id = :project AND workspace_id = :workspace"
+        self.values: dict[str, Any] = {
+            "project": project_id,
+            "workspace": workspace_id,
+            "now": now,
+        }
+        self._is_descending = is_descending
+
+    def restrict(self, condition: str) -> None:
+        self.where += " AND " + condition
+
+    def turn(self) -> None:
+        """Turn the order round."""
+        self._is_descending = not self._is_descending
+
+    @property
+    def direction(self) -> str:
+        return "DESC" if self._is_descending else "ASC"
+
+    @property
+    def order(self) -> str:
+        column = _ORDER[self.sort_by]
+        if column == "job_id":
+            return f"job_id {self.direction}"
+        return f"{column} {self.direction}, job_id {self.direction}"
+
+
+def _limit(limit: int | None, offset: int) -> str:
+    return f"LIMIT {_MAX if limit is None else limit} OFFSET {offset}"
+
+
+def _search_text(job_name: str, job_desc: str) -> str:
+    """Return what searches look at; in Python, as SQLite knows the capitals of A to Z only."""
+    return f"{job_name}\uffff{job_desc}".lower()

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 from pathlib import Path
+from typing import Callable
 
 from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError
@@ -20,8 +21,15 @@ _STOP_SECONDS = 60.0
 _PAUSE = 0.05
 
 
-def status(root: Path) -> tuple[int, str]:
-    """Return an exit code and a report: 0 it responds, 1 it does not, 3 none is running."""
+def status(root: Path, database: str | None = None) -> tuple[int, str]:
+    """Return an exit code and a report: 0 it responds, 1 it does not, 3 none is running.
+
+    Args:
+        database: the address of its PostgreSQL database; None: it keeps its jobs in a file.
+
+    Raises:
+        ConfigurationError: the jobs cannot be read.
+    """
     lines = [f"root: {root}"]
     if not (root / SERVICE_LOCK).exists() or not is_served(root):
         code, headline = NOT_RUNNING, "not running"
@@ -34,12 +42,19 @@ def status(root: Path) -> tuple[int, str]:
                 0,
                 f"running: process {service['pid']} at {service['modelarts_endpoint']}",
             )
-    database = root / "jobs.sqlite"
-    lines.append("jobs: " + _by_status(database, "jobs"))
-    lines.append("trainings: " + _by_status(database, "trainings WHERE is_deleted = 0"))
+    elsewhere = None if code else (running(root) or {}).get("database")
+    if elsewhere is not None and database is None:
+        lines.append(f"jobs: in the {elsewhere}; --database counts them")
+        return code, "\n".join([headline, *lines])
+
+    def counts(query: str) -> dict[int, int]:
+        return _counts(root / "jobs.sqlite", database, query)
+
+    lines.append("jobs: " + _by_status(counts, "jobs"))
+    lines.append("trainings: " + _by_status(counts, "trainings WHERE is_deleted = 0"))
     if code == 0:
         running_jobs = f"SELECT asleep, count(*) FROM jobs WHERE status = {JobStatus.RUNNING:d}"
-        boards = _counts(database, running_jobs + " GROUP BY asleep")
+        boards = counts(running_jobs + " GROUP BY asleep")
         lines.append(f"boards: {boards.get(0, 0)}, {boards.get(1, 0)} asleep")
     return code, "\n".join([headline, *lines])
 
@@ -70,9 +85,9 @@ def stop(root: Path, clock: Clock) -> str:
     return f"ended process {holder}; {root} keeps its jobs"
 
 
-def _by_status(database: Path, rows: str) -> str:
-    counts = _counts(database, f"SELECT status, count(*) FROM {rows} GROUP BY status")
-    numbers = [f"{number} {JobStatus(status).name}" for status, number in counts.items()]
+def _by_status(counts: Callable[[str], dict[int, int]], rows: str) -> str:
+    by_status = counts(f"SELECT status, count(*) FROM {rows} GROUP BY status ORDER BY status")
+    numbers = [f"{number} {JobStatus(status).name}" for status, number in by_status.items()]
     return ", ".join(numbers) or "none"
 
 
@@ -86,8 +101,12 @@ def _holder(root: Path) -> int:
         ) from None
 
 
-def _counts(path: Path, query: str) -> dict[int, int]:
+def _counts(path: Path, url: str | None, query: str) -> dict[int, int]:
     """How many jobs there are of each kind."""
+    if url is not None:
+        from modelarts.local.database.postgres import read
+
+        return dict(read(url, query))
     if not path.exists():
         return {}
     try:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from waitress.server import BaseWSGIServer, create_server
 
@@ -23,15 +23,24 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.supervisor import Supervisor
+from modelarts.local.database.base import Database
+from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd, SharedFrontEnds
+from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.engine.machine import Limits, Machine
-from modelarts.local.identity.authentication import Authentication
+from modelarts.local.identity.authentication import KEPT_SECONDS, Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
-from modelarts.local.identity.passwords import Logins
-from modelarts.local.identity.rate_limit import Rate
-from modelarts.local.identity.sessions import BrowserSessions
+from modelarts.local.identity.passwords import MAX_WRONG, WRONG_PER_SECOND, Logins
+from modelarts.local.identity.rate_limit import Limit, Rate, ReplayCheck
+from modelarts.local.identity.sessions import BrowserSessions, Sessions
 from modelarts.local.identity.users import OWNER, Users
 from modelarts.local.identity.users_file import Accounts, prepare
-from modelarts.local.jobs.clock import MovableClock, ServiceClock, Timeline
+from modelarts.local.jobs.clock import (
+    MovableClock,
+    ServiceClock,
+    SharedMovableClock,
+    SharedTimeline,
+    Timeline,
+)
 from modelarts.local.jobs.shares import Shares
 from modelarts.local.jobs.store import Store, StoreFailure
 from modelarts.local.logs.mounts import Mount, MountedLogs, mount_option
@@ -117,8 +126,6 @@ def serve(root: Path, settings: Settings) -> None:
     file = ServiceFile(root)
     lock = take(root, file)
     try:
-        movable = None if settings.test_clock is None else MovableClock(settings.test_clock)
-        clock = movable or ServiceClock()
         try:
             # Left by one that was killed.
             (root / STAY).unlink(missing_ok=True)
@@ -128,19 +135,23 @@ def serve(root: Path, settings: Settings) -> None:
             accounts.users()
             buckets_file = BucketsFile(root)
             buckets_file.current()
-            store = Store(root / "jobs.sqlite")
+            store = Store(_database(root, settings))
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
         # No file beside the program that started it is a module of the service.
         os.chdir(root)
         try:
             with ExitStack() as open_ones:
+                front_ends = _front_ends(store.database, root)
+                open_ones.callback(front_ends.close)
+                movable = _movable(settings, store, front_ends)
+                clock = movable or ServiceClock()
                 network, source = settings.network, settings.source
                 plain, tls = _listen(network, store, open_ones)
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
                 folders = _folders(root, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
-                timeline = Timeline(store, clock)
+                timeline = _timeline(store, clock, front_ends)
                 mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
                 supervisor = Supervisor(
                     store,
@@ -152,9 +163,13 @@ def serve(root: Path, settings: Settings) -> None:
                     settings.sleep_after,
                     settings.stop_after,
                     confiner,
+                    front_ends,
                 )
                 # Clients have clocks of their own, which nobody moved.
-                authentication = Authentication(accounts, clock, settings.rate, Clock())
+                common = _common(store.database, clock, timeline)
+                authentication = Authentication(
+                    accounts, clock, settings.rate, Clock(), common.replays
+                )
                 buckets = BucketAccess(accounts, buckets_file)
                 operations = Operations(
                     store, supervisor, folders, mindinsight, buckets, settings.max_running
@@ -169,6 +184,7 @@ def serve(root: Path, settings: Settings) -> None:
                     timeline,
                     settings.max_trainings or os.cpu_count() or 1,
                     Limits(settings.training_memory or _max_memory()),
+                    front_ends,
                 )
                 trainings = Trainings(
                     training_store,
@@ -192,7 +208,7 @@ def serve(root: Path, settings: Settings) -> None:
                     Rate(_PAGES, 10 * _PAGES, Clock()),
                     Rate(_GUESSES, _MAX_GUESSES, Clock()),
                 )
-                logins = Logins(clock)
+                logins = Logins(clock, common.wrong_passwords)
                 console = Console(
                     Parts(
                         operations,
@@ -201,7 +217,7 @@ def serve(root: Path, settings: Settings) -> None:
                         accounts,
                         authentication,
                         logins,
-                        BrowserSessions(clock),
+                        common.sessions,
                         reach,
                         clock,
                         root,
@@ -217,7 +233,9 @@ def serve(root: Path, settings: Settings) -> None:
                     reach,
                     links,
                     ShareApi(api, operations, shares),
-                    TestClock(movable, supervisor, runner, authentication) if movable else None,
+                    TestClock(movable, supervisor, runner, authentication, front_ends.announce)
+                    if movable
+                    else None,
                     ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
                     console,
                 )
@@ -236,6 +254,8 @@ def serve(root: Path, settings: Settings) -> None:
                 connection = _connection(accounts.users(), reach.local, obs)
                 if settings.obs_keys is not None:
                     connection["obs_keys_sent"] = True
+                if settings.database is not None:
+                    connection["database"] = store.database.name
                 if objects is not None:
                     address = url_of(objects, "http", _plain_host(network))
                     connection["obs_http_endpoint"] = address
@@ -244,7 +264,7 @@ def serve(root: Path, settings: Settings) -> None:
                     owner = accounts.users().by_name.get(OWNER)
                     link = CONSOLE if owner is None else console.link(owner)
                     settings.show_link((reach.public or reach.local) + link, owner is not None)
-                _run(app, supervisor, runner, plain, file, connection, root, settings)
+                _run(app, supervisor, runner, front_ends, plain, file, connection, root, settings)
         except StoreFailure as failure:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
         except OSError as error:
@@ -253,6 +273,71 @@ def serve(root: Path, settings: Settings) -> None:
             store.close()
     finally:
         os.close(lock)
+
+
+def _database(root: Path, settings: Settings) -> Database:
+    """Open the database of the jobs.
+
+    Raises:
+        ConfigurationError: it cannot be used; so do ValueError and sqlite3.Error.
+    """
+    if settings.database is None:
+        return SqliteDatabase(root / "jobs.sqlite")
+    try:
+        from modelarts.local.database.postgres import PostgresDatabase
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--database needs one more package ({error}): pip install 'modelarts[local,postgres]'"
+        ) from None
+    database = PostgresDatabase(settings.database)
+    _LOG.info("the jobs are in the %s", database.name)
+    return database
+
+
+def _front_ends(database: Database, root: Path) -> FrontEnds:
+    if not database.is_shared:
+        return OnlyFrontEnd()
+    from modelarts.local.database.postgres import PostgresDatabase
+
+    assert isinstance(database, PostgresDatabase)
+    try:
+        return SharedFrontEnds(database, f"{socket.gethostname()}:{root}")
+    except ValueError as error:
+        raise ConfigurationError(f"--database: {error}") from None
+
+
+def _movable(settings: Settings, store: Store, front_ends: FrontEnds) -> MovableClock | None:
+    if settings.test_clock is None:
+        return None
+    if not store.database.is_shared:
+        return MovableClock(settings.test_clock)
+    return SharedMovableClock(store, settings.test_clock, front_ends.is_first)
+
+
+def _timeline(store: Store, clock: ServiceClock, front_ends: FrontEnds) -> Timeline:
+    if not store.database.is_shared:
+        return Timeline(store, clock)
+    return SharedTimeline(store, clock, lambda: front_ends.is_leader, front_ends.is_first)
+
+
+class _Common(NamedTuple):
+    """The sessions and counts that all front ends have in common; None: each has its own."""
+
+    sessions: Sessions
+    replays: ReplayCheck | None
+    wrong_passwords: Limit | None
+
+
+def _common(database: Database, clock: ServiceClock, timeline: Timeline) -> _Common:
+    if not database.is_shared:
+        return _Common(BrowserSessions(clock), None, None)
+    from modelarts.local.identity.shared import SharedRate, SharedReplays, SharedSessions
+
+    return _Common(
+        SharedSessions(database, timeline.passed),
+        SharedReplays(database, KEPT_SECONDS),
+        SharedRate(database, WRONG_PER_SECOND, MAX_WRONG, timeline.passed),
+    )
 
 
 def _allow_many_files() -> None:
@@ -338,6 +423,7 @@ def _run(
     app: App,
     supervisor: Supervisor,
     trainings: TrainingSupervisor,
+    front_ends: FrontEnds,
     listening: socket.socket,
     file: ServiceFile,
     connection: dict[str, Any],
@@ -383,6 +469,12 @@ def _run(
     try:
         supervisor.open()
         trainings.open()
+
+        def look() -> None:
+            supervisor.wake()
+            trainings.submit()
+
+        front_ends.start(look)
         file.write(connection)
         if settings.while_used:
             unused = (root, trainings.has_any)

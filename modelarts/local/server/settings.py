@@ -43,6 +43,8 @@ class Settings:
         max_share_hours: how long a link to a board may work; 0: there are none.
         max_shares: how many links of a project may work at once.
         datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
+        database: the address of a PostgreSQL database, as ``postgresql://…``; None: the file
+            ``jobs.sqlite`` in the root.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
         show_link: is called with the address of the console, and whether it signs in the user
@@ -71,5 +73,6 @@ class Settings:
     max_share_hours: int = 720
     max_shares: int = 100
     datasets: Sequence[str] = ()
+    database: str | None = attr.ib(default=None, repr=False)
     unconfined_boards: bool = False
     show_link: Callable[[str, bool], None] | None = None

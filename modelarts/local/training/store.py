@@ -1,10 +1,9 @@
-"""The trainings, in the file of the jobs: written before a response is sent."""
+"""The trainings, in the database of the jobs: written before a response is sent."""
 
 from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import uuid
 from typing import Any, ContextManager, Iterable
 
@@ -35,6 +34,7 @@ class Training:
         gpu: the GPU that it has.
         key: marks its processes.
         is_deleted: it goes, as soon as its processes have.
+        runs_on: the front end that has it, where several share the database.
     """
 
     number: int
@@ -57,6 +57,7 @@ class Training:
     exit_code: int | None
     reason: str | None
     is_deleted: int
+    runs_on: str | None = None
 
     def duration(self, passed: int) -> int:
         """Return how long it has been running, in milliseconds."""
@@ -103,9 +104,7 @@ class TrainingStore:
             "key": secrets.token_hex(16),
             **columns,
         }
-        names = ", ".join(columns)
-        values = ", ".join(":" + name for name in columns)
-        with self._store.transaction() as db:
+        with self._store.alone() as db:
             (live,) = db.execute(
                 f"SELECT count(*) FROM trainings WHERE project_id = ? AND status IN ({_LIVE})",
                 (columns["project_id"],),
@@ -113,8 +112,8 @@ class TrainingStore:
             if live >= max_live:
                 return None
             try:
-                db.execute(f"INSERT INTO trainings ({names}) VALUES ({values})", columns)
-            except sqlite3.IntegrityError:
+                self._store.database.insert("trainings", columns, "number")
+            except KeyError:
                 raise ValueError(columns["name"]) from None
             return self.get(columns["job_id"])
 
@@ -184,6 +183,24 @@ class TrainingStore:
             rows = self._all("job_id = ?", (job_id,)) if cursor.rowcount else []
         return rows[0] if rows else None
 
+    def claim(
+        self, job_id: str, sources: Iterable[int], gpu: str | None, front_end: str | None
+    ) -> Training | None:
+        """Give a training to a front end, if it has one of ``sources`` and is no other one's.
+
+        Returns:
+            The training as it is then; None where nothing was changed.
+        """
+        marks = ", ".join(str(int(status)) for status in sources)
+        with self._store.transaction() as db:
+            cursor = db.execute(
+                f"UPDATE trainings SET gpu = ?, runs_on = ? WHERE job_id = ? "
+                f"AND status IN ({marks}) AND (runs_on IS NULL OR runs_on = ?)",
+                (gpu, front_end, job_id, front_end),
+            )
+            rows = self._all("job_id = ?", (job_id,)) if cursor.rowcount else []
+        return rows[0] if rows else None
+
     def describe(self, job_id: str, description: str) -> None:
         """Change a description."""
         with self._store.transaction() as db:
@@ -204,21 +221,15 @@ class TrainingStore:
 
     def remove(self, number: int) -> None:
         """Remove a training with its events and metrics."""
-        with self._store.transaction() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                for table in ("trainings", "training_events", "training_metrics"):
-                    db.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+        with self._store.alone() as db:
+            for table in ("trainings", "training_events", "training_metrics"):
+                db.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
 
     def add_event(self, number: int, event: Event) -> None:
         """Record an event."""
         with self._store.transaction() as db:
             db.execute(
-                "INSERT INTO training_events VALUES (?, ?, ?, ?)",
+                "INSERT INTO training_events (number, time, level, message) VALUES (?, ?, ?, ?)",
                 (number, event.time, event.level, event.message),
             )
 
@@ -226,7 +237,8 @@ class TrainingStore:
         """Return the events of a training, the oldest first."""
         with self._store.transaction() as db:
             rows = db.execute(
-                "SELECT time, level, message FROM training_events WHERE number = ? ORDER BY rowid",
+                "SELECT time, level, message FROM training_events WHERE number = ? "
+                "ORDER BY event_id",
                 (number,),
             ).fetchall()
         return [Event(*row) for row in rows]
@@ -235,7 +247,8 @@ class TrainingStore:
         """Record the mean of a metric in one minute of a training."""
         with self._store.transaction() as db:
             db.execute(
-                "REPLACE INTO training_metrics VALUES (?, ?, ?, ?)",
+                "INSERT INTO training_metrics (number, minute, metric, value) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (number, minute, metric) DO UPDATE SET value = excluded.value",
                 (number, minute, metric, value),
             )
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 from threading import RLock, Thread
 
+from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd
 from modelarts.local.engine.machine import Ended, EngineError, Launch, Limits, Machine
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import StoreFailure
@@ -42,6 +43,7 @@ class TrainingSupervisor:
     Args:
         max_running: how many run at once; others wait.
         limits: those of each training.
+        front_ends: those of the database; None: there is one. Each has trainings of its own.
     """
 
     def __init__(
@@ -53,7 +55,10 @@ class TrainingSupervisor:
         timeline: Timeline,
         max_running: int,
         limits: Limits,
+        front_ends: FrontEnds | None = None,
     ) -> None:
+        self._front_ends = front_ends or OnlyFrontEnd()
+        self._ending: set[str] = set()  # those that were stopped through another front end
         self._store = store
         self._machine = machine
         self._workspaces = workspaces
@@ -77,7 +82,8 @@ class TrainingSupervisor:
             self._machine.wait(self._workspaces.state(job_id))
             self._workspaces.remove(job_id)
         for training in self._store.live():
-            self._adopt(training)
+            if training.runs_on == self._front_ends.name:
+                self._adopt(training)
         self._thread.start()
         self._sampler.start()
 
@@ -122,6 +128,7 @@ class TrainingSupervisor:
         if training is not None:
             self._note(training, "Info", f"The training is being stopped: {cause}.")
             self._machine.end(self._workspaces.state(job_id))
+            self._front_ends.announce()
         return training
 
     def stop_due(self) -> None:
@@ -141,6 +148,7 @@ class TrainingSupervisor:
                 self._store.remove(now.number)
         if now.status in (JobStatus.RUNNING, JobStatus.KILLING):
             self._machine.end(self._workspaces.state(now.job_id), at_once=True)
+            self._front_ends.announce()
         else:
             self._workspaces.remove(now.job_id)
         _LOG.info("training %s: deleted", now.job_id)
@@ -171,6 +179,7 @@ class TrainingSupervisor:
             pause = _MAX_WAIT
             try:
                 self.stop_due()
+                self._end_stopped()
                 self._dispatch()
                 due = self._store.next_stop()
                 if due is not None:
@@ -183,18 +192,34 @@ class TrainingSupervisor:
                 pause = _AGAIN_SECONDS
             self._changed.wait(pause)
 
+    def _end_stopped(self) -> None:
+        """End the trainings that were stopped or deleted through another front end."""
+        if self._front_ends.name is None:
+            return
+        for training in self._store.live():
+            is_own = training.job_id in self._running and training.job_id not in self._ending
+            if is_own and training.status == JobStatus.KILLING:
+                self._ending.add(training.job_id)
+                folder = self._workspaces.state(training.job_id)
+                self._machine.end(folder, at_once=bool(training.is_deleted))
+
     def _dispatch(self) -> None:
         """Begin to start as many of those that wait as there is room for."""
         with self._lock:
-            waiting = [each for each in self._store.waiting() if each.job_id not in self._busy]
+            waiting = [
+                each
+                for each in self._store.waiting()
+                if each.job_id not in self._busy and each.runs_on in (None, self._front_ends.name)
+            ]
             used = {each.gpu for each in self._running.values()}
             for training in waiting:
                 flavor = self._types.flavors.get(_flavor(training))
                 free = [gpu for gpu in self._types.gpus if gpu not in used]
                 is_full = len(self._running) + len(self._busy) >= self._max_running
                 if is_full or (flavor is not None and flavor.kind == GPU and not free):
-                    if training.status == JobStatus.INIT:
-                        self._store.move(training.job_id, [JobStatus.INIT], JobStatus.WAITING)
+                    if training.status == JobStatus.INIT and self._store.move(
+                        training.job_id, [JobStatus.INIT], JobStatus.WAITING
+                    ):
                         self._note(training, "Info", "The training waits for its turn.")
                     continue
                 gpu = free[0] if flavor is not None and flavor.kind == GPU else None
@@ -218,7 +243,7 @@ class TrainingSupervisor:
             self._changed.set()
 
     def _start_now(self, training: Training, gpu: str | None) -> None:
-        ready = self._store.move(training.job_id, _WAITING, training.status, gpu=gpu)
+        ready = self._store.claim(training.job_id, _WAITING, gpu, self._front_ends.name)
         if ready is None:
             return
         definition = read(ready.definition)
@@ -282,6 +307,7 @@ class TrainingSupervisor:
                 break
         with self._lock:
             self._running.pop(training.job_id, None)
+            self._ending.discard(training.job_id)
         self._changed.set()
 
     def _finish(self, training: Training, ended: Ended | None) -> None:

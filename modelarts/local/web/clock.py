@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from werkzeug.wrappers import Request, Response
 
 from modelarts.local.boards.supervisor import Supervisor
@@ -26,7 +28,9 @@ class TestClock:
         supervisor: Supervisor,
         trainings: TrainingSupervisor,
         authentication: Authentication,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
+        self._announce = announce
         self._clock = clock
         self._supervisor = supervisor
         self._trainings = trainings
@@ -55,5 +59,6 @@ class TestClock:
             self._supervisor.stop_due()
             self._supervisor.wake()
             self._trainings.stop_due()
+            self._announce()
         now = {"time": self._supervisor.timeline.wall(), "ahead_seconds": self._clock.ahead}
         return json_response(now)

@@ -11,7 +11,7 @@ from modelarts._internal.clock import Clock
 from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.passwords import Logins
-from modelarts.local.identity.sessions import BrowserSessions
+from modelarts.local.identity.sessions import Sessions
 from modelarts.local.identity.users_file import Accounts
 from modelarts.local.jobs.shares import Shares
 from modelarts.local.operations import Operations
@@ -36,7 +36,7 @@ class Parts:
     accounts: Accounts
     authentication: Authentication
     logins: Logins
-    sessions: BrowserSessions
+    sessions: Sessions
     reach: Reach
     clock: Clock
     root: Path

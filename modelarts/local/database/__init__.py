@@ -1,0 +1,1 @@
+"""The database of a service: SQLite in a file, or PostgreSQL for several front ends."""
