@@ -78,6 +78,7 @@ class _Figures(NamedTuple):
     curve: float
     held: float
     idle: float
+    growing: float
 
 
 def rows(quick: bool) -> Iterator[Row]:
@@ -99,11 +100,11 @@ def _compare(root: Path, path: Path, logs: _Logs, rounds: int) -> Iterator[Row]:
     theirs: List[_Figures] = []
     served = Served(root, "--mount", "logs=%s" % path)
     try:
-        _measure(lambda: _ours(served), logs, idle=False)  # the first waits for the boards' parent
+        _measure(lambda: _ours(served), logs)  # the first waits for the boards' parent
         for number in range(rounds):
-            last = number == rounds - 1
-            ours.append(_measure(lambda: _ours(served), logs, last))
-            theirs.append(_measure(lambda: _tensorboard(path), logs, last))
+            grows = path if number == rounds - 1 else None
+            ours.append(_measure(lambda: _ours(served), logs, grows))
+            theirs.append(_measure(lambda: _tensorboard(path), logs, grows))
         growing = [_readable(path, lambda: _ours(served)) for _ in range(min(rounds, 3))]
         their_growing = [_readable(path, lambda: _tensorboard(path)) for _ in range(min(rounds, 3))]
     finally:
@@ -118,8 +119,12 @@ def _compare(root: Path, path: Path, logs: _Logs, rounds: int) -> Iterator[Row]:
     yield row("one curve of a page", "seconds", None, "curve")
     most = {_SMALL.name: 0.3, _MIDDLE.name: 0.6}.get(logs.name)
     yield row("memory of one more (PSS)", "bytes", most, "held")
-    idle = Ratio(ours[-1].idle, theirs[-1].idle, ours[-1].idle / max(theirs[-1].idle, 1e-9), 0, 0)
-    yield Row("%s: CPU a second, idle" % logs.name, "tensorboard", "seconds", None, idle)
+    for what in ("idle", "growing"):
+        mine, other = getattr(ours[-1], what), getattr(theirs[-1], what)
+        figures = Ratio(mine, other, mine / max(other, 1e-9), 0, 0)
+        yield Row(
+            "%s: CPU a second, %s" % (logs.name, what), "tensorboard", "seconds", None, figures
+        )
     yield Row(
         "%s: written → readable" % logs.name,
         "tensorboard",
@@ -195,10 +200,8 @@ def _in_bucket(root: Path, path: Path) -> Row:
                 job.delete()
 
             with local:
-                mine = [_measure(ours, _MIDDLE, idle=False).last_point for _ in range(3)]
-        theirs = _measure(
-            lambda: _tensorboard("s3://logs/runs/", environ), _MIDDLE, idle=False
-        ).last_point
+                mine = [_measure(ours, _MIDDLE).last_point for _ in range(3)]
+        theirs = _measure(lambda: _tensorboard("s3://logs/runs/", environ), _MIDDLE).last_point
     finally:
         server.stdin.close()
         server.wait()
@@ -207,8 +210,11 @@ def _in_bucket(root: Path, path: Path) -> Row:
 
 
 def _measure(
-    start: "Callable[[], contextlib.AbstractContextManager[_Board]]", logs: _Logs, idle: bool
+    start: "Callable[[], contextlib.AbstractContextManager[_Board]]",
+    logs: _Logs,
+    path: Optional[Path] = None,
 ) -> _Figures:
+    """Measure a board; its CPU only with the folder that it reads, in which a run grows then."""
     began = time.perf_counter()
     with start() as board:
         client = _Client(board.url)
@@ -232,10 +238,27 @@ def _measure(
             assert client.get(page), page
         pids = board.pids()
         held = memory(pids) - board.before
-        before = spent(pids)
-        if idle:
+        idle = growing = 0.0
+        if path is not None:
+            before = spent(pids)
             time.sleep(_IDLE_SECONDS)
-        return _Figures(first, last, curve, held, (spent(pids) - before) / _IDLE_SECONDS)
+            idle = (spent(pids) - before) / _IDLE_SECONDS
+            before = spent(pids)
+            _grow(path)
+            growing = (spent(pids) - before) / _IDLE_SECONDS
+        return _Figures(first, last, curve, held, idle, growing)
+
+
+def _grow(path: Path) -> None:
+    """Write a run with a point of one curve every tenth of a second."""
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(path / "grows")) as writer:
+        for step in range(int(10 * _IDLE_SECONDS)):
+            writer.add_scalar("tag0", step, step)
+            writer.flush()
+            time.sleep(0.1)
+    shutil.rmtree(str(path / "grows"))
 
 
 def _is_complete(client: "_Client", logs: _Logs) -> bool:

@@ -21,8 +21,8 @@ from modelarts._internal.clock import Clock
 from modelarts.auth.credentials import (
     AccessKey,
     ApplicationCredential,
-    GivenToken,
     Password,
+    StaticToken,
 )
 from modelarts.auth.endpoints import normalize
 from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
@@ -30,10 +30,10 @@ from modelarts.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
-    from modelarts.http.models import Exchange
+    from modelarts.http.models import AttemptInfo
     from modelarts.obs.api import Obs
     from modelarts.obs.results import Transferred
-    from modelarts.whoami import Explanation
+    from modelarts.whoami import WhoAmI
 
 __all__ = ["Session"]
 
@@ -92,7 +92,7 @@ class Session:
             authorities, or ``REQUESTS_CA_BUNDLE``.
         cert: the client certificate: a path, or a pair of paths (certificate, key).
         on_response: a function for counting and timing; called with an
-            :class:`~modelarts.http.models.Exchange` after each attempt, successful or not.
+            :class:`~modelarts.http.models.AttemptInfo` after each attempt, successful or not.
         clock: the source of time and of pauses; for tests.
 
     Raises:
@@ -135,7 +135,7 @@ class Session:
         proxies: Optional[Mapping[str, str]] = None,
         verify: Union[bool, str] = True,
         cert: Union[None, str, Tuple[str, str]] = None,
-        on_response: Optional[Callable[["Exchange"], object]] = None,
+        on_response: Optional[Callable[["AttemptInfo"], object]] = None,
         clock: Optional[Clock] = None,
     ) -> None:
         check_network(timeout, retries)
@@ -617,7 +617,7 @@ class Session:
 
         return create_directory(self.obs.calls, bucket, directory)
 
-    def explain(self) -> "Explanation":
+    def explain(self) -> "WhoAmI":
         """Return the settings of this session with their sources, and test each service.
 
         Print the result, or run ``modelarts whoami``. Secrets are shown as their last four
@@ -700,7 +700,7 @@ class Session:
             AccessKey: "AK/SK",
             Password: "password",
             ApplicationCredential: "application credential",
-            GivenToken: "token",
+            StaticToken: "token",
         }[kind]
 
 

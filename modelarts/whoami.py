@@ -10,8 +10,8 @@ import attr
 from modelarts.auth.credentials import (
     AccessKey,
     ApplicationCredential,
-    GivenToken,
     Password,
+    StaticToken,
 )
 from modelarts.errors import ApiError, ModelArtsError, NotFound, TransportError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from modelarts.auth.iam import Token
     from modelarts.auth.settings import Resolved
 
-__all__ = ["Explanation", "Service", "explain", "last_four"]
+__all__ = ["Service", "WhoAmI", "explain", "last_four"]
 
 #: Seconds that a service has for its response: a report of problems must not take long.
 PATIENCE = 5.0
@@ -45,7 +45,7 @@ class Service:
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
-class Explanation:
+class WhoAmI:
     """The settings of a session with their sources, and the state of its services.
 
     ``str()`` is a table for people; :meth:`as_dict` is for programs.
@@ -152,7 +152,7 @@ def last_four(secret: Optional[str]) -> Optional[str]:
     return "…" + secret[-4:] if len(secret) >= 12 else "…"
 
 
-def explain(resolved: "Resolved", parts: "Parts", mode: str, clock: "Clock") -> Explanation:
+def explain(resolved: "Resolved", parts: "Parts", mode: str, clock: "Clock") -> WhoAmI:
     """Send one test request to each service of a session, and return the results.
 
     Args:
@@ -166,7 +166,7 @@ def explain(resolved: "Resolved", parts: "Parts", mode: str, clock: "Clock") -> 
     """
     attempts = {name: _try(resolved, parts, name, clock) for name in ("modelarts", "iam", "obs")}
     in_use = parts.identity.in_use()
-    return Explanation(
+    return WhoAmI(
         credentials=_credentials(resolved, mode, in_use),
         project_id=resolved.project_id,
         project_source=resolved.sources.get("project"),
@@ -221,7 +221,7 @@ def _credentials(
         shown["application_credential"] = known.id or known.name
         shown["username"] = known.user_id or known.username
         shown["secret"] = last_four(known.secret)
-    elif isinstance(known, GivenToken):
+    elif isinstance(known, StaticToken):
         shown["token"] = last_four(known.token)
     return shown
 

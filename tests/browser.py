@@ -6,6 +6,12 @@ from contextlib import contextmanager
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+#: Charts are drawn as SVG, which costs a fraction of WebGL in software; and scripts are not
+#: optimized, which does not pay for pages that are open for seconds.
+OPTIONS = (
+    *("--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-3d-apis"),
+    "--js-flags=--no-opt",
+)
 
 
 @contextmanager
@@ -15,9 +21,7 @@ def chromium():
         pytest.skip("there is no Chromium")
     from playwright.sync_api import sync_playwright
 
-    # Charts are drawn as SVG then, which costs a fraction of WebGL in software.
-    options = ["--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-3d-apis"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
         yield browser
         browser.close()

@@ -10,10 +10,15 @@ __all__ = ["FakeClock", "wait_until"]
 def wait_until(condition, seconds=60):
     """Ask again and again until something that another process does has happened.
 
+    The pauses leave the processor to the process that is waited for.
+
     Args:
-        condition: asks; each call should take a moment, as a request to that process does.
+        condition: asks.
         seconds: after so long without success the test fails.
     """
     deadline = time.monotonic() + seconds
+    pause = 0.005
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in %s seconds" % seconds
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.05)

@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 
 import pytest
 import responses
@@ -27,18 +28,54 @@ _OURS = (
     "XDG_CACHE_HOME",
 )
 
+# jsonschema checks one kind of address by it. To make its grammar takes four seconds, which each
+# process that reads a notebook would spend.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 # A shell has what it starts in the background ignore Ctrl-C, and so would the commands that tests
 # interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Those whose files take longest come first, so that at the end no process waits for another.
+_FOLDERS = ("local", "wire", "obs", "packaging", "cli", "unit")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _FOLDERS.index(item.path.parent.name))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Have one process run all tests of a file, so that what they share is made once."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory):
+    """Returns an empty folder; the same one until something is in it."""
+    homes = []
+
+    def path():
+        if not homes or not homes[-1].is_dir() or any(homes[-1].iterdir()):
+            homes.append(tmp_path_factory.mktemp("home"))
+        return homes[-1]
+
+    return path
+
+
 @pytest.fixture(autouse=True)
-def nothing_from_outside(monkeypatch, tmp_path_factory):
+def nothing_from_outside(monkeypatch, new_home):
     """No test sees the environment, the home or the endpoints of who runs it."""
     for name in list(os.environ):
         if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("HOME", str(new_home()))
     monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "off")
     monkeypatch.setattr(Session, "_shared", {})
 

@@ -13,6 +13,8 @@ from modelarts.session import Session
 
 #: That of the first user of all services that tests start.
 PASSWORD = secrets.token_urlsafe(18)
+#: As the users file has it, once it was made.
+_HASHED = []
 #: Those of all services that were started; no error of any test may hold one.
 SECRETS = set()
 
@@ -49,11 +51,19 @@ class Service:
         if self.root.exists() and list(self.root.glob("users.json")):
             return
         # Here, since Pythons without the local service's packages import this module too.
+        import attr
+
         from modelarts.local.identity.users import OWNER
         from modelarts.local.identity.users_file import edit, prepare
 
+        def with_password(users):
+            if not _HASHED:  # that takes as long as a guess is to take
+                _HASHED.append(users.with_password(OWNER, PASSWORD).by_name[OWNER].password)
+            user = attr.evolve(users.by_name[OWNER], password=_HASHED[0])
+            return attr.evolve(users, by_name={**users.by_name, OWNER: user})
+
         self.root.mkdir(parents=True, exist_ok=True)
-        edit(prepare(self.root), lambda users: users.with_password(OWNER, PASSWORD))
+        edit(prepare(self.root), with_password)
 
     def _read(self):
         for line in self.process.stderr:

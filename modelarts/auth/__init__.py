@@ -9,22 +9,22 @@ if TYPE_CHECKING:
     from modelarts.auth.credentials import (
         AccessKey,
         ApplicationCredential,
-        Found,
-        GivenToken,
+        CredentialSet,
         Password,
+        StaticToken,
     )
-    from modelarts.auth.providers.base import NotHere, Provider, Surroundings
+    from modelarts.auth.providers.base import CredentialsUnavailable, Provider, ProviderContext
     from modelarts.auth.providers.chain import add_provider, remove_provider
 
 __all__ = [
     "AccessKey",
     "ApplicationCredential",
-    "Found",
-    "GivenToken",
-    "NotHere",
+    "CredentialSet",
+    "CredentialsUnavailable",
     "Password",
     "Provider",
-    "Surroundings",
+    "ProviderContext",
+    "StaticToken",
     "add_provider",
     "remove_provider",
 ]
@@ -32,12 +32,12 @@ __all__ = [
 _HOMES = {
     "AccessKey": "credentials",
     "ApplicationCredential": "credentials",
-    "Found": "credentials",
-    "GivenToken": "credentials",
-    "NotHere": "providers.base",
+    "CredentialSet": "credentials",
+    "StaticToken": "credentials",
+    "CredentialsUnavailable": "providers.base",
     "Password": "credentials",
     "Provider": "providers.base",
-    "Surroundings": "providers.base",
+    "ProviderContext": "providers.base",
     "add_provider": "providers.chain",
     "remove_provider": "providers.chain",
 }

@@ -12,11 +12,11 @@ from modelarts.errors import InvalidArgument
 __all__ = [
     "AccessKey",
     "ApplicationCredential",
+    "CredentialSet",
     "Credentials",
-    "Found",
-    "GivenToken",
-    "NotHere",
+    "CredentialsUnavailable",
     "Password",
+    "StaticToken",
     "to_seconds",
 ]
 
@@ -24,7 +24,7 @@ _BLANK = re.compile(r"[\x00-\x20\x7f]|[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class NotHere(Exception):
+class CredentialsUnavailable(Exception):
     """This source has no credentials; the message gives the reason."""
 
 
@@ -183,7 +183,7 @@ class ApplicationCredential(_Secret):
 _APPLICATION = {"id": "application_credential_id", "name": "application_credential_name"}
 
 
-class GivenToken(_Secret):
+class StaticToken(_Secret):
     """A token from another source; it is used unchanged, and cannot be renewed.
 
     Attributes:
@@ -202,15 +202,15 @@ class GivenToken(_Secret):
         self._set(token=_key("token", token))
 
 
-Credentials = Union[AccessKey, Password, ApplicationCredential, GivenToken]
+Credentials = Union[AccessKey, Password, ApplicationCredential, StaticToken]
 
 
-class Found(Value):
+class CredentialSet(Value):
     """The credentials of one source, and the other settings of that source.
 
     Attributes:
         credentials: an :class:`AccessKey`, :class:`Password`, :class:`ApplicationCredential` or
-            :class:`GivenToken`.
+            :class:`StaticToken`.
         source: the name of the source, such as ``"environment HUAWEICLOUD_SDK_*"``.
         project_id: the project's id, if the source has it.
         project_name: the project's name, if the source has it: the region's name, or

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Optional, Union
 from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth import endpoints
 from modelarts.auth.authorizers import KeyAuthorizer, Renewed, TokenAuthorizer
-from modelarts.auth.credentials import AccessKey, ApplicationCredential, GivenToken, NotHere
+from modelarts.auth.credentials import (
+    AccessKey,
+    ApplicationCredential,
+    CredentialsUnavailable,
+    StaticToken,
+)
 from modelarts.auth.settings import Resolved
 from modelarts.errors import ConfigurationError
 from modelarts.http.auth import Authorizer
@@ -128,7 +133,7 @@ class Identity:
         token = self.token()
         if token is not None and token.project_id is not None:
             if isinstance(
-                self._resolved.credential_set.credentials, (GivenToken, ApplicationCredential)
+                self._resolved.credential_set.credentials, (StaticToken, ApplicationCredential)
             ):
                 self._resolved.sources["project"] = "the token"
             return token.project_id
@@ -143,7 +148,7 @@ class Identity:
         known = self._resolved
         credentials = known.credential_set.credentials
         endpoint = self.endpoint("iam")
-        if isinstance(credentials, GivenToken):
+        if isinstance(credentials, StaticToken):
             return iam.inspect(self._transport, endpoint, credentials.token)
         assert not isinstance(credentials, AccessKey)
         if isinstance(credentials, ApplicationCredential):
@@ -168,7 +173,7 @@ class Identity:
         assert credential_set.renew is not None
         try:
             return credential_set.renew()
-        except NotHere as reason:
+        except CredentialsUnavailable as reason:
             raise ConfigurationError(
                 "%s has no fresh keys any more: %s" % (credential_set.source, reason)
             ) from None
@@ -176,5 +181,5 @@ class Identity:
     def _authorizer(self) -> Authorizer:
         if self._tokens is None:
             return KeyAuthorizer(self.keys)
-        renewable = not isinstance(self._resolved.credential_set.credentials, GivenToken)
+        renewable = not isinstance(self._resolved.credential_set.credentials, StaticToken)
         return TokenAuthorizer(self._tokens, renewable)

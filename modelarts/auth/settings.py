@@ -7,7 +7,7 @@ from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, U
 
 from modelarts._internal.clock import Clock
 from modelarts.auth import endpoints
-from modelarts.auth.credentials import AccessKey, Found, Password
+from modelarts.auth.credentials import AccessKey, CredentialSet, Password
 from modelarts.auth.providers.variables import ambient, said
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
@@ -64,7 +64,7 @@ class Resolved:
     def __init__(
         self,
         *,
-        credential_set: Found,
+        credential_set: CredentialSet,
         project_id: Optional[str],
         project_name: Optional[str],
         region_name: Optional[str],
@@ -109,12 +109,12 @@ def resolve(arguments: Arguments, environ: Mapping[str, str], clock: Clock) -> R
         ConfigurationError: a setting cannot be used.
     """
     credential_set = _of_arguments(arguments.keys, arguments.user, environ)
-    asked: Optional[Found]
+    asked: Optional[CredentialSet]
     if credential_set is None:
-        from modelarts.auth.providers.base import Surroundings
+        from modelarts.auth.providers.base import ProviderContext
         from modelarts.auth.providers.chain import find
 
-        credential_set = find(Surroundings.of_this_process(arguments.config_file, clock))
+        credential_set = find(ProviderContext.of_this_process(arguments.config_file, clock))
         asked = credential_set if credential_set.config_file is not None else None
     else:
         asked = _file_beside(credential_set, arguments, environ, clock)
@@ -195,7 +195,7 @@ def _check_api(api: object, source: str) -> None:
 
 
 def _places(
-    asked: Optional[Found], credential_set: Found, environ: Mapping[str, str]
+    asked: Optional[CredentialSet], credential_set: CredentialSet, environ: Mapping[str, str]
 ) -> List[_Place]:
     """Return the sources of region and project after the arguments, in order.
 
@@ -210,7 +210,7 @@ def _places(
     return places if asked is None else [_place_of(asked), *places]
 
 
-def _place_of(credential_set: Found) -> _Place:
+def _place_of(credential_set: CredentialSet) -> _Place:
     return _Place(
         credential_set.source,
         credential_set.region_name,
@@ -232,19 +232,19 @@ def _project(arguments: Arguments, places: Iterable[_Place], region: Optional[st
 
 
 def _file_beside(
-    credential_set: Found, arguments: Arguments, environ: Mapping[str, str], clock: Clock
-) -> Optional[Found]:
+    credential_set: CredentialSet, arguments: Arguments, environ: Mapping[str, str], clock: Clock
+) -> Optional[CredentialSet]:
     """Return the settings besides credentials of a file that the caller named."""
     places = (arguments.project_id or arguments.project_name, arguments.region_name)
     whole = all(places) and all(arguments.endpoints.get(service) for service in _SERVICES)
     # If the arguments are complete, as in Session.local(), a wrong variable must not be an error.
     if not arguments.config_file and (whole or not environ.get("MODELARTS_CONFIG")):
         return None
-    from modelarts.auth.providers.base import Surroundings
+    from modelarts.auth.providers.base import ProviderContext
     from modelarts.auth.providers.config_file import ExplicitConfig
 
-    surroundings = Surroundings.of_this_process(arguments.config_file, clock)
-    return ExplicitConfig().beside(credential_set.credentials, surroundings)
+    context = ProviderContext.of_this_process(arguments.config_file, clock)
+    return ExplicitConfig().beside(credential_set.credentials, context)
 
 
 def text(argument: str, value: Optional[str]) -> Optional[str]:
@@ -260,7 +260,7 @@ def text(argument: str, value: Optional[str]) -> Optional[str]:
 
 def _of_arguments(
     keys: Dict[str, Optional[str]], user: Dict[str, Optional[str]], environ: Mapping[str, str]
-) -> Optional[Found]:
+) -> Optional[CredentialSet]:
     """Return the credentials in the arguments; a missing half is taken from ``MODELARTS_*``."""
     by_keys = any(value is not None for value in keys.values())
     if not by_keys and all(value is None for value in user.values()):
@@ -294,4 +294,4 @@ def _of_arguments(
         account = username if filled["account"] is None else filled["account"]
         credentials = Password(username, filled["password"] or "", account)
     both = "arguments and environment MODELARTS_*"
-    return Found(credentials=credentials, source=ARGUMENTS if filled == arguments else both)
+    return CredentialSet(credentials=credentials, source=ARGUMENTS if filled == arguments else both)

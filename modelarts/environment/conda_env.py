@@ -53,6 +53,9 @@ class CondaDependencies:
                 must have an interpreter; by default the version that runs this. The third number
                 of a version is not looked at.
 
+        Returns:
+            The dependencies.
+
         Raises:
             InvalidArgument: a value is wrong, or something that only conda could install.
 

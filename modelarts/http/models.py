@@ -7,7 +7,7 @@ from typing import Mapping, NamedTuple, Optional
 
 from modelarts.errors import RequestKind, TransportError
 
-__all__ = ["Exchange", "Request", "Response"]
+__all__ = ["AttemptInfo", "Request", "Response"]
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -119,7 +119,7 @@ class Response:
         return "Response(%d, %r, %d bytes)" % (self.status_code, self.reason, len(self.body))
 
 
-class Exchange(NamedTuple):
+class AttemptInfo(NamedTuple):
     """One attempt of a request: the argument of ``Session(on_response=…)``.
 
     Attributes:

@@ -21,7 +21,7 @@ from modelarts.http.adapter import Adapter
 from modelarts.http.auth import Authorizer
 from modelarts.http.clock_skew import Skew
 from modelarts.http.errors import transport_error
-from modelarts.http.models import Exchange, Request, Response
+from modelarts.http.models import AttemptInfo, Request, Response
 from modelarts.http.proxies import Proxies
 from modelarts.http.retry import Retry
 
@@ -57,7 +57,7 @@ class Transport:
         cert: Union[None, str, Tuple[str, str]],
         clock: Clock,
         user_agent: str,
-        on_response: Optional[Callable[[Exchange], object]] = None,
+        on_response: Optional[Callable[[AttemptInfo], object]] = None,
     ) -> None:
         self._timeout = timeout
         self._retry = retry
@@ -232,7 +232,7 @@ class Transport:
         )
         if self._on_response is not None:
             self._on_response(
-                Exchange(
+                AttemptInfo(
                     method=request.method,
                     url=request.shown_url,
                     operation=request.operation,

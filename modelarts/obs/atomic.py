@@ -9,8 +9,8 @@ from io import BufferedWriter
 from typing import Any, BinaryIO, Callable, Optional
 
 from modelarts.errors import TransferError
+from modelarts.obs.partial import PartialFile, discard, naming, remove
 from modelarts.obs.stores.base import Progress
-from modelarts.obs.unfinished import Unfinished, discard, naming, remove
 
 __all__ = [
     "COPY",
@@ -114,7 +114,7 @@ def is_named_so(path: str, root: str) -> bool:
 
 def _make(target: str, fill: Callable[[Any], None], private: bool) -> None:
     folder, mode = os.path.dirname(target), 0o600 if private else 0o666
-    part = Unfinished(_usual_part(target), lambda: _part(folder, _random()), mode)
+    part = PartialFile(_usual_part(target), lambda: _part(folder, _random()), mode)
     try:
         with part.open() as sink:
             fill(sink)

@@ -8,7 +8,7 @@ import attr
 from modelarts.errors import AuthenticationFailed, IncompleteTransfer
 from modelarts.obs.stores.base import Progress
 
-__all__ = ["THREADS", "Crew", "Helper", "Stopped", "Task", "Watcher", "run"]
+__all__ = ["THREADS", "Helper", "Stopped", "Task", "Watcher", "WorkerPool", "run"]
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,7 @@ class Helper(threading.Thread):
                 pass
 
 
-class Crew:
+class WorkerPool:
     """Runs work in helper threads.
 
     Args:

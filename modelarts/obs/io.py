@@ -8,7 +8,7 @@ import attr
 from modelarts.errors import TransferError
 from modelarts.obs.checksums import md5
 from modelarts.obs.crc64 import crc64
-from modelarts.obs.esdk.requests import Own
+from modelarts.obs.esdk.requests import LocalError
 from modelarts.obs.stores.base import Progress
 
 __all__ = ["Body", "Content", "Source"]
@@ -130,7 +130,7 @@ class Content:
             try:
                 self._progress(self.count)
             except Exception as error:
-                raise Own(error) from error
+                raise LocalError(error) from error
 
 
 class Body:
@@ -173,7 +173,7 @@ class Body:
         try:
             file = self._source.open()
         except (OSError, TransferError) as error:
-            raise Own(error) from error
+            raise LocalError(error) from error
         with file:
             file.seek(self._offset)
             while self.count < self._size:
@@ -191,5 +191,5 @@ class Body:
             if self._progress is not None:
                 self._progress(got)
         except Exception as error:
-            raise Own(error) from error
+            raise LocalError(error) from error
         return chunk

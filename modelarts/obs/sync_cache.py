@@ -6,7 +6,7 @@ import os
 from typing import Any, Dict, List, Mapping, Optional
 
 from modelarts.obs.directory import LocalFile
-from modelarts.obs.unfinished import remove
+from modelarts.obs.partial import remove
 
 __all__ = ["Memory"]
 

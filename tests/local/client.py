@@ -22,13 +22,18 @@ class Answer:
         return json.loads(self.content)
 
 
-def get(url, query=None):
-    return send("GET", url, query)
+def get(url, query=None, packed=True):
+    return send("GET", url, query, packed=packed)
 
 
-def send(method, url, query=None, body=None):
-    """Send a request; a body is sent as JSON, redirects are not followed."""
-    headers = {"Accept-Encoding": "gzip"}
+def send(method, url, query=None, body=None, packed=True):
+    """Send a request; a body is sent as JSON, redirects are not followed.
+
+    Args:
+        packed: whether the answer may be compressed. TensorBoard compresses the files of plugins
+            for each answer, and unpacks those of its frontend where this is not allowed.
+    """
+    headers = {"Accept-Encoding": "gzip" if packed else "identity"}
     if body is not None:
         headers["Content-Type"] = "application/json"
     if query:

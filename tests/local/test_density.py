@@ -2,10 +2,13 @@
 
 import contextlib
 import gzip
+import json
 import os
 import re
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -17,6 +20,7 @@ import requests
 
 from modelarts.errors import QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
+from tests.clocks import wait_until
 from tests.served import descendants, memory
 from tests.service import Service
 
@@ -248,6 +252,23 @@ def test_board_serves_frontend_files_as_tensorboard_does(service):
         job.delete()
 
 
+def test_frontend_is_taken_as_the_archive_packs_it():
+    """The files of a warm parent are those of TensorBoard, whatever else is installed."""
+    program = """
+import gzip, json, sys
+import boto3
+from modelarts.local.boards import frontend, preload
+from tensorboard.compat.tensorflow_stub.io import gfile
+packed = frontend.from_archive(frontend.names() - {frontend.RELOAD})
+same = [gzip.decompress(content) == frontend.text(name) for name, content in packed.items()]
+print(json.dumps([len(same), all(same), gfile.S3_ENABLED, sys.modules["boto3"] is boto3]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+    files, same, knows_s3, boto3_is_back = json.loads(done.stdout)
+    assert files > 50
+    assert (same, knows_s3, boto3_is_back) == (True, False, True)
+
+
 def test_boards_share_one_copy_of_the_frontend(service):
     """A browser fetches it once for all boards, and keeps it; each page is small."""
     compressed = {"Accept-Encoding": "gzip"}
@@ -287,8 +308,7 @@ def test_service_ends_while_a_page_waits(own_service):
     os.kill(pid, signal.SIGSTOP)
     visit = threading.Thread(target=_get_or_nothing, args=(job.service_url,))
     visit.start()
-    while not _connections(pid):
-        pass
+    wait_until(lambda: _connections(pid))
     began = time.monotonic()
     assert own_service.end() == 0
     assert time.monotonic() - began < 30  # a page waits for two minutes

@@ -17,6 +17,7 @@ from tensorboardX.crc32c import crc32c
 
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards.sandbox import MOST_FILES
+from tests.clocks import wait_until
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -215,8 +216,8 @@ def test_text_in_event_files_is_no_script(limited):
     with limited.session() as session:
         job = VisualizationJob.create("/bucket/scripts/", session=session).wait()
         tags = {}
-        while not tags:
-            tags = json.loads(_get(job.service_url + "data/plugin/text/tags")[1])
+        url = job.service_url + "data/plugin/text/tags"
+        wait_until(lambda: tags.update(json.loads(_get(url)[1])) or tags)
         ((run, (tag,)),) = tags.items()
         query = urllib.parse.urlencode({"run": run, "tag": tag})
         _, text = _get(job.service_url + "data/plugin/text/text?" + query)

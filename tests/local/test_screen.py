@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import subprocess
 
 import pytest
@@ -11,9 +10,8 @@ from tensorboardX import SummaryWriter
 
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
+from tests.browser import CHROMIUM, OPTIONS
 from tests.clocks import wait_until
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.local
 
@@ -45,12 +43,11 @@ class Chromium:
         self._answers, writes = os.pipe()
         options = (
             "--headless",
-            "--no-sandbox",
             "--no-first-run",
-            "--no-proxy-server",
             "--remote-debugging-pipe",
             "--user-data-dir=%s" % folder,
             "--window-size=1500,1100",
+            *OPTIONS,
         )
         command = "exec %s 3<&%d 4>&%d" % (shlex.join([CHROMIUM, *options]), reads, writes)
         self._process = subprocess.Popen(

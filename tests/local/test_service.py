@@ -23,8 +23,11 @@ from modelarts.auth import signer
 from modelarts.errors import BadRequest, ConfigurationError, JobStateError, QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.database.sqlite import SqliteDatabase
+from modelarts.local.identity.users import OWNER
+from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.store import Store
 from modelarts.session import Session
+from tests.clocks import wait_until
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -210,10 +213,8 @@ def held(own_service):
     os.mkfifo(pipe)
     with own_service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait(until=JobStatus.WAITING)
-    boards = _children(_forkserver(own_service))
-    while not boards:
-        boards = _children(_forkserver(own_service))
-    board = os.pidfd_open(boards[0])
+    wait_until(lambda: _children(_forkserver(own_service)))
+    board = os.pidfd_open(_children(_forkserver(own_service))[0])
     yield own_service, job, board, pipe
     os.close(board)
 
@@ -473,9 +474,8 @@ def test_a_search_finds_letters_of_any_alphabet_in_either_case(service):
 
 
 def test_ten_thousand_jobs_are_listed_once_each(tmp_path):
-    first = Service(tmp_path)
-    project = first.connection["project_id"]
-    assert first.end() == 0
+    users = edit(prepare(tmp_path), lambda users: users)
+    project = users.by_name[OWNER].projects[0].project_id
     store = Store(SqliteDatabase(tmp_path / "jobs.sqlite"))
     with store.alone():
         for number in range(10_000):
@@ -701,12 +701,11 @@ def test_program_during_shutdown_gets_next_service(own_service):
     os.kill(parent, signal.SIGSTOP)
     try:
         os.kill(own_service.process.pid, signal.SIGTERM)
-        while (own_service.root / "service.json").exists():
-            pass
+        wait_until(lambda: not (own_service.root / "service.json").exists())
         program = Program(own_service.root)
         log = own_service.root / "service.log"
-        while not (log.exists() and "served already" in log.read_text()):
-            assert program.process.poll() is None
+        wait_until(lambda: log.exists() and "served already" in log.read_text())
+        assert program.process.poll() is None
     finally:
         os.kill(parent, signal.SIGCONT)
     assert program.service() != own_service.process.pid

@@ -8,13 +8,15 @@ import requests
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
 from huaweicloudsdkcore.http.http_config import HttpConfig
-from huaweicloudsdkmodelarts import v1 as official
 
 from modelarts.errors import BadRequest, NotFound, PermissionDenied
 from modelarts.estimator import JobStatus, VisualizationJob
 from tests.clocks import wait_until
+from tests.lazy import Lazy
 
 pytestmark = pytest.mark.local
+
+official = Lazy("huaweicloudsdkmodelarts.v1")
 
 FOLDER = "obs://bucket/logs/"
 

@@ -13,7 +13,6 @@ import pytest
 import requests
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.http.http_config import HttpConfig
-from huaweicloudsdkmodelarts import v1 as official
 
 from modelarts.errors import BadRequest, NotFound
 from modelarts.estimator import VisualizationJob
@@ -26,9 +25,12 @@ from modelarts.local.training.store import TrainingStore
 from modelarts.local.web.trainings import preview
 from modelarts.session import Session
 from tests.clocks import wait_until
+from tests.lazy import Lazy
 from tests.service import Service
 
 pytestmark = pytest.mark.local
+
+official = Lazy("huaweicloudsdkmodelarts.v1")
 
 ENDED = ("Completed", "Failed", "Terminated", "Abnormal")
 

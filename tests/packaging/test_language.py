@@ -42,10 +42,10 @@ def parsed(module):
         gc.enable()
 
 
-@pytest.fixture
-def tree(module):
-    """The syntax tree of a module."""
-    return parsed(module)
+@pytest.fixture(scope="module")
+def trees():
+    """The syntax trees of all modules by their paths."""
+    return {name: parsed(name) for name in MODULES}
 
 
 def documented(module, tree):
@@ -57,20 +57,29 @@ def documented(module, tree):
             yield getattr(node, "name", module), text
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_docstrings_are_no_questions_and_no_fragments(module, tree):
-    first = {name: text.split("\n\n")[0].split() for name, text in documented(module, tree)}
+def test_docstrings_are_no_questions_and_no_fragments(trees):
+    first = {
+        (module, name): text.split("\n\n")[0].split()
+        for module, tree in trees.items()
+        for name, text in documented(module, tree)
+    }
     questions = [
-        name for name, words in first.items() if words[0].strip(".,:").lower() in QUESTIONS
+        place for place, words in first.items() if words[0].strip(".,:").lower() in QUESTIONS
     ]
-    fragments = [name for name, words in first.items() if len(words) < 3]
+    fragments = [place for place, words in first.items() if len(words) < 3]
     assert (questions, fragments) == ([], [])
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if "/test_" in name])
-def test_names_of_tests_are_short(tree):
-    names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    assert [name for name in names if name.startswith("test_") and len(name) > 60] == []
+def test_names_of_tests_are_short(trees):
+    long = [
+        (module, node.name)
+        for module, tree in trees.items()
+        if "/test_" in module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if len(node.name) > 60
+    ]
+    assert long == []
 
 
 def assigned(tree):
@@ -84,14 +93,15 @@ def assigned(tree):
             yield node.name
 
 
-@pytest.mark.parametrize("module", CORRECTED)
-def test_variables_are_named_by_what_they_hold(module, tree):
-    vague = VAGUE.intersection(assigned(tree))
-    assert {name for name in vague if (module, name) not in DOCUMENTED} == set()
+def test_variables_are_named_by_what_they_hold(trees):
+    vague = {
+        (name, word) for name in CORRECTED for word in VAGUE.intersection(assigned(trees[name]))
+    }
+    assert vague - DOCUMENTED == set()
 
 
 @pytest.mark.parametrize("entry", TO_DO)
-def test_list_of_files_to_correct_is_current(entry):
+def test_list_of_files_to_correct_is_current(entry, trees):
     """An entry is removed once its files are corrected."""
-    trees = [parsed(name) for name in MODULES if name.startswith(entry)]
-    assert VAGUE.intersection(name for tree in trees for name in assigned(tree))
+    names = [name for name in MODULES if name.startswith(entry)]
+    assert VAGUE.intersection(word for name in names for word in assigned(trees[name]))

@@ -48,7 +48,6 @@ def module_name(path):
 
 
 SOURCES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
 
 
 def matches(name, patterns):
@@ -88,8 +87,14 @@ def imports(tree, within, known):
 
 
 @pytest.fixture(scope="module")
-def known_imports():
-    return {name: imports(tree, name, SOURCES) for name, tree in TREES.items()}
+def trees():
+    """The syntax trees of all modules by their names."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+
+
+@pytest.fixture(scope="module")
+def known_imports(trees):
+    return {name: imports(tree, name, SOURCES) for name, tree in trees.items()}
 
 
 def ours(found):
@@ -134,19 +139,19 @@ def test_the_walk_finds_the_package():
 # Imports --------------------------------------------------------------------------------
 
 
-def test_docstring_of_local_lists_its_folders_and_modules():
-    listed = re.findall(r"^``(\w+)``", ast.get_docstring(TREES["modelarts.local"]), re.M)
+def test_docstring_of_local_lists_its_folders_and_modules(trees):
+    listed = re.findall(r"^``(\w+)``", ast.get_docstring(trees["modelarts.local"]), re.M)
     names = [name.split(".") for name in SOURCES if name.startswith("modelarts.local.")]
     assert sorted(listed) == sorted({parts[2] for parts in names})
 
 
-def test_session_imports_service_lazily(known_imports):
+def test_session_imports_service_lazily(trees, known_imports):
     """A program that never calls ``Session.local()`` loads none of it."""
     known = [found for found in ours(known_imports["modelarts.session"]) if matches(found, LOCAL)]
     assert known == ["modelarts.local.logs.mounts", "modelarts.local.server.launcher"]
     for name in (name for name in SOURCES if not matches(name, LOCAL)):
         functions = (ast.FunctionDef, ast.ClassDef)
-        outside = [node for node in TREES[name].body if not isinstance(node, functions)]
+        outside = [node for node in trees[name].body if not isinstance(node, functions)]
         tree = ast.Module(body=outside, type_ignores=[])
         assert not any(matches(found, LOCAL) for found in imports(tree, name, SOURCES))
 
@@ -177,11 +182,11 @@ def test_a_library_is_imported_only_where_it_belongs(library, known_imports):
     assert [name for name in users if not matches(name, RESERVED[library])] == []
 
 
-def test_only_packages_import_by_a_name_that_is_made_up():
+def test_only_packages_import_by_a_name_that_is_made_up(trees):
     """The walk cannot see those; a package may so offer the names of its own modules."""
     users = {
         name
-        for name, tree in TREES.items()
+        for name, tree in trees.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and node.id in ("import_module", "__import__")
     }
@@ -236,25 +241,25 @@ def public_names(tree):
         yield from (name for name in targets if name == "__all__" or not name.startswith("_"))
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_a_module_says_what_it_is_for(name):
-    assert len(ast.get_docstring(TREES[name]) or "") > 10
+def test_modules_say_what_they_are_for(trees):
+    short = [name for name, tree in trees.items() if len(ast.get_docstring(tree) or "") <= 10]
+    assert short == []
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_a_module_with_public_names_lists_those_that_are_offered(name):
-    defined = set(public_names(TREES[name]))
-    assert "__all__" in defined or not defined
+def test_modules_with_public_names_list_them(trees):
+    public = {name: set(public_names(tree)) for name, tree in trees.items()}
+    assert [name for name, names in public.items() if names and "__all__" not in names] == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")
-@pytest.mark.parametrize(
-    "name",
-    # The service needs Python 3.9.
-    [name for name in SOURCES if sys.version_info >= (3, 9) or not matches(name, LOCAL)],
-)
-def test_what_a_module_lists_is_there_and_listed_once(name):
-    listed = getattr(import_module(name), "__all__", [])
-    assert len(set(listed)) == len(listed)
-    for each in listed:
-        assert getattr(import_module(name), each, None) is not None
+def test_what_modules_list_is_there_and_listed_once():
+    modules = [import_module(name) for name in SOURCES]
+    listed = {module: getattr(module, "__all__", []) for module in modules}
+    assert [module for module, names in listed.items() if len(set(names)) != len(names)] == []
+    absent = [
+        (module.__name__, name)
+        for module, names in listed.items()
+        for name in names
+        if getattr(module, name, None) is None
+    ]
+    assert absent == []

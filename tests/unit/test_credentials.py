@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from modelarts.auth.authorizers import KeyAuthorizer
-from modelarts.auth.credentials import AccessKey, Found, GivenToken, Password
+from modelarts.auth.credentials import AccessKey, CredentialSet, Password, StaticToken
 from modelarts.auth.iam import Token
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 from modelarts.estimator import VisualizationJob
@@ -20,7 +20,12 @@ SECRET = "wJalrXUtnFEMI-the-secret"
 TOKEN = "MIIEnQYJKo-the-token"
 KEYS = AccessKey("AK", SECRET, TOKEN)
 PASSWORD = Password("ann", SECRET, "company")
-CREDENTIALS = (KEYS, PASSWORD, GivenToken(TOKEN), Found(credentials=KEYS, source="somewhere"))
+CREDENTIALS = (
+    KEYS,
+    PASSWORD,
+    StaticToken(TOKEN),
+    CredentialSet(credentials=KEYS, source="somewhere"),
+)
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 

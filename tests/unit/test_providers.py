@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from modelarts import auth
-from modelarts.auth import AccessKey, Found, NotHere, Password, Provider
+from modelarts.auth import AccessKey, CredentialSet, CredentialsUnavailable, Password, Provider
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 from modelarts.session import Session
 
@@ -927,8 +927,8 @@ class Platform(Provider):
     def __init__(self, answer):
         self.answer = answer
 
-    def load(self, surroundings):
-        assert surroundings.environ["HOME"] == os.environ["HOME"]
+    def load(self, context):
+        assert context.environ["HOME"] == os.environ["HOME"]
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -940,7 +940,7 @@ def platform():
     auth.remove_provider("my platform")
 
 
-PLATFORMS = Found(credentials=AccessKey("PLATFORM", "secret"), source="my platform")
+PLATFORMS = CredentialSet(credentials=AccessKey("PLATFORM", "secret"), source="my platform")
 
 
 def test_a_platform_plugs_in_its_own_place(home, platform, place):
@@ -955,7 +955,7 @@ def test_a_platform_plugs_in_its_own_place(home, platform, place):
 
 
 def test_a_platform_that_has_nothing_is_among_what_was_tried(home, platform):
-    platform(NotHere("no platform here"))
+    platform(CredentialsUnavailable("no platform here"))
     with pytest.raises(CredentialsNotFound, match="my platform: no platform here"):
         Session()
 
@@ -963,21 +963,21 @@ def test_a_platform_that_has_nothing_is_among_what_was_tried(home, platform):
 def test_the_addresses_of_a_platform_may_be_written_in_any_way(home, platform):
     keys = AccessKey("PLATFORM", "secret")
     named = {"modelarts": "m.example.com/v1", "iam": "https://iam.example.com/v3/"}
-    platform(Found(credentials=keys, source="my platform", endpoints=named))
+    platform(CredentialSet(credentials=keys, source="my platform", endpoints=named))
     session = Session()
     assert session.modelarts_endpoint == "https://m.example.com"
     assert session.iam_endpoint == "https://iam.example.com"
-    platform(Found(credentials=keys, source="my platform", endpoints={"obs": "ftp://x"}))
+    platform(CredentialSet(credentials=keys, source="my platform", endpoints={"obs": "ftp://x"}))
     with pytest.raises(ConfigurationError, match="my platform: obs_endpoint must be an address"):
         Session()
 
 
 def test_a_platform_whose_keys_cannot_be_renewed_is_named(home, platform, clock):
     def renew():
-        raise NotHere("the platform is gone")
+        raise CredentialsUnavailable("the platform is gone")
 
     keys = AccessKey("PLATFORM", "secret", expires_at=clock.now + 60)
-    platform(Found(credentials=keys, source="my platform", renew=renew))
+    platform(CredentialSet(credentials=keys, source="my platform", renew=renew))
     with pytest.raises(ConfigurationError, match="my platform has no fresh keys any more: the p"):
         Session(clock=clock).keys()
 

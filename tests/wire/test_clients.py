@@ -2,15 +2,19 @@
 
 import json
 
-import openstack
 import pytest
 import requests
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
-from otcextensions import sdk
+
+from tests.clocks import wait_until
+from tests.lazy import Lazy
 
 pytestmark = pytest.mark.local
+
+openstack = Lazy("openstack")
+sdk = Lazy("otcextensions.sdk")
 
 
 @pytest.fixture
@@ -48,8 +52,7 @@ def test_otcextensions_leads_a_job_through_its_life(modelarts):
         modelarts.update_visualization_job(number, description="new")
         assert modelarts.get_visualization_job(number).job_desc == "new"
         modelarts.stop_visualization_job(number)
-        while modelarts.get_visualization_job(number).status != 12:
-            pass
+        wait_until(lambda: modelarts.get_visualization_job(number).status == 12)
         modelarts.restart_visualization_job(number)
         assert modelarts.get_visualization_job(number).status in (7, 8)
     finally:

@@ -298,7 +298,7 @@ def test_stops_and_restarts_are_done_once_or_said_to_be_undone(documented):
 def test_the_running_service_behind_a_faulty_network(service):
     print("seed", SEED)
     found = service.connection
-    cloud = type("Found", (), found)
+    cloud = type("CredentialSet", (), found)
     proxy = FaultProxy(found["modelarts_endpoint"][len("http://") :], SEED, share=0.4)
     made, doubtful, slowest = [], [], []
     try:

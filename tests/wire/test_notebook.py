@@ -12,11 +12,8 @@ from pathlib import Path
 from queue import Empty
 from urllib.parse import urljoin, urlsplit
 
-import nbformat
 import pytest
 import requests
-from jupyter_client import BlockingKernelClient, KernelManager
-from nbclient import NotebookClient
 
 from modelarts._internal.clock import Clock
 from modelarts.local.server.control import stop
@@ -41,6 +38,9 @@ job.wait(progress=False)
 
 def run(service, *cells):
     """Execute a notebook headless; answers what is below each of these cells."""
+    import nbformat  # takes seconds, in each process that collects the tests
+    from nbclient import NotebookClient
+
     sources = [_BEGIN % str(service.root), _JOB % _SCRIPT, *cells, "job.delete(); None"]
     notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
@@ -199,6 +199,8 @@ class Kernel:
 
 def test_interrupt_ends_only_the_wait(service):
     """An interrupt ends the wait and harms neither the job nor the object."""
+    from jupyter_client import KernelManager
+
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel()
     kernel = Kernel(manager.client())
@@ -217,6 +219,7 @@ def test_interrupt_ends_only_the_wait(service):
 
 _SERVER = """
 import sys
+sys.modules["rfc3987_syntax"] = None  # see conftest.py
 from jupyter_server.serverapp import ServerApp
 server = ServerApp()
 server.initialize(sys.argv[1:])
@@ -264,6 +267,8 @@ class JupyterServer:
 
     def kernel(self):
         _, body = self.call("/user/ann/api/kernels", data=b"{}")
+        from jupyter_client import BlockingKernelClient
+
         client = BlockingKernelClient()
         client.load_connection_file(str(self.runtime / ("kernel-%s.json" % json.loads(body)["id"])))
         return Kernel(client)

@@ -485,7 +485,13 @@ def test_a_page_with_an_error_status_is_a_refusal(wire, session):
             None,
             "wrong password",
         ),
-        (404, {"error": {"code": 404, "title": "Not Found"}}, NotFound, None, "Not Found"),
+        (
+            404,
+            {"error": {"code": 404, "title": "Not CredentialSet"}},
+            NotFound,
+            None,
+            "Not CredentialSet",
+        ),
         (
             403,
             {"error_code": "IAM.0003", "error_msg": "Policy", "encoded_authorization": ""},

@@ -1,9 +1,9 @@
 """The interface of a credential provider.
 
 A provider has a name and a method ``load``, which takes the environment and the clock as an
-argument. It returns the credentials, or raises :class:`NotHere` with the reason. Credentials that
-are incomplete or damaged are an error: the next source could be another identity than the one that
-the user expects.
+argument. It returns the credentials, or raises :class:`CredentialsUnavailable` with the reason.
+Credentials that are incomplete or damaged are an error: the next source could be another identity
+than the one that the user expects.
 """
 
 import os
@@ -13,14 +13,14 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 import attr
 
 from modelarts._internal.clock import Clock
-from modelarts.auth.credentials import Found, NotHere
+from modelarts.auth.credentials import CredentialSet, CredentialsUnavailable
 from modelarts.errors import ConfigurationError
 
-__all__ = ["NotHere", "Provider", "Surroundings", "both_or_neither"]
+__all__ = ["CredentialsUnavailable", "Provider", "ProviderContext", "both_or_neither"]
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
-class Surroundings:
+class ProviderContext:
     """The environment, files and clock that a provider may use.
 
     Attributes:
@@ -38,7 +38,7 @@ class Surroundings:
     config_file: Optional[str] = None
 
     @classmethod
-    def of_this_process(cls, config_file: Optional[str], clock: Clock) -> "Surroundings":
+    def of_this_process(cls, config_file: Optional[str], clock: Clock) -> "ProviderContext":
         """Return the environment and directories of this process, as they are now.
 
         Args:
@@ -70,16 +70,16 @@ class Provider:
     Derive a class from it, or use any object that has a name and a method ``load``.
 
     Example:
-        >>> from modelarts.auth import AccessKey, Found, NotHere, Provider
+        >>> from modelarts.auth import AccessKey, CredentialSet, CredentialsUnavailable, Provider
         >>> from modelarts.auth import add_provider, remove_provider
         >>> class FromMyPlatform(Provider):
         ...     name = "my platform"
-        ...     def load(self, surroundings):
-        ...         path = surroundings.environ.get("MY_PLATFORM_KEYS")
+        ...     def load(self, context):
+        ...         path = context.environ.get("MY_PLATFORM_KEYS")
         ...         if path is None:
-        ...             raise NotHere("MY_PLATFORM_KEYS is not set")
-        ...         access_key, secret_key = open(path).read().split()
-        ...         return Found(credentials=AccessKey(access_key, secret_key), source=self.name)
+        ...             raise CredentialsUnavailable("MY_PLATFORM_KEYS is not set")
+        ...         keys = AccessKey(*open(path).read().split())
+        ...         return CredentialSet(credentials=keys, source=self.name)
         >>> add_provider(FromMyPlatform())
         >>> remove_provider("my platform")
     """
@@ -87,20 +87,20 @@ class Provider:
     #: The name of the source, for errors and ``modelarts whoami``.
     name = ""
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the credentials of this source.
 
         Args:
-            surroundings: the environment, files and clock to use.
+            context: the environment, files and clock to use.
 
         Returns:
             The credentials, and other settings of this source.
 
         Raises:
-            NotHere: the source has no credentials; the message gives the reason.
+            CredentialsUnavailable: the source has no credentials; the message gives the reason.
             ConfigurationError: the source has credentials that cannot be used.
         """
-        raise NotHere("it has no credentials")
+        raise CredentialsUnavailable("it has no credentials")
 
 
 def both_or_neither(names: Tuple[str, str], get: Callable[[str], Any], where: str = "") -> bool:

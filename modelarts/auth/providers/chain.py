@@ -8,8 +8,8 @@ from typing import List, Optional, Tuple
 
 from modelarts._internal.wording import Worded, worded
 from modelarts.auth import endpoints
-from modelarts.auth.credentials import Found
-from modelarts.auth.providers.base import NotHere, Provider, Surroundings
+from modelarts.auth.credentials import CredentialSet
+from modelarts.auth.providers.base import CredentialsUnavailable, Provider, ProviderContext
 from modelarts.auth.providers.config_file import (
     CloudsYaml,
     DefaultConfig,
@@ -70,7 +70,7 @@ def remove_provider(name: str) -> None:
     _added[:] = [entry for entry in _added if entry[0].name != name]
 
 
-def find(surroundings: Surroundings) -> Found:
+def find(context: ProviderContext) -> CredentialSet:
     """Return the credentials of the first source that has some.
 
     Raises:
@@ -80,8 +80,8 @@ def find(surroundings: Surroundings) -> Found:
     tried = []
     for provider in _in_order():
         try:
-            return _with_whole_addresses(provider.load(surroundings))
-        except NotHere as reason:
+            return _with_whole_addresses(provider.load(context))
+        except CredentialsUnavailable as reason:
             tried.append((provider.name, str(reason)))
         except InvalidArgument as error:
             raise ConfigurationError(worded("%s: %s", provider.name, error)) from None
@@ -91,7 +91,7 @@ def find(surroundings: Surroundings) -> Found:
     )
 
 
-def _with_whole_addresses(credential_set: Found) -> Found:
+def _with_whole_addresses(credential_set: CredentialSet) -> CredentialSet:
     named = {
         service: endpoints.normalize(service, address)
         for service, address in credential_set.endpoints.items()

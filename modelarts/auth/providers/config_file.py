@@ -10,8 +10,13 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 from modelarts._internal.warnings import level_of_the_caller
 from modelarts._internal.wording import Worded
 from modelarts.auth import endpoints
-from modelarts.auth.credentials import AccessKey, Credentials, Found, Password
-from modelarts.auth.providers.base import NotHere, Provider, Surroundings, both_or_neither
+from modelarts.auth.credentials import AccessKey, Credentials, CredentialSet, Password
+from modelarts.auth.providers.base import (
+    CredentialsUnavailable,
+    Provider,
+    ProviderContext,
+    both_or_neither,
+)
 from modelarts.auth.providers.environment import keystone
 from modelarts.errors import ConfigurationError, InvalidArgument
 
@@ -62,20 +67,20 @@ class ExplicitConfig(Provider):
     variable = "MODELARTS_CONFIG"
     name = Worded("config_file= or " + variable, "--config-file or " + variable)
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the content of the file. A missing file that was named is an error."""
-        path = _asked_for(surroundings)
+        path = _asked_for(context)
         if path is None:
-            raise NotHere("not given")
+            raise CredentialsUnavailable("not given")
         try:
             return _config(path, _needed(path)).replace(config_file=str(path))
-        except NotHere as reason:
+        except CredentialsUnavailable as reason:
             raise ConfigurationError("%s: %s" % (path, reason)) from None
 
-    def beside(self, credentials: Credentials, surroundings: Surroundings) -> Optional[Found]:
+    def beside(self, credentials: Credentials, context: ProviderContext) -> Optional[CredentialSet]:
         """Return the file's settings besides credentials given elsewhere; None if no file was
         named."""
-        path = _asked_for(surroundings)
+        path = _asked_for(context)
         if path is None:
             return None
         return _settings(path, _values(path, _needed(path)), credentials)
@@ -86,12 +91,12 @@ class DefaultConfig(Provider):
 
     name = "~/.modelarts/config.json"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the content of the file."""
-        path = surroundings.home / ".modelarts" / "config.json"
+        path = context.home / ".modelarts" / "config.json"
         text = _text_of(path)
         if text is None:
-            raise NotHere("there is no such file")
+            raise CredentialsUnavailable("there is no such file")
         return _config(path, text)
 
 
@@ -100,12 +105,12 @@ class HuaweiCloudCredentials(Provider):
 
     name = "~/.huaweicloud/credentials"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the content of the file."""
-        path = surroundings.home / ".huaweicloud" / "credentials"
+        path = context.home / ".huaweicloud" / "credentials"
         text = _text_of(path)
         if text is None:
-            raise NotHere("there is no such file")
+            raise CredentialsUnavailable("there is no such file")
         import configparser
 
         parser = configparser.ConfigParser(interpolation=None)
@@ -117,14 +122,14 @@ class HuaweiCloudCredentials(Provider):
                 "%s is not an INI file (%s)" % (path, type(error).__name__)
             ) from None
         if not parser.has_section("basic"):
-            raise NotHere("it has no section [basic]")
+            raise CredentialsUnavailable("it has no section [basic]")
         basic = dict(parser["basic"])
         if not both_or_neither(("ak", "sk"), basic.get, str(path)):
-            raise NotHere("its section [basic] has no ak")
+            raise CredentialsUnavailable("its section [basic] has no ak")
         named = {}
         if basic.get("iam_endpoint"):
             named["iam"] = endpoints.normalize("iam", basic["iam_endpoint"])
-        return Found(
+        return CredentialSet(
             credentials=AccessKey(basic["ak"], basic["sk"], basic.get("security_token") or None),
             source=str(path),
             project_id=basic.get("project_id") or None,
@@ -142,14 +147,14 @@ class CloudsYaml(Provider):
 
     name = "clouds.yaml"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the settings of the cloud in the file."""
-        wanted = surroundings.environ.get("OS_CLOUD")
-        explicit = surroundings.environ.get("OS_CLIENT_CONFIG_FILE")
-        own = surroundings.home / ".config" / "openstack"
+        wanted = context.environ.get("OS_CLOUD")
+        explicit = context.environ.get("OS_CLIENT_CONFIG_FILE")
+        own = context.home / ".config" / "openstack"
         folders = [
             folder
-            for folder in (surroundings.directory, own, Path("/etc/openstack"))
+            for folder in (context.directory, own, Path("/etc/openstack"))
             if folder is not None
         ]
         if explicit:
@@ -166,12 +171,16 @@ class CloudsYaml(Provider):
             return self._cloud(path, text, wanted, folders)
         if wanted:
             raise ConfigurationError("OS_CLOUD is %s, and there is no clouds.yaml" % wanted)
-        raise NotHere("there is no such file")
+        raise CredentialsUnavailable("there is no such file")
 
-    def _cloud(self, path: Path, text: str, wanted: Optional[str], folders: List[Path]) -> Found:
+    def _cloud(
+        self, path: Path, text: str, wanted: Optional[str], folders: List[Path]
+    ) -> CredentialSet:
         clouds = _clouds(path, text)
         if not wanted and len(clouds) != 1:
-            raise NotHere("%s has %d clouds, and OS_CLOUD names none" % (path, len(clouds)))
+            raise CredentialsUnavailable(
+                "%s has %d clouds, and OS_CLOUD names none" % (path, len(clouds))
+            )
         name = wanted or next(iter(clouds))
         if name not in clouds:
             raise ConfigurationError(
@@ -185,9 +194,9 @@ class CloudsYaml(Provider):
             settings.update(_cloud_settings(hidden, "%s, cloud %s" % (secure, name)))
         try:
             return keystone(settings, {}, source)
-        except NotHere:
+        except CredentialsUnavailable:
             reason = "%s has no ak, no username and no token" % source
-            raise ConfigurationError(reason) if wanted else NotHere(reason) from None
+            raise ConfigurationError(reason) if wanted else CredentialsUnavailable(reason) from None
         except ConfigurationError as error:
             raise ConfigurationError("%s: %s" % (source, error)) from None
 
@@ -244,15 +253,15 @@ def _mapping(value: Any) -> Dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _asked_for(surroundings: Surroundings) -> Optional[Path]:
+def _asked_for(context: ProviderContext) -> Optional[Path]:
     """Return the absolute path of the requested file, which is valid in other folders too."""
-    asked = surroundings.config_file or surroundings.environ.get(ExplicitConfig.variable)
+    asked = context.config_file or context.environ.get(ExplicitConfig.variable)
     if not asked:
         return None
     path = Path(os.path.expanduser(asked))
-    if path.is_absolute() or surroundings.directory is None:
+    if path.is_absolute() or context.directory is None:
         return path
-    return Path(os.path.normpath(str(surroundings.directory / path)))
+    return Path(os.path.normpath(str(context.directory / path)))
 
 
 def _needed(path: Path) -> str:
@@ -262,7 +271,7 @@ def _needed(path: Path) -> str:
     return text
 
 
-def _config(path: Path, text: str) -> Found:
+def _config(path: Path, text: str) -> CredentialSet:
     values = _values(path, text)
     try:
         credentials = _credentials(path, values)
@@ -298,10 +307,12 @@ def _credentials(path: Path, values: Mapping[str, Optional[str]]) -> Credentials
     if both_or_neither(("username", "password"), values.get, str(path)):
         username = values["username"] or ""
         return Password(username, values["password"] or "", values["account"] or username)
-    raise NotHere("it has neither access_key nor username")
+    raise CredentialsUnavailable("it has neither access_key nor username")
 
 
-def _settings(path: Path, values: Mapping[str, Optional[str]], credentials: Credentials) -> Found:
+def _settings(
+    path: Path, values: Mapping[str, Optional[str]], credentials: Credentials
+) -> CredentialSet:
     named = {}
     for service in ("modelarts", "iam", "obs"):
         address = values[service + "_endpoint"]
@@ -310,7 +321,7 @@ def _settings(path: Path, values: Mapping[str, Optional[str]], credentials: Cred
                 named[service] = endpoints.normalize(service, address)
             except InvalidArgument as error:
                 raise ConfigurationError("%s: %s" % (path, error)) from None
-    return Found(
+    return CredentialSet(
         credentials=credentials,
         source=str(path),
         project_id=values["project_id"],

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Dict
 
 from modelarts._internal.clock import Clock
-from modelarts.auth.credentials import AccessKey, Found, to_seconds
-from modelarts.auth.providers.base import NotHere, Provider, Surroundings
+from modelarts.auth.credentials import AccessKey, CredentialSet, to_seconds
+from modelarts.auth.providers.base import CredentialsUnavailable, Provider, ProviderContext
 from modelarts.errors import ConfigurationError, RequestKind, TransportError
 
 __all__ = ["EcsMetadata"]
@@ -30,15 +30,15 @@ class EcsMetadata(Provider):
 
     name = "ECS metadata"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the temporary keys of the metadata service."""
-        endpoint = surroundings.environ.get("MODELARTS_METADATA_ENDPOINT")
+        endpoint = context.environ.get("MODELARTS_METADATA_ENDPOINT")
         if endpoint == "off":
-            raise NotHere("MODELARTS_METADATA_ENDPOINT is off")
+            raise CredentialsUnavailable("MODELARTS_METADATA_ENDPOINT is off")
         if not endpoint and not _may_exist():
-            raise NotHere("this machine is no Elastic Cloud Server")
-        address, clock = endpoint or _ENDPOINT, surroundings.clock
-        return Found(
+            raise CredentialsUnavailable("this machine is no Elastic Cloud Server")
+        address, clock = endpoint or _ENDPOINT, context.clock
+        return CredentialSet(
             credentials=_fetch(address, clock),
             source=self.name,
             renew=lambda: _fetch(address, clock),
@@ -49,7 +49,7 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
     """Return fresh temporary keys.
 
     Raises:
-        NotHere: there was no response, or the server has no agency.
+        CredentialsUnavailable: there was no response, or the server has no agency.
         ConfigurationError: the response cannot be read.
     """
     from modelarts.http.models import Request
@@ -94,11 +94,13 @@ def _fetch(endpoint: str, clock: Clock) -> AccessKey:
             )
         )
     except TransportError as error:
-        raise NotHere("%s did not respond (%s)" % (endpoint, type(error).__name__)) from None
+        raise CredentialsUnavailable(
+            "%s did not respond (%s)" % (endpoint, type(error).__name__)
+        ) from None
     finally:
         transport.close()
     if answer.status_code != 200:
-        raise NotHere(
+        raise CredentialsUnavailable(
             "%s returned HTTP %d; does this server have an agency?" % (endpoint, answer.status_code)
         )
     try:

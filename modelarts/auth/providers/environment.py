@@ -7,11 +7,16 @@ from modelarts.auth.credentials import (
     AccessKey,
     ApplicationCredential,
     Credentials,
-    Found,
-    GivenToken,
+    CredentialSet,
     Password,
+    StaticToken,
 )
-from modelarts.auth.providers.base import NotHere, Provider, Surroundings, both_or_neither
+from modelarts.auth.providers.base import (
+    CredentialsUnavailable,
+    Provider,
+    ProviderContext,
+    both_or_neither,
+)
 from modelarts.auth.providers.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
 
@@ -29,9 +34,9 @@ class ModelArtsVariables(Provider):
 
     name = "environment MODELARTS_*"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the credentials in these variables."""
-        environ = surroundings.environ
+        environ = context.environ
         keys = ("MODELARTS_ACCESS_KEY", "MODELARTS_SECRET_KEY")
         user = ("MODELARTS_USERNAME", "MODELARTS_PASSWORD")
         credentials: Credentials
@@ -42,9 +47,9 @@ class ModelArtsVariables(Provider):
             account = environ.get("MODELARTS_ACCOUNT") or environ[user[0]]
             credentials = Password(environ[user[0]], environ[user[1]], account)
         else:
-            raise NotHere("neither %s nor %s is set" % (keys[0], user[0]))
+            raise CredentialsUnavailable("neither %s nor %s is set" % (keys[0], user[0]))
         region, project = said(environ)
-        return Found(
+        return CredentialSet(
             credentials=credentials, source=self.name, project_id=project, region_name=region
         )
 
@@ -54,14 +59,14 @@ class HuaweiCloudVariables(Provider):
 
     name = "environment HUAWEICLOUD_SDK_*"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the credentials in these variables."""
-        environ = surroundings.environ
+        environ = context.environ
         keys = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
         if not both_or_neither(keys, environ.get, "environment"):
-            raise NotHere("HUAWEICLOUD_SDK_AK is not set")
+            raise CredentialsUnavailable("HUAWEICLOUD_SDK_AK is not set")
         token = environ.get("HUAWEICLOUD_SDK_SECURITY_TOKEN") or None
-        return Found(
+        return CredentialSet(
             credentials=AccessKey(environ[keys[0]], environ[keys[1]], token),
             source=self.name,
             project_id=environ.get("HUAWEICLOUD_SDK_PROJECT_ID") or None,
@@ -73,15 +78,15 @@ class S3Variables(Provider):
 
     name = "environment S3_*"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the credentials in these variables."""
-        environ = surroundings.environ
+        environ = context.environ
         keys = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
         if not both_or_neither(keys, environ.get, "environment"):
-            raise NotHere("S3_ACCESS_KEY_ID is not set")
+            raise CredentialsUnavailable("S3_ACCESS_KEY_ID is not set")
         token = environ.get("S3_SECURITY_TOKEN") or None
         credentials = AccessKey(environ[keys[0]], environ[keys[1]], token)
-        return Found(credentials=credentials, source=self.name)
+        return CredentialSet(credentials=credentials, source=self.name)
 
 
 #: The ``auth_type`` of application credentials.
@@ -115,9 +120,9 @@ class OpenStackVariables(Provider):
 
     name = "environment OS_*"
 
-    def load(self, surroundings: Surroundings) -> Found:
+    def load(self, context: ProviderContext) -> CredentialSet:
         """Return the credentials in these variables."""
-        environ = surroundings.environ
+        environ = context.environ
         settings: Dict[str, Optional[str]] = {}
         names: Dict[str, str] = {}
         for setting, variables in _OPENSTACK.items():
@@ -127,13 +132,15 @@ class OpenStackVariables(Provider):
             settings[setting] = environ.get(names[setting])
         try:
             return keystone(settings, names, self.name)
-        except NotHere:
-            raise NotHere("OS_USERNAME is not set, nor OS_TOKEN") from None
+        except CredentialsUnavailable:
+            raise CredentialsUnavailable("OS_USERNAME is not set, nor OS_TOKEN") from None
         except ConfigurationError as error:
             raise ConfigurationError("environment: %s" % error) from None
 
 
-def keystone(settings: Mapping[str, Optional[str]], names: Mapping[str, str], source: str) -> Found:
+def keystone(
+    settings: Mapping[str, Optional[str]], names: Mapping[str, str], source: str
+) -> CredentialSet:
     """Return the keys, password, application credential or token of a Keystone client's settings.
 
     Args:
@@ -141,7 +148,7 @@ def keystone(settings: Mapping[str, Optional[str]], names: Mapping[str, str], so
         names: the name of each setting in the source.
 
     Raises:
-        NotHere: there are no credentials.
+        CredentialsUnavailable: there are no credentials.
         ConfigurationError: half of a pair is missing, or a setting cannot be used; the error names
             the setting, and the caller adds the source.
     """
@@ -161,7 +168,7 @@ def keystone(settings: Mapping[str, Optional[str]], names: Mapping[str, str], so
     except InvalidArgument as error:
         setting = called.get(error.argument, error.argument)
         raise ConfigurationError("%s: %s" % (names.get(setting, setting), error)) from None
-    return Found(
+    return CredentialSet(
         credentials=credentials,
         source=source,
         project_id=settings.get("project_id") or None,
@@ -204,9 +211,9 @@ def _keystone_credentials(
     )
     # A token needs no user; a user's name beside it does not ask for a password.
     if token and not (username and password):
-        return GivenToken(token)
+        return StaticToken(token)
     if not pair("username", "password"):
-        raise NotHere("no credentials")
+        raise CredentialsUnavailable("no credentials")
     return Password(
         username or "",
         password or "",

@@ -39,6 +39,18 @@ _START_SECONDS = 120
 _PAGE_SECONDS = 120
 #: How often the folder of a board that is visited is looked at.
 _LOOK_SECONDS = 5.0
+#: The modules that boards use, loaded before the fork, so that their memory is shared; the last one
+#: sees to it. What this system does not have is left out.
+_PRELOADED = [
+    "encodings.cp437",
+    "encodings.idna",
+    "grpc._channel",
+    "grpc._simple_stubs",
+    "grpc.experimental",
+    "tensorboard_data_server",
+    "modelarts.local.boards.tensorboard",
+    "modelarts.local.boards.preload",
+]
 #: What multiprocessing says of a process whose parent cannot say how it ended.
 _PARENT_GONE = 255
 
@@ -170,7 +182,7 @@ class Processes:
         self._lock = lock
         self._data_server = data_server.program()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["modelarts.local.boards.preload"])
+        self._context.set_forkserver_preload(_PRELOADED)
 
     def warm(self) -> None:
         """Begin to load the boards' parent.

@@ -20,7 +20,7 @@ from typing import Any, Iterator, Sequence
 
 import attr
 
-from modelarts.local.logs.remote import Bucket, Found, Unreadable
+from modelarts.local.logs.remote import Bucket, LogObject, Unreadable
 from modelarts.local.logs.wanted import select
 
 __all__ = ["Budget", "Mirror"]
@@ -68,7 +68,7 @@ class _File:
 class _Fetch:
     """The objects that one round fetches; the threads that fetch share it."""
 
-    wanted: Sequence[tuple[str, Found]]
+    wanted: Sequence[tuple[str, LogObject]]
     left_out: dict[str, str]
     changed: int = 0
     errors: list[BaseException] = attr.ib(factory=list)
@@ -181,7 +181,7 @@ class Mirror:
             raise fetch.errors[0]
 
     def _fetch_next(
-        self, bucket: Bucket, fetch: _Fetch, waiting: Iterator[tuple[str, Found]]
+        self, bucket: Bucket, fetch: _Fetch, waiting: Iterator[tuple[str, LogObject]]
     ) -> None:
         """Fetch objects until none is left, or an error occurs that affects the others too."""
         while True:
@@ -216,11 +216,11 @@ class Mirror:
                     fetch.changed += 1
                 self.has_files.set()
 
-    def _has_changed(self, path: str, entry: Found) -> bool:
+    def _has_changed(self, path: str, entry: LogObject) -> bool:
         known = self._known.get(path)
         return known is None or (known.etag, known.size) != (entry.etag, entry.size)
 
-    def _follow(self, bucket: Bucket, path: str, entry: Found, known: _File | None) -> None:
+    def _follow(self, bucket: Bucket, path: str, entry: LogObject, known: _File | None) -> None:
         fetched = None
         if known is not None and known.size and entry.size > known.size:
             fetched = self._grown(bucket, path, entry, known)
@@ -228,7 +228,7 @@ class Mirror:
             fetched = self._whole(bucket, path, entry)
         self._known[path] = fetched
 
-    def _grown(self, bucket: Bucket, path: str, entry: Found, known: _File) -> _File | None:
+    def _grown(self, bucket: Bucket, path: str, entry: LogObject, known: _File) -> _File | None:
         """Append the new bytes; return None if the file is not the beginning of the object."""
         target = self.files / path
         start = max(0, known.size - _OVERLAP)
@@ -263,7 +263,7 @@ class Mirror:
         part.unlink()
         return _File(entry.etag, entry.size, known.exact, added)
 
-    def _whole(self, bucket: Bucket, path: str, entry: Found) -> _File:
+    def _whole(self, bucket: Bucket, path: str, entry: LogObject) -> _File:
         part = self._part()
         digest = _digest()
         got = 0

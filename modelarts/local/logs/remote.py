@@ -11,7 +11,7 @@ import attr
 
 from modelarts.errors import ModelArtsError
 
-__all__ = ["Bucket", "Found", "Passing", "Refused", "Requests", "Source", "Unreadable"]
+__all__ = ["Bucket", "LogObject", "Passing", "Refused", "Requests", "Source", "Unreadable"]
 
 _CHUNK = 256 * 1024
 
@@ -36,7 +36,7 @@ class Source:
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
-class Found:
+class LogObject:
     """An object as it was listed. ``modified`` is a text that sorts by time."""
 
     key: str
@@ -91,7 +91,7 @@ class Bucket:
         self._per_page = per_page
         self._source = source
 
-    def list(self, prefix: str, limit: int | None = None) -> Iterator[Found]:
+    def list(self, prefix: str, limit: int | None = None) -> Iterator[LogObject]:
         """Return the objects whose key begins with ``prefix``; all, or the first ``limit``.
 
         Raises:
@@ -116,7 +116,7 @@ class Bucket:
                 raise Passing(f"the list of bucket {self.name} cannot be read")
             for entry in answer.body.contents:
                 etag = str(entry.etag).strip('"')
-                yield Found(entry.key, int(entry.size), etag, str(entry.lastModified))
+                yield LogObject(entry.key, int(entry.size), etag, str(entry.lastModified))
             if limit or not answer.body.is_truncated:
                 return
             last = answer.body.contents[-1].key if answer.body.contents else None
@@ -125,7 +125,7 @@ class Bucket:
                 raise Passing(f"the list of bucket {self.name} has no next page")
             marker = following
 
-    def read(self, entry: Found, start: int = 0) -> Generator[bytes, None, None]:
+    def read(self, entry: LogObject, start: int = 0) -> Generator[bytes, None, None]:
         """Return an object's content from ``start`` on, in pieces.
 
         Raises:

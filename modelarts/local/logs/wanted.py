@@ -7,7 +7,7 @@ from typing import Iterable, Sequence
 
 import attr
 
-from modelarts.local.logs.remote import Found
+from modelarts.local.logs.remote import LogObject
 
 __all__ = ["MOST_FILES", "MOST_OBJECT", "Selection", "select"]
 
@@ -48,11 +48,11 @@ _LONGEST_NAME = 255
 class Selection:
     """The objects to read, the most important first, and the reasons for leaving out others."""
 
-    wanted: Sequence[tuple[str, Found]]
+    wanted: Sequence[tuple[str, LogObject]]
     left_out: dict[str, str]
 
 
-def select(prefix: str, listed: Iterable[Found]) -> Selection:
+def select(prefix: str, listed: Iterable[LogObject]) -> Selection:
     """Choose; each object comes with its path below the folder.
 
     Event files come before all else, and new ones before old ones: should the room not do, it is

@@ -20,7 +20,7 @@ from modelarts.errors import (
 )
 from modelarts.http.retry import Retry
 
-__all__ = ["PASSING", "Asking", "Own"]
+__all__ = ["PASSING", "Asking", "LocalError"]
 
 #: After these a later call may resume the transfer; after other refusals it cannot.
 PASSING = (AuthenticationFailed, RateLimited, ServerError)
@@ -38,7 +38,7 @@ _HINTS = {
 }
 
 
-class Own(Exception):
+class LocalError(Exception):
     """Carries a local error, such as of a disk, through the handlers of connection errors."""
 
     def __init__(self, error: Exception) -> None:
@@ -77,7 +77,7 @@ class Asking:
         Args:
             operation: the operation in words, for the errors.
             send: makes one attempt. An error that is not of the connection is raised as
-                :class:`Own`, or is a :class:`~modelarts.errors.ModelArtsError`.
+                :class:`LocalError`, or is a :class:`~modelarts.errors.ModelArtsError`.
             allowed: other statuses that are not errors.
             again: called with the reason before each further attempt.
             wanted: the fields of a successful response. S3 may return 200 before the operation is
@@ -115,9 +115,9 @@ class Asking:
     ) -> Any:
         try:
             answer = send()
-        except Own as own:
+        except LocalError as local:
             self._drop()
-            raise own.error from None
+            raise local.error from None
         except ModelArtsError:
             self._drop()
             raise

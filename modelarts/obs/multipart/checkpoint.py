@@ -10,7 +10,7 @@ import os
 from typing import Any, Dict, Iterator, List
 
 from modelarts.obs.atomic import PART
-from modelarts.obs.unfinished import is_still, lock, remove
+from modelarts.obs.partial import is_still, lock, remove
 
 __all__ = ["Checkpoint", "folder", "stale"]
 

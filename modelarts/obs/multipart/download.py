@@ -8,12 +8,12 @@ from typing import Any, Callable, List, Optional
 from modelarts.errors import ApiError, TransferError
 from modelarts.obs.checksums import same
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
-from modelarts.obs.esdk.requests import PASSING, Asking, Own
-from modelarts.obs.executor import Crew
+from modelarts.obs.esdk.requests import PASSING, Asking, LocalError
+from modelarts.obs.executor import WorkerPool
 from modelarts.obs.multipart.checkpoint import Checkpoint
 from modelarts.obs.multipart.plan import SIZES
+from modelarts.obs.partial import PartialFile, discard, naming
 from modelarts.obs.stores.base import ObjectInfo, Progress
-from modelarts.obs.unfinished import Unfinished, discard, naming
 
 __all__ = ["Download"]
 
@@ -61,9 +61,9 @@ class Download:
             path=where,
         )
 
-    def run(self, crew: Crew) -> None:
+    def run(self, crew: WorkerPool) -> None:
         """Download the object. The file is then complete and verified, or unchanged."""
-        self._part = Unfinished(
+        self._part = PartialFile(
             self._part_named(self._number), lambda: self._part_named(os.urandom(4).hex())
         )
         kept = False
@@ -105,7 +105,7 @@ class Download:
         if self._info.size:
             self._range(0, self._info.size, lambda: None)
 
-    def _fetch_ranges(self, crew: Crew) -> None:
+    def _fetch_ranges(self, crew: WorkerPool) -> None:
         info = self._info
         done = set(self._done())
         missing = [offset for offset in range(0, info.size, self._range_size) if offset not in done]
@@ -227,7 +227,7 @@ class Download:
                     got[0] += len(chunk)
                     self._moved(len(chunk))
                 except Exception as error:
-                    raise Own(error) from error
+                    raise LocalError(error) from error
         finally:
             stream.close()
         if got[0] != size:

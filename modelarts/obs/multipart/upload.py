@@ -13,7 +13,7 @@ from modelarts.errors import (
 from modelarts.obs.checksums import combined, is_md5
 from modelarts.obs.crc64 import crc64_in, is_available
 from modelarts.obs.esdk.requests import PASSING, Asking
-from modelarts.obs.executor import Crew
+from modelarts.obs.executor import WorkerPool
 from modelarts.obs.io import Source
 from modelarts.obs.multipart.arrivals import Arrived, Sender, arrived_in, whole_crc64, whole_etag
 from modelarts.obs.multipart.checkpoint import Checkpoint, stale
@@ -62,7 +62,7 @@ class Upload:
             path=os.path.abspath(source.path),
         )
 
-    def run(self, crew: Crew) -> None:
+    def run(self, crew: WorkerPool) -> None:
         """Upload the file. The object is then complete, or unchanged."""
         try:
             done = self._resume()

@@ -23,9 +23,9 @@ from modelarts.obs.atomic import (
     is_named_so,
     same_content,
 )
+from modelarts.obs.partial import discard
 from modelarts.obs.paths import local_segments
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
-from modelarts.obs.unfinished import discard
 
 __all__ = ["FolderStore"]
 

@@ -13,7 +13,7 @@ from modelarts.http.retry import Retry
 from modelarts.obs.checksums import is_md5, md5, same, to_header
 from modelarts.obs.crc64 import crc64_in, crc64_of, is_available
 from modelarts.obs.esdk.requests import Asking
-from modelarts.obs.executor import Crew
+from modelarts.obs.executor import WorkerPool
 from modelarts.obs.io import Body, Content, Source
 from modelarts.obs.multipart.download import Download
 from modelarts.obs.multipart.plan import MAX_PARTS, SIZES, Sizes
@@ -61,7 +61,7 @@ class ObsStore(Store):
         self._copied, self._copied_part = copied
         self._sizes = sizes
         self._asking = Asking(client, clock or Clock(), retry or Retry())
-        self._crew = Crew()
+        self._crew = WorkerPool()
         self._lock = threading.Lock()
         self._looked_for_stale = False
 

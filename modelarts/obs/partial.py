@@ -5,14 +5,14 @@ import stat
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
 
-__all__ = ["Unfinished", "discard", "is_still", "lock", "naming", "remove"]
+__all__ = ["PartialFile", "discard", "is_still", "lock", "naming", "remove"]
 
 #: Attempts if the usual name belongs to another file at the time of locking.
 _TRIES = 20
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-class Unfinished:
+class PartialFile:
     """A file with a temporary name until it is complete.
 
     All transfers to a target use the same temporary name first, so the file of a killed process is
