@@ -75,10 +75,12 @@ class Database(ABC):
     Attributes:
         is_shared: other front ends may use it at the same time.
         name: what it is called in logs; without a password.
+        whole: follows the name of a table that is to be read as a whole, and not by an index.
     """
 
     is_shared: bool
     name: str
+    whole: str = ""
 
     @abstractmethod
     def transaction(self) -> ContextManager[Any]:

@@ -37,6 +37,7 @@ class SqliteDatabase(Database):
     """
 
     is_shared = False
+    whole = "NOT INDEXED"
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)

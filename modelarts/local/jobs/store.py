@@ -194,16 +194,12 @@ class Store:
         if "\0" in search:  # no text has it, and not every database can be asked
             return [], 0
         if search:
-            job_ids = self.database.matching(search.lower(), _FEW).job_ids
             query.values["search"] = contains(search.lower())
             query.restrict("search_text LIKE :search ESCAPE '!'")
-            if job_ids is not None:
-                marks = ", ".join(str(int(job_id)) for job_id in job_ids) or "NULL"
-                query.restrict(f"job_id IN ({marks})")
-                return self._sorted(query, limit, offset)
-            total, ids = self._total(query, (*sorted(set(statuses)), search.lower()), changes)
+            key = (*sorted(set(statuses)), search.lower())
+            total, ids = self._search(query, search.lower(), key, changes)
             if ids is not None:
-                query.restrict(f"job_id IN ({', '.join(map(str, ids)) or 'NULL'})")
+                query.restrict(_among(ids))
         if total <= _FEW and (search or statuses):
             return self._sorted(query, limit, offset, total)
         return self._walk(query, total, limit, offset, changes), total
@@ -218,26 +214,30 @@ class Store:
             ).fetchall()
         return {row[0]: row[1] for row in rows}, sum(row[2] for row in rows)
 
-    def _total(
-        self, query: _Query, search: tuple[Any, ...], changes: int
+    def _search(
+        self, query: _Query, search: str, key: tuple[Any, ...], changes: int
     ) -> tuple[int, list[int] | None]:
         """Return how many jobs a search finds, and their ids if they are few.
 
-        Where there is no index of texts, all jobs are read for it, after a change only.
+        It is kept until something is changed. Where there is no index of texts, or more than a few
+        jobs have the text, all jobs are read for it.
         """
-        key = (query.values["project"], query.values["workspace"], *search)
+        key = (query.values["project"], query.values["workspace"], *key)
         with self._lock:
             known = self._totals.get(key)
         if known is not None and known[0] == changes:
             return known[1:]
+        candidates = self.database.matching(search, _FEW).job_ids
+        if candidates is None:
+            matching = f"FROM jobs {self.database.whole} WHERE {query.where}"
+        else:
+            matching = f"FROM jobs WHERE {query.where} AND {_among(candidates)}"
         ids: list[int] | None
         with self.transaction() as db:
-            rows = db.execute(
-                f"SELECT job_id FROM jobs WHERE {query.where} LIMIT {_FEW + 1}", query.values
-            ).fetchall()
+            rows = db.execute(f"SELECT job_id {matching} LIMIT {_FEW + 1}", query.values).fetchall()
             total, ids = len(rows), [row[0] for row in rows]
             if total > _FEW:
-                sql = f"SELECT count(*) FROM jobs WHERE {query.where}"
+                sql = f"SELECT count(*) {matching}"
                 total, ids = int(db.execute(sql, query.values).fetchone()[0]), None
         with self._lock:
             self._totals[key] = changes, total, ids
@@ -247,13 +247,9 @@ class Store:
         return total, ids
 
     def _sorted(
-        self, query: _Query, limit: int | None, offset: int, total: int | None = None
+        self, query: _Query, limit: int | None, offset: int, total: int
     ) -> tuple[list[Job], int]:
         """Return a page of few jobs, which are read and then sorted."""
-        if total is None:
-            with self.transaction() as db:
-                sql = f"SELECT count(*) FROM jobs WHERE {query.where}"
-                total = int(db.execute(sql, query.values).fetchone()[0])
         # Its own limit keeps the database from reading all jobs in their order instead.
         few = f"(SELECT {_COLUMNS} FROM jobs WHERE {query.where} LIMIT {max(total, 1)}) AS few"
         with self.transaction() as db:
@@ -497,6 +493,10 @@ class _Query:
         if column == "job_id":
             return f"job_id {self.direction}"
         return f"{column} {self.direction}, job_id {self.direction}"
+
+
+def _among(ids: list[int]) -> str:
+    return f"job_id IN ({', '.join(map(str, ids)) or 'NULL'})"
 
 
 def _limit(limit: int | None, offset: int) -> str:
