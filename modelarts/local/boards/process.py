@@ -85,16 +85,19 @@ class BoardProcess(Board):
         Raises:
             RuntimeError: it does not come up; the message says why.
         """
-        said, what = "failed", f"no answer within {START_SECONDS} seconds; see {self._log.name}"
+        outcome, detail = (
+            "failed",
+            f"no answer within {START_SECONDS} seconds; see {self._log.name}",
+        )
         try:
             if self._connection.poll(START_SECONDS):
-                said, what = self._connection.recv()
+                outcome, detail = self._connection.recv()
         except (EOFError, OSError):
-            what = f"its process ended; see {self._log.name}"
-        if said != "ready":
+            detail = f"its process ended; see {self._log.name}"
+        if outcome != "ready":
             self.kill()
-            raise RuntimeError(what)
-        port, self.reader = cast("tuple[int, str]", what)
+            raise RuntimeError(detail)
+        port, self.reader = cast("tuple[int, str]", detail)
         self._listens(prefix, f"127.0.0.1:{port}", self._key)
 
     def was_told_to_end(self) -> bool:
@@ -217,15 +220,15 @@ def visited(enter: Callable[[], Board | None], leave: Callable[[Board], None]) -
     afterwards."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        one = enter()
-        if one is None:
+        board = enter()
+        if board is None:
             gone = Response("The board has just ended.\n", 503, content_type="text/plain")
             return gone(environ, start_response)
         try:
-            parts = one.page(environ, start_response)
+            parts = board.page(environ, start_response)
         except BaseException:
-            leave(one)
+            leave(board)
             raise
-        return ClosingIterator(parts, lambda: leave(one))
+        return ClosingIterator(parts, lambda: leave(board))
 
     return answer

@@ -268,10 +268,10 @@ class Supervisor:
                 if board is not None:
                     board.visits += 1
                     return board
-                found = self._store.get(job.job_id)
-                if self._closed or found is None or not self._may_wake(found):
+                current = self._store.get(job.job_id)
+                if self._closed or current is None or not self._may_wake(current):
                     return None
-                waking = self._waken(found)
+                waking = self._waken(current)
                 if waking is None:
                     return None
             try:
@@ -387,11 +387,11 @@ class Supervisor:
 
     def _is_wanted(self, job: Job, status: int) -> bool:
         """Return True if a board is still to be started for this run of the job."""
-        found = self._store.get(job.job_id)
+        current = self._store.get(job.job_id)
         return (
             not self._closed
-            and found is not None
-            and (found.run, found.status) == (job.run, status)
+            and current is not None
+            and (current.run, current.status) == (job.run, status)
         )
 
     def _launch(self, job: Job, status: int) -> Board:
@@ -426,9 +426,14 @@ class Supervisor:
     def _fail(self, job: Job, reason: str) -> None:
         self._folders.close(job.job_id, job.run)
         with self._lock:
-            found = self._store.get(job.job_id)
-            failed = found and self._store.move(
-                job.job_id, ACTIVE, JobStatus.FAILED, job.run, reason=reason, **self._halted(found)
+            current = self._store.get(job.job_id)
+            failed = current and self._store.move(
+                job.job_id,
+                ACTIVE,
+                JobStatus.FAILED,
+                job.run,
+                reason=reason,
+                **self._halted(current),
             )
         if failed is not None:
             _LOG.error("job %d: failed: %s", job.job_id, reason)

@@ -196,8 +196,8 @@ def _folder() -> str:
         os.mkdir(folder, 0o700)
     except FileExistsError:
         pass
-    found = os.lstat(folder)
-    if found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
+    status = os.lstat(folder)
+    if status.st_uid != os.getuid() or status.st_mode & 0o170077 != 0o040000:
         raise PermissionError(f"{folder} is not a folder of this user alone")
     return folder
 
