@@ -23,10 +23,13 @@ _SECONDS = 120.0
 class Served:
     """``modelarts serve`` over a folder; it answers once this is made."""
 
-    def __init__(self, root: Path, *arguments: str) -> None:
+    def __init__(
+        self, root: Path, *arguments: str, environ: Optional[Dict[str, str]] = None
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
             cwd=str(ROOT),
+            env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

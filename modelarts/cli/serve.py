@@ -78,6 +78,13 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
+    parser.add_argument(
+        "--ray-address",
+        type=text,
+        metavar="HOST:PORT",
+        help="run boards and trainings on the Ray cluster whose head is there; this machine must "
+        "be a node of it; see docs/cluster.md",
+    )
     _add_trainings(parser.add_argument_group("trainings"))
     _add_network(parser.add_argument_group("network"))
     _add_limits(parser.add_argument_group("limits"))
@@ -322,6 +329,7 @@ def _serve(args: argparse.Namespace) -> int:
                 flavors=args.flavor,
                 datasets=args.dataset,
                 unconfined_boards=args.unconfined_boards,
+                ray_address=args.ray_address,
                 sleep_after=args.sleep_after * 60,
                 stop_after=args.stop_after * 3600,
                 test_clock=args.test_clock,

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -125,16 +126,24 @@ def test_creating_tables_fails_wholly(tmp_path, monkeypatch):
 # Files that are damaged -------------------------------------------------------------------
 
 
-@pytest.fixture
-def kept(tmp_path):
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
     """A folder with five jobs that no service holds; the last changes are in SQLite's log."""
-    service = Service(tmp_path)
+    root = tmp_path_factory.mktemp("killed")
+    service = Service(root)
     with service.session() as session:
         for _ in range(5):
             VisualizationJob.create(URL, session=session).stop().wait(until=JobStatus.KILLED)
     service.end(signal.SIGKILL)
-    assert (tmp_path / "jobs.sqlite-wal").stat().st_size > 10_000
-    return tmp_path
+    assert (root / "jobs.sqlite-wal").stat().st_size > 10_000
+    return root
+
+
+@pytest.fixture
+def kept(killed, tmp_path):
+    """A copy of it for one test."""
+    shutil.copytree(killed, tmp_path / "root", symlinks=True)
+    return tmp_path / "root"
 
 
 def _spoil(path, position, length=64):

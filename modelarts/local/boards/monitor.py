@@ -8,7 +8,7 @@ from multiprocessing.connection import wait
 from threading import Event, Thread
 from typing import Callable, Iterable, cast
 
-from modelarts.local.boards.process import BoardProcess
+from modelarts.local.boards.engine import Board
 from modelarts.local.boards.tasks import AGAIN_SECONDS
 from modelarts.local.jobs.store import StoreFailure
 
@@ -32,8 +32,8 @@ class Watcher:
 
     def __init__(
         self,
-        boards: Callable[[], Iterable[BoardProcess] | None],
-        ended: Callable[[BoardProcess], None],
+        boards: Callable[[], Iterable[Board] | None],
+        ended: Callable[[Board], None],
         look: Callable[[], float],
     ) -> None:
         self._boards = boards
@@ -84,7 +84,7 @@ class Watcher:
                 _LOG.exception("internal error")
 
 
-def _notice(ended: Iterable[BoardProcess]) -> float:
+def _notice(ended: Iterable[Board]) -> float:
     """Return the seconds that the service may take to notice its own end, if these ended by it."""
     likely = any(board.was_told_to_end() for board in ended)
     return _LONG_NOTICE_SECONDS if likely else _NOTICE_SECONDS

@@ -17,28 +17,21 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Callable, Iterable, cast
 
-from werkzeug.exceptions import NotFound
-from werkzeug.middleware.http_proxy import ProxyMiddleware
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
-from modelarts.local.boards import data_server
 from modelarts.local.boards import tensorboard as board
 from modelarts.local.boards.confinement import Confinement, Confiner
+from modelarts.local.boards.engine import START_SECONDS, Board, BoardEngine, board_of
+from modelarts.local.boards.sandbox import short_folder
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BoardProcess", "Processes", "board_of", "visited"]
+__all__ = ["BoardProcess", "Processes", "visited"]
 
-#: TensorBoard is slow on a machine that swaps; past this a start has failed.
-_START_SECONDS = 120
-#: How long one request to a board may take.
-_PAGE_SECONDS = 120
-#: How often the folder of a board that is visited is looked at.
-_LOOK_SECONDS = 5.0
 #: The modules that boards use, loaded before the fork, so that their memory is shared; the last one
 #: sees to it. What this system does not have is left out.
 _PRELOADED = [
@@ -55,26 +48,8 @@ _PRELOADED = [
 _PARENT_GONE = 255
 
 
-#: The path of a Unix socket has 104 bytes on macOS; multiprocessing adds 31.
-_MAX_FOLDER = 60
-
-
-class BoardProcess:
-    """One board's process.
-
-    Attributes:
-        job: which it is for, in the run that it is for.
-        page: what serves its page; there once it answers.
-        visits: how many requests it has to answer.
-        seen: when it was last asked something, by the monotonic clock.
-        confinement: what its processes can reach.
-        looked: when its folder was last looked at, by the same clock.
-        reader: which program reads its event files; there once it answers.
-        choice: that the data server was chosen for its event files, or not; None: there was none.
-    """
-
-    page: ProxyMiddleware
-    reader: str | None = None
+class BoardProcess(Board):
+    """One board's process, on this machine."""
 
     def __init__(
         self,
@@ -87,12 +62,7 @@ class BoardProcess:
         confinement: Confinement,
         choice: bool | None,
     ) -> None:
-        self.job = job
-        self.choice = choice
-        self.confinement = confinement
-        self.looked = 0.0
-        self.visits = 0
-        self.seen = 0.0
+        super().__init__(job, confinement, choice)
         self._process = process
         self._connection = connection
         self._key = key
@@ -115,22 +85,20 @@ class BoardProcess:
         Raises:
             RuntimeError: it does not come up; the message says why.
         """
-        said, what = "failed", f"no answer within {_START_SECONDS} seconds; see {self._log.name}"
+        outcome, detail = (
+            "failed",
+            f"no answer within {START_SECONDS} seconds; see {self._log.name}",
+        )
         try:
-            if self._connection.poll(_START_SECONDS):
-                said, what = self._connection.recv()
+            if self._connection.poll(START_SECONDS):
+                outcome, detail = self._connection.recv()
         except (EOFError, OSError):
-            what = f"its process ended; see {self._log.name}"
-        if said != "ready":
+            detail = f"its process ended; see {self._log.name}"
+        if outcome != "ready":
             self.kill()
-            raise RuntimeError(what)
-        port, self.reader = cast("tuple[int, str]", what)
-        target = {
-            "target": f"http://127.0.0.1:{port}/",
-            "remove_prefix": True,
-            "headers": {board.KEY_HEADER: self._key},
-        }
-        self.page = ProxyMiddleware(NotFound(), {prefix: target}, timeout=_PAGE_SECONDS)
+            raise RuntimeError(detail)
+        port, self.reader = cast("tuple[int, str]", detail)
+        self._listens(prefix, f"127.0.0.1:{port}", self._key)
 
     def was_told_to_end(self) -> bool:
         """Return True if an ended process, or the parent of all boards, was sent SIGTERM."""
@@ -155,6 +123,10 @@ class BoardProcess:
         how = f"was killed by signal {-code}" if code and code < 0 else f"ended with {code}"
         return f"{board_of(self.job)}'s process {self.pid} {how}; see {self._log.name}"
 
+    def leave(self) -> None:
+        """End it: boards of this machine end with their service."""
+        self.kill()
+
     def kill(self) -> None:
         """End it. A board keeps nothing that could be lost."""
         with self._lock:
@@ -164,8 +136,8 @@ class BoardProcess:
             self._process.join()
 
 
-class Processes:
-    """Starts the boards of one service.
+class Processes(BoardEngine):
+    """Starts the boards of one service on this machine.
 
     Args:
         logs: where each board's output goes.
@@ -175,12 +147,9 @@ class Processes:
     """
 
     def __init__(self, logs: Path, memory: int, lock: RLock, confiner: Confiner) -> None:
-        self.confiner = confiner
-        self._logs = logs
-        self._memory = memory
+        super().__init__(logs, memory, confiner)
         self._temporary = logs.parent / "tmp"
         self._lock = lock
-        self._data_server = data_server.program()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
 
@@ -196,7 +165,7 @@ class Processes:
         usual = tempfile.tempdir
         try:
             # For the socket of the boards' parent; removed when this process ends, unless killed.
-            tempfile.tempdir = _short_folder()
+            tempfile.tempdir = short_folder()
             os.symlink(get_temp_dir(), self._temporary)
         finally:
             tempfile.tempdir = usual
@@ -214,6 +183,9 @@ class Processes:
                 shutil.rmtree(folder, ignore_errors=True)
             self._temporary.unlink()
 
+    def end_left(self, jobs: Iterable[Job]) -> None:
+        """Do nothing: no service of this machine leaves any."""
+
     def start(
         self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None
     ) -> BoardProcess:
@@ -225,9 +197,8 @@ class Processes:
         key = secrets.token_hex(16)
         log = self.log(job.job_id)
         confinement = self.confiner.of(str(logs.folder), logs.links)
-        program = self._data_server if self.confiner.confines_programs else None
-        suits = program is not None and data_server.suits(confinement)
-        serve = mindinsight or partial(board.serve, program if suits else None)
+        program, choice = self._reader(confinement)
+        serve = mindinsight or partial(board.serve, program)
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=serve, args=(theirs, confinement, key, str(log), self._memory), daemon=True
@@ -240,61 +211,24 @@ class Processes:
             raise
         finally:
             theirs.close()
-        choice = None if program is None or mindinsight is not None else suits
+        choice = None if mindinsight is not None else choice
         return BoardProcess(job, process, ours, key, log, self._lock, confinement, choice)
 
-    def is_current(self, one: BoardProcess, now: float) -> bool:
-        """Return True if a board is still the right one for its folder."""
-        if one.choice and not self.confiner.confines_programs:
-            return False  # there is a second user since it started
-        look = now - one.looked >= _LOOK_SECONDS
-        if look:
-            one.looked = now
-            if one.choice is not None and one.choice != data_server.suits(one.confinement):
-                return False
-        return self.confiner.is_current(one.confinement, links_too=look)
 
-    def log(self, job_id: int) -> Path:
-        """Return the path of the output of a job's board."""
-        return self._logs / f"job-{job_id}.log"
-
-
-def _short_folder() -> str:
-    """Return a folder for temporary files whose path is short enough for sockets.
-
-    ``TMPDIR`` can be long, as on macOS, in scratch folders of clusters and under test runners.
-    """
-    usual = tempfile.gettempdir()
-    for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
-        if len(os.fsencode(folder)) <= _MAX_FOLDER and os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    raise OSError(
-        f"no folder for sockets: {usual} is longer than {_MAX_FOLDER} bytes, and /tmp cannot be "
-        "written; set TMPDIR to a folder with a shorter path"
-    )
-
-
-def board_of(job: Job) -> str:
-    """Return the name of the program that is a job's board."""
-    return "MindInsight" if job.job_type == "mindinsight" else "TensorBoard"
-
-
-def visited(
-    enter: Callable[[], BoardProcess | None], leave: Callable[[BoardProcess], None]
-) -> WSGIApplication:
+def visited(enter: Callable[[], Board | None], leave: Callable[[Board], None]) -> WSGIApplication:
     """Return a WSGI application for the board that ``enter`` returns; ``leave`` is called
     afterwards."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        one = enter()
-        if one is None:
+        board = enter()
+        if board is None:
             gone = Response("The board has just ended.\n", 503, content_type="text/plain")
             return gone(environ, start_response)
         try:
-            parts = one.page(environ, start_response)
+            parts = board.page(environ, start_response)
         except BaseException:
-            leave(one)
+            leave(board)
             raise
-        return ClosingIterator(parts, lambda: leave(one))
+        return ClosingIterator(parts, lambda: leave(board))
 
     return answer

@@ -7,14 +7,17 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 from multiprocessing import forkserver
 
-__all__ = ["MOST_FILES", "confine", "end_with_parent", "open_output"]
+__all__ = ["MOST_FILES", "confine", "end_with_parent", "open_output", "short_folder"]
 
 #: How many files and connections a board may have open.
 MOST_FILES = 4096
 _STACK = 1024 * 1024
+#: The path of a Unix socket has 104 bytes on macOS; multiprocessing adds 31.
+_MAX_FOLDER = 60
 _SET_PDEATHSIG = 1
 
 
@@ -41,6 +44,21 @@ def open_output(log: str) -> int:
         return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     except OSError:  # a full disk keeps nobody from looking at a board
         return os.open(os.devnull, os.O_WRONLY)
+
+
+def short_folder() -> str:
+    """Return a folder for temporary files whose path is short enough for sockets.
+
+    ``TMPDIR`` can be long, as on macOS, in scratch folders of clusters and under test runners.
+    """
+    usual = tempfile.gettempdir()
+    for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
+        if len(os.fsencode(folder)) <= _MAX_FOLDER and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise OSError(
+        f"no folder for sockets: {usual} is longer than {_MAX_FOLDER} bytes, and /tmp cannot be "
+        "written; set TMPDIR to a folder with a shorter path"
+    )
 
 
 def end_with_parent() -> None:

@@ -13,13 +13,16 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
+from modelarts.local.boards.cluster.processes import ClusterProcesses
 from modelarts.local.boards.confinement import Confiner
+from modelarts.local.boards.engine import Board, BoardEngine, board_of
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.monitor import Watcher
-from modelarts.local.boards.process import BoardProcess, Processes, board_of, visited
+from modelarts.local.boards.process import Processes, visited
 from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
 from modelarts.local.boards.visits import Visits
 from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd
+from modelarts.local.engine.cluster import Cluster
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import ACTIVE, Job, Store, StoreFailure
 from modelarts.local.logs.source import LogSource
@@ -51,6 +54,7 @@ class Supervisor:
         stop_after: how many seconds a job without a visit goes on; 0: for ever.
         confiner: decides what the processes of each board can reach.
         front_ends: those of the database; None: there is one.
+        cluster: where the boards run; None: on this machine.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Supervisor:
         stop_after: float,
         confiner: Confiner,
         front_ends: FrontEnds | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.timeline = timeline
         self._front_ends = front_ends or OnlyFrontEnd()
@@ -77,17 +82,21 @@ class Supervisor:
         self._mindinsight = mindinsight
         self._sleep_after = sleep_after
         self._lock = RLock()
-        self._processes = Processes(logs, board_memory, self._lock, confiner)
-        self._boards: dict[int, BoardProcess] = {}
+        self._processes: BoardEngine = (
+            Processes(logs, board_memory, self._lock, confiner)
+            if cluster is None
+            else ClusterProcesses(logs, board_memory, confiner, cluster)
+        )
+        self._boards: dict[int, Board] = {}
         # By job and run: those that do not answer yet, and what visitors of a sleeping one await.
-        self._starting: dict[tuple[int, int], BoardProcess] = {}
+        self._starting: dict[tuple[int, int], Board] = {}
         self._waking: dict[tuple[int, int], Future[None]] = {}
         self._closed = False
         self._closing = RLock()
         self._kept = timeline.monotonic()
         self._watcher = Watcher(self._running, self._ended, self._look)
         # Ends must not queue behind starts.
-        self._starts = Work("start", timeline, self._watcher.wake)
+        self._starts = Work("start", timeline, self._watcher.wake, self._processes.threads)
         self._ends = Work("end", timeline, self._watcher.wake)
 
     def open(self) -> None:
@@ -109,8 +118,16 @@ class Supervisor:
             self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
         self.stop_due()
         self._folders.keep(self._store.with_status(ACTIVE))
+        self._processes.end_left(self._store.with_status(ACTIVE))
         for job in self._store.with_status(ACTIVE):
-            if not job.asleep:
+            if self._processes.is_left(job) and job.status == JobStatus.RUNNING:
+                # Found again as if it slept: visitors wait until that is done.
+                again = self._store.move(
+                    job.job_id, [JobStatus.RUNNING], JobStatus.RUNNING, job.run, asleep=1
+                )
+                if again is not None:
+                    self._waken(again)
+            elif not job.asleep:
                 ran_ms = job.duration(self.timeline.running())
                 waiting = self._store.move(
                     job.job_id,
@@ -139,7 +156,7 @@ class Supervisor:
             self._folders.shut()
             self.wake()
             for board in boards:
-                board.kill()
+                board.leave()
             # Those that wait for their turn start with the next service.
             self._starts.close()
             self._ends.close()
@@ -215,7 +232,7 @@ class Supervisor:
         """Return the path of the log of a job's board."""
         return self._processes.log(job_id)
 
-    def board(self, job_id: int) -> BoardProcess | None:
+    def board(self, job_id: int) -> Board | None:
         """Return the process of a job's board; None where it has none, or sleeps."""
         with self._lock:
             return self._boards.get(job_id)
@@ -242,7 +259,7 @@ class Supervisor:
         self._visits.note(job.job_id, visitor)
         return visited(lambda: self._enter(job), self._leave)
 
-    def _enter(self, job: Job) -> BoardProcess | None:
+    def _enter(self, job: Job) -> Board | None:
         """Count a visit and return the job's board; wake it if it sleeps."""
         self._renew(job)
         for _ in range(2):
@@ -251,20 +268,27 @@ class Supervisor:
                 if board is not None:
                     board.visits += 1
                     return board
-                found = self._store.get(job.job_id)
-                if self._closed or found is None or not self._may_wake(found):
+                current = self._store.get(job.job_id)
+                if self._closed or current is None or not self._may_wake(current):
                     return None
-                waking = self._waking.get((found.job_id, found.run))
+                waking = self._waken(current)
                 if waking is None:
-                    waking = self._starts.submit(self._wake_up, found)
-                    if waking is None:
-                        return None
-                    self._waking[found.job_id, found.run] = waking
+                    return None
             try:
                 waking.result()
             except CancelledError:  # the service ends
                 return None
         return None
+
+    def _waken(self, job: Job) -> Future[None] | None:
+        """Begin to wake a sleeping board, if nobody does; None: the service ends."""
+        with self._lock:
+            waking = self._waking.get((job.job_id, job.run))
+            if waking is None:
+                waking = self._starts.submit(self._wake_up, job)
+                if waking is not None:
+                    self._waking[job.job_id, job.run] = waking
+            return waking
 
     def _may_wake(self, job: Job) -> bool:
         """Return True if a board may be started for a visitor of a job that has none here."""
@@ -280,7 +304,7 @@ class Supervisor:
         if not self._processes.is_current(board, self.timeline.monotonic()):
             self._sleep(board)
 
-    def _leave(self, board: BoardProcess) -> None:
+    def _leave(self, board: Board) -> None:
         with self._lock:
             board.visits -= 1
             board.seen = self.timeline.monotonic()
@@ -313,9 +337,9 @@ class Supervisor:
                     board.seen = self.timeline.monotonic()
                     self._boards[job.job_id] = board
                     _LOG.info(
-                        "job %d: running, process %s, read by %s",
+                        "job %d: running, %s, read by %s",
                         job.job_id,
-                        board.pid,
+                        board.place,
                         board.reader,
                     )
                     self.wake()
@@ -363,14 +387,14 @@ class Supervisor:
 
     def _is_wanted(self, job: Job, status: int) -> bool:
         """Return True if a board is still to be started for this run of the job."""
-        found = self._store.get(job.job_id)
+        current = self._store.get(job.job_id)
         return (
             not self._closed
-            and found is not None
-            and (found.run, found.status) == (job.run, status)
+            and current is not None
+            and (current.run, current.status) == (job.run, status)
         )
 
-    def _launch(self, job: Job, status: int) -> BoardProcess:
+    def _launch(self, job: Job, status: int) -> Board:
         logs = self._folders.open(job, self.give_up)
         mindinsight = self._mindinsight.target() if job.job_type == "mindinsight" else None
         with self._lock:
@@ -391,7 +415,7 @@ class Supervisor:
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
 
-    def _take(self, job: Job) -> BoardProcess | None:
+    def _take(self, job: Job) -> Board | None:
         """Remove the board of this run of the job, and return it."""
         with self._lock:
             board = self._boards.get(job.job_id)
@@ -402,14 +426,19 @@ class Supervisor:
     def _fail(self, job: Job, reason: str) -> None:
         self._folders.close(job.job_id, job.run)
         with self._lock:
-            found = self._store.get(job.job_id)
-            failed = found and self._store.move(
-                job.job_id, ACTIVE, JobStatus.FAILED, job.run, reason=reason, **self._halted(found)
+            current = self._store.get(job.job_id)
+            failed = current and self._store.move(
+                job.job_id,
+                ACTIVE,
+                JobStatus.FAILED,
+                job.run,
+                reason=reason,
+                **self._halted(current),
             )
         if failed is not None:
             _LOG.error("job %d: failed: %s", job.job_id, reason)
 
-    def _ended(self, board: BoardProcess) -> None:
+    def _ended(self, board: Board) -> None:
         with self._lock:
             if self._boards.get(board.job.job_id) is not board:
                 return
@@ -417,7 +446,7 @@ class Supervisor:
         reason = board.how_it_ended()
         self._ends.submit(lambda job: self._fail(job, reason), board.job)
 
-    def _running(self) -> list[BoardProcess] | None:
+    def _running(self) -> list[Board] | None:
         with self._lock:
             return None if self._closed else list(self._boards.values())
 
@@ -494,7 +523,7 @@ class Supervisor:
         for board in idle:
             self._sleep(board)
 
-    def _sleep(self, board: BoardProcess) -> None:
+    def _sleep(self, board: Board) -> None:
         job = board.job
         running = [JobStatus.RUNNING]
         with self._lock:
@@ -508,5 +537,5 @@ class Supervisor:
         _LOG.info("job %d: its board sleeps", job.job_id)
 
 
-def _kill(board: BoardProcess) -> Callable[[Job], None]:
+def _kill(board: Board) -> Callable[[Job], None]:
     return lambda job: board.kill()

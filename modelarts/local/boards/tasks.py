@@ -24,10 +24,13 @@ class Work:
 
     Args:
         wake: is called where :meth:`try_again` is to be called after :data:`AGAIN_SECONDS`.
+        threads: how many calls run at once.
     """
 
-    def __init__(self, name: str, timeline: Timeline, wake: Callable[[], None]) -> None:
-        self._pool = ThreadPoolExecutor(2, name)
+    def __init__(
+        self, name: str, timeline: Timeline, wake: Callable[[], None], threads: int = 2
+    ) -> None:
+        self._pool = ThreadPoolExecutor(threads, name)
         self._timeline = timeline
         self._wake = wake
         self._lock = Lock()

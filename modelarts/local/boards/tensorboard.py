@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["KEY_HEADER", "guarded", "listen", "serve"]
 
 #: What the service shows its boards. They listen on loopback, where any user of the machine
-#: can knock; without this header they answer nothing.
+#: can knock, or on the address of a node of a cluster; without this header they answer nothing.
 KEY_HEADER = "X-Board-Key"
 #: The thread of TensorBoard that reads event files.
 _RELOADER = "Reloader"
@@ -39,6 +39,7 @@ def serve(
     key: str,
     log: str,
     memory: int,
+    host: str = "127.0.0.1",
 ) -> None:
     """Run TensorBoard until the other end of ``connection`` is closed.
 
@@ -47,13 +48,14 @@ def serve(
     Args:
         program: the data server that reads the event files; None: this process reads them itself.
         memory: the most that each process may allocate, in bytes (Linux only).
+        host: the address of this machine to listen on.
     """
     confine(memory)
     _write_to(open_output(log))
     clear_environment()
     # Before any thread: the kernel confines the thread that asks, and those that it starts.
     try:
-        server = listen()
+        server = listen(host)
         reader = None if program is None else _start_reader(program, confinement)
         confinement.apply(connect=[] if reader is None else [reader.port])
     except OSError as error:
@@ -76,13 +78,17 @@ def serve(
     end.join()
 
 
-def listen() -> BaseWSGIServer:
-    """Return a server on loopback, at a port of its own, which a confined process cannot bind.
+def listen(host: str = "127.0.0.1") -> BaseWSGIServer:
+    """Return a server at a port of its own, which a confined process cannot bind.
 
     It has no application yet.
+
+    Args:
+        host: an address of this machine.
     """
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
-        host, port = listening.getsockname()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family, backlog=128) as listening:
+        port = listening.getsockname()[1]
         return make_server(
             host, port, _no_app, threaded=True, request_handler=_Quiet, fd=listening.fileno()
         )

@@ -1,1 +1,1 @@
-"""Processes of this machine that outlive the service: the trainings."""
+"""Processes that outlive the service, on this machine or on a Ray cluster."""

@@ -57,6 +57,8 @@ def main() -> None:
         spec = json.load(file)
     if not _may_start():
         return
+    if spec.get("ends_with") is not None:
+        _end_with(spec["ends_with"])
     began = time.monotonic()
     try:
         _write_new(folder, "started.json", {"pid": os.getpid(), "time": time.time()})
@@ -100,6 +102,7 @@ class _Keeper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._end("stop", spec["grace"]))
         signal.signal(signal.SIGINT, lambda *_: self._end("kill", 0))
+        signal.signal(signal.SIGUSR1, lambda *_: self._end("lost", 0))
         signal.signal(signal.SIGHUP, lambda *_: None)
         if sys.platform == "linux":
             # Processes whose parents have ended become children of this one, and can be found.
@@ -237,6 +240,15 @@ def _become(spec: dict[str, Any], keeper: int, nothing: int, output: int) -> Non
         resource.setrlimit(what, (limit, limit))
     os.umask(0o077)
     os.chdir(spec["cwd"])
+
+
+def _end_with(parent: int) -> None:
+    """End with the thread that started this process, as if a limit was exceeded (Linux only)."""
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGUSR1)
+        if os.getppid() != parent:
+            sys.exit(1)
 
 
 def _come_first() -> None:

@@ -11,9 +11,11 @@ import sys
 import time
 from pathlib import Path
 from threading import Lock
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import attr
+
+from modelarts.local.engine.base import Ended, EngineError, Launch, Limits, TrainingEngine
 
 __all__ = ["Ended", "EngineError", "Launch", "Limits", "Machine"]
 
@@ -23,71 +25,7 @@ _PAUSE = 0.005
 MARK = "MODELARTS_TRAINING_KEY"
 
 
-class EngineError(Exception):
-    """A training cannot be started; the message says why."""
-
-
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Limits:
-    """The limits of one training; one that exceeds them is ended.
-
-    Args:
-        memory: bytes, of each process and of all together.
-        processes: how many it may have at once.
-        files: how many files each process may have open.
-        log_size: bytes of output.
-        disk: bytes that must stay free on the disk with the output.
-        grace: the seconds from SIGTERM to SIGKILL.
-    """
-
-    memory: int
-    processes: int = 2000
-    files: int = 65536
-    log_size: int = 20 * 1024**3
-    disk: int = 256 * 1024**2
-    grace: float = 10.0
-
-
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Launch:
-    """The program of a training.
-
-    Args:
-        command: the program, by its path, and its arguments.
-        cwd: the folder in which it runs.
-        environ: all of its environment.
-        log: where its output goes.
-        key: marks its processes.
-    """
-
-    command: Sequence[str]
-    cwd: Path
-    environ: Mapping[str, str] = attr.ib(repr=False)
-    log: Path
-    key: str = attr.ib(repr=False)
-
-
-@attr.s(frozen=True, slots=True, auto_attribs=True)
-class Ended:
-    """The end of a training.
-
-    Attributes:
-        code: its exit code; None if a signal ended it, or it could not be started.
-        signal: the number of that signal.
-        by: ``stop`` or ``kill``, as it was asked to end; ``memory``, ``processes``, ``log`` or
-            ``disk``, the limit that it exceeded; None: it ended by itself.
-        error: the reason why it could not be started.
-        seconds: how long it ran.
-    """
-
-    code: int | None = None
-    signal: int | None = None
-    by: str | None = None
-    error: str | None = None
-    seconds: float = 0.0
-
-
-class Machine:
+class Machine(TrainingEngine):
     """Starts, finds and ends the trainings of this machine.
 
     A training has a folder for its state. Only one keeper can ever start the training of a folder,
@@ -98,11 +36,20 @@ class Machine:
         self._lock = Lock()
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
-    def start(self, folder: Path, launch: Launch, limits: Limits) -> None:
+    def start(
+        self,
+        folder: Path,
+        launch: Launch,
+        limits: Limits,
+        gpus: int = 0,
+        ends_with: int | None = None,
+    ) -> None:
         """Start a training; return when its program runs.
 
         Args:
             folder: for its state; it exists.
+            gpus: ignored: which it may use is in its environment.
+            ends_with: this process, where the training is to end with the thread that calls this.
 
         Raises:
             EngineError: it cannot be started, or was started before.
@@ -112,6 +59,7 @@ class Machine:
             "cwd": str(launch.cwd),
             "environ": {**launch.environ, MARK: launch.key},
             "log": str(launch.log),
+            "ends_with": ends_with,
             **attr.asdict(limits),
         }
         path = folder / "spec.json"
@@ -135,6 +83,13 @@ class Machine:
         if line != "started":
             self._reap(folder)
             raise EngineError(line or f"its keeper ended; see {folder / 'keeper.log'}")
+
+    def wait_for_start(self, folder: Path) -> bool:
+        """Return at once: a training of this machine runs when it is started."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing: no start waits."""
 
     def has_started(self, folder: Path) -> bool:
         """Return True if the training of a folder runs, or ran.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 import sqlite3
@@ -26,7 +27,10 @@ from modelarts.local.boards.supervisor import Supervisor
 from modelarts.local.database.base import Database
 from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd, SharedFrontEnds
 from modelarts.local.database.sqlite import SqliteDatabase
-from modelarts.local.engine.machine import Limits, Machine
+from modelarts.local.engine.base import Limits, TrainingEngine
+from modelarts.local.engine.cluster import Cluster, ClusterError
+from modelarts.local.engine.cluster_trainings import ClusterTrainings
+from modelarts.local.engine.machine import Machine
 from modelarts.local.identity.authentication import KEPT_SECONDS, Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
 from modelarts.local.identity.passwords import MAX_WRONG, WRONG_PER_SECOND, Logins
@@ -97,6 +101,8 @@ _NO_TRAININGS = (
     "This service reads its logs from OBS (--obs-endpoint), and trainings need buckets on this "
     "machine: it runs none."
 )
+#: The setting with the name of this service on a cluster.
+_NAMESPACE = "ray_namespace"
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -115,8 +121,14 @@ def serve(root: Path, settings: Settings) -> None:
             "--obs-api offers the folder ROOT/obs, and with --obs-endpoint that is not used: "
             "give one of them"
         )
+    if settings.ray_address is not None and settings.database is not None:
+        raise ConfigurationError(
+            "--ray-address and --database do not go together yet: boards and trainings on a "
+            "cluster belong to one service; give one of them"
+        )
     mounts = _mounts(root, settings)
-    types, datasets = _types(settings)
+    # Those of a cluster are not known yet.
+    types, datasets = _types(settings, None if settings.ray_address is None else 1)
     uploads = [] if settings.obs_api is None else [root / "uploads"]
     for folder in (root, root / "obs", root / "logs", *uploads):
         try:
@@ -151,6 +163,11 @@ def serve(root: Path, settings: Settings) -> None:
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
                 folders = _folders(root, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
+                cluster = _cluster(root, settings, store, open_ones)
+                training_engine: TrainingEngine = Machine()
+                if cluster is not None:
+                    types, _ = _types(settings, _gpus(cluster))
+                    training_engine = ClusterTrainings(cluster, settings.training_memory or 0)
                 timeline = _timeline(store, clock, front_ends)
                 mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
                 supervisor = Supervisor(
@@ -164,6 +181,7 @@ def serve(root: Path, settings: Settings) -> None:
                     settings.stop_after,
                     confiner,
                     front_ends,
+                    cluster,
                 )
                 # Clients have clocks of their own, which nobody moved.
                 common = _common(store.database, clock, timeline)
@@ -178,11 +196,11 @@ def serve(root: Path, settings: Settings) -> None:
                 training_store = TrainingStore(store)
                 runner = TrainingSupervisor(
                     training_store,
-                    Machine(),
+                    training_engine,
                     workspaces,
                     types,
                     timeline,
-                    settings.max_trainings or os.cpu_count() or 1,
+                    _max_trainings(settings),
                     Limits(settings.training_memory or _max_memory()),
                     front_ends,
                 )
@@ -516,9 +534,39 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     return Confiner(str(root), accounts, by_kernel)
 
 
-def _types(settings: Settings) -> tuple[MachineTypes, Datasets]:
+def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack) -> Cluster | None:
+    """Return the cluster on which boards run, if it is not this machine.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if settings.ray_address is None:
+        return None
+    namespace = store.setting(_NAMESPACE)
+    if namespace is None:
+        namespace = f"modelarts-{secrets.token_hex(8)}"
+        store.keep_setting(_NAMESPACE, namespace)
+    cluster = Cluster(settings.ray_address, namespace, root / "cluster.log")
     try:
-        return MachineTypes(settings.engines, settings.flavors), Datasets(settings.datasets)
+        cluster.open()
+    except ClusterError as error:
+        raise ConfigurationError(str(error)) from None
+    open_ones.callback(cluster.close)
+    _LOG.info("boards and trainings run on the Ray cluster at %s", settings.ray_address)
+    return cluster
+
+
+def _gpus(cluster: Cluster) -> int:
+    try:
+        return cluster.sizes()[1]
+    except ClusterError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _types(settings: Settings, cluster_gpus: int | None) -> tuple[MachineTypes, Datasets]:
+    try:
+        types = MachineTypes(settings.engines, settings.flavors, cluster_gpus)
+        return types, Datasets(settings.datasets)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
 
@@ -532,10 +580,17 @@ def _limits(settings: Settings) -> dict[str, str]:
         "Calls of a user, per second": f"{settings.rate:g}",
         "Memory of a board": f"{settings.board_memory >> 20} MiB",
         "A board sleeps after": f"{sleep / 60:g} minutes without a visit" if sleep else "never",
-        "Trainings at once": str(settings.max_trainings or os.cpu_count() or 1),
+        "Trainings at once": str(_max_trainings(settings)),
         "Memory of a training": f"{memory >> 20} MiB",
         "Logs are read from": settings.source.endpoint if settings.source else "this machine",
     }
+
+
+def _max_trainings(settings: Settings) -> int:
+    """Return how many trainings run at once; on a cluster, how many Ray is asked to run."""
+    if settings.max_trainings is not None:
+        return settings.max_trainings
+    return ClusterTrainings.threads if settings.ray_address is not None else os.cpu_count() or 1
 
 
 def _max_memory() -> int:

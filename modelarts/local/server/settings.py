@@ -47,6 +47,8 @@ class Settings:
             ``jobs.sqlite`` in the root.
         unconfined_boards: boards are not confined by the kernel.
         mindinsight: the path of MindInsight's command; by default it is looked for.
+        ray_address: the head of the Ray cluster on which boards and trainings run, as
+            ``HOST:PORT``; None: they run on this machine.
         show_link: is called with the address of the console, and whether it signs in the user
             ``local``, once; None: no such link is made.
     """
@@ -75,4 +77,5 @@ class Settings:
     datasets: Sequence[str] = ()
     database: str | None = attr.ib(default=None, repr=False)
     unconfined_boards: bool = False
+    ray_address: str | None = None
     show_link: Callable[[str, bool], None] | None = None

@@ -15,6 +15,8 @@ from modelarts.local.training.definition import Engine, illegal
 __all__ = ["Flavor", "Interpreter", "MachineTypes"]
 
 CPU, GPU = "CPU", "GPU"
+#: The number of a GPU that the cluster chooses.
+ANY_GPU = "any"
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -45,15 +47,21 @@ class MachineTypes:
     Args:
         engines: further engines, as ``NAME=PYTHON`` or ``NAME:VERSION=PYTHON``.
         flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
+        cluster_gpus: how many GPUs the cluster has on which trainings run; None: they run here.
 
     Raises:
         ValueError: one has another form, or its Python cannot be run.
     """
 
-    def __init__(self, engines: Sequence[str] = (), flavors: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        engines: Sequence[str] = (),
+        flavors: Sequence[str] = (),
+        cluster_gpus: int | None = None,
+    ) -> None:
         own = Interpreter("Python", "python_%d.%d" % sys.version_info[:2], sys.executable)
         self.engines = [own, *map(_interpreter, engines)]
-        self.gpus = _gpus()
+        self.gpus = _gpus() if cluster_gpus is None else [ANY_GPU] * cluster_gpus
         by_id = {"local": Flavor("local")}
         if self.gpus:
             by_id["local.gpu"] = Flavor("local.gpu", GPU)

@@ -12,11 +12,11 @@ from threading import Event as Signal
 from threading import RLock, Thread
 
 from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd
-from modelarts.local.engine.machine import Ended, EngineError, Launch, Limits, Machine
+from modelarts.local.engine.base import Ended, EngineError, Launch, Limits, TrainingEngine
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import StoreFailure
 from modelarts.local.training.definition import read
-from modelarts.local.training.machine_types import GPU, MachineTypes
+from modelarts.local.training.machine_types import ANY_GPU, GPU, MachineTypes
 from modelarts.local.training.metrics import Sampler
 from modelarts.local.training.store import LIVE, Event, Training, TrainingStore
 from modelarts.local.training.workspace import PreparationError, Workspaces
@@ -34,6 +34,7 @@ _EXCEEDED = {
     "processes": "it had more than {processes} processes at once",
     "log": "it wrote more than {log} GB of output",
     "disk": "its output had almost filled the disk",
+    "lost": "Ray ended its actor, most likely for lack of memory on its node",
 }
 
 
@@ -49,7 +50,7 @@ class TrainingSupervisor:
     def __init__(
         self,
         store: TrainingStore,
-        machine: Machine,
+        machine: TrainingEngine,
         workspaces: Workspaces,
         types: MachineTypes,
         timeline: Timeline,
@@ -71,7 +72,7 @@ class TrainingSupervisor:
         self._running: dict[str, Training] = {}
         self._closed = False
         self._changed = Signal()
-        self._pool = ThreadPoolExecutor(2, "training")
+        self._pool = ThreadPoolExecutor(machine.threads, "training")
         self._thread = Thread(target=self._run, name="trainings", daemon=True)
         self._sampler = Sampler(store, timeline, self._keepers)
 
@@ -95,6 +96,7 @@ class TrainingSupervisor:
             self._closed = True
         self._changed.set()
         self._sampler.close()
+        self._machine.close()
         self._pool.shutdown(cancel_futures=True)
         if self._running:
             _LOG.info("%d trainings go on; the next service finds them", len(self._running))
@@ -120,6 +122,7 @@ class TrainingSupervisor:
             training = self._store.move(job_id, _WAITING, JobStatus.KILLED, reason=cause)
             if training is not None:
                 self._note(training, "Info", f"The training was stopped before it ran: {cause}.")
+                self._machine.end(self._workspaces.state(job_id), at_once=True)
                 self._workspaces.remove_work(job_id)
                 return training
             training = self._store.move(
@@ -150,6 +153,7 @@ class TrainingSupervisor:
             self._machine.end(self._workspaces.state(now.job_id), at_once=True)
             self._front_ends.announce()
         else:
+            self._machine.end(self._workspaces.state(now.job_id), at_once=True)
             self._workspaces.remove(now.job_id)
         _LOG.info("training %s: deleted", now.job_id)
 
@@ -157,7 +161,10 @@ class TrainingSupervisor:
         """Go on with a training that an earlier service has left."""
         folder = self._workspaces.state(training.job_id)
         if not self._machine.has_started(folder):
-            if training.status in _WAITING:
+            if training.status in _WAITING and self._machine.is_running(folder):
+                self._busy.add(training.job_id)
+                self._pool.submit(self._start, training, training.gpu, True)
+            elif training.status in _WAITING:
                 self._store.move(training.job_id, _WAITING, JobStatus.WAITING)
             elif training.is_deleted:
                 self._remove(training)
@@ -216,20 +223,26 @@ class TrainingSupervisor:
                 flavor = self._types.flavors.get(_flavor(training))
                 free = [gpu for gpu in self._types.gpus if gpu not in used]
                 is_full = len(self._running) + len(self._busy) >= self._max_running
-                if is_full or (flavor is not None and flavor.kind == GPU and not free):
+                needs_gpu = flavor is not None and flavor.kind == GPU
+                if is_full or (needs_gpu and not free and not self._machine.assigns_gpus):
                     if training.status == JobStatus.INIT and self._store.move(
                         training.job_id, [JobStatus.INIT], JobStatus.WAITING
                     ):
                         self._note(training, "Info", "The training waits for its turn.")
                     continue
-                gpu = free[0] if flavor is not None and flavor.kind == GPU else None
+                gpu = None
+                if needs_gpu:
+                    gpu = ANY_GPU if self._machine.assigns_gpus else free[0]
                 used.add(gpu)
                 self._busy.add(training.job_id)
                 self._pool.submit(self._start, training, gpu)
 
-    def _start(self, training: Training, gpu: str | None) -> None:
+    def _start(self, training: Training, gpu: str | None, is_handed_over: bool = False) -> None:
         try:
-            self._start_now(training, gpu)
+            if is_handed_over:
+                self._await_start(training)
+            else:
+                self._start_now(training, gpu)
         except (PreparationError, EngineError) as error:
             self._fail(training, str(error))
         except StoreFailure as failure:
@@ -257,15 +270,26 @@ class TrainingSupervisor:
             if self._closed or now.status not in _WAITING:
                 self._workspaces.remove_work(ready.job_id)
                 return
-            running = self._launch(ready, launch)
+            self._launch(ready, launch)
+        self._await_start(ready)
+
+    def _await_start(self, training: Training) -> None:
+        """Wait until a training that was handed over runs."""
+        folder = self._workspaces.state(training.job_id)
+        if not self._machine.wait_for_start(folder):
+            return  # the next service finds it
+        with self._lock:
+            running = self._is_running(training)
         if running is not None:
             self._watch(running)
+        else:
+            # It was stopped or deleted while it waited for its turn.
+            self._machine.end(folder, at_once=True)
 
-    def _launch(self, training: Training, launch: Launch) -> Training | None:
+    def _launch(self, training: Training, launch: Launch) -> None:
         folder = self._workspaces.state(training.job_id)
         if not self._machine.has_started(folder):
-            self._machine.start(folder, launch, self._limits)
-        return self._is_running(training)
+            self._machine.start(folder, launch, self._limits, gpus=int(training.gpu is not None))
 
     def _is_running(self, training: Training) -> Training | None:
         passed = self._timeline.passed()

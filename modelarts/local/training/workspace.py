@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Mapping
 
-from modelarts.local.engine.machine import Launch
+from modelarts.local.engine.base import Launch
 from modelarts.local.logs.source import LogSource, folder_of
 from modelarts.local.training.definition import Definition, illegal
 from modelarts.local.training.machine_types import Interpreter

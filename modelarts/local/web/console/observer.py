@@ -11,11 +11,9 @@ from urllib.parse import urlencode
 
 import attr
 import psutil
-from werkzeug.exceptions import NotFound
-from werkzeug.middleware.http_proxy import ProxyMiddleware
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from modelarts.local.boards.process import BoardProcess
+from modelarts.local.boards.engine import Board
 from modelarts.local.boards.supervisor import Supervisor
 
 __all__ = ["Observation", "Observer"]
@@ -96,7 +94,7 @@ class Observer:
                 seen = self._seen.get(key, (0.0, None))[1]
         return seen
 
-    def _look(self, key: tuple[int, int | None], board: BoardProcess) -> None:
+    def _look(self, key: tuple[int, int | None], board: Board) -> None:
         try:
             observation = attr.evolve(_read(board), memory=_memory(board.pid))
             now = self._supervisor.timeline.monotonic()
@@ -110,7 +108,7 @@ class Observer:
                 del self._looking[key[0]]
 
 
-def _read(board: BoardProcess) -> Observation:
+def _read(board: Board) -> Observation:
     """Ask a board for its runs and the points of its scalar curves."""
     if board.job.job_type != "tensorboard":
         return Observation()
@@ -137,7 +135,7 @@ def _read(board: BoardProcess) -> Observation:
     return Observation(names, len(runs), total, points, counted == total)
 
 
-def _ask(board: BoardProcess, path: str, form: str | None = None) -> Any:
+def _ask(board: Board, path: str, form: str | None = None) -> Any:
     """Return the JSON of a response of a board; None if it is not JSON."""
     builder = EnvironBuilder(
         path=board.job.page + path,
@@ -147,7 +145,7 @@ def _ask(board: BoardProcess, path: str, form: str | None = None) -> Any:
     )
     try:
         # As a visitor would ask, but with less patience.
-        page = ProxyMiddleware(NotFound(), board.page.targets, timeout=_TIMEOUT_SECONDS)
+        page = board.proxy(_TIMEOUT_SECONDS)
         parts, status, _ = run_wsgi_app(page, builder.get_environ(), buffered=True)
         return json.loads(b"".join(parts)) if status.startswith("200") else None
     except Exception:
@@ -156,6 +154,8 @@ def _ask(board: BoardProcess, path: str, form: str | None = None) -> Any:
 
 def _memory(pid: int | None) -> int | None:
     """Return the bytes that a board's processes hold; those that boards share count each time."""
+    if pid is None:
+        return None
     try:
         process = psutil.Process(pid)
         return sum(each.memory_info().rss for each in (process, *process.children(True)))

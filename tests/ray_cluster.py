@@ -1,0 +1,135 @@
+"""A Ray cluster of this machine: a head and further nodes, with a token, ended by process id."""
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.served import descendants
+
+__all__ = ["RayCluster", "RayNode"]
+
+ROOT = Path(__file__).resolve().parent.parent
+_SECONDS = 90.0
+
+
+class RayNode:
+    """``ray start --block``, and what it has started."""
+
+    def __init__(self, output, environ, *arguments):
+        with open(str(output), "wb") as file:
+            self._start(file, environ, arguments)
+        deadline = time.monotonic() + _SECONDS
+        while b"Ray runtime started" not in output.read_bytes():
+            is_late = time.monotonic() > deadline
+            if is_late or self._process.poll() is not None:
+                self.kill()
+                raise AssertionError("Ray does not come up: %s" % output.read_text())
+            time.sleep(0.05)
+
+    def _start(self, output, environ, arguments):
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
+                *("--num-cpus=2", "--object-store-memory=80000000", "--disable-usage-stats"),
+                *arguments,
+            ],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    def actors(self):
+        """The processes of the boards' actors on this node."""
+        return [pid for pid in descendants(self.pid) if _title(pid).startswith(b"ray::BoardHost")]
+
+    def kill(self):
+        """Kill the node with all that runs on it, as a power cut does."""
+        pids = descendants(self.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in {*pids, *descendants(self.pid)}:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class RayCluster:
+    """A head, which is a node too; ``address`` is where it listens."""
+
+    def __init__(self):
+        assert importlib.util.find_spec("ray"), "Ray is not installed: pip install '.[ray]'"
+        # Ray puts sockets below it, whose paths must be short.
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        self.token = self.folder / "token"
+        self.token.write_text(secrets.token_hex(32))
+        self.token.chmod(0o600)
+        # jsonschema compiles a grammar with this package where it is installed, for four seconds in
+        # each process of Ray.
+        (self.folder / "quick").mkdir()
+        (self.folder / "quick" / "rfc3987_syntax.py").write_text("raise ImportError\n")
+        self.environ = {
+            "PYTHONPATH": os.pathsep.join([str(self.folder / "quick"), str(ROOT)]),
+            "RAY_AUTH_TOKEN_PATH": str(self.token),
+        }
+        host = _own_address()
+        with socket.create_server((host, 0)) as free:
+            port = free.getsockname()[1]
+        self.address = "%s:%d" % (host, port)
+        self.nodes = []
+        self.nodes.append(
+            self._node(
+                *("--head", "--port=%d" % port, "--node-ip-address=" + host),
+                *("--include-dashboard=false", "--temp-dir=%s" % (self.folder / "t")),
+            )
+        )
+
+    def add_node(self):
+        """Add a node, on this machine too."""
+        self.nodes.append(self._node("--address=" + self.address))
+        return self.nodes[-1]
+
+    def actors(self):
+        """The processes of the boards' actors on all nodes."""
+        return [pid for node in self.nodes for pid in node.actors()]
+
+    def end(self):
+        """End all of it."""
+        for node in reversed(self.nodes):
+            node.kill()
+        shutil.rmtree(str(self.folder), ignore_errors=True)
+
+    def _node(self, *arguments):
+        environ = {
+            **os.environ,
+            **self.environ,
+            "RAY_AUTH_MODE": "token",
+            # As docs/cluster.md says.
+            "RAY_worker_niceness": "0",
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "3000",
+        }
+        return RayNode(self.folder / ("node-%d" % len(self.nodes)), environ, *arguments)
+
+
+def _own_address():
+    """The address by which Ray knows this machine; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        any_socket.connect(("192.0.2.1", 9))
+        return any_socket.getsockname()[0]
+
+
+def _title(pid):
+    try:
+        return Path("/proc/%d/cmdline" % pid).read_bytes()
+    except OSError:
+        return b""
