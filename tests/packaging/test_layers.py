@@ -28,6 +28,11 @@ RESERVED = {
     "jinja2": ("modelarts.local.web.console.*",),
     "hypercorn": ("modelarts.local.server.tls",),
     "psycopg": ("modelarts.local.database.*",),
+    "ray": (
+        "modelarts.local.boards.cluster.host",
+        "modelarts.local.engine.driver",
+        "modelarts.local.engine.training_host",
+    ),
     "argcomplete": ("modelarts.cli.completion",),
     "IPython": ("modelarts.visualization.display.notebook", "modelarts.magic"),
     "pandas": ("modelarts.visualization.display.lists",),

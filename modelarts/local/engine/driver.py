@@ -1,4 +1,4 @@
-"""Ray's part in the service, in a process of its own: the only module that imports Ray.
+"""Ray's part in the service, in a process of its own; nothing else on its machine imports Ray.
 
 It takes orders from :class:`modelarts.local.engine.cluster.Cluster` through a connection, and ends
 with it. Each process of the service is a detached actor with a name, in the namespace of the
