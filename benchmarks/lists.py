@@ -109,7 +109,7 @@ def _measure(number: int, url: Optional[str]) -> Dict[str, float]:
 
             database = PostgresDatabase(url)
             with database.alone() as db:
-                db.execute("DELETE FROM jobs")
+                db.execute("TRUNCATE jobs, job_counts RESTART IDENTITY CASCADE")
             _fill(database, number, project)
             _analyze(url)
         served = Served(root, *options)

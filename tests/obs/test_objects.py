@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from modelarts import auth
-from modelarts.auth.credentials import AccessKey, Found
+from modelarts.auth.credentials import AccessKey, CredentialSet
 from modelarts.errors import (
     ApiError,
     AuthenticationFailed,
@@ -482,7 +482,7 @@ class Issuer:
         return AccessKey(key, SK, "token%d" % self.issued, expires_at=4070908800.0)
 
     def load(self, surroundings):
-        return Found(credentials=self.issue(), source=self.name, renew=self.issue)
+        return CredentialSet(credentials=self.issue(), source=self.name, renew=self.issue)
 
 
 @pytest.mark.parametrize("size", [1000, SIZE])
