@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -33,6 +34,13 @@ def find_programs():
     return folders[-1].parent if folders else None
 
 
+def _parent():
+    """Return a folder for temporary files that another user can reach, too, as root needs one."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    others = all(folder.stat().st_mode & stat.S_IXOTH for folder in (usual, *usual.parents))
+    return str(usual) if others or os.geteuid() != 0 else "/tmp"
+
+
 class PostgresServer:
     """A server of its own; without one its tests fail in ``.ci/run``, and are skipped elsewhere."""
 
@@ -45,7 +53,7 @@ class PostgresServer:
             pytest.skip(text)
         self._programs = programs
         # A Unix socket has a short path.
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_parent()))
         self._made = 0
         self.user = "postgres"
         self._as_user = []
@@ -108,5 +116,5 @@ class PostgresServer:
             check=False,
         )
         log = self.folder / "log"
-        said = log.read_text()[-2000:] if log.exists() else ""
-        assert done.returncode == 0, "%s: %s" % (command, said)
+        output = log.read_text()[-2000:] if log.exists() else ""
+        assert done.returncode == 0, "%s: %s" % (command, output)
