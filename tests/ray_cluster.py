@@ -76,6 +76,7 @@ class RayCluster:
         # jsonschema compiles a grammar with this package where it is installed, for four seconds in
         # each process of Ray.
         (self.folder / "quick").mkdir()
+        (self.folder / "tmp").mkdir()
         (self.folder / "quick" / "rfc3987_syntax.py").write_text("raise ImportError\n")
         self.environ = {
             "PYTHONPATH": os.pathsep.join([str(self.folder / "quick"), str(ROOT)]),
@@ -106,6 +107,10 @@ class RayCluster:
         """End all of it."""
         for node in reversed(self.nodes):
             node.kill()
+        # The parents of boards wait for the next board for some minutes.
+        for path in Path("/proc").glob("[0-9]*"):
+            if os.fsencode(self.folder / "tmp") in _title(int(path.name)):
+                os.kill(int(path.name), signal.SIGKILL)
         shutil.rmtree(str(self.folder), ignore_errors=True)
 
     def _node(self, *arguments):
@@ -113,6 +118,7 @@ class RayCluster:
             **os.environ,
             **self.environ,
             "RAY_AUTH_MODE": "token",
+            "TMPDIR": str(self.folder / "tmp"),
             # As docs/cluster.md says.
             "RAY_worker_niceness": "0",
             "RAY_health_check_period_ms": "1000",
@@ -124,7 +130,10 @@ class RayCluster:
 def _own_address():
     """The address by which Ray knows this machine; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        any_socket.connect(("192.0.2.1", 9))
+        try:
+            any_socket.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"  # it has no other
         return any_socket.getsockname()[0]
 
 
