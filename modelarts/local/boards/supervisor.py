@@ -281,7 +281,7 @@ class Supervisor:
         return None
 
     def _waken(self, job: Job) -> Future[None] | None:
-        """Begin to wake a sleeping board, if nobody does; None: the service ends."""
+        """Return the start of a sleeping board, begun here if needed; None if the service ends."""
         with self._lock:
             waking = self._waking.get((job.job_id, job.run))
             if waking is None:

@@ -15,7 +15,7 @@ __all__ = ["LOOKS_SECONDS", "Visits"]
 LOOKS_SECONDS = 65.0
 #: So many visitors are kept for a board, the latest.
 _MAX_LOOKING = 20
-#: With more boards than this, those that nobody looks at any more are forgotten.
+#: With more boards than this, those without a visit in the last minute are removed.
 _MANY_BOARDS = 1000
 #: So old may the time of the last visit be that other front ends know.
 _WRITE_MS = 1000

@@ -59,7 +59,7 @@ class FrontEnds(ABC):
 
     @abstractmethod
     def announce(self) -> None:
-        """Have the other front ends look at what was changed. A failure is not told."""
+        """Notify the other front ends of a change. A failure is logged, not raised."""
 
     @abstractmethod
     def close(self) -> None:
@@ -78,13 +78,13 @@ class OnlyFrontEnd(FrontEnds):
         return lambda name: False
 
     def start(self, changed: Callable[[], None]) -> None:
-        """Do nothing."""
+        """Do nothing, as nobody else changes the file."""
 
     def announce(self) -> None:
-        """Do nothing."""
+        """Do nothing, as nobody else has to know."""
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing, as there is nobody to leave."""
 
 
 class SharedFrontEnds(FrontEnds):

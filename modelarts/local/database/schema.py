@@ -178,7 +178,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     try:
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
-        # What a client was told survives a power cut too; the second is for macOS.
+        # An acknowledged change survives a power cut, too; the second is for macOS.
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
         # Of a table with very many jobs, more is kept in memory: 32 MiB.

@@ -134,13 +134,13 @@ class Cluster:
             raise
 
     def watch(self, name: str, changed: Callable[[State], None]) -> None:
-        """Be told of a process that an earlier service has started. Raises ClusterError."""
+        """Watch a process that an earlier service has started. Raises ClusterError."""
         with self._lock:
             self._watched[name] = changed
         self._call("watch", name)
 
     def ask(self, name: str, method: str, *arguments: Any) -> Any:
-        """Return what a process answers. Raises ClusterError."""
+        """Call a method of a process and return its result. Raises ClusterError."""
         return self._call("ask", name, method, *arguments)
 
     def names(self) -> list[str]:
@@ -168,7 +168,7 @@ class Cluster:
             _LOG.error("%s is ended later: %s", name, error)
 
     def forget(self, name: str) -> None:
-        """Be told of a process no more. It goes on."""
+        """Stop watching a process, which goes on."""
         with self._lock:
             self._watched.pop(name, None)
 

@@ -73,7 +73,7 @@ class ClusterBoard(Board):
         return self._ended
 
     def changed(self, state: State) -> None:
-        """Take note of a new state, which the actor has told."""
+        """Set the state to one that the actor has sent."""
         with self._condition:
             self._state = state
             if state["phase"] == "ready":
@@ -136,7 +136,7 @@ class ClusterBoard(Board):
         return f"{board_of(self.job)} failed: {reason}; see {self._log.name}"
 
     def leave(self) -> None:
-        """Be told of it no more; it goes on, and the next service finds it."""
+        """Stop watching the board, which goes on and is adopted by the next service."""
         self._cluster.forget(self.name)
         with self._condition:
             self._state = {**self._state, "phase": "left"}
