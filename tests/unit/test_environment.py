@@ -110,6 +110,16 @@ def session(tmp_path):
     )
 
 
+def define(tmp_path, code, environment):
+    return Estimator(
+        session(tmp_path),
+        train_instance_type="local",
+        code_dir=str(code),
+        boot_file="train.py",
+        environment=environment,
+    )
+
+
 def environments(tmp_path):
     folder = tmp_path / "cache" / "modelarts" / "environments"
     return sorted(path.name for path in folder.glob("*") if path.is_dir())
@@ -138,13 +148,7 @@ def test_packages_that_cannot_be_installed_fail_the_training(code, empty_index, 
     environment = Environment("none")
     secret = "http://user:%s@127.0.0.1:%d/" % (PASSWORD, empty_index)
     environment.conda = CondaDependencies.create([secret], ["no-such-package"])
-    estimator = Estimator(
-        session(tmp_path),
-        train_instance_type="local",
-        code_dir=str(code),
-        boot_file="train.py",
-        environment=environment,
-    )
+    estimator = define(tmp_path, code, environment)
     job = estimator.fit(wait=True)
     info = job.get_job_info()
     assert info["status"] == JobStatus.FAILED
@@ -156,13 +160,7 @@ def test_packages_that_cannot_be_installed_fail_the_training(code, empty_index, 
 
 
 def test_training_is_stopped_while_its_environment_is_made(code, tmp_path):
-    job = Estimator(
-        session(tmp_path),
-        train_instance_type="local",
-        code_dir=str(code),
-        boot_file="train.py",
-        environment=Environment("stopped", CondaDependencies.create()),
-    ).fit()
+    job = define(tmp_path, code, Environment("stopped", CondaDependencies.create())).fit()
     wait_until(lambda: environments(tmp_path))
     assert job.get_job_info()["status"] == JobStatus.INIT
     assert job.stop_job_version() == {"is_success": True}
@@ -219,21 +217,9 @@ def test_wrong_environments_are_refused(code, tmp_path):
     with pytest.raises(InvalidArgument, match="conda"):
         environment.conda = ["requests"]
     with pytest.raises(InvalidArgument, match="environment"):
-        Estimator(
-            session(tmp_path),
-            train_instance_type="local",
-            code_dir=str(code),
-            boot_file="train.py",
-            environment="mnist",
-        )
+        define(tmp_path, code, "mnist")
     environment.conda = CondaDependencies.create(conda_packages=["python=2.6"])
-    estimator = Estimator(
-        session(tmp_path),
-        train_instance_type="local",
-        code_dir=str(code),
-        boot_file="train.py",
-        environment=environment,
-    )
+    estimator = define(tmp_path, code, environment)
     with pytest.raises(InvalidArgument, match="conda_packages") as caught:
         estimator.fit()
     assert caught.value.given == "'python=2.6'"
