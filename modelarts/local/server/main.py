@@ -519,7 +519,7 @@ def _run(
 
 def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     """How boards are confined; raises ConfigurationError where that is too little for its users."""
-    shared = len(accounts.users().by_name) > 1
+    shared = accounts.users().is_shared
     by_kernel = not settings.unconfined_boards
     if by_kernel and not landlock.abi():
         if shared or not settings.network.is_local():
