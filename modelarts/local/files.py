@@ -8,7 +8,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_private", "write_private"]
+__all__ = ["place_of", "read_private", "write_private"]
+
+
+def place_of(folder: Path) -> str:
+    """Return a text for the place of a folder: a copy of it has another, a new name leaves it."""
+    state = os.stat(folder)
+    return f"{state.st_dev}-{state.st_ino}"
 
 
 def read_private(path: Path) -> dict[str, Any]:

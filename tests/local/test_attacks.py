@@ -1,13 +1,22 @@
 """Attacks by somebody who knows the repository; ``docs/reliability.md`` has the table."""
 
+import socket
+import subprocess
+import threading
+from urllib.parse import urlsplit
+
 import pytest
 import requests
+from waitress.server import create_server
 
 from modelarts.errors import PermissionDenied
+from modelarts.estimator import VisualizationJob
 from modelarts.local.identity.buckets import Access, BucketAccess, BucketsFile
 from modelarts.local.identity.users import Users
 from modelarts.local.identity.users_file import Accounts, edit, read
+from modelarts.local.web.waitress import Channel
 from modelarts.session import Session
+from tests.clocks import wait_until
 from tests.console import Browser, loopback
 from tests.service import PASSWORD, SECRETS, Service
 
@@ -115,3 +124,130 @@ def test_administrator_who_is_alone_reaches_all():
     assert users.with_user("ann").is_shared
     assert users.with_user("ann").without_user("local").is_shared
     assert not users.with_user("ann").without_user("ann").is_shared
+
+
+# HTTP ---------------------------------------------------------------------------------------
+
+
+def exchange(service, head, api="modelarts_endpoint"):
+    """Send text as it is, with HOST in it replaced, and return all that is answered."""
+    place = urlsplit(service.connection[api])
+    with socket.create_connection((place.hostname, place.port), timeout=30) as connection:
+        connection.sendall(head.replace("HOST", "Host: %s" % place.netloc).encode("latin-1"))
+        parts = iter(lambda: connection.recv(65536), b"")
+        return b"".join(parts).decode("latin-1")
+
+
+@pytest.mark.parametrize("api", ["modelarts_endpoint", "obs_http_endpoint"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Content-Length: 6\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 6",
+        "Transfer-Encoding:\r\n chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: \x0bchunked",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: +5",
+        "X: a\r\n\tContent-Length: 5",
+    ],
+)
+def test_request_that_proxies_read_otherwise_is_refused(shared, fields, api):
+    """No part of it is taken for another request."""
+    smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHOST\r\n\r\n"
+    answer = exchange(shared, "POST / HTTP/1.1\r\nHOST\r\n%s\r\n\r\n%s" % (fields, smuggled), api)
+    assert answer.startswith(("HTTP/1.1 400", "HTTP/1.0 400"))
+    assert answer.count("Content-Length:") == 1
+
+
+@pytest.mark.parametrize("version", ["1.0", "3.7"])
+def test_encoding_of_other_version_is_refused(shared, version):
+    head = "POST / HTTP/%s\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert " 400 " in exchange(shared, head % version)[:20]
+
+
+class Patience(Channel):
+    """A connection that waits less long for its client than those of the service."""
+
+    stall_seconds = 0.2
+
+
+@pytest.fixture
+def stalling():
+    """A server with one thread that sends 4 MiB in parts, and a client that reads none of it."""
+    ended = threading.Event()
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", str(4 * 2**20))])
+        try:
+            for _ in range(64):
+                yield b"x" * 65536
+        finally:
+            ended.set()
+
+    server = create_server(
+        app, port=0, threads=1, outbuf_high_watermark=2**18, asyncore_use_poll=True
+    )
+    server.channel_class = Patience
+    threading.Thread(target=server.run, daemon=True).start()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", int(server.effective_port)))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        yield server, ended
+    server.close()
+
+
+def test_client_that_does_not_read_keeps_no_thread(stalling):
+    """Nor its connection."""
+    server, ended = stalling
+    assert ended.wait(30)
+    wait_until(lambda: not server.active_channels)
+
+
+def test_unread_objects_hold_up_nobody(shared, connect):
+    """More of them are asked for than the OBS API has threads."""
+    session = connect(
+        **keys_of(shared, "local"), obs_endpoint=shared.connection["obs_http_endpoint"]
+    )
+    client = session.get_obs_client()
+    client.createBucket("unread")
+    client.putContent("unread", "large", b"x" * 8 * 2**20)
+    waiting = [client.getObject("unread", "large", loadStreamInMemory=False) for _ in range(12)]
+    assert client.getObjectMetadata("unread", "large").status == 200
+    for answer in waiting:
+        answer.body.response.close()
+    client.deleteObject("unread", "large")
+    client.deleteBucket("unread")
+
+
+# Files --------------------------------------------------------------------------------------
+
+
+def test_copy_of_a_folder_leaves_the_other_service_alone(tmp_path):
+    """A copy that is served ends neither trainings nor the parent of boards of the original."""
+    original = Service(tmp_path / "root")
+    code = tmp_path / "root" / "obs" / "bucket" / "code"
+    code.mkdir(parents=True)
+    (code / "train.py").write_text("import time; time.sleep(600)")
+    algorithm = {"code_dir": "/bucket/code/", "boot_file": "/bucket/code/train.py"}
+    with original.session() as session:
+        path = "/v2/%s/training-jobs" % session.project_id
+        body = {"kind": "job", "metadata": {"name": "long"}, "algorithm": algorithm}
+        path += "/" + session.request("POST", path, body=body)["metadata"]["id"]
+
+        def phase(of):
+            return of.request("GET", path)["status"]["phase"]
+
+        wait_until(lambda: phase(session) == "Running")
+        subprocess.run(["cp", "-a", str(tmp_path / "root"), str(tmp_path / "copy")], check=True)
+        copy = Service(tmp_path / "copy")
+        copy.said("is a copy of another")
+        with copy.session() as other:
+            wait_until(lambda: phase(other) == "Abnormal")
+        assert copy.end() == 0
+        VisualizationJob.create("/bucket/logs/", session=session).wait()
+        assert phase(session) == "Running"
+        session.request("DELETE", path)
+    assert original.end() == 0
