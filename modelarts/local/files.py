@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from modelarts._internal.disk import sync_folder
+
 __all__ = ["place_of", "read_private", "write_private"]
 
 
@@ -59,8 +61,4 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name too survives a power cut
-    finally:
-        os.close(folder)
+    sync_folder(str(path.parent))

@@ -1,7 +1,13 @@
 """Attacks by somebody who knows the repository; ``docs/reliability.md`` has the table."""
 
+import hashlib
+import io
+import os
 import socket
+import sqlite3
+import stat
 import subprocess
+import sys
 import threading
 from urllib.parse import urlsplit
 
@@ -9,11 +15,13 @@ import pytest
 import requests
 from waitress.server import create_server
 
+from modelarts._internal.clock import Clock
 from modelarts.errors import PermissionDenied
 from modelarts.estimator import VisualizationJob
 from modelarts.local.identity.buckets import Access, BucketAccess, BucketsFile
 from modelarts.local.identity.users import Users
 from modelarts.local.identity.users_file import Accounts, edit, read
+from modelarts.local.obs_api.storage import Objects
 from modelarts.local.web.waitress import Channel
 from modelarts.session import Session
 from tests.clocks import wait_until
@@ -251,3 +259,60 @@ def test_copy_of_a_folder_leaves_the_other_service_alone(tmp_path):
         assert phase(session) == "Running"
         session.request("DELETE", path)
     assert original.end() == 0
+
+
+@pytest.mark.parametrize("version", [1, 6])
+def test_folder_of_another_version_is_left_as_it_is(tmp_path, version):
+    """It is refused before anything is written, and the refusal says what to do."""
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as database:
+        database.execute("PRAGMA user_version = %d" % version)
+    database.close()
+    content = (tmp_path / "jobs.sqlite").read_bytes()
+    command = [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "serve it with the version that wrote it" in ended.stderr
+    assert (tmp_path / "jobs.sqlite").read_bytes() == content
+    assert not (tmp_path / "users.json").exists()
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """The order in which files are written to the disk, named and removed."""
+    order = []
+    fsync, replace, unlink = os.fsync, os.replace, os.unlink
+
+    def synced(descriptor):
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda *paths: (order.append("name"), replace(*paths)))
+    monkeypatch.setattr(
+        os, "unlink", lambda *paths, **more: (order.append("removal"), unlink(*paths, **more))
+    )
+    return order
+
+
+def test_objects_survive_a_power_cut(tmp_path, writes):
+    """Content is on the disk before its name, and its name before the answer; so are removals."""
+    (tmp_path / "obs").mkdir()
+    (tmp_path / "uploads").mkdir()
+    objects = Objects(tmp_path / "obs", tmp_path / "uploads", Clock())
+    objects.create_bucket("bucket")
+    assert writes == ["folder"]
+    del writes[:]
+    objects.put(io.BytesIO(b"content"), "bucket", "folder/key")
+    assert writes == ["folder", "file", "name", "folder"]
+    del writes[:]
+    assert list(objects.delete("bucket", ["folder/key"])) == []
+    assert writes == ["removal", "folder"]
+    upload = objects.uploads.begin("bucket", "key")
+    folder = objects.uploads.find("bucket", "key", upload)
+    etag = hashlib.md5(b"part", usedforsecurity=False).hexdigest()
+    del writes[:]
+    objects.uploads.put_part(folder, 1, io.BytesIO(b"part"), etag)
+    assert writes == ["file", "name"]
+    del writes[:]
+    objects.uploads.complete("bucket", "key", folder, [(1, etag)])
+    assert writes[:3] == ["file", "name", "folder"]

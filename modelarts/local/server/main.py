@@ -140,17 +140,19 @@ def serve(root: Path, settings: Settings) -> None:
             raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from None
     file = ServiceFile(root)
     lock = take(root, file)
+    store: Store | None = None
     try:
         try:
             # Left by one that was killed.
             (root / STAY).unlink(missing_ok=True)
             open_log(root / "service.log")
             settings.network.check()
+            # First: where another version wrote it, nothing is changed.
+            store = Store(_database(root, settings))
             accounts = Accounts(settings.users or prepare(root))
             accounts.users()
             buckets_file = BucketsFile(root)
             buckets_file.current()
-            store = Store(_database(root, settings))
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
         # No file beside the program that started it is a module of the service.
@@ -291,9 +293,9 @@ def serve(root: Path, settings: Settings) -> None:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
         except OSError as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
-        finally:
-            store.close()
     finally:
+        if store is not None:
+            store.close()
         os.close(lock)
 
 
