@@ -1,7 +1,7 @@
 """Builds the package; setup.cfg has its metadata.
 
-With ``SOURCE_DATE_EPOCH`` in the environment, which ``wheel`` heeds already, two builds of the same
-files give the same archive, byte for byte: see CONTRIBUTING.md.
+With ``SOURCE_DATE_EPOCH`` in the environment two builds of the same files give the same archive and
+the same wheel, byte for byte: see CONTRIBUTING.md. Wheels have the times of that variable anyway.
 """
 
 import contextlib
@@ -49,5 +49,8 @@ def _plain(member, epoch):
     member.mode = 0o755 if is_program else 0o644
     return member
 
+
+if "SOURCE_DATE_EPOCH" in os.environ:
+    os.umask(0o022)  # the wheel holds the permissions of files that this process makes
 
 setup(cmdclass={"sdist": ReproducibleArchive})
