@@ -81,7 +81,7 @@ class _Record:
 
 
 class _Clients:
-    """What the clients do, each again and again until the end.
+    """The clients, each of which does its work again and again until the end.
 
     Args:
         folder: one that the service does not use.
