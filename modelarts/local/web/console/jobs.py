@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from werkzeug.wrappers import Response
@@ -102,7 +102,7 @@ class JobPages:
             number=int(number),
         )
 
-    def _elsewhere(self, visit: Visit, project_id: str) -> list[tuple[str, str, int]]:
+    def _elsewhere(self, visit: Visit, project_id: str) -> Sequence[tuple[str, str, int]]:
         """Return the user's other projects that have jobs: their ids, names and numbers of jobs."""
         first = {"per_page": "1"}
         totals = [
