@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +31,7 @@ from modelarts.visualization.display.table import facts
 from tests.boards import curve
 from tests.buckets import Buckets, access_key_of
 from tests.clocks import FakeClock
+from tests.http_server import Metadata, served
 from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
@@ -788,43 +788,14 @@ def test_obs_that_is_no_session_is_refused(root, obs):
     assert not root.exists()
 
 
-class _Metadata(BaseHTTPRequestHandler):
-    """The metadata service of a server with an agency: each time asked, other keys."""
-
-    given = 0
-
-    def do_PUT(self):
-        self._answer(b"token")
-
-    def do_GET(self):
-        _Metadata.given += 1
-        keys = {
-            "access": "AGENCY%d" % self.given,
-            "secret": "agency-secret",
-            "securitytoken": "agency-token",
-            "expires_at": "2020-01-01T00:00:00.000000Z",
-        }
-        self._answer(json.dumps({"credential": keys}).encode())
-
-    def _answer(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
 def test_temporary_keys_are_renewed_from_where_they_came(buckets, serve, tmp_path, monkeypatch):
     training = Training(buckets, tmp_path / "run", "logs/run/")
     training.step(1, 0.5)
     for name in ("MODELARTS_ACCESS_KEY", "MODELARTS_SECRET_KEY"):
         monkeypatch.delenv(name)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Metadata) as metadata:
-        threading.Thread(target=metadata.serve_forever, daemon=True).start()
-        endpoint = "http://127.0.0.1:%d" % metadata.server_port
-        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", endpoint)
+    handler = type("Expired", (Metadata,), {"expires_at": "2020-01-01T00:00:00.000000Z"})
+    with served(handler) as metadata:
+        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "http://" + metadata)
         # Keys that were used twice have ended.
         used = []
 
@@ -841,9 +812,8 @@ def test_temporary_keys_are_renewed_from_where_they_came(buckets, serve, tmp_pat
             training.step(2, 0.25)
             assert curve(job, 2) == [(1, 0.5), (2, 0.25)]
         service.end()
-        metadata.shutdown()
-    tokens = {one.token for one in buckets.asked if one.access_key.startswith("AGENCY")}
-    assert tokens == {"agency-token"}
+    tokens = {one.token for one in buckets.asked if one.access_key.startswith("ECS")}
+    assert tokens == {"token-of-the-server"}
     assert len(set(used)) > 2
 
 

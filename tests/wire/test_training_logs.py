@@ -13,9 +13,8 @@ from modelarts.http.client import ServiceClient
 from modelarts.session import Session
 from modelarts.training.job import TrainingJob
 from modelarts.training.logs import LogFollower
-from tests.faults import FAULTS, FaultProxy
+from tests.faults import FAULTS, SEED, FaultProxy, Hurried, served_cloud
 from tests.training_cloud import TrainingCloud
-from tests.wire.test_faults import SEED, Hurried, _serve
 
 pytestmark = pytest.mark.local
 
@@ -230,7 +229,8 @@ def test_odd_links_are_not_opened(session, link):
 @pytest.fixture
 def served():
     cloud = TrainingCloud()
-    yield from _serve(cloud)
+    with served_cloud(cloud):
+        yield cloud
 
 
 #: A cut or refused answer shows itself; a byte that was changed on the way does not.
