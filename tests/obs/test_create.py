@@ -13,9 +13,9 @@ from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.clocks import wait_until
-from tests.cloud import Cloud
+from tests.cloud import Cloud, connect
 from tests.local import client
-from tests.obs.test_contract import tree
+from tests.obs.trees import tree
 from tests.places import ObsPlace
 
 pytestmark = pytest.mark.local
@@ -149,12 +149,8 @@ def _settings(service):
 
 
 def test_without_any_place_it_is_said_what_to_give(cloud, runs):
-    with Session(
-        access_key=Cloud.access_key,
-        secret_key=Cloud.secret_key,
-        project_id=Cloud.project_id,
-        region_name=Cloud.region_name,
-        modelarts_endpoint=Cloud.modelarts_endpoint,
+    with connect(
+        Cloud,
         obs_endpoint="http://127.0.0.1:9",
     ) as session:
         with pytest.raises(InvalidArgument, match="MODELARTS_OBS_PATH") as caught:
@@ -207,12 +203,8 @@ def test_nested_events_draw_no_warning(create, local, bucket, runs, said):
 
 
 def _wire_session(obs_endpoint, **more):
-    return Session(
-        access_key=Cloud.access_key,
-        secret_key=Cloud.secret_key,
-        project_id=Cloud.project_id,
-        region_name=Cloud.region_name,
-        modelarts_endpoint=Cloud.modelarts_endpoint,
+    return connect(
+        Cloud,
         obs_endpoint=obs_endpoint,
         proxies={},
         **more,

@@ -17,8 +17,8 @@ from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.boards import curve
 from tests.clocks import FakeClock
-from tests.obs.test_contract import contents, tree, urls
 from tests.obs.transfers import AK, SK, settings
+from tests.obs.trees import contents, tree, urls
 from tests.obs_server import ObsServer, Refusal
 from tests.places import FolderPlace, ObsPlace
 
@@ -44,16 +44,6 @@ def place(request, tmp_path):
     place.session.clock = StepClock()
     yield place
     place.close()
-
-
-@pytest.fixture
-def obs(place):
-    return place.session.obs
-
-
-@pytest.fixture
-def bucket(place):
-    return "obs://%s/" % place.bucket
 
 
 @pytest.fixture

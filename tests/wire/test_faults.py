@@ -9,9 +9,8 @@ import pytest
 
 from modelarts.errors import AmbiguousCreate, ApiError, TransportError
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.session import Session
 from modelarts.training.job import TrainingJob
-from tests.cloud import Cloud
+from tests.cloud import Cloud, connect
 from tests.faults import SEED, FaultProxy, Hurried, served_cloud
 from tests.training_cloud import TrainingCloud
 
@@ -38,11 +37,8 @@ def trainings():
 
 
 def _session(cloud, proxy, **changes):
-    return Session(
-        access_key=cloud.access_key,
-        secret_key=cloud.secret_key,
-        project_id=cloud.project_id,
-        region_name=cloud.region_name,
+    return connect(
+        cloud,
         modelarts_endpoint=proxy.url,
         iam_endpoint=proxy.url,
         proxies={},
