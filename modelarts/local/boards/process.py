@@ -147,12 +147,16 @@ class Processes(BoardEngine):
         memory: the most that one may allocate, in bytes.
         confiner: decides what each can reach.
         lock: held around multiprocessing's own bookkeeping, which is not safe for threads.
+        load_late: load the boards' parent with the first board, which then takes a second longer.
     """
 
-    def __init__(self, logs: Path, memory: int, lock: RLock, confiner: Confiner) -> None:
+    def __init__(
+        self, logs: Path, memory: int, lock: RLock, confiner: Confiner, load_late: bool = False
+    ) -> None:
         super().__init__(logs, memory, confiner)
         self._temporary = logs.parent / "tmp"
         self._lock = lock
+        self._load_late = load_late
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
 
@@ -174,7 +178,8 @@ class Processes(BoardEngine):
             os.symlink(folder, self._temporary)
         finally:
             tempfile.tempdir = usual
-        forkserver.ensure_running()
+        if not self._load_late:
+            forkserver.ensure_running()
 
     def close(self) -> None:
         """Note that no board is started any more."""

@@ -55,6 +55,7 @@ class Supervisor:
         confiner: decides what the processes of each board can reach.
         front_ends: those of the database; None: there is one.
         cluster: where the boards run; None: on this machine.
+        load_late: load what boards on this machine share with the first one.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Supervisor:
         confiner: Confiner,
         front_ends: FrontEnds | None = None,
         cluster: Cluster | None = None,
+        load_late: bool = False,
     ) -> None:
         self.timeline = timeline
         self._front_ends = front_ends or OnlyFrontEnd()
@@ -83,7 +85,7 @@ class Supervisor:
         self._sleep_after = sleep_after
         self._lock = RLock()
         self._processes: BoardEngine = (
-            Processes(logs, board_memory, self._lock, confiner)
+            Processes(logs, board_memory, self._lock, confiner, load_late)
             if cluster is None
             else ClusterProcesses(logs, board_memory, confiner, cluster)
         )

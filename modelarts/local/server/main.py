@@ -187,6 +187,7 @@ def serve(root: Path, settings: Settings) -> None:
                     confiner,
                     front_ends,
                     cluster,
+                    settings.load_late,
                 )
                 # Clients have clocks of their own, which nobody moved.
                 common = _common(store.database, clock, timeline)

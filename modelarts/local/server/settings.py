@@ -49,6 +49,7 @@ class Settings:
         mindinsight: the path of MindInsight's command; by default it is looked for.
         ray_address: the head of the Ray cluster on which boards and trainings run, as
             ``HOST:PORT``; None: they run on this machine.
+        load_late: TensorBoard is loaded with the first board, not when the service starts.
         show_link: is called with the address of the console, and whether it signs in the user
             ``local``, once; None: no such link is made.
     """
@@ -78,4 +79,5 @@ class Settings:
     database: str | None = attr.ib(default=None, repr=False)
     unconfined_boards: bool = False
     ray_address: str | None = None
+    load_late: bool = False
     show_link: Callable[[str, bool], None] | None = None
