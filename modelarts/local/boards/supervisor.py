@@ -85,7 +85,7 @@ class Supervisor:
         self._sleep_after = sleep_after
         self._lock = RLock()
         self._processes: BoardEngine = (
-            Processes(logs, board_memory, self._lock, confiner, load_late)
+            Processes(logs, board_memory, confiner, load_late)
             if cluster is None
             else ClusterProcesses(logs, board_memory, confiner, cluster)
         )
@@ -399,11 +399,17 @@ class Supervisor:
     def _launch(self, job: Job, status: int) -> Board:
         logs = self._folders.open(job, self.give_up)
         mindinsight = self._mindinsight.target() if job.job_type == "mindinsight" else None
+        if not self._is_wanted(job, status):
+            raise RuntimeError("it was stopped or deleted before")
+        # Without the lock, which requests take: it may take long.
+        board = self._processes.start(job, logs, mindinsight)
         with self._lock:
-            if not self._is_wanted(job, status):
-                raise RuntimeError("it was stopped or deleted before")
-            board = self._processes.start(job, logs, mindinsight)
-            self._starting[job.job_id, job.run] = board
+            is_wanted = self._is_wanted(job, status)
+            if is_wanted:
+                self._starting[job.job_id, job.run] = board
+        if not is_wanted:
+            board.kill()
+            raise RuntimeError("it was stopped or deleted meanwhile")
         board.wait_until_it_answers(job.page)
         return board
 

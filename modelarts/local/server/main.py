@@ -272,7 +272,9 @@ def serve(root: Path, settings: Settings) -> None:
                     objects_api = _objects_api(
                         root, authentication, buckets, folders, reach, settings.rate
                     )
-                    server = ObjectsServer(objects_api, objects, root / "uploads")
+                    server = ObjectsServer(
+                        objects_api, objects, root / "uploads", _most_connections(200)
+                    )
                     open_ones.callback(server.close)
                     server.start()
                 obs = source.endpoint if source else (root / "obs").resolve().as_uri()
@@ -384,6 +386,11 @@ def _note_place(root: Path, store: Store, trainings: TrainingStore) -> None:
         store.keep_setting(_PLACE, place)
 
 
+def _most_connections(most: int) -> int:
+    """Return how many connections a server may have, which leave descriptors for all else."""
+    return min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+
 def _allow_many_files() -> None:
     """Connections and boards together may be more than what is usual for a process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -485,7 +492,7 @@ def _run(
         threads=_THREADS,
         max_request_body_size=_MOST_BODY,
         max_request_header_size=_MOST_HEADERS,
-        connection_limit=_MOST_CONNECTIONS,
+        connection_limit=_most_connections(_MOST_CONNECTIONS),
         channel_timeout=60,
         inbuf_overflow=MAX_BODY_IN_MEMORY,
         outbuf_overflow=MAX_BODY_IN_MEMORY,
