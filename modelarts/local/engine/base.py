@@ -84,10 +84,12 @@ class TrainingEngine(ABC):
     Attributes:
         threads: how many are started at once.
         assigns_gpus: it decides which GPU a training gets.
+        is_shared: all front ends of a database reach all trainings.
     """
 
     threads = 2
     assigns_gpus = False
+    is_shared = False
 
     @abstractmethod
     def start(self, folder: Path, launch: Launch, limits: Limits, gpus: int = 0) -> None:

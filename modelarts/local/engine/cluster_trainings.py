@@ -40,6 +40,7 @@ class ClusterTrainings(TrainingEngine):
 
     threads = 64
     assigns_gpus = True
+    is_shared = True
 
     def __init__(self, cluster: Cluster, memory: int) -> None:
         self._cluster = cluster
@@ -130,15 +131,20 @@ class ClusterTrainings(TrainingEngine):
     def end(self, folder: Path, at_once: bool = False) -> None:
         """Ask a training to end; does nothing where it does not run."""
         name = _name(folder)
-        state = self._state(folder)
-        if state is None:
-            return
-        if state["phase"] == "placed":
+        with self._condition:
+            state = self._states.get(name)
+        if state is not None and state["phase"] == "placed":
             self._cluster.stop(name)
             self._changed(name, {"phase": "ended", "reason": "it was stopped before it ran"})
             return
         try:
-            self._cluster.ask(name, "end", at_once)
+            if state is None and name not in self._cluster.names():
+                return
+            if state is None and at_once:
+                # Another front end has started it; it may not run yet, and ends with its actor.
+                self._cluster.stop(name)
+            else:
+                self._cluster.ask(name, "end", at_once)
         except ClusterError as error:
             _LOG.error("training %s cannot be ended: %s", folder.name, error)
 

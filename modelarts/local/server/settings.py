@@ -49,6 +49,8 @@ class Settings:
         mindinsight: the path of MindInsight's command; by default it is looked for.
         ray_address: the head of the Ray cluster on which boards and trainings run, as
             ``HOST:PORT``; None: they run on this machine.
+        shared: the folder that the front ends of a database and the nodes of a cluster have in
+            common; None: the root.
         show_link: is called with the address of the console, and whether it signs in the user
             ``local``, once; None: no such link is made.
     """
@@ -78,4 +80,5 @@ class Settings:
     database: str | None = attr.ib(default=None, repr=False)
     unconfined_boards: bool = False
     ray_address: str | None = None
+    shared: Path | None = None
     show_link: Callable[[str, bool], None] | None = None
