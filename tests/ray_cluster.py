@@ -73,11 +73,12 @@ class RayCluster:
         self.token = self.folder / "token"
         self.token.write_text(secrets.token_hex(32))
         self.token.chmod(0o600)
-        # jsonschema compiles a grammar with this package where it is installed, for four seconds in
-        # each process of Ray.
+        # jsonschema loads these packages where they are installed, and compiles a grammar with the
+        # first, for four seconds in each process of Ray, which uses none of it.
         (self.folder / "quick").mkdir()
         (self.folder / "tmp").mkdir()
-        (self.folder / "quick" / "rfc3987_syntax.py").write_text("raise ImportError\n")
+        for name in ("rfc3987_syntax", "rfc3986_validator", "isoduration"):
+            (self.folder / "quick" / (name + ".py")).write_text("raise ImportError\n")
         self.environ = {
             "PYTHONPATH": os.pathsep.join([str(self.folder / "quick"), str(ROOT)]),
             "RAY_AUTH_TOKEN_PATH": str(self.token),

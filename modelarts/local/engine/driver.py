@@ -23,6 +23,7 @@ from threading import Lock
 from typing import Any
 
 from modelarts.local.engine.host import Host
+from modelarts.local.engine.spares import Spares
 
 __all__ = ["LEAST_RAY", "Problem", "main", "probe"]
 
@@ -146,10 +147,14 @@ class _Driver:
         # The actors that are watched, and their last states.
         self._actors: dict[str, Any] = {}
         self._states: dict[str, dict[str, Any]] = {}
+        self._spares = Spares(self._pool)
         self._classes: dict[type[Host], Any] = {}
 
     def run(self) -> None:
         """Take orders until the service is gone."""
+        import ray
+
+        self._spares.open(ray.get_runtime_context().get_node_id())
         while True:
             try:
                 number, do, arguments = self._connection.recv()
@@ -195,7 +200,14 @@ class _Driver:
             if host not in self._classes:
                 self._classes[host] = ray.remote(host)
             remote = self._classes[host]
-        self._follow(name, remote.options(**options).remote(name, spec))
+        if restarts:  # others may wait for long
+            self._spares.starts(name)
+        try:
+            actor = remote.options(**options).remote(name, spec)
+        except BaseException:
+            self._spares.has_started(name)
+            raise
+        self._follow(name, actor)
 
     def _watch(self, name: str) -> None:
         self._follow(name, self._actor(name))
@@ -209,6 +221,7 @@ class _Driver:
         if is_new:
             self._look(name, actor, "")
         elif state is not None:
+            self._spares.has_started(name)
             self._send("state", name, state)
 
     def _names(self) -> list[str]:
@@ -241,6 +254,7 @@ class _Driver:
         ray.kill(actor, no_restart=True)
 
     def _forget(self, name: str) -> Any:
+        self._spares.has_started(name)
         with self._lock:
             self._states.pop(name, None)
             return self._actors.pop(name, None)
@@ -265,6 +279,7 @@ class _Driver:
             self._forget(name)
             self._send("state", name, {"phase": "ended", "reason": _line(error)})
             return
+        self._spares.has_started(name, state["node_id"])
         if state["id"] != known:
             with self._lock:
                 self._states[name] = state
