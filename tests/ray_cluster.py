@@ -108,7 +108,7 @@ class RayCluster:
         """End all of it."""
         for node in reversed(self.nodes):
             node.kill()
-        # The parents of boards wait for the next board for some minutes.
+        # The parents of boards wait for the next board for some time.
         for path in Path("/proc").glob("[0-9]*"):
             if os.fsencode(self.folder / "tmp") in _title(int(path.name)):
                 os.kill(int(path.name), signal.SIGKILL)

@@ -331,6 +331,14 @@ def test_wrong_token_is_an_error(world, tmp_path):
     assert "0000" not in text
 
 
+def test_parent_of_boards_ends_after_the_last(world, job):
+    (board,) = boards(world)
+    (parent,) = re.findall(r"PPid:\s+(\d+)", Path("/proc/%d/status" % board).read_text())
+    job.stop()
+    wait_until(lambda: not is_alive(int(parent)))
+    assert world.shows(job.restart().wait())
+
+
 def test_killed_node_loses_no_board(world):
     """Its boards are on another one within 30 seconds, under their addresses."""
     node = world.cluster.add_node()
