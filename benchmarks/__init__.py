@@ -13,6 +13,7 @@
 ``served``      a local service in a process of its own, and what it spends
 ``service``     the local service beside TensorBoard by itself
 ``kills``       kills of the local service while clients use it
+``compare``     the way to a curve beside that of peers
 ==============  ==================================================================
 
 See ``docs/performance.md``.

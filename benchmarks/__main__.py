@@ -18,7 +18,7 @@ def _main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["sdk", "service", "boards", "obs", "trainings"],
+        choices=["sdk", "service", "boards", "obs", "trainings", "compare"],
         default="sdk",
         help="default: sdk",
     )
@@ -40,6 +40,11 @@ def _main() -> None:
         from benchmarks import trainings
 
         _show(trainings.rows(given.quick), given.json, "Trainings beside scripts run by hand.")
+        return
+    if given.what == "compare":
+        from benchmarks import compare
+
+        _show(compare.rows(given.quick), given.json, "From nothing to a curve.")
         return
     if given.what == "obs":
         from benchmarks import obs

@@ -105,8 +105,10 @@ def _compare(root: Path, path: Path, logs: _Logs, rounds: int) -> Iterator[Row]:
             grows = path if number == rounds - 1 else None
             ours.append(_measure(lambda: _ours(served), logs, grows))
             theirs.append(_measure(lambda: _tensorboard(path), logs, grows))
-        growing = [_readable(path, lambda: _ours(served)) for _ in range(min(rounds, 3))]
-        their_growing = [_readable(path, lambda: _tensorboard(path)) for _ in range(min(rounds, 3))]
+        growing, their_growing = [], []
+        for _ in range(min(rounds, 3)):
+            growing.append(_readable(path, logs, lambda: _ours(served)))
+            their_growing.append(_readable(path, logs, lambda: _tensorboard(path)))
     finally:
         served.end()
 
@@ -278,16 +280,19 @@ def _is_complete(client: "_Client", logs: _Logs) -> bool:
 
 
 def _readable(
-    path: Path, start: "Callable[[], contextlib.AbstractContextManager[_Board]]"
+    path: Path, logs: _Logs, start: "Callable[[], contextlib.AbstractContextManager[_Board]]"
 ) -> float:
-    """Return the seconds from a written point of a new run to its first appearance."""
+    """Return the seconds from a written point of a new run to its first appearance.
+
+    The board has read all that was there before.
+    """
     from tensorboardX import SummaryWriter
 
     run = "new%d" % time.time_ns()
     with start() as board:
         client = _Client(board.url)
-        while b"run0000" not in (client.get("data/runs") or b""):
-            time.sleep(0.01)
+        while not _is_complete(client, logs):
+            time.sleep(0.1)
         time.sleep(1.7)  # somewhere between two of its looks
         with SummaryWriter(str(path / run)) as writer:
             writer.add_scalar("tag0", 1.0, 1)

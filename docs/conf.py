@@ -17,5 +17,6 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = "modelarts " + release
 html_show_copyright = False
+html_domain_indices = False  # of the modules it would list two
 # So that the lines of code, which may have 100 characters, need not be scrolled.
 html_theme_options = {"light_css_variables": {"code-font-size": "75%"}}

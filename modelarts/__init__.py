@@ -36,7 +36,7 @@ __all__ = [
     "load_ipython_extension",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: The module of each name that is imported on first use.
 _MODULES = {

@@ -1,14 +1,17 @@
 """Builds what is published, from a copy of the checkout."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["ROOT", "Built", "build_once"]
+__all__ = ["EPOCH", "ROOT", "Built", "build", "build_once"]
 
 ROOT = Path(__file__).parent.parent
+#: The time of all files that are built, in seconds since 1970.
+EPOCH = "1700000000"
 #: What a checkout may hold that belongs to nobody else.
 _OWN = (
     *(".git", ".venv*", "*.egg-info", "build", "dist", "_build", "__pycache__", ".*_cache"),
@@ -31,17 +34,22 @@ def build_once(folder):
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = folder / "done"
         if not done.exists():
-            _build(folder)
+            build(folder)
             done.touch()
     return Built(folder)
 
 
-def _build(folder):
-    """Build both into ``folder``; the wheel from what is in the archive, as installers would."""
+def build(folder, **environ):
+    """Build both into ``folder``; the wheel from what is in the archive, as installers would.
+
+    Args:
+        environ: more variables of the environment.
+    """
     copy = folder / "copy"
     shutil.copytree(str(ROOT), str(copy), ignore=shutil.ignore_patterns(*_OWN))
     done = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(copy)],
+        env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

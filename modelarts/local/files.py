@@ -8,7 +8,15 @@ import stat
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_private", "write_private"]
+from modelarts._internal.disk import sync_folder
+
+__all__ = ["place_of", "read_private", "write_private"]
+
+
+def place_of(folder: Path) -> str:
+    """Return a text for the place of a folder: a copy of it has another, a new name leaves it."""
+    state = os.stat(folder)
+    return f"{state.st_dev}-{state.st_ino}"
 
 
 def read_private(path: Path) -> dict[str, Any]:
@@ -53,8 +61,4 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name too survives a power cut
-    finally:
-        os.close(folder)
+    sync_folder(str(path.parent))

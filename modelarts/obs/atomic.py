@@ -8,6 +8,7 @@ import stat
 from io import BufferedWriter
 from typing import Any, BinaryIO, Callable, Optional
 
+from modelarts._internal.disk import sync_folder
 from modelarts.errors import TransferError
 from modelarts.obs.partial import PartialFile, discard, naming, remove
 from modelarts.obs.stores.base import Progress
@@ -34,7 +35,11 @@ _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def copy(
-    source: BinaryIO, target: str, progress: Optional[Progress] = None, private: bool = False
+    source: BinaryIO,
+    target: str,
+    progress: Optional[Progress] = None,
+    private: bool = False,
+    durable: bool = False,
 ) -> None:
     """Make ``target`` a copy of an open file at its present size.
 
@@ -45,6 +50,7 @@ def copy(
 
     Args:
         private: True if only this user may read the copy.
+        durable: True if the copy is to be on the disk when this returns, whatever happens then.
 
     Raises:
         TransferError: the file became shorter meanwhile; ``target`` is as it was before.
@@ -58,20 +64,27 @@ def copy(
             progress(state.st_size)
         return
     if not state.st_mode & _WRITABLE and _link(source, target, state):
+        if durable:
+            os.fsync(source.fileno())
+            sync_folder(os.path.dirname(target))
         if progress is not None:
             progress(state.st_size)
         return
-    _make(target, lambda sink: _fill(source, sink, target, state.st_size, progress), private)
+    _make(
+        target, lambda sink: _fill(source, sink, target, state.st_size, progress), private, durable
+    )
 
 
-def create(target: str, fill: Callable[[BinaryIO], None], private: bool = False) -> None:
+def create(
+    target: str, fill: Callable[[BinaryIO], None], private: bool = False, durable: bool = False
+) -> None:
     """Make ``target`` the file that ``fill`` writes; if that raises, ``target`` does not change."""
 
     def write(sink: Any) -> None:
         with naming(target), BufferedWriter(sink) as whole:
             fill(whole)
 
-    _make(target, write, private)
+    _make(target, write, private, durable)
 
 
 def discard_part(target: str) -> None:
@@ -112,13 +125,17 @@ def is_named_so(path: str, root: str) -> bool:
     return True
 
 
-def _make(target: str, fill: Callable[[Any], None], private: bool) -> None:
+def _make(target: str, fill: Callable[[Any], None], private: bool, durable: bool) -> None:
     folder, mode = os.path.dirname(target), 0o600 if private else 0o666
     part = PartialFile(_usual_part(target), lambda: _part(folder, _random()), mode)
     try:
         with part.open() as sink:
             fill(sink)
+        if durable:
+            part.sync()  # before it has its name: after a power cut a name has its content
         part.become(target)
+        if durable:
+            sync_folder(folder)
     except BaseException:
         part.remove()
         raise

@@ -61,6 +61,11 @@ class PartialFile:
         os.replace(self.path, target)
         self.close()
 
+    def sync(self) -> None:
+        """Write what the system still holds of the file to the disk."""
+        if self._file is not None:
+            os.fsync(self._file)
+
     def close(self) -> None:
         """Close the file and keep it for the next transfer."""
         file, self._file = self._file, None

@@ -387,8 +387,11 @@ def _gpus(client: ServiceClient, definition: Definition) -> Optional[int]:
         raise InvalidArgument(
             "train_instance_type",
             definition.instance_type,
-            "one of Estimator.get_train_instance_types(session): %s"
-            % ", ".join(sorted(known)[:20]),
+            "one of Estimator.get_train_instance_types(session): %s%s"
+            % (
+                ", ".join(sorted(known)[:20]),
+                v2.name_hint(sorted(known), "--flavor %s" % definition.instance_type),
+            ),
         )
     flavor = known[definition.instance_type]
     gpu = part(part(flavor, "flavor_info"), "gpu")

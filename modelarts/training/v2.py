@@ -59,6 +59,7 @@ __all__ = [
     "log_link",
     "log_preview",
     "metrics",
+    "name_hint",
     "page",
     "raw_details",
     "series",
@@ -499,11 +500,16 @@ def check_offers(client: "ServiceClient", request: TrainingRequest) -> None:
     try:
         if request.train_instance_type is not None and request.pool_id is None:
             names = [str(entry.get("flavor_id")) for entry in flavors(client)]
-            _check_offer("train_instance_type", request.train_instance_type, names)
+            hint = name_hint(names, "--flavor %s" % request.train_instance_type)
+            _check_offer("train_instance_type", request.train_instance_type, names, hint)
         if request.framework_type is not None:
             offered = engines(client)
             names = [str(entry.get("engine_name")) for entry in offered]
-            _check_offer("framework_type", request.framework_type, names)
+            hint = ""
+            if request.framework_type not in names:
+                known = [str(entry.get("flavor_id")) for entry in flavors(client)]
+                hint = name_hint(known, "--engine %s=PYTHON" % request.framework_type)
+            _check_offer("framework_type", request.framework_type, names, hint)
             versions = [
                 str(entry.get("engine_version") or "")
                 for entry in offered
@@ -515,7 +521,19 @@ def check_offers(client: "ServiceClient", request: TrainingRequest) -> None:
         return
 
 
-def _check_offer(argument: str, value: str, offered: Sequence[str]) -> None:
+def name_hint(flavor_ids: Sequence[str], option: str) -> str:
+    """Return how the owner of a local service makes it take a name, with a semicolon before it.
+
+    Args:
+        flavor_ids: what the service offers; a cloud has no flavor ``local``, and gets no hint.
+        option: the option of ``modelarts serve``.
+    """
+    if "local" not in flavor_ids:
+        return ""
+    return "; on a service of your own, 'modelarts serve %s' makes this name known" % option
+
+
+def _check_offer(argument: str, value: str, offered: Sequence[str], hint: str = "") -> None:
     if offered and value not in offered:
         names = sorted(set(offered))
         more = ", … (%d)" % len(names) if len(names) > _SHOWN_NAMES else ""
@@ -523,10 +541,11 @@ def _check_offer(argument: str, value: str, offered: Sequence[str]) -> None:
             argument,
             value,
             worded(
-                "one of %s%s, which this service offers (%s sends it all the same)",
+                "one of %s%s, which this service offers (%s sends it all the same%s)",
                 ", ".join(names[:_SHOWN_NAMES]),
                 more,
                 Worded("check=False", "--no-check"),
+                hint,
             ),
         )
 

@@ -1152,8 +1152,6 @@ class VisualizationJob:
             return once.create(api, client, request)
 
         answer = run(client, create)
-        if look is not None:
-            look.warn()
         # What was sent is known as well; the details are fetched for what is in neither.
         known = {key: value for key, value in answer.items() if value is not None}
         if client.dialect.name == "v2":
@@ -1162,7 +1160,17 @@ class VisualizationJob:
             known = v2.completed(known, v2.sent_fields(request))
         job = self._of(self.session, {**request.body(), **known})
         job._state = 0
+        if look is not None:
+            look.warn(job._folders_in_place() if look.needs_details() else ())
         return job
+
+    def _folders_in_place(self) -> Sequence[str]:
+        """Return the folders that the service reads in place, as far as it says so."""
+        try:
+            folders: Sequence[str] = self.refresh().raw.get("folders", ())
+        except ModelArtsError:  # the job exists, which counts more than a warning
+            return ()
+        return folders
 
     @classmethod
     def _iterate(cls, session: Session, query: Dict[str, str], per_page: int) -> "Iterator[Self]":

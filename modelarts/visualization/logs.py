@@ -162,17 +162,33 @@ class FirstLook:
         self._train_url = str(request.train_url)
         self._folders = request.folders
         self._found: Optional[str] = None
+        self._may_be_mounted = False
         self._thread: Optional[Thread] = None
         if request.job_type == "tensorboard" and request.train_url is not None:
             self._thread = Thread(target=self._look, name="modelarts-first-look", daemon=True)
             self._thread.start()
 
-    def warn(self) -> None:
-        """Warn if there are no event files."""
+    def needs_details(self) -> bool:
+        """Return True if the service may read folders in place that only a job's details name."""
         if self._thread is not None:
             self._thread.join(_PATIENCE)
-        if self._found is not None:
-            warnings.warn(self._found, NoEventFiles, stacklevel=level_of_the_caller())
+        return self._found is not None and self._may_be_mounted
+
+    def warn(self, folders: Sequence[str] = ()) -> None:
+        """Warn if there are no event files.
+
+        Args:
+            folders: the folders that the service reads in place, instead of one in OBS; they may be
+                on another machine.
+        """
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+        problem = self._found
+        if problem is not None and folders:
+            on_this_machine = [folder for folder in folders if os.path.isdir(folder)]
+            problem = _what_is_in(on_this_machine) if on_this_machine else None
+        if problem is not None:
+            warnings.warn(problem, NoEventFiles, stacklevel=level_of_the_caller())
 
     def _look(self) -> None:
         try:
@@ -185,6 +201,8 @@ class FirstLook:
             from modelarts.obs.paths import ObsPath
 
             path = ObsPath(*self._train_url[1:].split("/", 1))
+            # The name of a bucket may be that of a mount of the service.
+            self._may_be_mounted = endpoint.startswith("file:")
             self._found = _what_is_there(self._session.obs.calls.store, path)
         except Exception:
             self._found = None  # an error of the check must not affect the job

@@ -1,10 +1,12 @@
 """Reads all pages of a list that changes meanwhile."""
 
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
 
 __all__ = ["each"]
 
 Body = Dict[str, Any]
+#: So many numbers that follow each other are bits of one integer.
+_BITS = 512
 
 
 def each(
@@ -19,7 +21,7 @@ def each(
         fetch: returns the jobs of a page, counted from 1, and the total; None if it is unknown.
         key: returns the identity of a job.
     """
-    seen: Set[str] = set()
+    seen: Dict[Union[int, str], int] = {}
     number, size = 1, 1
     total_before = 0
     while True:
@@ -32,8 +34,10 @@ def each(
             continue
         fresh = False
         for job in jobs:
-            if key(job) not in seen:
-                seen.add(key(job))
+            group, bit = _place(key(job))
+            known = seen.get(group, 0)
+            if not known & bit:
+                seen[group] = known | bit
                 fresh = True
                 yield job
         if not jobs or (number * size >= total if total is not None else not fresh):
@@ -41,3 +45,11 @@ def each(
         del jobs  # otherwise this page stays in memory while the next is read
         total_before = total or 0
         number += 1
+
+
+def _place(key: str) -> "Tuple[Union[int, str], int]":
+    """Return the group of a job and its bit there: ids of v1 count up, and there can be many."""
+    if not key.isdecimal():
+        return key, 1
+    group, number = divmod(int(key), _BITS)
+    return group, 1 << number

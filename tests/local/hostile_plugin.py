@@ -1,6 +1,8 @@
 """A plugin of TensorBoard that attacks whoever opens its pages. Tests install it in a folder."""
 
 import json
+import socket
+from urllib.parse import unquote_to_bytes
 
 from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
@@ -77,7 +79,16 @@ class Hostile(base_plugin.TBPlugin):
             "/index.js": self.module,
             "/headers": self.headers,
             "/svg": self.svg,
+            "/raw": self.raw,
         }
+
+    def raw(self, environ, start_response):
+        """Send the bytes in the query as they are, past the server."""
+        connection = environ["werkzeug.socket"]
+        connection.sendall(unquote_to_bytes(environ["QUERY_STRING"]))
+        connection.shutdown(socket.SHUT_RDWR)
+        start_response("200 OK", [])
+        return []
 
     def is_active(self):
         """Return True: it always has something to show."""

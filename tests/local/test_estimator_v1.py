@@ -228,6 +228,9 @@ def test_what_v2_does_not_have_is_refused(session, changes, argument):
     with pytest.raises(InvalidArgument) as caught:
         define(session, **changes).fit(inputs="/bucket/data/train/")
     assert caught.value.argument == argument
+    assert ("modelarts serve --flavor modelarts.none" in str(caught.value)) == (
+        argument == "train_instance_type"
+    )
 
 
 def test_boards_stay_with_their_api(session):

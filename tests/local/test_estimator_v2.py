@@ -5,7 +5,7 @@ import sys
 import pytest
 import requests
 
-from modelarts.errors import JobFailed
+from modelarts.errors import InvalidArgument, JobFailed
 from modelarts.estimatorV2 import Estimator
 from modelarts.session import Session
 from modelarts.train_params import TrainingFiles
@@ -88,6 +88,23 @@ def test_public_script_runs_unchanged(session):
     assert "task succeeded, total time" in printed
     assert "['--data_url', '--epochs', '--train_url']" in printed
     assert TrainingJob.list(session) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "option"),
+    [
+        ({"train_instance_type": "modelarts.p3"}, "--flavor modelarts.p3"),
+        (
+            {"framework_type": "MindSpore", "framework_version": "1.7"},
+            "--engine MindSpore=PYTHON",
+        ),
+    ],
+)
+def test_unknown_name_says_how_to_add_it(session, settings, option):
+    """A script names flavors and engines of the cloud, which this machine does not have."""
+    code = TrainingFiles("/bucket_name/code_dir/", "boot_file.py")
+    with pytest.raises(InvalidArgument, match="'modelarts serve %s' makes this name" % option):
+        Estimator(session, training_files=code, **settings).fit()
 
 
 def test_code_of_this_machine_comes_with_log_and_board(session, tmp_path, capsys):

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,20 @@ def test_option_names_a_folder(tmp_path, runs):
         wait_until(lambda: _runs(job) == ["first"])
         below = VisualizationJob.create("/shown/first/", session=session, check=False).wait()
         wait_until(lambda: _runs(below) == ["."])
+    assert service.end() == 0
+
+
+def test_event_files_of_a_mount_are_looked_for_there(tmp_path, runs):
+    """No bucket has the name of a mount, and its folder is what the board shows."""
+    (runs / "none").mkdir()
+    service = Service(tmp_path / "root", "--mount", "shown=%s" % runs)
+    with Session.local(service.root) as session, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        VisualizationJob.create("/shown/", session=session)
+        assert [one for one in caught if one.category is NoEventFiles] == []
+        VisualizationJob.create("/shown/none/", session=session)
+    (warning,) = [one for one in caught if one.category is NoEventFiles]
+    assert str(warning.message).startswith("%s has no event files" % (runs / "none"))
     assert service.end() == 0
 
 

@@ -6,7 +6,7 @@ Hostile is what strangers log, and a plugin of TensorBoard that serves pages and
 import os
 import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
@@ -252,6 +252,35 @@ def test_no_page_of_a_board_asks_for_anything_else(world, path):
             for method in ("GET", "POST"):
                 answer = plain.request(method, world.origin + path, headers=headers, timeout=60)
                 assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "101 Switching Protocols\r\nUpgrade: websocket",
+        "103 Early Hints\r\nLink: </x>",
+        "999 Odd",
+        "200 OK\r\nX-A: b\r\n Set-Cookie: a=b\r\nContent-Type: a\r\n b",
+        "200 OK\r\nContent-Length: 2\r\nContent-Length: 9",
+        "200 OK\r\nContent-Length: -2",
+        "200 OK\r\nContent-Type: a\0b",
+    ],
+)
+def test_answer_of_board_that_is_no_http_is_refused(world, answer):
+    """It reaches no visitor, and the next request on the connection is answered."""
+    raw = "HTTP/1.1 %s\r\n\r\nhi" % answer
+    with requests.Session() as visitor:
+        visitor.trust_env = False
+        url = world.attacker + "data/plugin/hostile/raw"
+        assert visitor.get(url, params=quote(raw), timeout=30).status_code == 502
+        assert visitor.get(world.origin + "/healthz", timeout=30).json()["status"] == "ok"
+
+
+def test_reason_of_board_is_not_passed_on(world):
+    raw = quote("HTTP/1.1 200 OK\rSet-Cookie: a=b\r\nX-Accel-Redirect: /v3\r\n\r\nhi")
+    answer = requests.get(world.attacker + "data/plugin/hostile/raw?" + raw, timeout=30)
+    assert (answer.reason, answer.content) == ("OK", b"hi")
+    assert "X-Accel-Redirect" not in answer.headers
 
 
 def test_link_shows_no_page_of_a_plugin(page, world):

@@ -524,6 +524,15 @@ def test_of_a_boards_answer_nothing_passes_that_concerns_others():
         ("Access-Control-Allow-Origin", "*"),
         ("Service-Worker-Allowed", "/"),
         ("Refresh", "0; url=https://evil.example"),
+        ("X-Accel-Redirect", "/v3"),
+        ("X-Sendfile", "/etc/passwd"),
+        ("Strict-Transport-Security", "max-age=1"),
+        ("WWW-Authenticate", "Basic realm=x"),
+        ("Alt-Svc", 'h3=":1"'),
+        ("Speculation-Rules", '"/rules"'),
+        ("Link", "</v3>; rel=preload"),
+        ("NEL", "{}"),
+        ("Use-As-Dictionary", 'match="/*"'),
     ]
     assert dict(for_visitor(said, "/p/")) == {
         "Content-Type": "text/html",
@@ -539,6 +548,13 @@ def test_of_a_boards_answer_nothing_passes_that_concerns_others():
         ("https://evil.example/a", "/p/k/1/a"),
         ("//evil.example/a", "/p/k/1/a"),
         ("data/", "data/"),
+        ("\\\\evil.example/a", "/p/k/1/a"),
+        ("https:evil.example", "/p/k/1/evil.example"),
+        ("../../../console/", "/p/k/1/console/"),
+        ("/a/../../../console/", "/p/k/1/a/console/"),
+        ("javascript:alert(1)", "/p/k/1/alert(1)"),
+        ("data:text/html,x", "/p/k/1/text/html,x"),
+        ("//[", "/p/k/1/"),
     ],
 )
 def test_a_board_leads_nowhere_but_below_its_own_path(location, passed):

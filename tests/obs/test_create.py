@@ -176,8 +176,9 @@ def test_nothing_there_is_said_once_at_the_line_that_created(create, bucket):
     assert caught[0].filename == __file__
 
 
-def test_a_bucket_that_is_not_there_is_said(service, s3):
+def test_a_bucket_that_is_not_there_is_said(service, s3, monkeypatch):
     """As buckets of the local service need not be made, this takes an S3 server."""
+    monkeypatch.setattr("modelarts.visualization.logs._PATIENCE", 60.0)  # machines may be busy
     with service.session(obs_endpoint=s3) as session:
         with pytest.warns(NoEventFiles, match="there is no bucket nothing-there, so"):
             job = VisualizationJob.create("/nothing-there/logs/", session=session)

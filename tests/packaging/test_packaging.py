@@ -2,11 +2,13 @@
 
 import configparser
 import email
+import os
 import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from hashlib import sha256
 from importlib import import_module
 from pathlib import PurePosixPath
 
@@ -16,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 from trove_classifiers import classifiers
 
 import modelarts
-from tests.building import ROOT
+from tests.building import EPOCH, ROOT, Built, build
 
 pytestmark = pytest.mark.local
 
@@ -60,10 +62,32 @@ def test_the_archive_has_tests_documents_and_samples(built):
     with tarfile.open(str(built.archive)) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     wanted = {"LICENSE", "README.md", "CHANGELOG.md", "setup.cfg", "pyproject.toml", ".ci/run"}
+    wanted |= {"CONTRIBUTING.md", "SECURITY.md"}
     for folder, pattern in (("tests", "**/*.py"), ("docs", "*.md"), ("samples", "*.*")):
         wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(pattern)}
     assert wanted <= names
     assert [name for name in names if name.endswith((".pyc", ".sqlite", ".log"))] == []
+
+
+def test_second_build_is_the_same(built, tmp_path):
+    """Whatever the times, the permissions and the order of the files that it is made from."""
+    before = os.umask(0o077)
+    try:
+        build(tmp_path, PYTHONHASHSEED="1", TZ="Asia/Shanghai")
+    finally:
+        os.umask(before)
+    again = Built(tmp_path)
+    for first, second in ((built.wheel, again.wheel), (built.archive, again.archive)):
+        assert first.name == second.name
+        assert sha256(first.read_bytes()).hexdigest() == sha256(second.read_bytes()).hexdigest()
+
+
+def test_the_archive_names_no_user_and_one_time(built):
+    with tarfile.open(str(built.archive)) as archive:
+        members = archive.getmembers()
+    assert {(each.uid, each.gid, each.uname) for each in members} == {(0, 0, "root")}
+    assert {each.mtime for each in members} == {int(EPOCH)}
+    assert {each.mode for each in members} == {0o644, 0o755}
 
 
 def test_twine_finds_nothing_wrong(built):

@@ -103,7 +103,13 @@ def anchor(heading):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", *sorted("docs/" + path.name for path in (ROOT / "docs").glob("*.md"))]
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        *sorted("docs/" + path.name for path in (ROOT / "docs").glob("*.md")),
+    ],
 )
 def test_links_between_pages_lead_somewhere(name):
     for path, part in LINK.findall(re.sub(r"^```.*?^```$", "", page(name), flags=re.M | re.S)):

@@ -54,3 +54,22 @@ def test_package_alone_imports_nothing():
 def test_status_imports_neither_session_nor_requests():
     loaded = run("import sys; from modelarts import JobStatus; print(*sys.modules)").split()
     assert not {"modelarts.session", "requests", "attr"} & set(loaded)
+
+
+def test_session_and_board_import_no_attrs_and_no_training():
+    program = (
+        "import sys; from modelarts.session import Session; "
+        "from modelarts.estimator import VisualizationJob; print(*sys.modules)"
+    )
+    loaded = run(program).split()
+    assert {"modelarts.session", "modelarts.visualization.job"} <= set(loaded)
+    assert "attr" not in loaded
+    assert [name for name in loaded if name.startswith("modelarts.training")] == []
+
+
+@pytest.mark.parametrize("name", ["Estimator", "TrainingJobVersion"])
+def test_names_of_trainings_are_imported_on_first_use(name):
+    assert name in run("import modelarts.estimator; print(*dir(modelarts.estimator))").split()
+    assert run("from modelarts.estimator import %s as value; print(value.__name__)" % name) == (
+        name + "\n"
+    )

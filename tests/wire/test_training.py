@@ -299,6 +299,7 @@ def test_bad_input_creates_nothing(session, training_cloud, case):
     with pytest.raises(InvalidArgument) as caught:
         create(session, **changes)
     assert caught.value.argument == argument
+    assert "modelarts serve" not in str(caught.value)  # that is for services of one's own
     assert training_cloud.trainings() == {}
     assert [call for call in training_cloud.calls if call.method == "POST"] == []
 

@@ -147,7 +147,7 @@ class Confiner:
     @property
     def is_shared(self) -> bool:
         """True if the service has several users, now."""
-        return len(self.accounts.users().by_name) > 1
+        return self.accounts.users().is_shared
 
     @property
     def confines_programs(self) -> bool:

@@ -24,6 +24,7 @@ from modelarts.local.boards import tensorboard as board
 from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.boards.engine import START_SECONDS, Board, BoardEngine, board_of
 from modelarts.local.boards.sandbox import short_folder
+from modelarts.local.files import place_of
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs
 
@@ -44,6 +45,8 @@ _PRELOADED = [
     "modelarts.local.boards.tensorboard",
     "modelarts.local.boards.preload",
 ]
+#: A file in the temporary folder; says which root folder it belongs to.
+_PLACE = "root"
 #: What multiprocessing says of a process whose parent cannot say how it ended.
 _PARENT_GONE = 255
 
@@ -166,7 +169,9 @@ class Processes(BoardEngine):
         try:
             # For the socket of the boards' parent; removed when this process ends, unless killed.
             tempfile.tempdir = short_folder()
-            os.symlink(get_temp_dir(), self._temporary)
+            folder = get_temp_dir()
+            Path(folder, _PLACE).write_text(place_of(self._temporary.parent))
+            os.symlink(folder, self._temporary)
         finally:
             tempfile.tempdir = usual
         forkserver.ensure_running()
@@ -176,10 +181,17 @@ class Processes(BoardEngine):
         self._temporary.unlink(missing_ok=True)
 
     def _remove_temporary(self) -> None:
-        """Remove the folder that a killed service has left."""
+        """Remove the folder that a killed service has left.
+
+        A copy of a root folder has the link to that of the other service, which may run.
+        """
         folder = os.path.realpath(self._temporary)
         if self._temporary.is_symlink():
-            if os.path.basename(folder).startswith("pymp-"):
+            try:
+                is_own = Path(folder, _PLACE).read_text() == place_of(self._temporary.parent)
+            except OSError:
+                is_own = False
+            if is_own and os.path.basename(folder).startswith("pymp-"):
                 shutil.rmtree(folder, ignore_errors=True)
             self._temporary.unlink()
 

@@ -202,7 +202,8 @@ def _check(path: Path) -> None:
             age = "a newer" if version > VERSION else "an unreleased"
             raise ValueError(
                 f"{path} was written by {age} version of modelarts (schema {version}, "
-                f"known here: {VERSION})"
+                f"known here: {VERSION}); it was left as it is: serve it with the version that "
+                "wrote it, or move the file away to begin without jobs"
             )
         problem = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:  # it cannot be read, which is not to say that it is damaged

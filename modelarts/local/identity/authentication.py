@@ -40,11 +40,21 @@ class Caller:
     the user's; with a token the one that it is for, or none.
 
     ``expires_at`` is there with a token.
+
+    Attributes:
+        is_whole: the credentials are the user's permanent keys, or a session of the console; all
+            others end, or are for one project, and get nothing that would outlive or exceed them.
     """
 
     user: User
     projects: tuple[Project, ...]
     expires_at: float | None = None
+    is_whole: bool = False
+
+    @property
+    def acts_for_own_project(self) -> bool:
+        """True if the credentials are good for the user's own project."""
+        return self.user.projects[0] in self.projects
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -220,7 +230,7 @@ class Authentication:
         right = hmac.compare_digest(signed.signature, expected)
         if user is None or not right:
             raise _refused("unknown access key, or the signature does not match")
-        return Caller(user, projects), signed.signature
+        return Caller(user, projects, is_whole=token is None), signed.signature
 
 
 def _projects(user: User, claims: dict[str, Any]) -> tuple[Project, ...]:

@@ -154,12 +154,12 @@ class BucketAccess:
     @property
     def is_open(self) -> bool:
         """True if the service has one user, who reaches every bucket."""
-        return len(self._accounts.users().by_name) <= 1
+        return not self._accounts.users().is_shared
 
     def of(self, project_ids: Collection[str], name: str) -> Access:
         """Return the access that these projects have to a bucket, whether it exists or not."""
         users = self._accounts.users()
-        if len(users.by_name) <= 1:
+        if not users.is_shared:
             return Access.OWN
         bucket = self._file.current().get(name) or Bucket()
         owner = bucket.owner

@@ -7,7 +7,6 @@ import secrets
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from threading import Lock
-from typing import Callable
 
 import attr
 
@@ -21,6 +20,7 @@ __all__ = [
     "BrowserSessions",
     "Sessions",
     "hashed",
+    "mark_of",
     "user_of",
 ]
 
@@ -37,13 +37,14 @@ class BrowserSession:
 
     Attributes:
         user_id: the user that it is for.
-        password: the hash of the user's password at that time; with another one the session ends.
+        credentials: the mark of the user's password and keys at that time; with another password,
+            or other keys, the session ends.
         token: proves that a form, or a request of the script, comes from a page of this session.
         until: when it ends, by the monotonic clock.
     """
 
     user_id: str
-    password: str | None = attr.ib(repr=False)
+    credentials: str = attr.ib(repr=False)
     token: str = attr.ib(repr=False)
     until: float
 
@@ -135,7 +136,7 @@ class BrowserSessions(Sessions):
 
     def _new(self, user: User, seconds: float) -> BrowserSession:
         until = self._clock.monotonic() + seconds
-        return BrowserSession(user.user_id, user.password, secrets.token_urlsafe(32), until)
+        return BrowserSession(user.user_id, mark_of(user), secrets.token_urlsafe(32), until)
 
     def _forget(self) -> None:
         now = self._clock.monotonic()
@@ -144,18 +145,18 @@ class BrowserSessions(Sessions):
                 known.popitem(last=False)
 
 
-def user_of(
-    session: BrowserSession,
-    users: Users,
-    password: Callable[[User], str | None] = lambda user: user.password,
-) -> User | None:
-    """Return the user of a session; None where it has gone, or has another password.
-
-    Args:
-        password: returns what a session keeps of the password of a user.
-    """
+def user_of(session: BrowserSession, users: Users) -> User | None:
+    """Return the user of a session; None where it has gone, or has another password or keys."""
     user = users.by_id(session.user_id)
-    return user if user is not None and password(user) == session.password else None
+    return user if user is not None and mark_of(user) == session.credentials else None
+
+
+def mark_of(user: User) -> str:
+    """Return a mark that changes with the password and the keys of a user.
+
+    A session may come from a link that was made with keys, so it ends when they are replaced.
+    """
+    return hashed(f"credentials {user.password} {user.key.access_key} {user.key.secret_key}")
 
 
 def hashed(secret: str) -> str:

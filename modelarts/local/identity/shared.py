@@ -14,6 +14,7 @@ from modelarts.local.identity.sessions import (
     BrowserSession,
     Sessions,
     hashed,
+    mark_of,
     user_of,
 )
 from modelarts.local.identity.users import User, Users
@@ -30,7 +31,7 @@ _NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 class SharedSessions(Sessions):
     """The sessions of the browsers of all front ends.
 
-    Cookies, keys of links and hashes of passwords are kept as hashes; the token of a session is
+    Cookies, keys of links and marks of credentials are kept as hashes; the token of a session is
     made from its cookie.
 
     Args:
@@ -58,7 +59,7 @@ class SharedSessions(Sessions):
                 "DELETE FROM browser_sessions WHERE key_hash = ? AND is_link = 1", (hashed(key),)
             )
         # Of two that use it at once, one has removed it.
-        return user_of(session, users, _password) if cursor.rowcount else None
+        return user_of(session, users) if cursor.rowcount else None
 
     def begin(self, user: User) -> tuple[str, BrowserSession]:
         """Begin a session; returns the value of its cookie, and the session."""
@@ -68,7 +69,7 @@ class SharedSessions(Sessions):
     def find(self, cookie: str, users: Users) -> tuple[User, BrowserSession] | None:
         """Return the user and the session of a cookie; None where there is no such session."""
         session = self._get(cookie, is_link=False)
-        user = None if session is None else user_of(session, users, _password)
+        user = None if session is None else user_of(session, users)
         return None if session is None or user is None else (user, session)
 
     def end(self, cookie: str) -> None:
@@ -78,7 +79,7 @@ class SharedSessions(Sessions):
 
     def _add(self, key: str, user: User, seconds: float, is_link: bool) -> BrowserSession:
         until = self._now() + int(seconds * 1000)
-        password = _password(user)
+        credentials = mark_of(user)
         with self._database.alone() as db:
             db.execute("DELETE FROM browser_sessions WHERE ends_at <= ?", (self._now(),))
             db.execute(
@@ -89,9 +90,9 @@ class SharedSessions(Sessions):
             )
             db.execute(
                 "INSERT INTO browser_sessions VALUES (?, ?, ?, ?, ?)",
-                (hashed(key), int(is_link), user.user_id, password, until),
+                (hashed(key), int(is_link), user.user_id, credentials, until),
             )
-        return BrowserSession(user.user_id, password, _token(key), until / 1000)
+        return BrowserSession(user.user_id, credentials, _token(key), until / 1000)
 
     def _get(self, key: str, is_link: bool) -> BrowserSession | None:
         with self._database.transaction() as db:
@@ -190,10 +191,6 @@ class SharedRate:
                 "DO UPDATE SET saved = excluded.saved, since = excluded.since",
                 (hashed(caller), saved, self._now()),
             )
-
-
-def _password(user: User) -> str:
-    return hashed(f"password {user.password}")
 
 
 def _token(key: str) -> str:

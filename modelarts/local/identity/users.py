@@ -75,6 +75,17 @@ class Users:
     by_name: Mapping[str, User]
     region_name: str = "local-1"
     account: str = "local"
+    #: Whether there were ever several.
+    had_several: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """True if users are to be kept from each other's files.
+
+        Also where all but one have been removed: what they left is not the last one's, unless that
+        is the user that the service began with, who is its administrator.
+        """
+        return len(self.by_name) > 1 or (self.had_several and OWNER not in self.by_name)
 
     @classmethod
     def new(cls) -> Users:
@@ -110,7 +121,12 @@ class Users:
         own = Project(secrets.token_hex(16), self.region_name)
         others = (Project(shared[each], self._full(each)) for each in dict.fromkeys(projects))
         user = User(name, secrets.token_hex(16), (own, *others), Key.new())
-        return attr.evolve(self, shared=shared, by_name={**self.by_name, name: user})
+        return attr.evolve(
+            self,
+            shared=shared,
+            by_name={**self.by_name, name: user},
+            had_several=self.had_several or bool(self.by_name),
+        )
 
     def with_password(self, name: str, password: str) -> Users:
         """That user has this password now.
@@ -131,7 +147,8 @@ class Users:
         """Return the users without one. Raises InvalidArgument if there is no such user."""
         self._known(name)
         left = {key: user for key, user in self.by_name.items() if key != name}
-        return attr.evolve(self, by_name=left)
+        # A file of before this was recorded may have several.
+        return attr.evolve(self, by_name=left, had_several=self.had_several or bool(left))
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the users file."""
@@ -141,6 +158,7 @@ class Users:
             "account": self.account,
             "account_id": self.account_id,
             "token_key": self.token_key,
+            "had_several": self.had_several,
             "projects": dict(self.shared),
             "users": {
                 user.name: {
@@ -181,7 +199,8 @@ class Users:
             raise ValueError(f"it says nothing of {error}") from None
         except (TypeError, AttributeError):
             raise ValueError("it has another form") from None
-        return attr.evolve(users, by_name=by_name)
+        had_several = content.get("had_several", False) is True or len(by_name) > 1
+        return attr.evolve(users, by_name=by_name, had_several=had_several)
 
     def _full(self, project: str) -> str:
         return f"{self.region_name}_{project}"

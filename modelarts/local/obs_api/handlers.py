@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from email.utils import formatdate
-from typing import BinaryIO, Iterator
+from typing import Any, cast
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from werkzeug.datastructures import Range
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response
@@ -18,12 +19,12 @@ from modelarts.local.identity.buckets import Access
 from modelarts.local.obs_api.auth import SUBRESOURCES, Refusal
 from modelarts.local.obs_api.checksums import digests
 from modelarts.local.obs_api.request import MOST_KEYS
+from modelarts.local.obs_api.span import Span
 from modelarts.local.obs_api.upload_handlers import UploadCalls
 from modelarts.local.obs_api.xml import as_refusal, iso, missing, xml
 
 __all__ = ["Call"]
 
-_BLOCK = 256 * 1024
 _NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
 _CONDITIONS = {"if-match", "if-none-match"}
 _ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
@@ -232,7 +233,10 @@ class Call(UploadCalls):
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{state.st_size}"
             headers["Content-Length"] = str(stop - start)
             status = 206 if "Content-Range" in headers else 200
-            answer = Response(_blocks(file, start, stop), status, headers)
+            # A file that waitress sends by itself: a client that reads slowly, or not at all, takes
+            # no thread from others.
+            content: Any = ReadOnlyFileBasedBuffer(cast(Any, Span(file, start, stop)))
+            answer = Response(content, status, headers, direct_passthrough=True)
         except BaseException:
             file.close()
             raise
@@ -281,13 +285,3 @@ class Call(UploadCalls):
 def _from_start(start: int, stop: int | None, size: int) -> tuple[int, int | None]:
     """Return the range of the last bytes of an object; the whole object if it is shorter."""
     return (max(0, size + start), None) if start < 0 else (start, stop)
-
-
-def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    file.seek(start)
-    while start < stop:
-        block = file.read(min(_BLOCK, stop - start))
-        if not block:
-            return  # the file became shorter: the connection is closed before the end
-        start += len(block)
-        yield block

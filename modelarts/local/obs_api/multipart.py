@@ -99,6 +99,8 @@ class Uploads:
         try:
             with open(temporary, "xb") as sink:
                 shutil.copyfileobj(source, sink, _BLOCK)
+                sink.flush()
+                os.fsync(sink.fileno())
             with self._uploading:
                 os.replace(temporary, path)
                 for part in folder.glob(f"{number:05d}.*"):

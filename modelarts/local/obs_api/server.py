@@ -16,7 +16,7 @@ from waitress.server import BaseWSGIServer, create_server
 
 from modelarts.local.obs_api.app import ObjectsApi
 from modelarts.local.obs_api.request import LARGEST
-from modelarts.local.web.waitress import Channel, Parser
+from modelarts.local.web.waitress import MAX_BODY_IN_MEMORY, Channel, Parser
 
 __all__ = ["ObjectsServer"]
 
@@ -43,9 +43,10 @@ class ObjectsServer:
             channel_timeout=60,
             asyncore_use_poll=True,
             recv_bytes=256 * 1024,
+            inbuf_overflow=MAX_BODY_IN_MEMORY,
             # The bytes that are held in memory for a slow client.
             outbuf_high_watermark=1024**2,
-            outbuf_overflow=16 * 1024**2,
+            outbuf_overflow=MAX_BODY_IN_MEMORY,
             # The value of OBS, which clients check.
             ident="OBS",
             clear_untrusted_proxy_headers=True,

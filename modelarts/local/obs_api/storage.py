@@ -14,6 +14,7 @@ from typing import BinaryIO, Sequence, cast
 import attr
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.disk import sync_folder
 from modelarts.errors import ApiError
 from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.checksums import Etags
@@ -62,7 +63,7 @@ class Objects:
     def __init__(self, obs: Path, staging: Path, clock: Clock) -> None:
         self._obs = obs
         self._staging = staging
-        self._store = FolderStore(obs.as_uri())
+        self._store = FolderStore(obs.as_uri(), durable=True)
         self.etags = Etags(clock)
         self.uploads = Uploads(staging, self._store, clock)
 
@@ -96,6 +97,7 @@ class Objects:
             )
         try:
             (self._obs / bucket).mkdir(mode=0o700)
+            sync_folder(str(self._obs))
         except FileExistsError:
             raise Refusal(409, "BucketAlreadyOwnedByYou", "There is that bucket.") from None
 

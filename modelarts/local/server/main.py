@@ -32,6 +32,7 @@ from modelarts.local.engine.base import Limits, TrainingEngine
 from modelarts.local.engine.cluster import Cluster, ClusterError
 from modelarts.local.engine.cluster_trainings import ClusterTrainings
 from modelarts.local.engine.machine import Machine
+from modelarts.local.files import place_of
 from modelarts.local.identity.authentication import KEPT_SECONDS, Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
 from modelarts.local.identity.passwords import MAX_WRONG, WRONG_PER_SECOND, Logins
@@ -78,7 +79,7 @@ from modelarts.local.web.shares import ShareApi
 from modelarts.local.web.trainings import LogLinks
 from modelarts.local.web.v1 import Api
 from modelarts.local.web.v2 import TrainingJobs
-from modelarts.local.web.waitress import Channel
+from modelarts.local.web.waitress import MAX_BODY_IN_MEMORY, Channel
 
 if TYPE_CHECKING:
     from modelarts.local.server.tls import TlsServer
@@ -106,6 +107,8 @@ _NO_TRAININGS = (
 _NAMESPACE = "ray_namespace"
 #: The setting with the folder that front ends have in common.
 _SHARED = "shared"
+#: The setting with the place of the folder.
+_PLACE = "place"
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -137,17 +140,19 @@ def serve(root: Path, settings: Settings) -> None:
             raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from None
     file = ServiceFile(root)
     lock = take(root, file)
+    store: Store | None = None
     try:
         try:
             # Left by one that was killed.
             (root / STAY).unlink(missing_ok=True)
             open_log(root / "service.log")
             settings.network.check()
+            # First: where another version wrote it, nothing is changed.
+            store = Store(_database(root, settings))
             accounts = Accounts(settings.users or prepare(root))
             accounts.users()
             buckets_file = BucketsFile(shared)
             buckets_file.current()
-            store = Store(_database(root, settings))
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
         # No file beside the program that started it is a module of the service.
@@ -195,6 +200,7 @@ def serve(root: Path, settings: Settings) -> None:
                 )
                 workspaces = Workspaces(shared, folders)
                 training_store = TrainingStore(store)
+                _note_place(root, settings, store, training_store)
                 runner = TrainingSupervisor(
                     training_store,
                     training_engine,
@@ -293,9 +299,9 @@ def serve(root: Path, settings: Settings) -> None:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
         except OSError as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
-        finally:
-            store.close()
     finally:
+        if store is not None:
+            store.close()
         os.close(lock)
 
 
@@ -418,6 +424,28 @@ def _common(database: Database, clock: ServiceClock, timeline: Timeline) -> _Com
     )
 
 
+def _note_place(root: Path, settings: Settings, store: Store, trainings: TrainingStore) -> None:
+    """Leave the processes of another service alone, if this folder is a copy of its folder."""
+    if store.database.is_shared:
+        return  # trainings belong to a front end, and those have names
+    place = place_of(root)
+    if settings.ray_address is not None:
+        # It may begin on another machine, which has another number for the same file system.
+        place = place.rpartition("-")[2]
+    before = store.setting(_PLACE)
+    if before not in (None, place):
+        number = trainings.disown()
+        if number:
+            _LOG.warning(
+                "%s is a copy of another service's folder, or on another disk than before: %d "
+                "trainings that had not ended are not looked for",
+                root,
+                number,
+            )
+    if before != place:
+        store.keep_setting(_PLACE, place)
+
+
 def _allow_many_files() -> None:
     """Connections and boards together may be more than what is usual for a process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -520,6 +548,8 @@ def _run(
         max_request_header_size=_MOST_HEADERS,
         connection_limit=_MOST_CONNECTIONS,
         channel_timeout=60,
+        inbuf_overflow=MAX_BODY_IN_MEMORY,
+        outbuf_overflow=MAX_BODY_IN_MEMORY,
         asyncore_use_poll=True,  # select() knows no descriptor beyond 1023
         ident=None,
         clear_untrusted_proxy_headers=True,
@@ -578,7 +608,7 @@ def _run(
 
 def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     """How boards are confined; raises ConfigurationError where that is too little for its users."""
-    shared = len(accounts.users().by_name) > 1
+    shared = accounts.users().is_shared
     by_kernel = not settings.unconfined_boards
     if by_kernel and not landlock.abi():
         if shared or not settings.network.is_local():

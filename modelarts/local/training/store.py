@@ -219,6 +219,21 @@ class TrainingStore:
                 (int(JobStatus.KILLING), job_id),
             )
 
+    def disown(self) -> int:
+        """Give the trainings that have not ended other keys; return how many there are.
+
+        Of a copy of a service's folder, their processes belong to the other service, and are found
+        by the keys.
+        """
+        with self._store.alone() as db:
+            live = self.live()
+            for training in live:
+                db.execute(
+                    "UPDATE trainings SET key = ? WHERE number = ?",
+                    (secrets.token_hex(16), training.number),
+                )
+        return len(live)
+
     def remove(self, number: int) -> None:
         """Remove a training with its events and metrics."""
         with self._store.alone() as db:

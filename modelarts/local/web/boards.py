@@ -31,7 +31,13 @@ from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.jobs.shares import SHARED, Shares
 from modelarts.local.jobs.store import PAGES, Job
 from modelarts.local.operations import Operations
-from modelarts.local.web.headers import OPENER, for_board, for_visitor, frontend_policy
+from modelarts.local.web.headers import (
+    OPENER,
+    for_board,
+    for_visitor,
+    frontend_policy,
+    status_line,
+)
 from modelarts.local.web.hosts import Reach
 from modelarts.local.web.notices import notice, wants_page
 from modelarts.local.web.security import is_of_plugin
@@ -234,18 +240,19 @@ class Pages:
 
             def start(status: str, headers: Any, error: Any = None) -> Any:
                 passed = for_visitor(headers, prefix, has_own_policy, has_own_host)
-                return start_response(status, [*passed, *more], error)
+                return start_response(status_line(status), [*passed, *more], error)
 
             try:
                 parts = board(environ, start)
-            except HTTPException as error:
+            except (HTTPException, ValueError) as error:
                 self._leave(job_id)
                 refusal = BadRequest() if isinstance(error, InvalidURL) else BadGateway()
                 return refusal(environ, start_response)
             except BaseException:
                 self._leave(job_id)
                 raise
-            return ClosingIterator(parts, lambda: self._leave(job_id))
+            close = getattr(parts, "close", lambda: None)
+            return ClosingIterator(_whole(parts), [close, lambda: self._leave(job_id)])
 
         return answer
 
@@ -262,6 +269,18 @@ class Pages:
             self._open[job_id] -= 1
             if not self._open[job_id]:
                 del self._open[job_id]
+
+
+def _whole(parts: Iterable[bytes]) -> Iterable[bytes]:
+    """Return the content of a board's answer.
+
+    Raises:
+        ConnectionError: it ends before its end; so does the connection to the visitor.
+    """
+    try:
+        yield from parts
+    except HTTPException as error:
+        raise ConnectionError(f"the board's answer is not whole: {error!r}") from None
 
 
 def _only_reads(path: str) -> bool:

@@ -7,10 +7,12 @@ docs/security.md, "Boards and the browser".
 
 from __future__ import annotations
 
+import re
+from http.client import HTTPException, responses
 from typing import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-__all__ = ["COMMON", "OPENER", "for_board", "for_visitor", "frontend_policy"]
+__all__ = ["COMMON", "OPENER", "for_board", "for_visitor", "frontend_policy", "status_line"]
 
 #: In every answer of the service.
 COMMON = (
@@ -28,17 +30,36 @@ _NOT_FOR_BOARDS = (
     "HTTP_X_SECURITY_TOKEN",
     "HTTP_X_SUBJECT_TOKEN",
 )
-_NOT_FOR_VISITORS = frozenset(
+#: What boards say of their content. All else may concern other pages of their origin, or a proxy
+#: in front of the service: cookies, permissions, reports, redirects within the proxy, and what
+#: browsers and proxies will know next year.
+_FOR_VISITORS = frozenset(
     (
-        "clear-site-data",
-        "refresh",
-        "report-to",
-        "server",
-        "service-worker-allowed",
-        "set-cookie",
-        "sourcemap",
-        *(name.lower() for name, _ in COMMON),
+        "accept-ranges",
+        "allow",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-range",
+        "content-security-policy",
+        "content-type",
+        "etag",
+        "expires",
+        "last-modified",
+        "location",
+        "pragma",
+        "retry-after",
+        "vary",
+        "x-frame-options",
     )
+)
+#: Visible characters, spaces and tabs, of Latin-1 as HTTP has them.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
+#: A path beside a page, which every browser reads alike.
+_BESIDE = re.compile(
+    r"(?!.*\.\.)[\w.~!$&'()*+,;=@%-][\w.~!$&'()*+,;=@%/-]*(\?[\x21-\x7e]*)?\Z", re.A
 )
 #: Of boards, instead of what is common: a window that a board opens with another page of this
 #: service is in a group of its own, so the board cannot reach into it, nor it into the board.
@@ -89,16 +110,21 @@ def for_visitor(
 ) -> list[tuple[str, str]]:
     """The headers of a board's answer as they are passed on.
 
+    Raises:
+        http.client.HTTPException: they make no sense, or programs would read them differently.
+
     Args:
         prefix: the path of the board.
         has_own_policy: whether a policy of the page itself is enough, as for those of the frontend.
         has_own_host: whether the board shares its origin with nothing else.
     """
     passed = []
+    headers = list(headers)
+    _check(headers)
     answered = {name.lower(): value for name, value in headers}
     for name, value in headers:
         lower = name.lower()
-        if lower in _NOT_FOR_VISITORS or lower.startswith("access-control-"):
+        if lower not in _FOR_VISITORS:
             continue
         if lower == "content-type" and value != answered[lower]:
             continue  # of several, browsers and this function are to go by the same
@@ -114,10 +140,36 @@ def for_visitor(
     return passed
 
 
+def status_line(status: str) -> str:
+    """Return the status of a board's answer with its usual reason.
+
+    Raises:
+        http.client.HTTPException: it is no status of an answer. After 1xx a client would take the
+            answer to another request for that to this one.
+    """
+    code = int(status[:3])
+    if not 200 <= code <= 599:
+        raise HTTPException(f"the board answers with status {code}")
+    return f"{code} {responses.get(code, 'Unknown')}"
+
+
+def _check(headers: Iterable[tuple[str, str]]) -> None:
+    lengths = [value for name, value in headers if name.lower() == "content-length"]
+    if len(lengths) > 1 or not all(each.isascii() and each.isdigit() for each in lengths):
+        raise HTTPException("the board gives no one length of its content")
+    if not all(_VALUE.match(value) for _, value in headers):
+        raise HTTPException("a header of the board has a control character")
+
+
 def _location(value: str, prefix: str) -> str:
     """Return the target of a board's redirect, which is always below its own path."""
-    parts = urlsplit(value)
-    if not parts.netloc and not parts.path.startswith("/"):
+    if _BESIDE.match(value):
         return value  # beside the page that it is on
+    try:
+        parts = urlsplit(value.replace("\\", "/"))
+    except ValueError:
+        return prefix
     query = f"?{parts.query}" if parts.query else ""
-    return prefix + parts.path.lstrip("/") + query
+    steps = [step for step in parts.path.split("/") if step not in ("", ".", "..")]
+    path = "/".join(steps) + ("/" if steps and parts.path.endswith("/") else "")
+    return prefix + quote(path, safe="/%!$&'()*+,;=:@~") + query

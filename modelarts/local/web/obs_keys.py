@@ -25,8 +25,13 @@ class ObsKeysApi:
 
     def put(self, request: Request) -> Response:
         """``PUT`` with ``{"access_key": …, "secret_key": …, "security_token": … or null}``."""
-        if self._authentication.caller(request).user.name != OWNER:
-            raise Failure(403, "ModelArts.0203", f"Only the user {OWNER} sends keys for OBS.")
+        caller = self._authentication.caller(request)
+        if caller.user.name != OWNER or not caller.acts_for_own_project:
+            raise Failure(
+                403,
+                "ModelArts.0203",
+                f"Only the user {OWNER} sends keys for OBS, for their own project.",
+            )
         body = json_of(request)
         fields = body if isinstance(body, dict) else {}
         access_key, secret_key = _key(fields, "access_key"), _key(fields, "secret_key")

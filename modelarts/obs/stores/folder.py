@@ -11,6 +11,7 @@ from typing import BinaryIO, Callable, Iterator, List, NoReturn, Optional, Seque
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from modelarts._internal.disk import sync_folder
 from modelarts._internal.locks import ForkSafeLock
 from modelarts.errors import ApiError, ConfigurationError, NotFound, api_error
 from modelarts.obs.atomic import (
@@ -39,9 +40,14 @@ class FolderStore(Store):
     A bucket need not be made first. Only this user can read the files (as with the local service,
     files are 0600 and folders 0700). Links are not objects: nothing is read or written through a
     link, so nothing outside the folder is touched.
+
+    Args:
+        endpoint: the ``file:`` URL.
+        durable: whether a change is on the disk when a method returns, so that a power cut does not
+            undo it.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, durable: bool = False) -> None:
         parts = urlsplit(endpoint)
         path = url2pathname(parts.path)
         if parts.netloc not in ("", "localhost") or not os.path.isabs(path):
@@ -49,6 +55,7 @@ class FolderStore(Store):
                 "obs_endpoint %s has no folder; write it as file:///folder" % endpoint
             )
         self._root = os.path.realpath(path)
+        self._durable = durable
         self._changing_folders = ForkSafeLock()
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
@@ -121,11 +128,11 @@ class FolderStore(Store):
         self, source: BinaryIO, bucket: str, key: str, progress: Optional[Progress] = None
     ) -> None:
         """Copy an open file to the bucket, likewise."""
-        self._place(bucket, key, lambda target: copy(source, target, progress, private=True))
+        self._place(bucket, key, lambda target: copy(source, target, progress, True, self._durable))
 
     def write(self, bucket: str, key: str, fill: Callable[[BinaryIO], None]) -> None:
         """Make an object of the bytes that ``fill`` writes, likewise; it may be called again."""
-        self._place(bucket, key, lambda target: create(target, fill, private=True))
+        self._place(bucket, key, lambda target: create(target, fill, True, self._durable))
 
     def check(self, bucket: str, key: str) -> str:
         """Return the path of an object's file; raise ApiError if no file can have that name."""
@@ -222,6 +229,8 @@ class FolderStore(Store):
                         folder, name = os.path.split(path)
                         with self._held(folder) as held:
                             os.unlink(os.path.join(held, name))
+                            if self._durable:
+                                sync_folder(held)
                         with self._changing_folders:
                             self._prune(os.path.dirname(path), bucket)
             except ValueError:
@@ -349,6 +358,8 @@ class FolderStore(Store):
             try:
                 os.mkdir(each, 0o700)
                 made.append(each)
+                if self._durable:
+                    sync_folder(os.path.dirname(each))
             except FileExistsError:
                 pass  # by another thread
 

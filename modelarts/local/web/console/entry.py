@@ -41,6 +41,13 @@ class Console:
     def make_link(self, request: Request) -> Response:
         """``POST /local/console-links``: a link that signs in a browser as the caller, once."""
         caller = self._parts.authentication.caller(request)
+        if not caller.is_whole:
+            raise Failure(
+                403,
+                "ModelArts.0108",
+                "A link signs in with all projects of its user, for hours, so it is made for "
+                "permanent keys only. Sign in with a name and a password.",
+            )
         self._loaded()
         url = self._parts.reach.pages(request) + self.link(caller.user)
         body = {"url": url, "expires_in": int(LINK_SECONDS)}

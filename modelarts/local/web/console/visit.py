@@ -57,7 +57,7 @@ class Visit:
     @property
     def caller(self) -> Caller:
         """The user as the caller of operations."""
-        return Caller(self.user, self.user.projects)
+        return Caller(self.user, self.user.projects, is_whole=True)
 
     @property
     def section(self) -> str:

@@ -1,0 +1,318 @@
+"""Attacks by somebody who knows the repository; ``docs/reliability.md`` has the table."""
+
+import hashlib
+import io
+import os
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from waitress.server import create_server
+
+from modelarts._internal.clock import Clock
+from modelarts.errors import PermissionDenied
+from modelarts.estimator import VisualizationJob
+from modelarts.local.identity.buckets import Access, BucketAccess, BucketsFile
+from modelarts.local.identity.users import Users
+from modelarts.local.identity.users_file import Accounts, edit, read
+from modelarts.local.obs_api.storage import Objects
+from modelarts.local.web.waitress import Channel
+from modelarts.session import Session
+from tests.clocks import wait_until
+from tests.console import Browser, loopback
+from tests.service import PASSWORD, SECRETS, Service
+
+pytestmark = pytest.mark.local
+
+LINKS = "/local/console-links"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A service of local and ann, who are in team-a, with the OBS API."""
+    folder = tmp_path_factory.mktemp("attacks")
+    path = folder / "users.json"
+
+    def change(users):
+        users = users.with_user("local", ("team-a",)).with_user("ann", ("team-a",))
+        return users.with_password("local", PASSWORD)
+
+    users = edit(path, change)
+    SECRETS.update((users.token_key, *(user.key.secret_key for user in users.by_name.values())))
+    service = Service(folder / "root", "--users", str(path), "--obs-api")
+    service.users = path
+    yield service
+    assert service.end() == 0
+    assert not [line for line in service.log if line and "Traceback" in line]
+
+
+@pytest.fixture
+def connect(shared):
+    """Makes sessions that are closed after the test."""
+    made = []
+
+    def make(**settings):
+        made.append(Session(**{"region_name": "local-1", **shared.endpoints(), **settings}))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
+def team(connect):
+    """A session of the user local with a token for the shared project."""
+    login = {"username": "local", "password": PASSWORD, "account": "local"}
+    return connect(project_name="local-1_team-a", **login)
+
+
+def keys_of(service, name):
+    """Return the permanent keys of a user, for a session."""
+    key = read(service.users).by_name[name].key
+    SECRETS.add(key.secret_key)
+    return {"access_key": key.access_key, "secret_key": key.secret_key}
+
+
+# Privilege ----------------------------------------------------------------------------------
+
+
+def test_link_to_console_needs_permanent_keys(shared, connect, team):
+    """A token, or keys for one project, make no session for all projects and the users."""
+    with pytest.raises(PermissionDenied, match="permanent keys"):
+        team.request("POST", LINKS)
+    keys = team.keys()
+    SECRETS.update((keys.secret_key, keys.security_token))
+    temporary = connect(
+        access_key=keys.access_key,
+        secret_key=keys.secret_key,
+        security_token=keys.security_token,
+        project_id=team.project_id,
+    )
+    with pytest.raises(PermissionDenied, match="permanent keys"):
+        temporary.request("POST", LINKS)
+    assert connect(**keys_of(shared, "local")).request("POST", LINKS)["url"]
+
+
+def test_new_keys_end_sessions_and_links(shared, connect):
+    """They may be of somebody who had the old keys."""
+    ann = connect(**keys_of(shared, "ann"))
+    used, unused = (
+        loopback(ann.request("POST", LINKS)["url"], shared.connection["modelarts_endpoint"])
+        for _ in range(2)
+    )
+    browser = Browser(shared)
+    assert browser.open(used).url.endswith("/jobs")
+    edit(shared.users, lambda users: users.with_new_key("ann"))
+    assert browser.get("").url.endswith("/sign-in")
+    assert requests.get(unused, timeout=30).status_code == 403
+    browser.close()
+
+
+def test_last_user_gets_nothing_from_removed_ones(tmp_path):
+    """Removing users gives none of those who stay the files and the machine."""
+    path = tmp_path / "users.json"
+    edit(path, lambda users: users.with_user("ann").with_user("bob"))
+    edit(path, lambda users: users.without_user("ann"))
+    access = BucketAccess(Accounts(path), BucketsFile(tmp_path))
+    own = read(path).by_name["bob"].projects[0].project_id
+    assert not access.is_open  # no trainings
+    assert access.of([own], "left-by-ann") is Access.NONE
+
+
+def test_administrator_who_is_alone_reaches_all():
+    users = Users.new().with_user("local")
+    assert not users.is_shared
+    assert users.with_user("ann").is_shared
+    assert users.with_user("ann").without_user("local").is_shared
+    assert not users.with_user("ann").without_user("ann").is_shared
+
+
+# HTTP ---------------------------------------------------------------------------------------
+
+
+def exchange(service, head, api="modelarts_endpoint"):
+    """Send text as it is, with HOST in it replaced, and return all that is answered."""
+    place = urlsplit(service.connection[api])
+    with socket.create_connection((place.hostname, place.port), timeout=30) as connection:
+        connection.sendall(head.replace("HOST", "Host: %s" % place.netloc).encode("latin-1"))
+        parts = iter(lambda: connection.recv(65536), b"")
+        return b"".join(parts).decode("latin-1")
+
+
+@pytest.mark.parametrize("api", ["modelarts_endpoint", "obs_http_endpoint"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Content-Length: 6\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 6",
+        "Transfer-Encoding:\r\n chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: \x0bchunked",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: +5",
+        "X: a\r\n\tContent-Length: 5",
+    ],
+)
+def test_request_that_proxies_read_otherwise_is_refused(shared, fields, api):
+    """No part of it is taken for another request."""
+    smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHOST\r\n\r\n"
+    answer = exchange(shared, "POST / HTTP/1.1\r\nHOST\r\n%s\r\n\r\n%s" % (fields, smuggled), api)
+    assert answer.startswith(("HTTP/1.1 400", "HTTP/1.0 400"))
+    assert answer.count("Content-Length:") == 1
+
+
+@pytest.mark.parametrize("version", ["1.0", "3.7"])
+def test_encoding_of_other_version_is_refused(shared, version):
+    head = "POST / HTTP/%s\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert " 400 " in exchange(shared, head % version)[:20]
+
+
+class Patience(Channel):
+    """A connection that waits less long for its client than those of the service."""
+
+    stall_seconds = 0.2
+
+
+@pytest.fixture
+def stalling():
+    """A server with one thread that sends 4 MiB in parts, and a client that reads none of it."""
+    ended = threading.Event()
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", str(4 * 2**20))])
+        try:
+            for _ in range(64):
+                yield b"x" * 65536
+        finally:
+            ended.set()
+
+    server = create_server(
+        app, port=0, threads=1, outbuf_high_watermark=2**18, asyncore_use_poll=True
+    )
+    server.channel_class = Patience
+    threading.Thread(target=server.run, daemon=True).start()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", int(server.effective_port)))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        yield server, ended
+    server.close()
+
+
+def test_client_that_does_not_read_keeps_no_thread(stalling):
+    """Nor its connection."""
+    server, ended = stalling
+    assert ended.wait(30)
+    wait_until(lambda: not server.active_channels)
+
+
+def test_unread_objects_hold_up_nobody(shared, connect):
+    """More of them are asked for than the OBS API has threads."""
+    session = connect(
+        **keys_of(shared, "local"), obs_endpoint=shared.connection["obs_http_endpoint"]
+    )
+    client = session.get_obs_client()
+    client.createBucket("unread")
+    client.putContent("unread", "large", b"x" * 8 * 2**20)
+    waiting = [client.getObject("unread", "large", loadStreamInMemory=False) for _ in range(12)]
+    assert client.getObjectMetadata("unread", "large").status == 200
+    for answer in waiting:
+        answer.body.response.close()
+    client.deleteObject("unread", "large")
+    client.deleteBucket("unread")
+
+
+# Files --------------------------------------------------------------------------------------
+
+
+def test_copy_of_a_folder_leaves_the_other_service_alone(tmp_path):
+    """A copy that is served ends neither trainings nor the parent of boards of the original."""
+    original = Service(tmp_path / "root")
+    code = tmp_path / "root" / "obs" / "bucket" / "code"
+    code.mkdir(parents=True)
+    (code / "train.py").write_text("import time; time.sleep(600)")
+    algorithm = {"code_dir": "/bucket/code/", "boot_file": "/bucket/code/train.py"}
+    with original.session() as session:
+        path = "/v2/%s/training-jobs" % session.project_id
+        body = {"kind": "job", "metadata": {"name": "long"}, "algorithm": algorithm}
+        path += "/" + session.request("POST", path, body=body)["metadata"]["id"]
+
+        def phase(of):
+            return of.request("GET", path)["status"]["phase"]
+
+        wait_until(lambda: phase(session) == "Running")
+        subprocess.run(["cp", "-a", str(tmp_path / "root"), str(tmp_path / "copy")], check=True)
+        copy = Service(tmp_path / "copy")
+        copy.said("is a copy of another")
+        with copy.session() as other:
+            wait_until(lambda: phase(other) == "Abnormal")
+        assert copy.end() == 0
+        VisualizationJob.create("/bucket/logs/", session=session).wait()
+        assert phase(session) == "Running"
+        session.request("DELETE", path)
+    assert original.end() == 0
+
+
+@pytest.mark.parametrize("version", [1, 6])
+def test_folder_of_another_version_is_left_as_it_is(tmp_path, version):
+    """It is refused before anything is written, and the refusal says what to do."""
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as database:
+        database.execute("PRAGMA user_version = %d" % version)
+    database.close()
+    content = (tmp_path / "jobs.sqlite").read_bytes()
+    command = [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "serve it with the version that wrote it" in ended.stderr
+    assert (tmp_path / "jobs.sqlite").read_bytes() == content
+    assert not (tmp_path / "users.json").exists()
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """The order in which files are written to the disk, named and removed."""
+    order = []
+    fsync, replace, unlink = os.fsync, os.replace, os.unlink
+
+    def synced(descriptor):
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda *paths: (order.append("name"), replace(*paths)))
+    monkeypatch.setattr(
+        os, "unlink", lambda *paths, **more: (order.append("removal"), unlink(*paths, **more))
+    )
+    return order
+
+
+def test_objects_survive_a_power_cut(tmp_path, writes):
+    """Content is on the disk before its name, and its name before the answer; so are removals."""
+    (tmp_path / "obs").mkdir()
+    (tmp_path / "uploads").mkdir()
+    objects = Objects(tmp_path / "obs", tmp_path / "uploads", Clock())
+    objects.create_bucket("bucket")
+    assert writes == ["folder"]
+    del writes[:]
+    objects.put(io.BytesIO(b"content"), "bucket", "folder/key")
+    assert writes == ["folder", "file", "name", "folder"]
+    del writes[:]
+    assert list(objects.delete("bucket", ["folder/key"])) == []
+    assert writes == ["removal", "folder"]
+    upload = objects.uploads.begin("bucket", "key")
+    folder = objects.uploads.find("bucket", "key", upload)
+    etag = hashlib.md5(b"part", usedforsecurity=False).hexdigest()
+    del writes[:]
+    objects.uploads.put_part(folder, 1, io.BytesIO(b"part"), etag)
+    assert writes == ["file", "name"]
+    del writes[:]
+    objects.uploads.complete("bucket", "key", folder, [(1, etag)])
+    assert writes[:3] == ["file", "name", "folder"]
