@@ -15,6 +15,7 @@ from modelarts.estimatorV2 import Estimator
 from modelarts.train_params import TrainingFiles
 from modelarts.training.job import TrainingJob
 from tests.clocks import wait_until
+from tests.front_end_clients import Client
 from tests.ray_cluster import RayCluster
 from tests.served import fetch
 from tests.service import Service
@@ -213,6 +214,36 @@ def test_starts_of_a_killed_front_end_go_on(world, fronts):
     )
     assert all(map(leader.shows, jobs))
     assert len(world.cluster.actors()) == 2
+
+
+def test_kill_loses_no_acknowledged_call(world, fronts):
+    """Clients use both front ends while the leader is killed; errors are clear meanwhile."""
+    other, leader = fronts
+    clients = [Client("client-%d" % number, list(fronts)) for number in range(8)]
+    try:
+        for client in clients:
+            client.start()
+        wait_until(lambda: all(client.acknowledged > 2 for client in clients))
+        world.end(leader, signal.SIGKILL)
+        other.service.said("this front end .* leads")
+        before = [client.acknowledged for client in clients]
+        wait_until(
+            lambda: all(now.acknowledged > then + 2 for now, then in zip(clients, before)),
+        )
+    finally:
+        for client in clients:
+            client.ending.set()
+        for client in clients:
+            client.join()
+    assert [client.errors for client in clients] == [[]] * 8
+    jobs = {job.job_name: job for job in VisualizationJob.iter(other.session)}
+    assert sorted(jobs) == [client.job_name for client in clients]
+    for client in clients:
+        job = jobs[client.job_name]
+        assert job.visualization_id == client.job.visualization_id
+        assert job.job_desc in client.may_be
+        assert job.wait().status == JobStatus.RUNNING
+    assert len(world.cluster.actors()) == 8
 
 
 def refused(world, *arguments):
