@@ -57,9 +57,9 @@ class RayNode:
         """Kill the node with all that runs on it, as a power cut does."""
         pids = descendants(self.pid)
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            _signal(pid, signal.SIGSTOP)
         for pid in {*pids, *descendants(self.pid)}:
-            os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
         self._process.wait()
 
 
@@ -97,8 +97,12 @@ class RayCluster:
 
     def add_node(self):
         """Add a node, on this machine too."""
-        self.nodes.append(self._node("--address=" + self.address))
-        return self.nodes[-1]
+        try:
+            node = self._node("--address=" + self.address)
+        except AssertionError:  # Ray gives up when the machine is too busy
+            node = self._node("--address=" + self.address)
+        self.nodes.append(node)
+        return node
 
     def actors(self):
         """The processes of the boards' actors on all nodes."""
@@ -136,6 +140,13 @@ def _own_address():
         except OSError:
             return "127.0.0.1"  # it has no other
         return any_socket.getsockname()[0]
+
+
+def _signal(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass  # it has just ended
 
 
 def _title(pid):

@@ -372,6 +372,7 @@ def test_samples_of_trainings_run_on_two_nodes(world, node):
             timeout=120,
         )
         assert done.stdout.split() == ["JOBSTAT_COMPLETED", "--lr=0.1"]
+    wait_until(lambda: all(any(job.metrics()["memUsage"]) for job in waiting))
     for job in waiting:
         job.delete()
 

@@ -12,7 +12,14 @@ from typing import Any
 import attr
 
 from modelarts import __version__
-from modelarts.local.engine.base import Ended, EngineError, Launch, Limits, TrainingEngine
+from modelarts.local.engine.base import (
+    Ended,
+    EngineError,
+    Launch,
+    Limits,
+    TrainingEngine,
+    Usage,
+)
 from modelarts.local.engine.cluster import Cluster, ClusterError, Resources, State
 from modelarts.local.engine.training_host import TrainingHost
 
@@ -148,9 +155,19 @@ class ClusterTrainings(TrainingEngine):
         except ClusterError as error:
             _LOG.error("training %s cannot be ended: %s", folder.name, error)
 
-    def keeper(self, folder: Path) -> None:
-        """Return None: its keeper is on another machine."""
-        return None
+    def usage(self, folder: Path) -> Usage | None:
+        """Return the resources that a training has used; None where it does not run."""
+        name = _name(folder)
+        with self._condition:
+            state = self._states.get(name, _GONE)
+        if state["phase"] != "running":
+            return None
+        try:
+            values = self._cluster.ask(name, "usage")
+        except ClusterError as error:
+            _LOG.debug("training %s: no metrics: %s", folder.name, error)
+            return None
+        return None if values is None else Usage(*values)
 
     def close(self) -> None:
         """Wait for no start any more."""

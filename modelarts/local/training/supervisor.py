@@ -10,9 +10,17 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 from threading import RLock, Thread
+from typing import Iterator
 
 from modelarts.local.database.front_ends import FrontEnds, Gone, OnlyFrontEnd
-from modelarts.local.engine.base import Ended, EngineError, Launch, Limits, TrainingEngine
+from modelarts.local.engine.base import (
+    Ended,
+    EngineError,
+    Launch,
+    Limits,
+    TrainingEngine,
+    Usage,
+)
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import StoreFailure
 from modelarts.local.training.definition import read
@@ -78,7 +86,7 @@ class TrainingSupervisor:
         self._changed = Signal()
         self._pool = ThreadPoolExecutor(machine.threads, "training")
         self._thread = Thread(target=self._run, name="trainings", daemon=True)
-        self._sampler = Sampler(store, timeline, self._keepers)
+        self._sampler = Sampler(store, timeline, self._usages)
 
     def open(self) -> None:
         """Find the trainings of an earlier service again, and start those that wait."""
@@ -439,14 +447,14 @@ class TrainingSupervisor:
     def _note(self, training: Training, level: str, message: str) -> None:
         self._store.add_event(training.number, Event(self._timeline.wall(), level, message))
 
-    def _keepers(self) -> list[tuple[Training, int]]:
-        """Return the running trainings, with the process ids of their keepers."""
+    def _usages(self) -> Iterator[tuple[Training, Usage]]:
+        """Return the running trainings, with what each has used."""
         with self._lock:
             running = list(self._running.values())
-        keepers = [
-            (each, self._machine.keeper(self._workspaces.state(each.job_id))) for each in running
-        ]
-        return [(training, pid) for training, pid in keepers if pid is not None]
+        for training in running:
+            usage = self._machine.usage(self._workspaces.state(training.job_id))
+            if usage is not None:
+                yield training, usage
 
 
 def _flavor(training: Training) -> str:
