@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
 from modelarts import validation as arguments
 from modelarts.errors import ConfigurationError, InvalidArgument
@@ -120,9 +120,35 @@ class Operations:
         """Return a job. Raises Failure where the project has none of that id."""
         return self._job(project_id, job_id)
 
-    def jobs(self, project_id: str, workspace_id: str) -> list[Job]:
-        """Return all jobs of a project, the oldest first."""
-        return self._store.page(project_id, workspace_id, sort_by="create_time")[0]
+    def jobs(
+        self,
+        project_id: str,
+        workspace_id: str,
+        *,
+        statuses: Sequence[int] = (),
+        search: str = "",
+        descending: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> tuple[list[Job], int]:
+        """Return jobs of a project by the time of their creation, and how many there are in all.
+
+        Args:
+            statuses: those that are wanted; by default all.
+            search: a text of the name or the description, whatever the case of its letters.
+            limit: how many jobs are returned at most; None: all.
+            offset: how many are left out before.
+        """
+        return self._store.page(
+            project_id,
+            workspace_id,
+            statuses=statuses,
+            search=search,
+            sort_by="create_time",
+            descending=descending,
+            limit=limit,
+            offset=offset,
+        )
 
     def fields(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""

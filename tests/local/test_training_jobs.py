@@ -181,9 +181,21 @@ def test_searches_page_filter_and_order(session):
     assert search(filters=[{**named, "operator": "not"}])[0] == 3
     since = {"key": "create_time", "operator": "between", "value": ["0", "1"]}
     assert search(filters=[since]) == (0, [])
+    assert search(filters=[{**named, "operator": "like", "value": ["B-4", "-0"]}])[0] == 2
+    assert search(filters=[{**named, "operator": "like", "value": ["B-4"]}]) == (1, ["job-4"])
+    assert search(filters=[{**named, "operator": "in", "value": ["JOB-4"]}]) == (0, [])
+    boards = {"key": "kind", "operator": "in", "value": ["visualization_job"]}
+    assert search(filters=[boards], limit=2, offset=1) == (5, ["job-2", "job-1"])
+    assert search(filters=[boards], limit=2, offset=2, order="asc") == (5, ["job-4"])
+    assert search(filters=[{**boards, "value": ["job"]}]) == (0, [])
+    assert search(filters=[boards, {**boards, "value": ["job"]}]) == (0, [])
+    assert search(filters=[{**boards, "operator": "not"}]) == (0, [])
     phases = {"key": "phase", "operator": "in", "value": ["Terminated"]}
     assert search(filters=[phases])[0] == 0
-    for wrong in ({"key": "x"}, {"key": "name", "operator": "is", "value": []}, 1):
+    assert search(filters=[boards, phases])[0] == 0
+    assert search(filters=[boards, {**phases, "operator": "not"}])[0] == 5
+    assert search(filters=[boards, {**phases, "value": ["no phase"]}]) == (0, [])
+    for wrong in ({"key": "x"}, {"key": ["name"]}, {**named, "operator": "is"}, 1):
         with pytest.raises(BadRequest):
             search(filters=[wrong])
     for wrong in ({"limit": 51}, {"limit": 0}, {"offset": -1}, {"sort_by": "x"}):

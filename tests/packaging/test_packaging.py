@@ -70,7 +70,7 @@ def test_the_archive_has_tests_documents_and_samples(built):
 
 
 def test_second_build_is_the_same(built, tmp_path):
-    """Whatever the times, the permissions and the order of the files that it is made from."""
+    """The times, the permissions and the order of the files that it is made from do not matter."""
     before = os.umask(0o077)
     try:
         build(tmp_path, PYTHONHASHSEED="1", TZ="Asia/Shanghai")

@@ -10,9 +10,10 @@ import json
 import os
 from datetime import datetime, timezone
 from functools import wraps
-from typing import Any, Callable, Mapping, TypeVar
+from typing import Any, Callable, Mapping, Sequence, TypeVar
 from uuid import UUID
 
+import attr
 from werkzeug.wrappers import Request, Response
 
 from modelarts import validation as arguments
@@ -189,17 +190,10 @@ class TrainingJobs:
             )
         workspace = _text(body.get("workspace_id") or _WORKSPACE, "workspace_id")
         filters = _filters(body.get("filters"))
-        jobs = [
-            job
-            for job in self._all(project_id, workspace)
-            if all(matches(job) for matches in filters)
-        ]
-        if order == "desc":
-            jobs.reverse()
-        page = jobs[offset * limit : (offset + 1) * limit]
+        page, total = self._find(project_id, workspace, filters, order == "desc", limit, offset)
         return json_response(
             {
-                "total": len(jobs),
+                "total": total,
                 "count": len(page),
                 "limit": limit,
                 "offset": offset,
@@ -314,13 +308,63 @@ class TrainingJobs:
         else:
             self._operations.delete(project_id, number)
 
-    def _all(self, project_id: str, workspace: str) -> list[Job | Training]:
-        """Return all boards and trainings, the oldest first."""
-        both: list[Job | Training] = [
-            *self._operations.jobs(project_id, workspace),
-            *self._trainings.all(project_id, workspace),
+    def _find(
+        self,
+        project_id: str,
+        workspace: str,
+        filters: list[_Filter],
+        descending: bool,
+        limit: int,
+        offset: int,
+    ) -> tuple[Sequence[Job | Training], int]:
+        """Return a page of the boards and trainings that match, and how many match on all pages.
+
+        Of many boards only those are read that may be on the page, unless a filter needs more.
+        """
+        phases = [each.values for each in filters if each.of("phase", "in")]
+        statuses = [
+            status for status, phase in PHASES.items() if all(phase in values for values in phases)
         ]
-        return sorted(both, key=lambda job: job.create_time)
+        kinds = [kind for kind in ("job", _KIND) if all(each.allows_kind(kind) for each in filters)]
+        names = [each.values[0] for each in filters if each.needs_text]
+        others = [each for each in filters if not (each.of("phase", "in") or each.key == "kind")]
+        begin, end = offset * limit, (offset + 1) * limit
+        trainings: list[Training] = []
+        if "job" in kinds:
+            trainings = [
+                training
+                for training in self._trainings.all(project_id, workspace)
+                if all(each.matches(training) for each in filters)
+            ]
+        if _KIND not in kinds or not statuses:
+            boards: list[Job] = []
+            total = 0
+        elif not others and not trainings:
+            return self._operations.jobs(
+                project_id,
+                workspace,
+                statuses=statuses if phases else (),
+                descending=descending,
+                limit=limit,
+                offset=begin,
+            )
+        else:
+            boards, total = self._operations.jobs(
+                project_id,
+                workspace,
+                statuses=statuses if phases else (),
+                search=max(names, key=len, default=""),
+                descending=descending,
+                limit=None if others else end,
+            )
+            if others:
+                boards = [job for job in boards if all(each.matches(job) for each in others)]
+                total = len(boards)
+        if descending:
+            trainings.reverse()
+        both: list[Job | Training] = [*boards, *trainings]
+        both.sort(key=lambda job: job.create_time, reverse=descending)
+        return both[begin:end], total + len(trainings)
 
     def _item(self, request: Request, job: Job | Training) -> dict[str, Any]:
         if isinstance(job, Training):
@@ -469,7 +513,41 @@ def _hours(auto_stop: object) -> int | None:
     return _whole(schedule.get("duration"), "auto_stop.duration", 1, _MAX_HOURS)
 
 
-def _filters(filters: object) -> list[Callable[[Job | Training], bool]]:
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class _Filter:
+    """A filter of a search."""
+
+    key: str
+    operator: str
+    values: list[str]
+
+    def of(self, key: str, operator: str) -> bool:
+        """Return True if it has that key and that operator."""
+        return (self.key, self.operator) == (key, operator)
+
+    @property
+    def needs_text(self) -> bool:
+        """True if the names of all that match have the one text of it."""
+        return self.key == "name" and self.operator in ("in", "like") and len(self.values) == 1
+
+    def allows_kind(self, kind: str) -> bool:
+        """Return True if it leaves something of a kind."""
+        return self.key != "kind" or self._has(kind)
+
+    def matches(self, job: Job | Training) -> bool:
+        """Return True if it leaves a job in."""
+        if self.operator == "between":
+            first, last = (int(text or default) for text, default in zip(self.values, (0, _MAX_ID)))
+            return first <= job.create_time <= last
+        return self._has(_KEYS[self.key](job))
+
+    def _has(self, text: str) -> bool:
+        if self.operator == "like":
+            return any(value.lower() in text.lower() for value in self.values)
+        return (text in self.values) == (self.operator == "in")
+
+
+def _filters(filters: object) -> list[_Filter]:
     if filters is None:
         return []
     if not isinstance(filters, list):
@@ -477,32 +555,27 @@ def _filters(filters: object) -> list[Callable[[Job | Training], bool]]:
     return [_filter(_object(entry, "A filter")) for entry in filters]
 
 
-def _filter(entry: Mapping[str, Any]) -> Callable[[Job | Training], bool]:
+def _filter(entry: Mapping[str, Any]) -> _Filter:
     key, operator, values = entry.get("key"), entry.get("operator"), entry.get("value")
-    read = _KEYS.get(str(key))
-    if read is None:
+    if str(key) not in _KEYS:
         raise _no_filter(f"the key {_short(key)} is unknown", "Give one of " + ", ".join(_KEYS))
     if not isinstance(values, list) or not all(
         isinstance(value, (str, int)) and not isinstance(value, bool) for value in values
     ):
         raise _illegal("the value of a filter is no list", "Give value: [text, …].")
-    texts = [str(value) for value in values]
-    if operator == "in":
-        return lambda job: read(job) in texts
-    if operator == "not":
-        return lambda job: read(job) not in texts
-    if operator == "like":
-        return lambda job: any(text.lower() in read(job).lower() for text in texts)
-    if operator == "between" and key == "create_time" and len(texts) == 2:
+    found = _Filter(str(key), str(operator), [str(value) for value in values])
+    if found.of("create_time", "between") and len(values) == 2:
         try:
-            first, last = int(texts[0] or 0), int(texts[1] or _MAX_ID)
+            for text in found.values:
+                int(text or 0)
         except ValueError:
             raise _illegal("create_time is between two times in ms", "Give numbers.") from None
-        return lambda job: first <= job.create_time <= last
-    raise _no_filter(
-        f"the operator {_short(operator)} does not go with {key}",
-        "Give in, not or like; between with create_time and two values.",
-    )
+    elif operator not in ("in", "not", "like"):
+        raise _no_filter(
+            f"the operator {_short(operator)} does not go with {key}",
+            "Give in, not or like; between with create_time and two values.",
+        )
+    return found
 
 
 _KEYS: Mapping[str, Callable[[Any], str]] = {

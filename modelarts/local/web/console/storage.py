@@ -63,7 +63,7 @@ class StoragePages:
         """Return the sizes of the folders of a project's jobs, and of their logs."""
         budget = _Budget()
         by_folder: dict[str, list[dict[str, Any]]] = {}
-        jobs = self._parts.operations.jobs(project_id, _WORKSPACE)
+        jobs, _ = self._parts.operations.jobs(project_id, _WORKSPACE)
         for job in reversed(jobs):
             log = _size_of(self._parts.supervisor.log(job.job_id))
             row = {"id": job.job_id, "name": job.job_name, "log": log}
