@@ -207,8 +207,11 @@ class Processes(BoardEngine):
                 shutil.rmtree(folder, ignore_errors=True)
             self._temporary.unlink()
 
-    def end_left(self, jobs: Iterable[Job]) -> None:
+    def end_left(self, jobs: Callable[[], Iterable[Job]]) -> None:
         """Do nothing: no service of this machine leaves any."""
+
+    def end(self, job: Job) -> None:
+        """Do nothing: the service that has started a board ends it."""
 
     def start(
         self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None
