@@ -151,11 +151,15 @@ class Processes(BoardEngine):
         logs: where each board's output goes.
         memory: the most that one may allocate, in bytes.
         confiner: decides what each can reach.
+        load_late: load the boards' parent with the first board, which then takes a second longer.
     """
 
-    def __init__(self, logs: Path, memory: int, confiner: Confiner) -> None:
+    def __init__(
+        self, logs: Path, memory: int, confiner: Confiner, load_late: bool = False
+    ) -> None:
         super().__init__(logs, memory, confiner)
         self._temporary = logs.parent / "tmp"
+        self._load_late = load_late
         # Held around multiprocessing's own bookkeeping, which is not safe for threads. No request
         # waits for it: it is held while the parent of the boards is asked.
         self._lock = RLock()
@@ -180,7 +184,8 @@ class Processes(BoardEngine):
             os.symlink(folder, self._temporary)
         finally:
             tempfile.tempdir = usual
-        forkserver.ensure_running()
+        if not self._load_late:
+            forkserver.ensure_running()
 
     def close(self) -> None:
         """Note that no board is started any more."""
@@ -202,8 +207,11 @@ class Processes(BoardEngine):
                 shutil.rmtree(folder, ignore_errors=True)
             self._temporary.unlink()
 
-    def end_left(self, jobs: Iterable[Job]) -> None:
+    def end_left(self, jobs: Callable[[], Iterable[Job]]) -> None:
         """Do nothing: no service of this machine leaves any."""
+
+    def end(self, job: Job) -> None:
+        """Do nothing: the service that has started a board ends it."""
 
     def start(
         self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None
