@@ -328,9 +328,10 @@ def test_objects_survive_a_power_cut(tmp_path, writes):
 
 def test_stopped_parent_of_boards_holds_up_nobody(shared, connect):
     """The service has it go on when it needs it; requests do not wait for it."""
+    session = connect(**keys_of(shared, "local"))
+    VisualizationJob.create("/stopped/logs/", session=session).wait().delete()
     own = psutil.Process(shared.process.pid).children()
     parent = next(each for each in own if "forkserver" in " ".join(each.cmdline()))
-    session = connect(**keys_of(shared, "local"))
     parent.suspend()
     job = VisualizationJob.create("/stopped/logs/", session=session)
     assert [each.job_id for each in VisualizationJob.list(session)] == [job.job_id]
@@ -338,7 +339,7 @@ def test_stopped_parent_of_boards_holds_up_nobody(shared, connect):
 
 
 def test_file_that_could_not_be_read_is_read_later(tmp_path):
-    """What an edit takes away does not stay because there was no descriptor just then."""
+    """A removed user does not stay because there was no descriptor just then."""
     path = tmp_path / "users.json"
     edit(path, lambda users: users.with_user("ann").with_user("bob"))
     accounts = Accounts(path)
