@@ -78,12 +78,22 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
+    # For tests that start very many services, of which few have a board.
+    parser.add_argument("--load-late", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--ray-address",
         type=text,
         metavar="HOST:PORT",
         help="run boards and trainings on the Ray cluster whose head is there; this machine must "
         "be a node of it; see docs/cluster.md",
+    )
+    parser.add_argument(
+        "--shared",
+        type=text,
+        metavar="DIR",
+        help="the folder that several front ends (--database) and the nodes of a Ray cluster "
+        "(--ray-address) have at the same path: DIR/obs, logs and trainings are in it and not in "
+        "ROOT",
     )
     _add_trainings(parser.add_argument_group("trainings"))
     _add_network(parser.add_argument_group("network"))
@@ -329,7 +339,9 @@ def _serve(args: argparse.Namespace) -> int:
                 flavors=args.flavor,
                 datasets=args.dataset,
                 unconfined_boards=args.unconfined_boards,
+                load_late=args.load_late,
                 ray_address=args.ray_address,
+                shared=None if args.shared is None else root_folder(args.shared),
                 sleep_after=args.sleep_after * 60,
                 stop_after=args.stop_after * 3600,
                 test_clock=args.test_clock,
