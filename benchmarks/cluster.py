@@ -1,4 +1,4 @@
-"""Boards on a Ray cluster of two nodes, both on this machine: ``python -m benchmarks.cluster``.
+"""Boards on a Ray cluster on this machine: ``python -m benchmarks.cluster [BOARDS [NODES]]``.
 
 Prints what a node, a board and its start cost, and how long the boards of a killed node are away.
 Linux only: it reads ``/proc``.
@@ -21,9 +21,10 @@ from tests.served import Served, descendants, fetch, memory, spent
 __all__ = ["main"]
 
 _BOARDS = 60
+_NODES = 2
 
 
-def main(boards: int) -> None:
+def main(boards: int, nodes: int) -> None:
     """Measure, and print a line for each figure."""
     folder = Path(tempfile.mkdtemp(prefix="cluster-"))
     with SummaryWriter(str(folder / "logs" / "train")) as writer:
@@ -33,16 +34,17 @@ def main(boards: int) -> None:
     cluster = RayCluster()
     _say("head answers after", time.monotonic() - began, "s")
     try:
-        _measure(cluster, folder, boards)
+        _measure(cluster, folder, boards, nodes)
     finally:
         cluster.end()
         shutil.rmtree(str(folder), ignore_errors=True)
 
 
-def _measure(cluster: RayCluster, folder: Path, boards: int) -> None:
-    began = time.monotonic()
-    node = cluster.add_node()
-    _say("second node answers after", time.monotonic() - began, "s")
+def _measure(cluster: RayCluster, folder: Path, boards: int, nodes: int) -> None:
+    for _ in range(nodes - 1):
+        began = time.monotonic()
+        node = cluster.add_node()
+        _say("another node answers after", time.monotonic() - began, "s")
     time.sleep(5)
     for number, each in enumerate(cluster.nodes):
         _say("Ray on node %d, PSS" % number, memory(descendants(each.pid)) / 1e6, "MB")
@@ -65,6 +67,7 @@ def _measure(cluster: RayCluster, folder: Path, boards: int) -> None:
         _say("create to page, longest", max(times), "s")
         _say("a board, PSS of actor and board", (after[0] - before[0]) / boards / 1e6, "MB")
         _say("a start, CPU of Ray, actor and board", (after[1] - before[1]) / boards, "s")
+        _say("spare processes, PSS", memory(_spares(cluster)) / 1e6, "MB")
         idle = _costs(cluster)[1]
         time.sleep(20)
         _say("a board, CPU while idle", (_costs(cluster)[1] - idle) / boards / 20 * 1000, "ms/s")
@@ -89,22 +92,29 @@ def _kill(cluster: RayCluster, node: object, jobs: list) -> None:
 
 def _costs(cluster: RayCluster) -> tuple:
     pids = {pid for node in cluster.nodes for pid in descendants(node.pid)}
+    pids.difference_update(_spares(cluster))
     for parent in _parents():
         pids.update(descendants(parent))
     return memory(sorted(pids)), spent(sorted(pids))
 
 
+def _spares(cluster: RayCluster) -> list:
+    """The processes of Ray that no board uses yet."""
+    pids = [pid for node in cluster.nodes for pid in descendants(node.pid)]
+    return [pid for pid in pids if _title(pid).startswith(b"ray::IDLE")]
+
+
 def _parents() -> list:
     """The parents of the boards, which are children of no actor."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            title = Path("/proc/%s/cmdline" % name).read_bytes()
-        except OSError:
-            continue
-        if b"modelarts.local.boards.cluster.parent" in title:
-            found.append(int(name))
-    return found
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if b"modelarts.local.boards.cluster.parent" in _title(pid)]
+
+
+def _title(pid: int) -> bytes:
+    try:
+        return Path("/proc/%d/cmdline" % pid).read_bytes()
+    except OSError:
+        return b""
 
 
 def _say(what: str, value: float, unit: str) -> None:
@@ -112,4 +122,5 @@ def _say(what: str, value: float, unit: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else _BOARDS)
+    numbers = [int(argument) for argument in sys.argv[1:]]
+    main(*numbers, *(_BOARDS, _NODES)[len(numbers) :])

@@ -14,9 +14,11 @@ from tests.building import build_once
 from tests.clocks import FakeClock
 from tests.cloud import Cloud
 from tests.postgres import PostgresServer
+from tests.ray_cluster import RayCluster
 from tests.service import SECRETS, Service
 from tests.training_cloud import TrainingCloud
 
+#: Variables of these are taken from the environment of all tests.
 _OURS = (
     "MODELARTS_",
     "HUAWEICLOUD_",
@@ -162,6 +164,24 @@ def postgres_service(postgres, tmp_path_factory):
     service = Service(tmp_path_factory.mktemp("postgres"), "--database", postgres.database())
     yield service
     assert service.end() == 0
+
+
+@pytest.fixture(scope="session")
+def ray_service(postgres, tmp_path_factory):
+    """Likewise one on PostgreSQL whose boards are on a Ray cluster."""
+    folder = tmp_path_factory.mktemp("ray")
+    cluster = RayCluster()
+    try:
+        service = Service(
+            folder / "root",
+            *("--database", postgres.database(), "--ray-address", cluster.address),
+            *("--shared", str(folder / "shared")),
+            environ=cluster.environ,
+        )
+        yield service
+        assert service.end() == 0
+    finally:
+        cluster.end()
 
 
 @pytest.fixture(scope="session")

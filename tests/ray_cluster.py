@@ -57,9 +57,9 @@ class RayNode:
         """Kill the node with all that runs on it, as a power cut does."""
         pids = descendants(self.pid)
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            _signal(pid, signal.SIGSTOP)
         for pid in {*pids, *descendants(self.pid)}:
-            os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
         self._process.wait()
 
 
@@ -73,11 +73,12 @@ class RayCluster:
         self.token = self.folder / "token"
         self.token.write_text(secrets.token_hex(32))
         self.token.chmod(0o600)
-        # jsonschema compiles a grammar with this package where it is installed, for four seconds in
-        # each process of Ray.
+        # jsonschema loads these packages where they are installed, and compiles a grammar with the
+        # first, for four seconds in each process of Ray, which uses none of it.
         (self.folder / "quick").mkdir()
         (self.folder / "tmp").mkdir()
-        (self.folder / "quick" / "rfc3987_syntax.py").write_text("raise ImportError\n")
+        for name in ("rfc3987_syntax", "rfc3986_validator", "isoduration"):
+            (self.folder / "quick" / (name + ".py")).write_text("raise ImportError\n")
         self.environ = {
             "PYTHONPATH": os.pathsep.join([str(self.folder / "quick"), str(ROOT)]),
             "RAY_AUTH_TOKEN_PATH": str(self.token),
@@ -96,8 +97,12 @@ class RayCluster:
 
     def add_node(self):
         """Add a node, on this machine too."""
-        self.nodes.append(self._node("--address=" + self.address))
-        return self.nodes[-1]
+        try:
+            node = self._node("--address=" + self.address)
+        except AssertionError:  # Ray gives up when the machine is too busy
+            node = self._node("--address=" + self.address)
+        self.nodes.append(node)
+        return node
 
     def actors(self):
         """The processes of the boards' actors on all nodes."""
@@ -107,7 +112,7 @@ class RayCluster:
         """End all of it."""
         for node in reversed(self.nodes):
             node.kill()
-        # The parents of boards wait for the next board for some minutes.
+        # The parents of boards wait for the next board for some time.
         for path in Path("/proc").glob("[0-9]*"):
             if os.fsencode(self.folder / "tmp") in _title(int(path.name)):
                 os.kill(int(path.name), signal.SIGKILL)
@@ -135,6 +140,13 @@ def _own_address():
         except OSError:
             return "127.0.0.1"  # it has no other
         return any_socket.getsockname()[0]
+
+
+def _signal(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass  # it has just ended
 
 
 def _title(pid):

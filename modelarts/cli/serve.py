@@ -87,6 +87,14 @@ def add_to(commands: Commands) -> None:
         help="run boards and trainings on the Ray cluster whose head is there; this machine must "
         "be a node of it; see docs/cluster.md",
     )
+    parser.add_argument(
+        "--shared",
+        type=text,
+        metavar="DIR",
+        help="the folder that several front ends (--database) and the nodes of a Ray cluster "
+        "(--ray-address) have at the same path: DIR/obs, logs and trainings are in it and not in "
+        "ROOT",
+    )
     _add_trainings(parser.add_argument_group("trainings"))
     _add_network(parser.add_argument_group("network"))
     _add_limits(parser.add_argument_group("limits"))
@@ -333,6 +341,7 @@ def _serve(args: argparse.Namespace) -> int:
                 unconfined_boards=args.unconfined_boards,
                 load_late=args.load_late,
                 ray_address=args.ray_address,
+                shared=None if args.shared is None else root_folder(args.shared),
                 sleep_after=args.sleep_after * 60,
                 stop_after=args.stop_after * 3600,
                 test_clock=args.test_clock,

@@ -295,6 +295,7 @@ class Operations:
             sources,
             JobStatus.WAITING,
             run=job.run + 1,
+            board_number=0,
             reason=None,
             reads_as=reads_as,
             visited_at=None,

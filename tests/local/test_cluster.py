@@ -19,6 +19,7 @@ from tensorboardX import SummaryWriter
 
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.estimatorV2 import Estimator
+from modelarts.testing.environment import variables
 from modelarts.train_params import TrainingFiles
 from modelarts.training.job import TrainingJob
 from tests.clocks import wait_until
@@ -331,9 +332,53 @@ def test_wrong_token_is_an_error(world, tmp_path):
     assert "0000" not in text
 
 
-def test_killed_node_loses_no_board(world):
+def test_parent_of_boards_ends_after_the_last(world, job):
+    (board,) = boards(world)
+    (parent,) = re.findall(r"PPid:\s+(\d+)", Path("/proc/%d/status" % board).read_text())
+    job.stop()
+    wait_until(lambda: not is_alive(int(parent)))
+    assert world.shows(job.restart().wait())
+
+
+@pytest.fixture(scope="module")
+def node(world):
+    """A second node, which the last test kills."""
+    return world.cluster.add_node()
+
+
+def test_samples_of_trainings_run_on_two_nodes(world, node):
+    """Both have one that waits, so the scripts run beside them wherever there is room."""
+    shutil.rmtree(str(world.folder / "root" / "obs" / "bucket" / "out"), ignore_errors=True)
+    waiting = [train(world, WAITS) for _ in range(2)]
+    wait_until(lambda: all(job.refresh().phase == "Running" for job in waiting))
+    actors = [keeper(world, job)[1] for job in waiting]
+    assert len(set(actors) & set(descendants(node.pid))) == 1
+    code = world.folder / "root" / "obs" / "bucket" / "code"
+    (code / "train.py").write_text("import sys\nprint(*[a for a in sys.argv if '--lr' in a])\n")
+    data = world.folder / "root" / "obs" / "bucket" / "data"
+    data.mkdir()
+    (data / "train.csv").write_text("1\n")
+    found = world.service.connection
+    names = ("access_key", "secret_key", "project_id", "region_name")
+    places = ("modelarts_endpoint", "iam_endpoint", "obs_endpoint")
+    environ = variables(**{name: found[name] for name in names + places})
+    for name in ("original_training.py", "port_training.py"):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "samples" / name)],
+            env={**os.environ, **environ, "NO_PROXY": "127.0.0.1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+        assert done.stdout.split() == ["JOBSTAT_COMPLETED", "--lr=0.1"]
+    wait_until(lambda: all(any(job.metrics()["memUsage"]) for job in waiting))
+    for job in waiting:
+        job.delete()
+
+
+def test_killed_node_loses_no_board(world, node):
     """Its boards are on another one within 30 seconds, under their addresses."""
-    node = world.cluster.add_node()
     jobs = [world.create()]
     while not node.actors():
         assert len(jobs) < 10, "no board is on the second node"

@@ -24,10 +24,19 @@ URL = "/bucket/contract/"
 FOREIGN = "f" * 32
 
 
-@pytest.fixture(params=["wire", "wire-v2", "fake", "fake-v2", "local", "local-v2", "postgres"])
+#: The fixture of the local service, by the parameter.
+SERVICES = {
+    "local": "service",
+    "local-v2": "service",
+    "postgres": "postgres_service",
+    "ray-postgres": "ray_service",
+}
+
+
+@pytest.fixture(params=["wire", "wire-v2", "fake", "fake-v2", *SERVICES])
 def world(request):
     """How to connect, as keyword arguments of Session."""
-    if not request.param.startswith(("local", "postgres")):
+    if request.param not in SERVICES:
         fixtures = {"wire": "cloud", "wire-v2": "training_cloud"}
         cloud = request.getfixturevalue(fixtures.get(request.param, "fake_modelarts"))
         clock = request.getfixturevalue("clock")
@@ -49,8 +58,7 @@ def world(request):
                 "iam_endpoint",
             )
         } | {"clock": clock, **api}
-    service = "postgres_service" if request.param == "postgres" else "service"
-    found = request.getfixturevalue(service).connection
+    found = request.getfixturevalue(SERVICES[request.param]).connection
     del found["pid"], found["obs_endpoint"]
     found.pop("database", None)
     return found | {"proxies": {}, "api": "v2" if request.param == "local-v2" else "v1"}

@@ -133,11 +133,16 @@ class Confiner:
         accounts: the users of the service. Where there is one, who made the links in the logs, they
             may lead out of their folder.
         by_kernel: use Landlock, if the kernel has it.
+        on_cluster: boards run on several machines, each of which has numbers of its own for file
+            systems: a folder is known by its inode.
+        front_end: another folder with files of the service, to which no link is followed.
     """
 
     root: str
     accounts: Accounts
     by_kernel: bool = True
+    on_cluster: bool = False
+    front_end: str | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -165,7 +170,7 @@ class Confiner:
                 "logs of their jobs; whoever runs it has to restart it with --unconfined-boards"
             )
         links = self._links(folder)
-        identity = tuple(map(_identity, (folder, *linked)))
+        identity = self._identities((folder, *linked))
         return Confinement(folder, links, self.by_kernel, identity, linked)
 
     def is_current(self, confinement: Confinement, links_too: bool) -> bool:
@@ -177,7 +182,7 @@ class Confiner:
         """
         if not self._suffices or (confinement.links and self.is_shared):
             return False
-        if tuple(map(_identity, confinement.own)) != confinement.identity:
+        if self._identities(confinement.own) != confinement.identity:
             return False
         return not links_too or self._links(confinement.folder) == confinement.links
 
@@ -189,7 +194,19 @@ class Confiner:
     def _links(self, folder: str) -> tuple[str, ...]:
         if self.is_shared:
             return ()
-        return _link_targets(folder, os.path.realpath(self.root))
+        private = os.path.realpath(self.root)
+        own = os.path.realpath(self.front_end or self.root)
+        return tuple(
+            target
+            for target in _link_targets(folder, private)
+            if own == private or not (_within(target, [own]) or _within(own, [target]))
+        )
+
+    def _identities(self, folders: Iterable[str]) -> tuple[tuple[int, int] | None, ...]:
+        identities = tuple(map(_identity, folders))
+        if not self.on_cluster:
+            return identities
+        return tuple(each and (0, each[1]) for each in identities)
 
 
 @lru_cache(maxsize=None)

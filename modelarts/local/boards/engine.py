@@ -18,7 +18,7 @@ from modelarts.local.logs.source import Logs
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["START_SECONDS", "Board", "BoardEngine", "board_of"]
+__all__ = ["START_SECONDS", "Board", "BoardEngine", "EngineAway", "board_of"]
 
 #: TensorBoard is slow on a machine that swaps; past this a start has failed.
 START_SECONDS = 120
@@ -26,6 +26,10 @@ START_SECONDS = 120
 _PAGE_SECONDS = 120
 #: How often the folder of a board that is visited is looked at.
 _LOOK_SECONDS = 5.0
+
+
+class EngineAway(Exception):
+    """The engine does not answer at the moment; the message says which."""
 
 
 class Board(ABC):
@@ -104,6 +108,10 @@ class Board(ABC):
     def how_it_ended(self) -> str:
         """Return the reason of the end of a board that has ended by itself."""
 
+    def was_lost(self) -> bool:
+        """Return True if a board has ended with its engine, and is to be started anew."""
+        return False
+
     @abstractmethod
     def kill(self) -> None:
         """End it. A board keeps nothing that could be lost."""
@@ -123,9 +131,11 @@ class BoardEngine(ABC):
 
     Attributes:
         threads: how many boards are started at once.
+        is_shared: all front ends of a database have the same board for a job.
     """
 
     threads = 2
+    is_shared = False
 
     def __init__(self, logs: Path, memory: int, confiner: Confiner) -> None:
         self.confiner = confiner
@@ -155,16 +165,25 @@ class BoardEngine(ABC):
             mindinsight: what the board's process runs in place of TensorBoard.
 
         Raises:
+            EngineAway: it cannot be started at the moment.
             OSError, RuntimeError or ValueError: it cannot be started.
         """
 
     def is_left(self, job: Job) -> bool:
-        """Return True if an earlier service has left a board for this run of a job."""
+        """Return True if an earlier service has left a board for a job."""
         return False
 
     @abstractmethod
-    def end_left(self, jobs: Iterable[Job]) -> None:
-        """End the boards that an earlier service has left for other than these jobs."""
+    def end_left(self, jobs: Callable[[], Iterable[Job]]) -> None:
+        """End the boards that an earlier service has left, and no job has any more.
+
+        Args:
+            jobs: is called for the jobs that may have one.
+        """
+
+    @abstractmethod
+    def end(self, job: Job) -> None:
+        """End the board of a job, whichever front end has started it."""
 
     def log(self, job_id: int) -> Path:
         """Return the path of the output of a job's board."""

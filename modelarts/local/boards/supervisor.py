@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from modelarts.local.boards.cluster.processes import ClusterProcesses
 from modelarts.local.boards.confinement import Confiner
-from modelarts.local.boards.engine import Board, BoardEngine, board_of
+from modelarts.local.boards.engine import Board, BoardEngine, EngineAway, board_of
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.monitor import Watcher
 from modelarts.local.boards.process import Processes, visited
 from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
 from modelarts.local.boards.visits import Visits
-from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd
+from modelarts.local.database.front_ends import FrontEnds, Gone, OnlyFrontEnd
 from modelarts.local.engine.cluster import Cluster
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import ACTIVE, Job, Store, StoreFailure
@@ -37,9 +37,6 @@ _LOG = logging.getLogger("modelarts.local")
 #: So much of the jobs' durations is lost at most when the service is killed; so late is a
 #: schedule at most after the machine slept.
 _KEEP_SECONDS = 60.0
-#: A front end is gone when it was not there for so long: after a fault of the network, or of the
-#: database, it comes back sooner.
-_GONE_SECONDS = 5.0
 
 
 class Supervisor:
@@ -76,19 +73,21 @@ class Supervisor:
         self.timeline = timeline
         self._front_ends = front_ends or OnlyFrontEnd()
         self._is_shared = store.database.is_shared
-        # By the front end: since when it is seen to be gone.
-        self._gone: dict[str, float] = {}
-        self._visits = Visits(store, timeline, stop_after)
+        self._gone = Gone(self._front_ends)
+        self._leads = False
         self._store = store
         self._folders = folders
         self._mindinsight = mindinsight
         self._sleep_after = sleep_after
         self._lock = RLock()
         self._processes: BoardEngine = (
-            Processes(logs, board_memory, self._lock, confiner, load_late)
+            Processes(logs, board_memory, confiner, load_late)
             if cluster is None
             else ClusterProcesses(logs, board_memory, confiner, cluster)
         )
+        # Front ends have their boards in common: the leader looks after all of them.
+        self._is_common = self._is_shared and self._processes.is_shared
+        self._visits = Visits(store, timeline, stop_after, self._is_common and sleep_after > 0)
         self._boards: dict[int, Board] = {}
         # By job and run: those that do not answer yet, and what visitors of a sleeping one await.
         self._starting: dict[tuple[int, int], Board] = {}
@@ -120,7 +119,7 @@ class Supervisor:
             self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
         self.stop_due()
         self._folders.keep(self._store.with_status(ACTIVE))
-        self._processes.end_left(self._store.with_status(ACTIVE))
+        self._processes.end_left(lambda: self._store.with_status(ACTIVE))
         for job in self._store.with_status(ACTIVE):
             if self._processes.is_left(job) and job.status == JobStatus.RUNNING:
                 # Found again as if it slept: visitors wait until that is done.
@@ -346,18 +345,40 @@ class Supervisor:
                     )
                     self.wake()
                     return
-            # Stopped or deleted while it started.
-            board.kill()
+            self._discard(board)
         except StoreFailure:
             if board is not None:
-                board.kill()
+                board.leave()
             raise
+        except EngineAway as error:
+            if status == JobStatus.RUNNING:
+                _LOG.error("job %d: its board cannot be started now: %s", job.job_id, error)
+            elif not self._closed:
+                self._fail(job, f"{board_of(job)} did not start: {error}")
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
                 self._fail(job, f"{board_of(job)} did not start: {error}")
         finally:
             with self._lock:
                 self._starting.pop((job.job_id, job.run), None)
+
+    def _discard(self, board: Board) -> None:
+        """End a board that was stopped or deleted while it started.
+
+        One that another front end has is left to it.
+        """
+        if self._processes.is_shared and (self._closed or self._is_of_its_job(board)):
+            board.leave()
+        else:
+            board.kill()
+
+    def _is_of_its_job(self, board: Board) -> bool:
+        job = self._store.get(board.job.job_id)
+        return (
+            job is not None
+            and job.status in ACTIVE
+            and (job.run, job.board_number) == (board.job.run, board.job.board_number)
+        )
 
     def _record_running(self, job: Job, status: int) -> bool:
         """Return False if the job has another status by now, or is another run."""
@@ -382,7 +403,9 @@ class Supervisor:
     def _awake(self, job: Job) -> Job | None:
         running = [JobStatus.RUNNING]
         try:
-            return self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=0)
+            return self._store.move(
+                job.job_id, running, JobStatus.RUNNING, job.run, job.board_number, asleep=0
+            )
         except StoreFailure:
             # A full disk keeps nobody from looking; with the next service it sleeps again.
             return job
@@ -393,17 +416,24 @@ class Supervisor:
         return (
             not self._closed
             and current is not None
-            and (current.run, current.status) == (job.run, status)
+            and (current.run, current.board_number, current.status)
+            == (job.run, job.board_number, status)
         )
 
     def _launch(self, job: Job, status: int) -> Board:
         logs = self._folders.open(job, self.give_up)
         mindinsight = self._mindinsight.target() if job.job_type == "mindinsight" else None
+        if not self._is_wanted(job, status):
+            raise RuntimeError("it was stopped or deleted before")
+        # Without the lock, which requests take: it may take long.
+        board = self._processes.start(job, logs, mindinsight)
         with self._lock:
-            if not self._is_wanted(job, status):
-                raise RuntimeError("it was stopped or deleted before")
-            board = self._processes.start(job, logs, mindinsight)
-            self._starting[job.job_id, job.run] = board
+            is_wanted = self._is_wanted(job, status)
+            if is_wanted:
+                self._starting[job.job_id, job.run] = board
+        if not is_wanted:
+            board.kill()
+            raise RuntimeError("it was stopped or deleted meanwhile")
         board.wait_until_it_answers(job.page)
         return board
 
@@ -413,6 +443,7 @@ class Supervisor:
         for board in boards:
             if board is not None:
                 board.kill()
+        self._processes.end(job)
         self._folders.close(job.job_id, job.run)
         self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
@@ -434,6 +465,7 @@ class Supervisor:
                 ACTIVE,
                 JobStatus.FAILED,
                 job.run,
+                job.board_number,
                 reason=reason,
                 **self._halted(current),
             )
@@ -445,6 +477,9 @@ class Supervisor:
             if self._boards.get(board.job.job_id) is not board:
                 return
             del self._boards[board.job.job_id]
+            if board.was_lost():
+                self._waken(board.job)
+                return
         reason = board.how_it_ended()
         self._ends.submit(lambda job: self._fail(job, reason), board.job)
 
@@ -459,8 +494,9 @@ class Supervisor:
         if self._is_shared:
             self._end_foreign()
         if self._front_ends.is_leader:
-            self.stop_due()
-            self._adopt_left()
+            self._lead()
+        else:
+            self._leads = False
         self._send_to_sleep()
         if self.timeline.monotonic() - self._kept >= _KEEP_SECONDS:
             self._kept = self.timeline.monotonic()
@@ -468,15 +504,34 @@ class Supervisor:
                 self.timeline.keep()
         return self._until_next()
 
+    def _lead(self) -> None:
+        """Do what only one front end may do."""
+        self.stop_due()
+        if not self._is_shared:
+            return
+        self._adopt_left()
+        if not self._is_common:
+            return
+        if not self._leads:
+            self._leads = True
+            self._processes.end_left(lambda: self._store.with_status(ACTIVE))
+        # Those that other front ends have started, so that none is missed when one ends.
+        for job in self._store.with_status([JobStatus.RUNNING]):
+            with self._lock:
+                if not job.asleep and job.job_id not in self._boards:
+                    self._waken(job)
+
     def _end_foreign(self) -> None:
         """End the boards of jobs that another front end has stopped, started again or deleted."""
         with self._lock:
             boards = list(self._boards.values())
         if not boards:
             return
-        runs = {job.job_id: job.run for job in self._store.with_status(ACTIVE)}
+        wanted = {
+            job.job_id: (job.run, job.board_number) for job in self._store.with_status(ACTIVE)
+        }
         for board in boards:
-            if runs.get(board.job.job_id) == board.job.run:
+            if wanted.get(board.job.job_id) == (board.job.run, board.job.board_number):
                 continue
             taken = self._take(board.job)
             if taken is not None:
@@ -487,16 +542,13 @@ class Supervisor:
         """Go on with what front ends have left that are gone for some time."""
         if not self._is_shared:
             return
-        lives, now = self._front_ends.living(), self.timeline.monotonic()
-        left = self._store.left_by(lambda name: not lives(name))
-        names = {str(job.runs_on) for job in left}
-        self._gone = {name: self._gone.get(name, now) for name in names}
-        self._adopt(job for job in left if now - self._gone[str(job.runs_on)] >= _GONE_SECONDS)
+        is_gone = self._gone.look(self.timeline.monotonic())
+        self._adopt(self._store.left_by(is_gone))
 
     def _adopt(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             if job.status == JobStatus.KILLING:
-                self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
+                self._ends.submit(self._end, job)
                 continue
             starting = (JobStatus.INIT, JobStatus.WAITING)
             waiting = self._store.move(
@@ -507,7 +559,7 @@ class Supervisor:
                 self.start(waiting)
 
     def _until_next(self) -> float:
-        if self._starts.failed or self._ends.failed or self._gone:
+        if self._starts.failed or self._ends.failed or self._gone.is_waiting:
             return AGAIN_SECONDS
         due = self._store.next_stop()
         if due is None:
@@ -515,6 +567,11 @@ class Supervisor:
         return min(max((due - self.timeline.passed()) / 1000, 0.0), _KEEP_SECONDS)
 
     def _send_to_sleep(self) -> None:
+        if self._is_common:
+            if self._leads:
+                for job in self._visits.unvisited(self._sleep_after):
+                    self._sleep_everywhere(job)
+            return
         latest = self.timeline.monotonic() - self._sleep_after
         with self._lock:
             idle = [
@@ -527,16 +584,42 @@ class Supervisor:
 
     def _sleep(self, board: Board) -> None:
         job = board.job
-        running = [JobStatus.RUNNING]
         with self._lock:
             if board.visits or self._boards.get(job.job_id) is not board:
                 return
-            if not self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1):
+            if not self._fall_asleep(job):
                 return
             del self._boards[job.job_id]
             self._folders.rest(job.job_id)
         self._ends.submit(lambda job: board.kill(), job)
         _LOG.info("job %d: its board sleeps", job.job_id)
+
+    def _sleep_everywhere(self, job: Job) -> None:
+        """Send a board to sleep that nobody has visited through any front end."""
+        with self._lock:
+            board = self._boards.get(job.job_id)
+            if board is not None:
+                self._sleep(board)
+            elif not job.asleep and self._fall_asleep(job):
+                self._ends.submit(self._processes.end, job)
+                _LOG.info("job %d: its board sleeps", job.job_id)
+
+    def _fall_asleep(self, job: Job) -> bool:
+        """Record that a board sleeps; return False if it is another one by now."""
+        # Where it can be found by its number, the next one has another.
+        number = job.board_number + int(self._processes.is_shared)
+        slept = self._store.move(
+            job.job_id,
+            [JobStatus.RUNNING],
+            JobStatus.RUNNING,
+            job.run,
+            job.board_number,
+            asleep=1,
+            board_number=number,
+        )
+        if slept is not None and self._is_common:
+            self._front_ends.announce()
+        return slept is not None
 
 
 def _kill(board: Board) -> Callable[[Job], None]:

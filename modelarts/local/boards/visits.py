@@ -30,12 +30,16 @@ class Visits:
 
     Args:
         stop_after: how many seconds a job goes on without a visit; 0: for ever.
+        counts_always: visits are counted although no job is stopped for lack of them.
     """
 
-    def __init__(self, store: Store, timeline: Timeline, stop_after: float) -> None:
+    def __init__(
+        self, store: Store, timeline: Timeline, stop_after: float, counts_always: bool = False
+    ) -> None:
         self._store = store
         self._timeline = timeline
         self._stop_after = stop_after
+        self._counts = bool(stop_after) or counts_always
         self._lock = Lock()
         self._new: dict[int, int] = {}
         self._is_shared = store.database.is_shared
@@ -44,7 +48,7 @@ class Visits:
 
     def open(self) -> None:
         """Begin to count for jobs that ran while nothing was counted."""
-        self._store.reset_visits(self._timeline.running() if self._stop_after else None)
+        self._store.reset_visits(self._timeline.running() if self._counts else None)
 
     @property
     def reason(self) -> str:
@@ -60,7 +64,7 @@ class Visits:
         now, running = self._timeline.monotonic(), self._timeline.running()
         is_due = False
         with self._lock:
-            if self._stop_after:
+            if self._counts:
                 self._new[job_id] = running
                 last = self._written.get(job_id, 0)
                 is_due = self._is_shared and running >= last + _WRITE_MS
@@ -93,10 +97,14 @@ class Visits:
 
     def idle(self) -> list[Job]:
         """Return the running jobs without a visit for so long."""
-        if not self._stop_after:
+        return self.unvisited(self._stop_after)
+
+    def unvisited(self, seconds: float) -> list[Job]:
+        """Return the running jobs without a visit for so long; none if that is 0."""
+        if not seconds:
             return []
         self.write()
-        return self._store.idle(self._timeline.running() - int(self._stop_after * 1000))
+        return self._store.idle(self._timeline.running() - int(seconds * 1000))
 
 
 def _now(looking: Mapping[str, float], now: float) -> list[str]:

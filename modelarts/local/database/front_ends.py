@@ -13,7 +13,7 @@ from modelarts._internal.clock import Clock
 if TYPE_CHECKING:
     from modelarts.local.database.postgres import PostgresDatabase
 
-__all__ = ["FrontEnds", "OnlyFrontEnd", "SharedFrontEnds"]
+__all__ = ["FrontEnds", "Gone", "OnlyFrontEnd", "SharedFrontEnds"]
 
 _LOG = logging.getLogger("modelarts.local")
 #: The first halves of the keys of locks: of being there, of the name, and of the leader.
@@ -23,6 +23,13 @@ _LEADER = 0x6D610005
 #: How long a front end waits for another one that begins, or for its own connection of before.
 _WAIT = "15s"
 _PAUSE = 0.5
+_LIVING = """
+SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+#: A front end is gone when it was not there for so long: after a fault of the network, or of the
+#: database, it comes back sooner.
+_GONE_SECONDS = 5.0
 
 
 class FrontEnds(ABC):
@@ -64,6 +71,44 @@ class FrontEnds(ABC):
     @abstractmethod
     def close(self) -> None:
         """Leave the others."""
+
+
+class Gone:
+    """The front ends that are gone for some time.
+
+    Args:
+        front_ends: tells which live.
+    """
+
+    def __init__(self, front_ends: FrontEnds) -> None:
+        self._front_ends = front_ends
+        # By the front end: since when it is seen to be gone.
+        self._since: dict[str, float] = {}
+
+    @property
+    def is_waiting(self) -> bool:
+        """True if a front end has left something, and is to be looked for again soon."""
+        return bool(self._since)
+
+    def look(self, now: float) -> Callable[[str], bool]:
+        """Return a function that tells by its name whether a front end is gone for some time.
+
+        Args:
+            now: by the monotonic clock, in seconds.
+
+        Raises:
+            StoreFailure: the database cannot be asked.
+        """
+        lives = self._front_ends.living()
+        before, self._since = self._since, {}
+
+        def is_gone(name: str) -> bool:
+            if lives(name):
+                return False
+            since = self._since[name] = before.get(name, now)
+            return now - since >= _GONE_SECONDS
+
+        return is_gone
 
 
 class OnlyFrontEnd(FrontEnds):
@@ -109,6 +154,8 @@ class SharedFrontEnds(FrontEnds):
         self._changed: Callable[[], None] = lambda: None
         self._closing = Event()
         self._leads = False
+        # The keys of those that live, as the leader has last seen them.
+        self._others: set[int] = set()
         self._connection = database.connect()
         self._channel = f"modelarts_{database.schema_key}"
         self._thread = Thread(target=self._watch, name="front ends", daemon=True)
@@ -126,12 +173,7 @@ class SharedFrontEnds(FrontEnds):
     def living(self) -> Callable[[str], bool]:
         """Return a function that tells by its name whether a front end lives."""
         with self._database.transaction() as db:
-            rows = db.execute(
-                "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = ? "
-                "AND granted AND database = (SELECT oid FROM pg_database "
-                "WHERE datname = current_database())",
-                (_NAME,),
-            ).fetchall()
+            rows = db.execute(f"{_LIVING} AND classid = ?", (_NAME,)).fetchall()
         keys = {row[0] for row in rows}
         return lambda name: self._key(name) in keys
 
@@ -221,5 +263,8 @@ class SharedFrontEnds(FrontEnds):
             if self._lead():
                 return True
         else:
-            self._connection.execute("SELECT 1")
+            rows = self._connection.execute(f"{_LIVING} AND classid = %s", (_NAME,)).fetchall()
+            before, self._others = self._others, {row[0] for row in rows}
+            if before - self._others:
+                return True  # one has died, and may have left something
         return any(notice.payload != self.name for notice in notices)

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 #: A released schema is never changed: a later version comes with the steps that lead to it.
-VERSION = 7
+VERSION = 8
 #: The tables, for SQLite and, with other names of types, for PostgreSQL.
 SCHEMA = """
 CREATE TABLE jobs (
@@ -46,7 +46,8 @@ CREATE TABLE jobs (
     sources TEXT,
     visited_at INTEGER,
     is_idle INTEGER NOT NULL DEFAULT 0,
-    runs_on TEXT
+    runs_on TEXT,
+    board_number INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_of_project ON jobs (project_id, workspace_id, status, job_id);

@@ -8,7 +8,7 @@ from typing import Mapping, Sequence
 
 import attr
 
-__all__ = ["Ended", "EngineError", "Launch", "Limits", "TrainingEngine"]
+__all__ = ["Ended", "EngineError", "Launch", "Limits", "TrainingEngine", "Usage"]
 
 
 class EngineError(Exception):
@@ -75,6 +75,23 @@ class Ended:
     seconds: float = 0.0
 
 
+@attr.s(frozen=True, slots=True, auto_attribs=True)
+class Usage:
+    """The resources of its machine that a training has used.
+
+    Attributes:
+        seconds: of processors, since it began.
+        resident: bytes of memory, now.
+        processors: how many the machine has.
+        memory: how many bytes of it the machine has.
+    """
+
+    seconds: float
+    resident: int
+    processors: int
+    memory: int
+
+
 class TrainingEngine(ABC):
     """Starts, finds and ends trainings.
 
@@ -84,10 +101,12 @@ class TrainingEngine(ABC):
     Attributes:
         threads: how many are started at once.
         assigns_gpus: it decides which GPU a training gets.
+        is_shared: all front ends of a database reach all trainings.
     """
 
     threads = 2
     assigns_gpus = False
+    is_shared = False
 
     @abstractmethod
     def start(self, folder: Path, launch: Launch, limits: Limits, gpus: int = 0) -> None:
@@ -134,8 +153,8 @@ class TrainingEngine(ABC):
         """
 
     @abstractmethod
-    def keeper(self, folder: Path) -> int | None:
-        """Return the process of this machine that keeps a training; None where there is none."""
+    def usage(self, folder: Path) -> Usage | None:
+        """Return the resources that a training has used; None where it does not run."""
 
     @abstractmethod
     def close(self) -> None:

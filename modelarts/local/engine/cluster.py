@@ -77,6 +77,8 @@ class Cluster:
         self._process: subprocess.Popen[bytes] | None = None
         self._pending: dict[int, Future[Any]] = {}
         self._watched: dict[str, Callable[[State], None]] = {}
+        # To be ended as soon as the cluster answers.
+        self._unwanted: set[str] = set()
         self._closing = Event()
         self._thread = Thread(target=self._keep, name="cluster", daemon=True)
 
@@ -113,10 +115,12 @@ class Cluster:
         *,
         restarts: bool,
     ) -> None:
-        """Start a process; return when the cluster has accepted it, before it runs.
+        """Start a process, or watch the one of this name.
+
+        Returns when the cluster has accepted it, before it runs.
 
         Args:
-            name: of no other process.
+            name: the name of one process; of several services that start it at once, one does.
             host: the class that runs it on its node.
             spec: the argument of that class.
             changed: is called with each new state, by another thread.
@@ -166,6 +170,8 @@ class Cluster:
             self._call("stop", name)
         except ClusterError as error:
             _LOG.error("%s is ended later: %s", name, error)
+            with self._lock:
+                self._unwanted.add(name)
 
     def forget(self, name: str) -> None:
         """Stop watching a process, which goes on."""
@@ -302,13 +308,16 @@ class Cluster:
             names = set(self.names())
             with self._lock:
                 watched = dict(self._watched)
+                unwanted, self._unwanted = self._unwanted, set()
+            for name in unwanted - set(watched):
+                self.stop(name)
             for name, changed in watched.items():
                 if name in names:
                     self.watch(name, changed)
                 else:
-                    changed({"phase": "ended", "reason": "it was lost with the cluster"})
-            for name in names - set(watched):
-                self._call("stop", name)
+                    self.forget(name)
+                    reason = "it was lost with the cluster"
+                    changed({"phase": "ended", "reason": reason, "is_lost": True})
             _LOG.info("the Ray cluster at %s is there again", self.address)
         except ClusterError as error:
             _LOG.error("%s", error)

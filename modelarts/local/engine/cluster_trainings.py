@@ -12,7 +12,14 @@ from typing import Any
 import attr
 
 from modelarts import __version__
-from modelarts.local.engine.base import Ended, EngineError, Launch, Limits, TrainingEngine
+from modelarts.local.engine.base import (
+    Ended,
+    EngineError,
+    Launch,
+    Limits,
+    TrainingEngine,
+    Usage,
+)
 from modelarts.local.engine.cluster import Cluster, ClusterError, Resources, State
 from modelarts.local.engine.training_host import TrainingHost
 
@@ -40,6 +47,7 @@ class ClusterTrainings(TrainingEngine):
 
     threads = 64
     assigns_gpus = True
+    is_shared = True
 
     def __init__(self, cluster: Cluster, memory: int) -> None:
         self._cluster = cluster
@@ -130,21 +138,36 @@ class ClusterTrainings(TrainingEngine):
     def end(self, folder: Path, at_once: bool = False) -> None:
         """Ask a training to end; does nothing where it does not run."""
         name = _name(folder)
-        state = self._state(folder)
-        if state is None:
-            return
-        if state["phase"] == "placed":
+        with self._condition:
+            state = self._states.get(name)
+        if state is not None and state["phase"] == "placed":
             self._cluster.stop(name)
             self._changed(name, {"phase": "ended", "reason": "it was stopped before it ran"})
             return
         try:
-            self._cluster.ask(name, "end", at_once)
+            if state is None and name not in self._cluster.names():
+                return
+            if state is None and at_once:
+                # Another front end has started it; it may not run yet, and ends with its actor.
+                self._cluster.stop(name)
+            else:
+                self._cluster.ask(name, "end", at_once)
         except ClusterError as error:
             _LOG.error("training %s cannot be ended: %s", folder.name, error)
 
-    def keeper(self, folder: Path) -> None:
-        """Return None: its keeper is on another machine."""
-        return None
+    def usage(self, folder: Path) -> Usage | None:
+        """Return the resources that a training has used; None where it does not run."""
+        name = _name(folder)
+        with self._condition:
+            state = self._states.get(name, _GONE)
+        if state["phase"] != "running":
+            return None
+        try:
+            values = self._cluster.ask(name, "usage")
+        except ClusterError as error:
+            _LOG.debug("training %s: no metrics: %s", folder.name, error)
+            return None
+        return None if values is None else Usage(*values)
 
     def close(self) -> None:
         """Wait for no start any more."""

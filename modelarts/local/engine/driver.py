@@ -23,6 +23,7 @@ from threading import Lock
 from typing import Any
 
 from modelarts.local.engine.host import Host
+from modelarts.local.engine.spares import Spares
 
 __all__ = ["LEAST_RAY", "Problem", "main", "probe"]
 
@@ -143,11 +144,17 @@ class _Driver:
         self._connection = connection
         self._lock = Lock()
         self._pool = ThreadPoolExecutor(_THREADS)
+        # The actors that are watched, and their last states.
         self._actors: dict[str, Any] = {}
+        self._states: dict[str, dict[str, Any]] = {}
+        self._spares = Spares(self._pool)
         self._classes: dict[type[Host], Any] = {}
 
     def run(self) -> None:
         """Take orders until the service is gone."""
+        import ray
+
+        self._spares.open(ray.get_runtime_context().get_node_id())
         while True:
             try:
                 number, do, arguments = self._connection.recv()
@@ -178,6 +185,7 @@ class _Driver:
 
         options: dict[str, Any] = {
             "name": name,
+            "get_if_exists": True,
             "lifetime": "detached",
             "num_cpus": resources["cpus"],
             "memory": resources["memory"] or None,
@@ -192,11 +200,29 @@ class _Driver:
             if host not in self._classes:
                 self._classes[host] = ray.remote(host)
             remote = self._classes[host]
-        self._look(name, remote.options(**options).remote(name, spec), "")
+        if restarts:  # others may wait for long
+            self._spares.starts(name)
+        try:
+            actor = remote.options(**options).remote(name, spec)
+        except BaseException:
+            self._spares.has_started(name)
+            raise
+        self._follow(name, actor)
 
     def _watch(self, name: str) -> None:
-        if name not in self._actors:
-            self._look(name, self._actor(name), "")
+        self._follow(name, self._actor(name))
+
+    def _follow(self, name: str, actor: Any) -> None:
+        """Send the states of an actor from now on, beginning with the one that it has."""
+        with self._lock:
+            is_new = name not in self._actors
+            self._actors.setdefault(name, actor)
+            state = self._states.get(name)
+        if is_new:
+            self._look(name, actor, "")
+        elif state is not None:
+            self._spares.has_started(name)
+            self._send("state", name, state)
 
     def _names(self) -> list[str]:
         from ray.util import list_named_actors
@@ -212,16 +238,26 @@ class _Driver:
     def _ask(self, name: str, method: str, *arguments: Any) -> Any:
         import ray
 
-        return ray.get(getattr(self._actor(name), method).remote(*arguments), timeout=_SECONDS)
+        try:
+            actor = self._actor(name)
+        except ValueError:
+            return None  # it has ended
+        return ray.get(getattr(actor, method).remote(*arguments), timeout=_SECONDS)
 
     def _stop(self, name: str) -> None:
         import ray
 
         try:
-            actor = self._actors.pop(name, None) or ray.get_actor(name)
+            actor = self._forget(name) or ray.get_actor(name)
         except ValueError:
             return  # it has ended
         ray.kill(actor, no_restart=True)
+
+    def _forget(self, name: str) -> Any:
+        self._spares.has_started(name)
+        with self._lock:
+            self._states.pop(name, None)
+            return self._actors.pop(name, None)
 
     def _actor(self, name: str) -> Any:
         import ray
@@ -230,7 +266,6 @@ class _Driver:
 
     def _look(self, name: str, actor: Any, known: str) -> None:
         """Ask an actor for its state, once that is not the known one."""
-        self._actors[name] = actor
         future: Future[Any] = actor.changes.remote(known).future()
         future.add_done_callback(lambda done: self._pool.submit(self._changed, name, known, done))
 
@@ -241,9 +276,12 @@ class _Driver:
         try:
             state = done.result()
         except Exception as error:
-            self._actors.pop(name, None)
+            self._forget(name)
             self._send("state", name, {"phase": "ended", "reason": _line(error)})
             return
+        self._spares.has_started(name, state["node_id"])
         if state["id"] != known:
+            with self._lock:
+                self._states[name] = state
             self._send("state", name, state)
         self._look(name, actor, state["id"])

@@ -22,7 +22,10 @@ class Host:
     """
 
     def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
+        import ray
+
         self.name = name
+        self._node_id: str = ray.get_runtime_context().get_node_id()
         self.spec = spec
         self.asked = time.monotonic()
         # Another life of an actor has other states.
@@ -44,5 +47,11 @@ class Host:
         with self._changed:
             self._number += 1
             number = f"{self._life}-{self._number}"
-            self._state = {"id": number, "phase": phase, "spec": self.spec, **more}
+            self._state = {
+                "id": number,
+                "phase": phase,
+                "node_id": self._node_id,
+                "spec": self.spec,
+                **more,
+            }
             self._changed.notify_all()

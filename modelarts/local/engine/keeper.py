@@ -104,6 +104,8 @@ class _Keeper:
         signal.signal(signal.SIGINT, lambda *_: self._end("kill", 0))
         signal.signal(signal.SIGUSR1, lambda *_: self._end("lost", 0))
         signal.signal(signal.SIGHUP, lambda *_: None)
+        # A thread of Ray that starts this process has blocked some, which processes inherit.
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if sys.platform == "linux":
             # Processes whose parents have ended become children of this one, and can be found.
             ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

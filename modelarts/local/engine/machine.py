@@ -15,7 +15,14 @@ from typing import Any
 
 import attr
 
-from modelarts.local.engine.base import Ended, EngineError, Launch, Limits, TrainingEngine
+from modelarts.local.engine.base import (
+    Ended,
+    EngineError,
+    Launch,
+    Limits,
+    TrainingEngine,
+    Usage,
+)
 
 __all__ = ["Ended", "EngineError", "Launch", "Limits", "Machine"]
 
@@ -176,6 +183,28 @@ class Machine(TrainingEngine):
             return int((folder / "lock").read_bytes())
         except (OSError, ValueError):
             return None
+
+    def usage(self, folder: Path) -> Usage | None:
+        """Return the resources that a training has used; None where it does not run."""
+        import psutil
+
+        pid = self.keeper(folder)
+        if pid is None:
+            return None
+        seconds, resident = 0.0, 0
+        try:
+            processes = psutil.Process(pid).children(recursive=True)
+        except psutil.Error:
+            return None
+        for process in processes:
+            try:
+                with process.oneshot():
+                    times = process.cpu_times()
+                    resident += process.memory_info().rss
+            except psutil.Error:
+                continue  # it has just ended
+            seconds += times.user + times.system + times.children_user + times.children_system
+        return Usage(seconds, resident, psutil.cpu_count() or 1, psutil.virtual_memory().total)
 
     def _reap(self, folder: Path) -> None:
         with self._lock:

@@ -7,6 +7,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Mapping
 
+import attr
+
 from modelarts import __version__
 from modelarts.local.engine.host import Host
 from modelarts.local.engine.machine import EngineError, Launch, Limits, Machine
@@ -32,6 +34,11 @@ class TrainingHost(Host):
     def end(self, at_once: bool) -> None:
         """Ask the training to end."""
         self._machine.end(self._folder, at_once)
+
+    def usage(self) -> tuple[Any, ...] | None:
+        """Return the values of a :class:`Usage`; None where the training does not run."""
+        usage = self._machine.usage(self._folder)
+        return None if usage is None else attr.astuple(usage)
 
     def _run(self) -> None:
         try:

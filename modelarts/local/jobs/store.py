@@ -61,6 +61,7 @@ class Job:
             written from time to time.
         is_idle: it was stopped for lack of visits, and the next visitor may start it.
         runs_on: the front end that starts its board, where several share the database.
+        board_number: counts the boards of this run, where they are on a cluster.
     """
 
     job_id: int
@@ -87,6 +88,7 @@ class Job:
     visited_at: int | None = None
     is_idle: int = 0
     runs_on: str | None = None
+    board_number: int = 0
 
     @property
     def page(self) -> str:
@@ -410,9 +412,10 @@ class Store:
         sources: Iterable[int],
         target: int,
         in_run: int | None = None,
+        in_board: int | None = None,
         **columns: Any,
     ) -> Job | None:
-        """Give a job a new status, if it has one of ``sources`` (and is in that run).
+        """Give a job a new status, if it has one of ``sources`` (and that run, and that board).
 
         Returns the job as it is then; None where nothing was changed.
         """
@@ -420,10 +423,12 @@ class Store:
         changes = ", ".join(f"{name} = :{name}" for name in columns)
         marks = ", ".join(str(int(status)) for status in sources)
         same_run = "" if in_run is None else " AND run = :in_run"
+        same_board = "" if in_board is None else " AND board_number = :in_board"
         with self.transaction() as db:
             cursor = db.execute(
-                f"UPDATE jobs SET {changes} WHERE job_id = :id AND status IN ({marks}){same_run}",
-                {**columns, "id": job_id, "in_run": in_run},
+                f"UPDATE jobs SET {changes} WHERE job_id = :id AND status IN ({marks})"
+                f"{same_run}{same_board}",
+                {**columns, "id": job_id, "in_run": in_run, "in_board": in_board},
             )
             return self.get(job_id) if cursor.rowcount else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import resource
@@ -104,6 +105,8 @@ _NO_TRAININGS = (
 )
 #: The setting with the name of this service on a cluster.
 _NAMESPACE = "ray_namespace"
+#: The setting with the folder that front ends have in common.
+_SHARED = "shared"
 #: The setting with the place of the folder.
 _PLACE = "place"
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
@@ -124,16 +127,13 @@ def serve(root: Path, settings: Settings) -> None:
             "--obs-api offers the folder ROOT/obs, and with --obs-endpoint that is not used: "
             "give one of them"
         )
-    if settings.ray_address is not None and settings.database is not None:
-        raise ConfigurationError(
-            "--ray-address and --database do not go together yet: boards and trainings on a "
-            "cluster belong to one service; give one of them"
-        )
-    mounts = _mounts(root, settings)
+    shared = _shared(root, settings)
+    mounts = _mounts(shared, settings)
     # Those of a cluster are not known yet.
     types, datasets = _types(settings, None if settings.ray_address is None else 1)
-    uploads = [] if settings.obs_api is None else [root / "uploads"]
-    for folder in (root, root / "obs", root / "logs", *uploads):
+    uploads = _uploads(root, settings)
+    offered = [] if settings.obs_api is None else [uploads]
+    for folder in (root, shared, shared / "obs", shared / "logs", *offered):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -151,7 +151,7 @@ def serve(root: Path, settings: Settings) -> None:
             store = Store(_database(root, settings))
             accounts = Accounts(settings.users or prepare(root))
             accounts.users()
-            buckets_file = BucketsFile(root)
+            buckets_file = BucketsFile(shared)
             buckets_file.current()
         except (sqlite3.Error, ValueError, OSError) as error:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
@@ -166,8 +166,9 @@ def serve(root: Path, settings: Settings) -> None:
                 network, source = settings.network, settings.source
                 plain, tls = _listen(network, store, open_ones)
                 reach = network.reach(url_of(plain, "http", _plain_host(network)))
-                folders = _folders(root, settings, mounts)
+                folders = _folders(shared, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
+                _check_shared(settings, store, front_ends)
                 cluster = _cluster(root, settings, store, open_ones)
                 training_engine: TrainingEngine = Machine()
                 if cluster is not None:
@@ -179,7 +180,7 @@ def serve(root: Path, settings: Settings) -> None:
                     store,
                     folders,
                     mindinsight,
-                    root / "logs",
+                    shared / "logs",
                     timeline,
                     settings.board_memory,
                     settings.sleep_after,
@@ -198,9 +199,9 @@ def serve(root: Path, settings: Settings) -> None:
                 operations = Operations(
                     store, supervisor, folders, mindinsight, buckets, settings.max_running
                 )
-                workspaces = Workspaces(root, folders)
+                workspaces = Workspaces(shared, folders)
                 training_store = TrainingStore(store)
-                _note_place(root, store, training_store)
+                _note_place(root, settings, store, training_store)
                 runner = TrainingSupervisor(
                     training_store,
                     training_engine,
@@ -245,7 +246,7 @@ def serve(root: Path, settings: Settings) -> None:
                         common.sessions,
                         reach,
                         clock,
-                        root,
+                        shared,
                         _limits(settings),
                         shares,
                     )
@@ -270,12 +271,17 @@ def serve(root: Path, settings: Settings) -> None:
                 if settings.obs_api is not None:
                     objects = _listen_objects(network, settings.obs_api, store, open_ones)
                     objects_api = _objects_api(
-                        root, authentication, buckets, folders, reach, settings.rate
+                        Objects((shared / "obs").resolve(), uploads, Clock()),
+                        authentication,
+                        buckets,
+                        folders,
+                        reach,
+                        settings.rate,
                     )
-                    server = ObjectsServer(objects_api, objects, root / "uploads")
+                    server = ObjectsServer(objects_api, objects, uploads, _most_connections(200))
                     open_ones.callback(server.close)
                     server.start()
-                obs = source.endpoint if source else (root / "obs").resolve().as_uri()
+                obs = source.endpoint if source else (shared / "obs").resolve().as_uri()
                 connection = _connection(accounts.users(), reach.local, obs)
                 if settings.obs_keys is not None:
                     connection["obs_keys_sent"] = True
@@ -298,6 +304,60 @@ def serve(root: Path, settings: Settings) -> None:
         if store is not None:
             store.close()
         os.close(lock)
+
+
+def _shared(root: Path, settings: Settings) -> Path:
+    """Return the folder with the logs and the trainings.
+
+    Raises:
+        ConfigurationError: options do not go together.
+    """
+    is_common = settings.ray_address is not None and settings.database is not None
+    if is_common and settings.shared is None:
+        raise ConfigurationError(
+            "--ray-address and --database together need --shared DIR, a folder that all front ends "
+            "and all nodes of the cluster have at the same path"
+        )
+    if settings.shared is None:
+        return root
+    if not is_common:
+        raise ConfigurationError("--shared needs both --ray-address and --database")
+    if settings.source is not None:
+        raise ConfigurationError(
+            "--obs-endpoint does not go together with --ray-address and --database: each front end "
+            "would copy the logs. Mount the bucket on all machines, and give --mount NAME=DIR"
+        )
+    paths = [Path(os.path.realpath(folder)) for folder in (root, settings.shared)]
+    if paths[0] in (paths[1], *paths[1].parents) or paths[1] in paths[0].parents:
+        raise ConfigurationError(
+            f"--shared {settings.shared}: it must be neither ROOT, {root}, nor in it or above it"
+        )
+    return settings.shared
+
+
+def _check_shared(settings: Settings, store: Store, front_ends: FrontEnds) -> None:
+    """Record the folder that front ends have in common, and check that they have the same.
+
+    Raises:
+        ConfigurationError: another front end has another folder.
+    """
+    if settings.shared is None:
+        return
+    theirs = store.setting(_SHARED)
+    if theirs is None or front_ends.is_first:
+        store.keep_setting(_SHARED, str(settings.shared))
+    elif theirs != str(settings.shared):
+        raise ConfigurationError(
+            f"--shared {settings.shared}: the other front ends of the database have {theirs}"
+        )
+
+
+def _uploads(root: Path, settings: Settings) -> Path:
+    """Return the folder for objects that are not whole, on the file system of the buckets."""
+    if settings.shared is None:
+        return root / "uploads"
+    name = hashlib.sha256(f"{socket.gethostname()}:{root}".encode()).hexdigest()[:16]
+    return settings.shared / "uploads" / name
 
 
 def _database(root: Path, settings: Settings) -> Database:
@@ -365,11 +425,14 @@ def _common(database: Database, clock: ServiceClock, timeline: Timeline) -> _Com
     )
 
 
-def _note_place(root: Path, store: Store, trainings: TrainingStore) -> None:
+def _note_place(root: Path, settings: Settings, store: Store, trainings: TrainingStore) -> None:
     """Leave the processes of another service alone, if this folder is a copy of its folder."""
     if store.database.is_shared:
         return  # trainings belong to a front end, and those have names
     place = place_of(root)
+    if settings.ray_address is not None:
+        # It may begin on another machine, which has another number for the same file system.
+        place = place.rpartition("-")[2]
     before = store.setting(_PLACE)
     if before not in (None, place):
         number = trainings.disown()
@@ -382,6 +445,11 @@ def _note_place(root: Path, store: Store, trainings: TrainingStore) -> None:
             )
     if before != place:
         store.keep_setting(_PLACE, place)
+
+
+def _most_connections(most: int) -> int:
+    """Return how many connections a server may have, which leave descriptors for all else."""
+    return min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
 
 def _allow_many_files() -> None:
@@ -417,14 +485,13 @@ def _listen_objects(
 
 
 def _objects_api(
-    root: Path,
+    objects: Objects,
     authentication: Authentication,
     buckets: BucketAccess,
     folders: LogSource,
     reach: Reach,
     rate: float,
 ) -> ObjectsApi:
-    objects = Objects((root / "obs").resolve(), root / "uploads", Clock())
     objects.uploads.clear()
     Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(
@@ -485,7 +552,7 @@ def _run(
         threads=_THREADS,
         max_request_body_size=_MOST_BODY,
         max_request_header_size=_MOST_HEADERS,
-        connection_limit=_MOST_CONNECTIONS,
+        connection_limit=_most_connections(_MOST_CONNECTIONS),
         channel_timeout=60,
         inbuf_overflow=MAX_BODY_IN_MEMORY,
         outbuf_overflow=MAX_BODY_IN_MEMORY,
@@ -518,14 +585,14 @@ def _run(
 
         def look() -> None:
             supervisor.wake()
-            trainings.submit()
+            trainings.look()
 
         front_ends.start(look)
         file.write(connection)
         if settings.while_used:
             unused = (root, trainings.has_any)
             Thread(target=end_when_unused, args=unused, daemon=True).start()
-        bound_files(root / "logs", ended)
+        bound_files((settings.shared or root) / "logs", ended)
         address = connection["modelarts_endpoint"]
         _LOG.info("serving %s at %s (process %d)", root, address, os.getpid())
         server.run()  # ends by SystemExit, which it takes as its end
@@ -559,7 +626,8 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
         _LOG.warning("this system has no Landlock: boards are confined by their own code only")
     elif not by_kernel:
         _LOG.warning("boards are confined by their own code only (--unconfined-boards)")
-    return Confiner(str(root), accounts, by_kernel)
+    on_cluster, front_end = settings.ray_address is not None, str(root)
+    return Confiner(str(settings.shared or root), accounts, by_kernel, on_cluster, front_end)
 
 
 def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack) -> Cluster | None:

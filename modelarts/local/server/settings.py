@@ -50,6 +50,8 @@ class Settings:
         ray_address: the head of the Ray cluster on which boards and trainings run, as
             ``HOST:PORT``; None: they run on this machine.
         load_late: TensorBoard is loaded with the first board, not when the service starts.
+        shared: the folder that the front ends of a database and the nodes of a cluster have in
+            common; None: the root.
         show_link: is called with the address of the console, and whether it signs in the user
             ``local``, once; None: no such link is made.
     """
@@ -80,4 +82,5 @@ class Settings:
     unconfined_boards: bool = False
     ray_address: str | None = None
     load_late: bool = False
+    shared: Path | None = None
     show_link: Callable[[str, bool], None] | None = None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from threading import Event, Thread
-from typing import Callable, Sequence
+from typing import Callable, Iterable
 
-import psutil
-
+from modelarts.local.engine.base import Usage
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import StoreFailure
 from modelarts.local.training.store import Training, TrainingStore
@@ -15,7 +14,8 @@ from modelarts.local.training.store import Training, TrainingStore
 __all__ = ["METRICS", "Sampler"]
 
 _LOG = logging.getLogger("modelarts.local")
-#: In percent of this machine. Source: *API Reference*, "Querying the Running Metrics of a Job".
+#: In percent of the machine that runs it. Source: *API Reference*, "Querying the Running Metrics
+#: of a Job".
 METRICS = ("cpuUsage", "memUsage", "npuMemUsage", "npuUtil", "gpuMemUsage", "gpuUtil")
 _SECONDS = 5.0
 _MINUTE = 60_000
@@ -41,18 +41,18 @@ class Sampler:
     """Records a mean a minute of each metric of the running trainings.
 
     Args:
-        keepers: returns the running trainings with the processes that keep them.
+        usages: returns the running trainings with what each has used.
     """
 
     def __init__(
         self,
         store: TrainingStore,
         timeline: Timeline,
-        keepers: Callable[[], Sequence[tuple[Training, int]]],
+        usages: Callable[[], Iterable[tuple[Training, Usage]]],
     ) -> None:
         self._store = store
         self._timeline = timeline
-        self._keepers = keepers
+        self._usages = usages
         self._minutes: dict[int, _Minute] = {}
         self._used: dict[int, tuple[float, float]] = {}
         self._closed = Event()
@@ -80,28 +80,19 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._closed.wait(_SECONDS):
-            for training, pid in self._keepers():
+            for training, usage in self._usages():
                 try:
-                    self._sample(training, pid)
-                except (psutil.Error, StoreFailure) as error:
+                    self._sample(training, usage)
+                except StoreFailure as error:
                     _LOG.debug("training %s: no metrics: %s", training.job_id, error)
 
-    def _sample(self, training: Training, pid: int) -> None:
-        seconds, resident = 0.0, 0
-        for process in psutil.Process(pid).children(recursive=True):
-            try:
-                with process.oneshot():
-                    times = process.cpu_times()
-                    resident += process.memory_info().rss
-            except psutil.Error:
-                continue  # it has just ended
-            seconds += times.user + times.system + times.children_user + times.children_system
+    def _sample(self, training: Training, usage: Usage) -> None:
         now = self._timeline.monotonic()
         before = self._used.get(training.number)
-        self._used[training.number] = (now, seconds)
-        values = {"memUsage": 100.0 * resident / psutil.virtual_memory().total}
+        self._used[training.number] = (now, usage.seconds)
+        values = {"memUsage": 100.0 * usage.resident / usage.memory}
         if before is not None and now > before[0]:
-            share = max(0.0, seconds - before[1]) / (now - before[0]) / (psutil.cpu_count() or 1)
+            share = max(0.0, usage.seconds - before[1]) / (now - before[0]) / usage.processors
             values["cpuUsage"] = 100.0 * share
         number = training.duration(self._timeline.passed()) // _MINUTE
         minute = self._minutes.get(training.number)

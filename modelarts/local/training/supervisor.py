@@ -10,9 +10,17 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 from threading import RLock, Thread
+from typing import Iterator
 
-from modelarts.local.database.front_ends import FrontEnds, OnlyFrontEnd
-from modelarts.local.engine.base import Ended, EngineError, Launch, Limits, TrainingEngine
+from modelarts.local.database.front_ends import FrontEnds, Gone, OnlyFrontEnd
+from modelarts.local.engine.base import (
+    Ended,
+    EngineError,
+    Launch,
+    Limits,
+    TrainingEngine,
+    Usage,
+)
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import StoreFailure
 from modelarts.local.training.definition import read
@@ -44,7 +52,8 @@ class TrainingSupervisor:
     Args:
         max_running: how many run at once; others wait.
         limits: those of each training.
-        front_ends: those of the database; None: there is one. Each has trainings of its own.
+        front_ends: those of the database; None: there is one. Each has trainings of its own,
+            unless all reach all of them: then the leader has them.
     """
 
     def __init__(
@@ -59,6 +68,9 @@ class TrainingSupervisor:
         front_ends: FrontEnds | None = None,
     ) -> None:
         self._front_ends = front_ends or OnlyFrontEnd()
+        self._is_common = machine.is_shared and self._front_ends.name is not None
+        self._gone = Gone(self._front_ends)
+        self._leads = False
         self._ending: set[str] = set()  # those that were stopped through another front end
         self._store = store
         self._machine = machine
@@ -74,17 +86,15 @@ class TrainingSupervisor:
         self._changed = Signal()
         self._pool = ThreadPoolExecutor(machine.threads, "training")
         self._thread = Thread(target=self._run, name="trainings", daemon=True)
-        self._sampler = Sampler(store, timeline, self._keepers)
+        self._sampler = Sampler(store, timeline, self._usages)
 
     def open(self) -> None:
         """Find the trainings of an earlier service again, and start those that wait."""
-        for job_id in set(self._workspaces.ids()) - self._store.ids():
-            self._machine.end(self._workspaces.state(job_id), at_once=True)
-            self._machine.wait(self._workspaces.state(job_id))
-            self._workspaces.remove(job_id)
-        for training in self._store.live():
-            if training.runs_on == self._front_ends.name:
-                self._adopt(training)
+        if not self._is_common:
+            self._remove_deleted()
+            for training in self._store.live():
+                if training.runs_on == self._front_ends.name:
+                    self._adopt(training)
         self._thread.start()
         self._sampler.start()
 
@@ -109,7 +119,13 @@ class TrainingSupervisor:
             return True
 
     def submit(self) -> None:
-        """Start what waits, if there is room."""
+        """Have a new training started, if there is room."""
+        self._changed.set()
+        if self._is_common and not self._front_ends.is_leader:
+            self._front_ends.announce()
+
+    def look(self) -> None:
+        """Look at what has changed, and start what waits."""
         self._changed.set()
 
     def current_metrics(self, training: Training) -> tuple[int, dict[str, float]]:
@@ -165,7 +181,11 @@ class TrainingSupervisor:
                 self._busy.add(training.job_id)
                 self._pool.submit(self._start, training, training.gpu, True)
             elif training.status in _WAITING:
-                self._store.move(training.job_id, _WAITING, JobStatus.WAITING)
+                # Any front end may start one that all reach.
+                owner = None if self._is_common else training.runs_on
+                self._store.move(training.job_id, _WAITING, JobStatus.WAITING, runs_on=owner)
+            elif self._machine.is_running(folder):
+                self._watch(training)  # its file is not seen on this machine yet
             elif training.is_deleted:
                 self._remove(training)
             else:
@@ -185,12 +205,20 @@ class TrainingSupervisor:
             self._changed.clear()
             pause = _MAX_WAIT
             try:
+                if self._is_common and not self._front_ends.is_leader:
+                    self._leads = False
+                    self._changed.wait(pause)
+                    continue
                 self.stop_due()
+                if self._is_common:
+                    self._take_over()
                 self._end_stopped()
                 self._dispatch()
                 due = self._store.next_stop()
                 if due is not None:
                     pause = min(max((due - self._timeline.passed()) / 1000, 0.0), _MAX_WAIT)
+                if self._gone.is_waiting:
+                    pause = min(pause, _AGAIN_SECONDS)
             except StoreFailure as failure:
                 _LOG.error("%s", failure)
                 pause = _AGAIN_SECONDS
@@ -198,6 +226,30 @@ class TrainingSupervisor:
                 _LOG.exception("internal error")
                 pause = _AGAIN_SECONDS
             self._changed.wait(pause)
+
+    def _remove_deleted(self) -> None:
+        """End and remove what an earlier service has left of trainings that are gone."""
+        for job_id in set(self._workspaces.ids()) - self._store.ids():
+            self._machine.end(self._workspaces.state(job_id), at_once=True)
+            self._machine.wait(self._workspaces.state(job_id))
+            self._workspaces.remove(job_id)
+
+    def _take_over(self) -> None:
+        """Go on with what other front ends, or an earlier service, have left to the leader."""
+        if not self._leads:
+            self._remove_deleted()
+            self._leads = True
+        is_gone = self._gone.look(self._timeline.monotonic())
+        for training in self._store.live():
+            with self._lock:
+                is_known = training.job_id in self._busy or training.job_id in self._running
+            owner = training.runs_on
+            if is_known or (training.status in _WAITING and owner is None):
+                continue
+            is_own = owner == self._front_ends.name
+            if training.status in _WAITING and not is_own and not is_gone(str(owner)):
+                continue  # it is being started there
+            self._adopt(training)
 
     def _end_stopped(self) -> None:
         """End the trainings that were stopped or deleted through another front end."""
@@ -267,6 +319,8 @@ class TrainingSupervisor:
             if now is None:
                 self._workspaces.remove(ready.job_id)
                 return
+            if now.runs_on != ready.runs_on:
+                return  # another front end leads by now, and starts it
             if self._closed or now.status not in _WAITING:
                 self._workspaces.remove_work(ready.job_id)
                 return
@@ -393,14 +447,14 @@ class TrainingSupervisor:
     def _note(self, training: Training, level: str, message: str) -> None:
         self._store.add_event(training.number, Event(self._timeline.wall(), level, message))
 
-    def _keepers(self) -> list[tuple[Training, int]]:
-        """Return the running trainings, with the process ids of their keepers."""
+    def _usages(self) -> Iterator[tuple[Training, Usage]]:
+        """Return the running trainings, with what each has used."""
         with self._lock:
             running = list(self._running.values())
-        keepers = [
-            (each, self._machine.keeper(self._workspaces.state(each.job_id))) for each in running
-        ]
-        return [(training, pid) for training, pid in keepers if pid is not None]
+        for training in running:
+            usage = self._machine.usage(self._workspaces.state(training.job_id))
+            if usage is not None:
+                yield training, usage
 
 
 def _flavor(training: Training) -> str:

@@ -1,7 +1,7 @@
 """The parent of all boards of one node: it has TensorBoard loaded, and forks each from itself.
 
 So a board starts at once and shares most of its memory, as on one machine. The first board of a
-node starts it. It ends when it has had no board for some minutes.
+node starts it, and it ends soon after the last one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _CODE = (
 )
 _PAUSE = 0.01
 _COME_UP_SECONDS = 60.0
-_IDLE_SECONDS = 300.0
+_IDLE_SECONDS = 10.0
+#: How long one that starts waits for another one that is about to end.
+_LOCK_SECONDS = 10.0
 #: What the parent, and so its boards, have of the environment of a node; nothing in it is a key.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "HOME")
 
@@ -60,29 +62,41 @@ def start(spec: Mapping[str, Any]) -> tuple[Connection, socket.socket]:
 
 
 def main(path: str) -> None:
-    """Fork boards until none is wanted for some minutes."""
+    """Fork boards until none is wanted for some time."""
     # No child of the first board's process, which Ray would end with it.
     if os.fork():
         os._exit(0)
     os.setsid()
     folder = Path(path)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return  # another one was faster
+    if not _is_alone(folder, lock):
+        return
     from modelarts.local.boards import data_server, preload, tensorboard  # noqa: F401
 
     with socket.socket(socket.AF_UNIX) as listening:
         (folder / "socket").unlink(missing_ok=True)
         listening.bind(str(folder / "socket"))
         listening.listen(128)
-        _Parent(listening, lock).run()
-        (folder / "socket").unlink(missing_ok=True)
+        _Parent(listening, lock, folder / "socket").run()
+
+
+def _is_alone(folder: Path, lock: int) -> bool:
+    """Take the lock; return False if another parent was faster."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if (folder / "socket").exists() or time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE)
+        else:
+            return True
 
 
 class _Parent:
-    def __init__(self, listening: socket.socket, lock: int) -> None:
+    def __init__(self, listening: socket.socket, lock: int, path: Path) -> None:
+        self._path = path
         self._listening = listening
         self._lock = lock
         self._boards: dict[int, socket.socket] = {}
@@ -96,10 +110,10 @@ class _Parent:
         self._selector.register(self._woken, selectors.EVENT_READ)
 
     def run(self) -> None:
-        """Return when no board was there for some minutes."""
+        """Return when no board was there for some time."""
         while True:
             ready = self._selector.select(_IDLE_SECONDS)
-            if not ready and not self._boards:
+            if not ready and not self._boards and self._may_end():
                 return
             for key, _ in ready:
                 if key.fileobj is self._listening:
@@ -109,6 +123,16 @@ class _Parent:
                 else:
                     self._hear(key.data)
             self._reap()
+
+    def _may_end(self) -> bool:
+        """Let no board be asked for any more; return False if one was at the last moment."""
+        aside = self._path.with_name("ended")
+        os.replace(self._path, aside)
+        if self._selector.select(0):
+            os.replace(aside, self._path)
+            return False
+        aside.unlink()
+        return True
 
     def _accept(self) -> None:
         control, _ = self._listening.accept()

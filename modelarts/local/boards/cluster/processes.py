@@ -1,11 +1,14 @@
-"""The boards of a service on a Ray cluster, as the service sees them."""
+"""The boards of a service on a Ray cluster, as the service sees them.
+
+The name of a board's actor says which job it is for, in which run, and which board of that run it
+is. So of several front ends that start it one does, and the others find it.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-import secrets
 from pathlib import Path
 from threading import Condition
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
@@ -16,7 +19,13 @@ from werkzeug.wrappers import Response
 from modelarts import __version__
 from modelarts.local.boards.cluster.host import BoardHost
 from modelarts.local.boards.confinement import Confinement, Confiner
-from modelarts.local.boards.engine import START_SECONDS, Board, BoardEngine, board_of
+from modelarts.local.boards.engine import (
+    START_SECONDS,
+    Board,
+    BoardEngine,
+    EngineAway,
+    board_of,
+)
 from modelarts.local.engine.cluster import Cluster, ClusterError, Resources, State
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ClusterBoard", "ClusterProcesses"]
 
 _LOG = logging.getLogger("modelarts.local")
-_NAME = re.compile(r"board-(\d+)-(\d+)-[0-9a-f]+$")
+_NAME = re.compile(r"board-\d+-\d+-\d+$")
 #: A board that is looked at takes little more than its memory.
 _CPUS = 0.02
 #: The memory that is set aside for a board: few need as much as they may have.
@@ -84,7 +93,12 @@ class ClusterBoard(Board):
             self._condition.notify_all()
 
     def wait_until_it_answers(self, prefix: str) -> None:
-        """``prefix`` is the path of its page. Raises RuntimeError where it does not come up."""
+        """``prefix`` is the path of its page.
+
+        Raises:
+            EngineAway: the cluster was lost meanwhile.
+            RuntimeError: it does not come up; the message says why.
+        """
         with self._condition:
             self._prefix = prefix
             self._condition.wait_for(
@@ -96,6 +110,8 @@ class ClusterBoard(Board):
                 return
             if state["phase"] == "left":
                 raise RuntimeError("the service ends")
+        if self.was_lost():
+            raise EngineAway("the Ray cluster was lost")
         self.kill()
         if state["phase"] == "ended":
             raise RuntimeError(f"{state['reason']}; see {self._log.name}")
@@ -128,6 +144,10 @@ class ClusterBoard(Board):
     def was_told_to_end(self) -> bool:
         """Return False: no signal to the service reaches it."""
         return False
+
+    def was_lost(self) -> bool:
+        """Return True if the cluster does not know it any more, and it is to be started anew."""
+        return bool(self._state.get("is_lost"))
 
     def how_it_ended(self) -> str:
         """Return the reason of the end of a board that has ended by itself."""
@@ -177,11 +197,12 @@ class ClusterProcesses(BoardEngine):
 
     # Each start waits for its node.
     threads = 16
+    is_shared = True
 
     def __init__(self, logs: Path, memory: int, confiner: Confiner, cluster: Cluster) -> None:
         super().__init__(logs, memory, confiner)
         self._cluster = cluster
-        self._left: dict[tuple[int, int], str] = {}
+        self._left: set[str] = set()
 
     def warm(self) -> None:
         """Find the boards that an earlier service has left.
@@ -190,24 +211,29 @@ class ClusterProcesses(BoardEngine):
             OSError: the cluster does not answer.
         """
         try:
-            for name in self._cluster.names():
-                match = _NAME.match(name)
-                if match is not None:
-                    owner = (int(match.group(1)), int(match.group(2)))
-                    if self._left.setdefault(owner, name) != name:
-                        self._cluster.stop(name)
+            self._left = self._names()
         except ClusterError as error:
             raise OSError(str(error)) from None
 
     def is_left(self, job: Job) -> bool:
-        """Return True if an earlier service has left a board for this run of a job."""
-        return (job.job_id, job.run) in self._left
+        """Return True if an earlier service has left a board for a job."""
+        return _name(job) in self._left
 
-    def end_left(self, jobs: Iterable[Job]) -> None:
-        """End the boards that an earlier service has left for other than these jobs."""
-        wanted = {(job.job_id, job.run) for job in jobs}
-        for owner in set(self._left) - wanted:
-            self._cluster.stop(self._left.pop(owner))
+    def end_left(self, jobs: Callable[[], Iterable[Job]]) -> None:
+        """End the boards that no job has any more."""
+        try:
+            # In this order: a board is started after its job was written.
+            names = self._names()
+        except ClusterError as error:
+            _LOG.error("boards that no job has are not ended: %s", error)
+            return
+        for name in names - set(map(_name, jobs())):
+            _LOG.info("%s: ended, as no job has it", name)
+            self._cluster.stop(name)
+
+    def end(self, job: Job) -> None:
+        """End the board of a job, whichever front end has started it."""
+        self._cluster.stop(_name(job))
 
     def close(self) -> None:
         """Note that no board is started any more."""
@@ -216,33 +242,33 @@ class ClusterProcesses(BoardEngine):
     def start(
         self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None
     ) -> ClusterBoard:
-        """Start the board of a job over its logs, or return the one that was left.
+        """Start the board of a job over its logs, or return the one that is there.
 
         It does not answer yet.
 
         Raises:
+            EngineAway: the cluster does not answer.
             RuntimeError: it cannot be started.
         """
         if mindinsight is not None:
             raise RuntimeError("MindInsight does not run on a Ray cluster")
-        left = self._left.pop((job.job_id, job.run), None)
-        name = left or f"board-{job.job_id}-{job.run}-{secrets.token_hex(4)}"
+        name = _name(job)
         board = ClusterBoard(job, self._cluster, name, self.log(job.job_id))
         try:
-            if left is not None:
-                self._cluster.watch(name, board.changed)
-            else:
-                self._cluster.start(
-                    name,
-                    BoardHost,
-                    self._spec(job, logs),
-                    Resources(_CPUS, self._memory // _SHARE),
-                    board.changed,
-                    restarts=True,
-                )
+            self._cluster.start(
+                name,
+                BoardHost,
+                self._spec(job, logs),
+                Resources(_CPUS, self._memory // _SHARE),
+                board.changed,
+                restarts=True,
+            )
         except ClusterError as error:
-            raise RuntimeError(str(error)) from None
+            raise EngineAway(str(error)) from None
         return board
+
+    def _names(self) -> set[str]:
+        return {name for name in self._cluster.names() if _NAME.match(name)}
 
     def _spec(self, job: Job, logs: Logs) -> dict[str, Any]:
         confinement = self.confiner.of(str(logs.folder), logs.links)
@@ -256,6 +282,11 @@ class ClusterProcesses(BoardEngine):
             "data_server": program is not None,
             "choice": choice,
         }
+
+
+def _name(job: Job) -> str:
+    """Return the name of the actor of a job's board."""
+    return f"board-{job.job_id}-{job.run}-{job.board_number}"
 
 
 def _address(state: State) -> str:
