@@ -151,8 +151,9 @@ def _time(home: Path, way: Way) -> Optional[float]:
             jupyter = "http://127.0.0.1:%d/proxy/%%s/" % port
             command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--ip=127.0.0.1"]
             command += ["--port=%d" % port, "--allow-root", "--IdentityProvider.token="]
-            started.enter_context(_running(command, work, environ))
-            _wait_for("http://127.0.0.1:%d/api" % port)
+            server = started.enter_context(_running(command, work, environ))
+            if not _answers("http://127.0.0.1:%d/api" % port, server):
+                return None
         if way.is_command:
             command = way.text.split()
         else:
@@ -219,11 +220,15 @@ def _last_point(url: str) -> None:
         time.sleep(_PERIOD)
 
 
-def _wait_for(url: str) -> None:
+def _answers(url: str, process: "subprocess.Popen[str]") -> bool:
+    """Wait for an answer; return False if the process ends without one."""
     deadline = time.monotonic() + _SECONDS
     while _get(url) is None:
+        if process.poll() is not None:
+            return False
         assert time.monotonic() < deadline, "nothing answers at %s" % url
         time.sleep(_PERIOD)
+    return True
 
 
 def _get(url: str) -> Optional[bytes]:

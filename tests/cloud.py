@@ -17,6 +17,8 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
+from modelarts.session import Session
+
 HOST = "modelarts.region-9.example.com"
 IAM = "iam.region-9.example.com"
 _JOBS = re.compile(r"/v1/(?P<project>[^/]+)/visualization-jobs(/(?P<id>\d+)(/(?P<action>\w+))?)?\Z")
@@ -260,3 +262,14 @@ class Cloud:
             raise refusal(
                 "ModelArts.0105", "This job can't be %s. job status: %d" % (verb, job["status"])
             )
+
+
+def connect(cloud, **changes):
+    """Return a session with AK/SK for a cloud.
+
+    Args:
+        changes: other arguments of the session.
+    """
+    names = ("access_key", "secret_key", "project_id", "region_name")
+    endpoints = ("modelarts_endpoint", "iam_endpoint")
+    return Session(**{**{name: getattr(cloud, name) for name in names + endpoints}, **changes})

@@ -1,6 +1,9 @@
 import os
 import signal
 import sys
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import responses
@@ -38,12 +41,32 @@ sys.modules.setdefault("rfc3987_syntax", None)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_TESTS = Path(__file__).parent
+_MODULES = sorted(_TESTS.glob("*/test_*.py"))
 #: Those whose files take longest come first, so that at the end no process waits for another.
 _FOLDERS = ("local", "wire", "obs", "packaging", "cli", "unit")
 
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: _FOLDERS.index(item.path.parent.name))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session):
+    """Import the tests beginning with other modules in each process of pytest-xdist.
+
+    In a new checkout pytest has to compile them, and the others find what one has compiled.
+    """
+    config = session.config
+    worker = getattr(config, "workerinput", None)
+    if worker is None or config.args_source != config.ArgsSource.TESTPATHS:
+        return
+    names = [".".join(p.relative_to(_TESTS.parent).with_suffix("").parts) for p in _MODULES]
+    first = len(names) * int(worker["workerid"][2:]) // worker["workercount"]
+    for name in names[first:] + names[:first]:
+        # What cannot be imported is reported when it is collected.
+        with suppress(Exception):
+            import_module(name)
 
 
 @pytest.hookimpl(optionalhook=True)

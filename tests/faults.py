@@ -3,12 +3,16 @@
 import http.client
 import http.server
 import io
+import os
 import random
 import select
-import socket
-import struct
 import threading
+from contextlib import contextmanager
 
+from modelarts._internal.clock import Clock
+from tests.http_server import Handler, served
+
+SEED = int(os.environ.get("MODELARTS_TEST_SEED") or random.SystemRandom().randrange(10**6))
 #: Whether a request that meets this fault is delivered to the service.
 FAULTS = {
     "reset before": False,
@@ -38,7 +42,7 @@ class FaultProxy:
         self.met = dict.fromkeys(FAULTS, 0)
         self._random = random.Random(seed)
         self._lock = threading.Lock()
-        handler = type("Handler", (_Handler,), {"proxy": self})
+        handler = type("Faulty", (_Handler,), {"proxy": self})
         # One connection after the other, as a session opens them: a request that its client has
         # given up is delivered before the next one comes, so that none overtakes it, and the last
         # one before the proxy is closed.
@@ -63,8 +67,7 @@ class FaultProxy:
         self._server.server_close()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     proxy = None
 
     def _any(self):
@@ -75,11 +78,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = self._deliver(body) if FAULTS[fault] else None
         self.close_connection = True
         if fault.startswith("reset"):
-            return self._reset()
+            return self.reset()
         if fault == "late":
             # Until the client gives up; it does, by its timeout.
             select.select([self.connection], [], [], 30)
-            return self._reset()
+            return self.reset()
         if fault in ("429", "503"):
             return self._answer(int(fault), {"Retry-After": "1"}, b"<html>busy</html>")
         if fault.startswith("502"):
@@ -124,22 +127,33 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _reset(self):
-        linger = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.connection.close()
 
-    def handle(self):
-        try:
-            super().handle()
-        except OSError:
-            pass
+class Hurried(Clock):
+    """Goes by the real time, but does not sleep: this is about answers, not about pauses."""
 
-    def finish(self):
-        try:
-            super().finish()
-        except (OSError, ValueError):
-            pass
-
-    def log_message(self, *arguments):
+    def sleep(self, seconds):
         pass
+
+
+class _Documented(Handler):
+    """The documented service over real sockets."""
+
+    cloud = None
+    lock = threading.Lock()
+
+    def _any(self):
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.method = self.command
+        self.url = "http://%s%s" % (self.headers["Host"], self.path)
+        with self.lock:
+            status, headers, text = self.cloud._recorded(self.cloud._modelarts)(self)
+        self.reply(status, text if isinstance(text, bytes) else text.encode(), headers)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _any
+
+
+@contextmanager
+def served_cloud(cloud):
+    """Serve a cloud over real sockets; its ``target`` is the host and port."""
+    with served(type("Served", (_Documented,), {"cloud": cloud})) as cloud.target:
+        yield cloud

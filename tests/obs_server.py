@@ -8,9 +8,7 @@ import hashlib
 import hmac
 import http.server
 import re
-import socket
 import ssl
-import struct
 import threading
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -20,6 +18,8 @@ from xml.sax.saxutils import escape
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from tests.http_server import Handler
 
 try:
     from fastcrc.crc64 import xz
@@ -134,8 +134,7 @@ class Call:
         return "%s %s?%s" % (self.method, self.raw_path, self.raw_query)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     server_ = None
 
     def setup(self):
@@ -175,10 +174,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = content if refusal.content is None else refusal.content
         except Cut:
             self.close_connection = True
-            linger = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.connection.close()
-            return
+            return self.reset()
         self.send_response(status)
         self.send_header("x-obs-request-id", "8DF4")
         headers.setdefault("Content-Length", str(len(content)))
@@ -372,22 +368,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer[1].update(told)
         return answer
 
-    def handle(self):
-        try:
-            super().handle()
-        except OSError:
-            pass
-
     def finish(self):
-        try:
-            super().finish()
-        except (OSError, ValueError):
-            pass
+        super().finish()
         if isinstance(self.connection, ssl.SSLSocket):
             self.connection.close()
-
-    def log_message(self, *arguments):
-        pass
 
 
 def _xml(name, inside):

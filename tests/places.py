@@ -2,8 +2,7 @@
 
 import os
 
-from modelarts.session import Session
-from tests.cloud import Cloud
+from tests.cloud import Cloud, connect
 
 
 class FolderPlace:
@@ -38,10 +37,8 @@ class ObsPlace:
 
     def __init__(self, request, tmp_path):
         self.bucket = "b-" + os.urandom(6).hex()
-        self.session = Session(
-            access_key=Cloud.access_key,
-            secret_key=Cloud.secret_key,
-            project_id=Cloud.project_id,
+        self.session = connect(
+            Cloud,
             region_name="us-east-1",
             obs_endpoint=request.getfixturevalue("s3"),
             proxies={},

@@ -25,13 +25,15 @@ class Service:
     Args:
         environ: what is in its environment besides that of the tests.
         output: a file for its standard output.
+        load_late: load TensorBoard with the first board, as most of these services have none.
     """
 
-    def __init__(self, root, *arguments, environ=None, output=None):
+    def __init__(self, root, *arguments, environ=None, output=None, load_late=True):
         self.root = root
         self.log = []
         self._grown = threading.Condition()
         self._give_a_password()
+        arguments = ["--load-late", *arguments] if load_late else arguments
         self.process = subprocess.Popen(
             [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
             env={**os.environ, **(environ or {})},

@@ -123,3 +123,16 @@ for row in listed['jobs']:
         status = Estimator.delete_job_by_id(modelarts_session=session, job_id=str(row['job_id']))
         print('deleted', status['is_success'])
 """
+
+
+def set_environment(monkeypatch, cloud):
+    """Have the samples' ``Session()`` find this cloud."""
+    for name, value in (
+        ("ACCESS_KEY", cloud.access_key),
+        ("SECRET_KEY", cloud.secret_key),
+        ("PROJECT_ID", cloud.project_id),
+        ("REGION", cloud.region_name),
+        ("ENDPOINT", cloud.modelarts_endpoint),
+        ("IAM_ENDPOINT", cloud.iam_endpoint),
+    ):
+        monkeypatch.setenv("MODELARTS_" + name, value)

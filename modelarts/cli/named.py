@@ -1,6 +1,8 @@
 """The jobs of a command line, by their ids or names."""
 
+import os
 import re
+import shlex
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Union
 
 from modelarts._fields import is_uuid
@@ -20,6 +22,7 @@ __all__ = [
     "is_training",
     "job_named",
     "jobs_named",
+    "service_option",
     "training_named",
     "trainings",
 ]
@@ -100,6 +103,21 @@ def board_named(session: "Session", text: str) -> "VisualizationJob":
     return job
 
 
+def service_option(session: "Session") -> str:
+    """Return the option that names the session's service, with a blank before it, if it is local.
+
+    A command that an error recommends is for the service that was asked.
+    """
+    root = session.local_root
+    if root is None:
+        return ""
+    from modelarts.local.server.launcher import DEFAULT_ROOT, root_folder
+
+    if os.path.realpath(root) == os.path.realpath(str(root_folder(DEFAULT_ROOT))):
+        return " --local"
+    return " --root %s" % shlex.quote(root)
+
+
 def job_named(session: "Session", text: str) -> "AnyJob":
     """Return the job of that id, or else of that name."""
     from modelarts.estimator import VisualizationJob
@@ -126,7 +144,8 @@ def job_named(session: "Session", text: str) -> "AnyJob":
         jobs = [job for job in jobs if job.job_name == text]
     if not jobs:
         raise Refused(
-            "no job has the id or the name %r; 'modelarts jobs list' shows all" % text,
+            "no job has the id or the name %r; 'modelarts jobs list%s' shows all"
+            % (text, service_option(session)),
             NOT_FOUND,
             "NotFound",
             job=text,

@@ -78,6 +78,8 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
+    # For tests that start very many services, of which few have a board.
+    parser.add_argument("--load-late", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--ray-address",
         type=text,
@@ -337,6 +339,7 @@ def _serve(args: argparse.Namespace) -> int:
                 flavors=args.flavor,
                 datasets=args.dataset,
                 unconfined_boards=args.unconfined_boards,
+                load_late=args.load_late,
                 ray_address=args.ray_address,
                 shared=None if args.shared is None else root_folder(args.shared),
                 sleep_after=args.sleep_after * 60,

@@ -27,8 +27,6 @@ from modelarts.obs.sync_cache import Memory
 
 __all__ = ["Calls", "Options"]
 
-_BATCH = 1000
-
 _RECURSIVE = Worded("a folder: recursive=True deletes it", "a folder: --recursive deletes it")
 
 
@@ -351,15 +349,11 @@ class Calls:
             _deleted(store, path.bucket, [path.key])
             return 1
         if not recursive:
-            raise self._missing(
-                path,
-                "delete",
-                Worded("a folder: recursive=True deletes it", "a folder: --recursive deletes it"),
-            )
+            raise self._missing(path, "delete", _RECURSIVE)
         objects = store.list(path.bucket, path.as_folder().key if path.key else "")
         count, failed, done = 0, [], []
         while True:
-            keys = [info.key for info in islice(objects, _BATCH)]
+            keys = [info.key for info in islice(objects, store.page)]
             if not keys:
                 break
             count += len(keys)

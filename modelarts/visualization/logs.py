@@ -202,7 +202,7 @@ class FirstLook:
 
             path = ObsPath(*self._train_url[1:].split("/", 1))
             # The name of a bucket may be that of a mount of the service.
-            self._may_be_mounted = endpoint.startswith("file:")
+            self._may_be_mounted = self._session.local_root is not None
             self._found = _what_is_there(self._session.obs.calls.store, path)
         except Exception:
             self._found = None  # an error of the check must not affect the job

@@ -133,6 +133,12 @@ def test_what_the_terminal_cannot_show_is_escaped(service, job):
     assert "description  \\u6bcf\\u665a\n" in done.stdout
 
 
+def test_advice_is_for_the_service_that_was_asked(service):
+    done = run("jobs", "show", "absent", "--root", str(service.root))
+    assert done.returncode == 3
+    assert "'modelarts jobs list --root %s' shows all" % service.root in done.stderr
+
+
 # Terminals --------------------------------------------------------------------------------
 
 

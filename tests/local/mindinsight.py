@@ -3,20 +3,16 @@
 ``mindspore-summary/run-1`` was written by ``mindspore-summary/make.py`` with MindSpore 2.9.0.
 """
 
-import json
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from modelarts.estimator import VisualizationJob
+from tests.clocks import wait_until
+from tests.local import client
 
 SUMMARY = Path(__file__).parent / "mindspore-summary"
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-mindinsight"
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def home_with_mindinsight(folder):
@@ -36,26 +32,10 @@ def create(session):
     return VisualizationJob.create("/bucket/logs/", job_type="mindinsight", session=session)
 
 
-def get(url):
-    """The HTTP status and the content of a page."""
-    try:
-        with _direct.open(url, timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
 def ask(job, path, **query):
     """Return an answer of MindInsight's own API, once it has read the summary."""
-    url = "%sv1/mindinsight/datavisual/%s?%s" % (
-        job.service_url,
-        path,
-        urllib.parse.urlencode(query),
-    )
-    deadline = time.monotonic() + 60
-    status, answer = get(url)
-    while status == 400 and time.monotonic() < deadline:
-        status, answer = get(url)
-    assert status == 200, answer
-    return json.loads(answer)
+    url = "%sv1/mindinsight/datavisual/%s" % (job.service_url, path)
+    answers = []
+    wait_until(lambda: answers.append(client.get(url, query)) or answers[-1].status_code != 400)
+    assert answers[-1].status_code == 200, answers[-1].content
+    return answers[-1].json()

@@ -2,15 +2,19 @@
 
 import hashlib
 import io
+import json
 import os
+import resource
 import socket
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import requests
 from waitress.server import create_server
@@ -316,3 +320,55 @@ def test_objects_survive_a_power_cut(tmp_path, writes):
     del writes[:]
     objects.uploads.complete("bucket", "key", folder, [(1, etag)])
     assert writes[:3] == ["file", "name", "folder"]
+
+
+# Processes ----------------------------------------------------------------------------------
+
+
+def test_stopped_parent_of_boards_holds_up_nobody(shared, connect):
+    """The service has it go on when it needs it; requests do not wait for it."""
+    own = psutil.Process(shared.process.pid).children()
+    parent = next(each for each in own if "forkserver" in " ".join(each.cmdline()))
+    session = connect(**keys_of(shared, "local"))
+    parent.suspend()
+    job = VisualizationJob.create("/stopped/logs/", session=session)
+    assert [each.job_id for each in VisualizationJob.list(session)] == [job.job_id]
+    job.wait().delete()
+
+
+def test_file_that_could_not_be_read_is_read_later(tmp_path):
+    """What an edit takes away does not stay because there was no descriptor just then."""
+    path = tmp_path / "users.json"
+    edit(path, lambda users: users.with_user("ann").with_user("bob"))
+    accounts = Accounts(path)
+    assert "bob" in accounts.users().by_name
+    edit(path, lambda users: users.without_user("bob"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        assert "bob" in accounts.users().by_name
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert "bob" not in accounts.users().by_name
+
+
+def test_flood_of_connections_leaves_descriptors(tmp_path):
+    """A service with few of them answers on its connections, and logs no error for each."""
+    limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)); "
+    limit += "os.execv(sys.executable, [sys.executable, '-m', 'modelarts', *sys.argv[1:]])"
+    root = tmp_path / "root"
+    command = [sys.executable, "-c", limit, "serve", "--root", str(root)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:
+        wait_until(lambda: (root / "service.json").exists())
+        place = urlsplit(json.loads((root / "service.json").read_text())["modelarts_endpoint"])
+        address = place.hostname, place.port
+        with ExitStack() as flood:
+            first = flood.enter_context(socket.create_connection(address))
+            for _ in range(150):
+                flood.enter_context(socket.create_connection(address))
+            first.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert first.recv(12) == b"HTTP/1.1 200"
+            assert psutil.Process(service.pid).num_fds() < 100
+        service.terminate()
+        assert service.wait(60) == 0
+    assert "Too many open files" not in (root / "service.log").read_text()

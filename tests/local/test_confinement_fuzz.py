@@ -17,7 +17,7 @@ pytestmark = pytest.mark.local
 
 MARK = "of-somebody-else-0123456789"
 FOLDERS = 50  # of one board
-BOARDS = 3  # with, and without, what the kernel keeps boards from
+BOARDS = 2  # with, and without, what the kernel keeps boards from
 EVENTS = "events.out.tfevents.1700000000.host"
 CONFIG = "projector_config.pbtxt"
 NAMES = (EVENTS, CONFIG, "metadata.tsv", "sprite.png", "bookmarks.txt", "model.ckpt.index", "sub")

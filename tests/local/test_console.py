@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from html.parser import HTMLParser
+from urllib.parse import urljoin
 
 import psutil
 import pytest
@@ -382,6 +383,32 @@ def test_forms_of_other_projects_are_refused(shared, local, ann, job, path):
     ann.project = ann_project
     assert ann.post(path, **form).status_code in (400, 403, 404)
     assert (stored(shared), users_file(shared.root).read_bytes()) == before
+
+
+def test_empty_list_names_projects_with_jobs(shared, ann, open_browser):
+    """A member of a team begins in a project of their own, which has no jobs at first."""
+
+    def add(users):
+        return users.with_user("bea", ("team-b",)).with_password("bea", ANNS)
+
+    users = edit(shared.root / "users.json", add)
+    bea = users.by_name["bea"]
+    (team,) = [each for each in bea.projects if each.name.endswith("_team-b")]
+    SECRETS.add(bea.key.secret_key)
+    keys = {"access_key": bea.key.access_key, "secret_key": bea.key.secret_key}
+    browser = open_browser(shared)
+    page = browser.sign_in("bea", ANNS)
+    assert "There are no jobs in this project." in page.text
+    assert "has 1 job" not in page.text
+    with shared.session(project_id=team.project_id, **keys) as session:
+        made = VisualizationJob.create("/team-b/", session=session, check=False)
+        page = browser.page("jobs")
+        (link,) = re.findall(r'<a href="([^"]*)">local-1_team-b</a> has 1 job\.', page.text)
+        assert made.job_name in browser.session.get(urljoin(page.url, link)).text
+        assert "team-b" not in browser.page("jobs?search=x").text.partition("<main")[2]
+        assert "has 1 job" not in ann.page("jobs").text
+        made.delete()
+    edit(shared.root / "users.json", lambda users: users.without_user("bea"))
 
 
 def test_foreign_buckets_are_not_shown(shared, local, ann):

@@ -11,16 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from urllib.parse import urljoin
 
 import pytest
 import requests
+import urllib3
 
 from modelarts.errors import QuotaExceeded
 from modelarts.estimator import JobStatus, VisualizationJob
 from tests.clocks import wait_until
+from tests.local import client
 from tests.served import descendants, memory
 from tests.service import Service
 
@@ -28,15 +29,6 @@ pytestmark = pytest.mark.local
 
 URL = "/bucket/logs/"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def _get(url):
-    try:
-        with _direct.open(url, timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
 
 
 def _advance(session, seconds):
@@ -80,7 +72,7 @@ def test_idle_board_sleeps_and_next_visit_wakes_it(sleepy):
         _asleep(sleepy, session, job)
         assert job.refresh().status == JobStatus.RUNNING
         before = job.raw["duration"]
-        assert _get(job.service_url)[0] == 200
+        assert client.get(job.service_url).status_code == 200
         assert job.refresh().status == JobStatus.RUNNING
         assert job.raw["duration"] >= before >= 600_000
 
@@ -91,10 +83,10 @@ def test_a_board_that_is_looked_at_does_not_sleep(sleepy):
         other = VisualizationJob.create(URL, session=session).wait()
         pid = sleepy.board_pid(looked_at)
         _advance(session, 400)
-        assert _get(looked_at.service_url)[0] == 200
+        assert client.get(looked_at.service_url).status_code == 200
         _advance(session, 400)
         sleepy.said(r"job %s: its board sleeps" % other.visualization_id)
-        assert _get(looked_at.service_url)[0] == 200
+        assert client.get(looked_at.service_url).status_code == 200
         assert pid in descendants(sleepy.process.pid)
 
 
@@ -104,7 +96,7 @@ def test_many_visits_at_once_wake_a_board_once(sleepy):
         _asleep(sleepy, session, job)
         found = []
         visits = [
-            threading.Thread(target=lambda: found.append(_get(job.service_url)[0]))
+            threading.Thread(target=lambda: found.append(client.get(job.service_url).status_code))
             for _ in range(10)
         ]
         for visit in visits:
@@ -125,11 +117,11 @@ def test_a_job_whose_board_sleeps_can_be_ended(sleepy, verb):
         getattr(job, verb)()
         if verb == "stop":
             job.wait(until=JobStatus.KILLED)
-            assert _get(job.service_url)[0] == 503
+            assert client.get(job.service_url).status_code == 503
             job.restart().wait()
-            assert _get(job.service_url)[0] == 200
+            assert client.get(job.service_url).status_code == 200
         else:
-            assert _get(job.service_url)[0] == 404
+            assert client.get(job.service_url).status_code == 404
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -145,7 +137,7 @@ def test_sleeping_board_survives_restart_of_service(tmp_path, number):
         with again.session() as session:
             back = VisualizationJob.get(job.job_id, session)
             assert back.status == JobStatus.RUNNING
-            assert _get(back.service_url)[0] == 200
+            assert client.get(back.service_url).status_code == 200
             assert not any("tried again" in line for line in again.log)
     finally:
         again.end()
@@ -157,7 +149,7 @@ def test_broken_folder_of_sleeping_board_fails_job(sleepy, tmp_path):
         job = VisualizationJob.create("/broken/logs/", session=session).wait()
         _asleep(sleepy, session, job)
         (sleepy.root / "obs" / "broken").symlink_to(tmp_path)
-        assert _get(job.service_url)[0] == 503
+        assert client.get(job.service_url).status_code == 503
         assert job.refresh().status == JobStatus.FAILED
         assert "leads out of its bucket" in job.raw["reason"]
 
@@ -169,7 +161,7 @@ def test_no_board_sleeps_where_none_is_to(tmp_path):
             job = VisualizationJob.create(URL, session=session).wait()
             _advance(session, 1e7)
             _advance(session, 1e7)
-            assert _get(job.service_url)[0] == 200
+            assert client.get(job.service_url).status_code == 200
             assert service.board_pid(job) in descendants(service.process.pid)
             assert not any("its board sleeps" in line for line in service.log)
     finally:
@@ -216,7 +208,7 @@ def test_dozen_jobs_run_and_share_memory(service):
         jobs = [VisualizationJob.create(URL, session=session) for _ in range(24)]
         for job in jobs:
             job.wait()
-        assert {_get(job.service_url)[0] for job in jobs} == {200}
+        assert {client.get(job.service_url).status_code for job in jobs} == {200}
         # Of some 80 MB that a TensorBoard alone holds.
         boards = [service.board_pid(job) for job in jobs]
         assert memory(boards) / len(boards) < 30e6
@@ -237,18 +229,18 @@ def test_board_serves_frontend_files_as_tensorboard_does(service):
             assert "max-age" in answer.headers["Cache-Control"]
             assert answer.read(2) == b"\x1f\x8b"
         for path in ("icon_bundle.svg", "font-roboto/roboto.html", "chart_worker.js"):
-            assert _get(job.service_url + path)[0] == 200
-        assert _get(job.service_url + "no-such-file.js")[0] == 404
+            assert client.get(job.service_url + path).status_code == 200
+        assert client.get(job.service_url + "no-such-file.js").status_code == 404
         # Relative, or they would be asked for where no board is.
-        page = _get(job.service_url)[1].decode()
+        page = client.get(job.service_url).content.decode()
         fonts = set(re.findall(r"url\((\S*font-roboto/\S+)\)", page))
         assert len(fonts) > 10
         for font in sorted(fonts)[:2]:
-            assert _get(urljoin(job.service_url, font))[0] == 200
+            assert client.get(urljoin(job.service_url, font)).status_code == 200
         projector = job.service_url + "data/plugin/projector/projector_binary.html"
-        found = re.findall(r"url\((\S*font-roboto/\S+)\)", _get(projector)[1].decode())
+        found = re.findall(r"url\((\S*font-roboto/\S+)\)", client.get(projector).content.decode())
         assert len(found) > 10
-        assert _get(urljoin(projector, found[0]))[0] == 200
+        assert client.get(urljoin(projector, found[0])).status_code == 200
         job.delete()
 
 
@@ -328,8 +320,8 @@ def test_stopped_board_ends_with_killed_service(own_service):
 
 def _get_or_nothing(url):
     try:
-        _get(url)
-    except OSError:
+        client.get(url)
+    except urllib3.exceptions.HTTPError:
         pass
 
 

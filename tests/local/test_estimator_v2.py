@@ -3,14 +3,13 @@
 import sys
 
 import pytest
-import requests
 
 from modelarts.errors import InvalidArgument, JobFailed
 from modelarts.estimatorV2 import Estimator
 from modelarts.session import Session
 from modelarts.train_params import TrainingFiles
 from modelarts.training.job import TrainingJob
-from tests.clocks import wait_until
+from tests.boards import curve
 from tests.service import Service
 from tests.v2_samples import CREATE, LIST, OFFERS, SCRIPT, run
 
@@ -119,10 +118,7 @@ def test_code_of_this_machine_comes_with_log_and_board(session, tmp_path, capsys
     job = estimator.fit(wait=True, show_log=True)
     assert capsys.readouterr().out.splitlines()[:3] == ["step 0", "step 1", "step 2"]
     board = job.board().wait(progress=False)
-    url = board.service_url + "data/plugin/scalars/scalars?tag=loss&run=."
-    wait_until(lambda: requests.get(url, timeout=30).status_code == 200)
-    values = [value for _, _, value in requests.get(url, timeout=30).json()]
-    assert values == pytest.approx([2, 1, 2 / 3])
+    assert curve(board, 3) == [(0, 2), (1, 1), (2, 0.667)]
     assert job.board().job_id == board.job_id
     board.delete()
 

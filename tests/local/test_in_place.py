@@ -21,6 +21,7 @@ from modelarts.local.logs.mounts import Mounts, MountsFile
 from modelarts.session import Session
 from modelarts.visualization.display.table import facts
 from tests.clocks import wait_until
+from tests.local import client
 from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
@@ -66,7 +67,7 @@ def _runs(job):
 
 def _steps(job, run):
     url = job.service_url + "data/plugin/scalars/scalars"
-    answer = requests.get(url, params={"run": run, "tag": "loss"}, timeout=30)
+    answer = client.get(url, {"run": run, "tag": "loss"})
     return [point[1] for point in answer.json()] if answer.status_code == 200 else None
 
 

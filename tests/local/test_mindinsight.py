@@ -19,7 +19,8 @@ from modelarts.local.boards import reaper
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import MOST_FILES
 from tests.clocks import wait_until
-from tests.local.mindinsight import SUMMARY, ask, create, get, home_with_mindinsight
+from tests.local import client
+from tests.local.mindinsight import SUMMARY, ask, create, home_with_mindinsight
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -97,10 +98,10 @@ def _is_there(pid):
 
 def test_what_mindspore_wrote_is_read_back_through_the_page(running):
     _, job = running
-    status, page = get(job.service_url)
-    assert (status, b"<title>MindInsight</title>" in page) == (200, True)
-    (script,) = re.findall(rb'src="(static/js/app[^"]+)"', page)
-    assert get(job.service_url + script.decode())[0] == 200
+    page = client.get(job.service_url)
+    assert (page.status_code, b"<title>MindInsight</title>" in page.content) == (200, True)
+    (script,) = re.findall(rb'src="(static/js/app[^"]+)"', page.content)
+    assert client.get(job.service_url + script.decode()).status_code == 200
     (run,) = ask(job, "train-jobs")["train_jobs"]
     assert run["train_id"] == "./run-1"
     asked = {"train_id": "./run-1", "tag": "loss/scalar"}
@@ -141,7 +142,7 @@ def test_the_board_answers_nobody_but_its_service(running):
     (port,) = {
         int(one[1].split(":")[1], 16) for one in fields if one[3] == "0A" and one[9] in inodes
     }
-    assert get("http://127.0.0.1:%d/" % port)[0] == 403
+    assert client.get("http://127.0.0.1:%d/" % port).status_code == 403
 
 
 def test_mindinsight_has_board_limits_and_appends_log(running):
@@ -167,7 +168,7 @@ def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     job.stop().wait(until=JobStatus.KILLED)
     wait_until_gone(pids)
     job.restart().wait()
-    assert get(job.service_url)[0] == 200
+    assert client.get(job.service_url).status_code == 200
 
 
 def test_mindinsight_restarts_after_killed_service(tmp_path):
@@ -184,7 +185,7 @@ def test_mindinsight_restarts_after_killed_service(tmp_path):
         with again.session() as session:
             job = VisualizationJob.get(job.visualization_id, session).wait()
             assert job.service_url == address
-            assert get(address)[0] == 200
+            assert client.get(address).status_code == 200
             assert len(list((service.root / "mindinsight").iterdir())) == 1
     finally:
         assert again.end() == 0

@@ -10,14 +10,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from email.utils import formatdate
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
 import boto3
 import pytest
-import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from obs import (
@@ -37,6 +35,7 @@ from modelarts.obs.crc64 import crc64
 from modelarts.obs.multipart.plan import Sizes
 from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
+from tests.boards import curve
 from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
@@ -289,15 +288,7 @@ def test_a_board_shows_what_the_official_client_sent(client, served, bucket, tmp
     with served.session() as session:
         job = VisualizationJob.create("/%s/logs/" % bucket, session=session).wait()
         try:
-            plain = requests.Session()
-            plain.trust_env = False
-            address = job.service_url + "data/plugin/scalars/scalars?run=.&tag=loss"
-            deadline = time.monotonic() + 60
-            found = plain.get(address, timeout=60)
-            while found.status_code == 404 and time.monotonic() < deadline:
-                # TensorBoard reads in the background.
-                found = plain.get(address, timeout=60)
-            assert [point[1:] for point in found.json()] == [[7, 0.25]]
+            assert curve(job) == [(7, 0.25)]
         finally:
             job.delete()
 

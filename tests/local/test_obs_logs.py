@@ -9,9 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -31,13 +28,14 @@ from modelarts.local.server.control import stop
 from modelarts.obs.esdk.client import make_client
 from modelarts.session import Session
 from modelarts.visualization.display.table import facts
+from tests.boards import curve
 from tests.buckets import Buckets, access_key_of
 from tests.clocks import FakeClock
+from tests.http_server import Metadata, served
 from tests.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 KEYS = SimpleNamespace(
     access_key=Buckets.access_key, secret_key=Buckets.secret_key, security_token=None
 )
@@ -555,20 +553,6 @@ class Training:
             RecordWriter(file).write(event.SerializeToString())
 
 
-def losses(job, steps, within=60):
-    """The curve that TensorBoard shows, once it has so many steps."""
-    address = job.service_url + "data/plugin/scalars/scalars?tag=loss&run=."
-    deadline = time.monotonic() + within
-    curve = []
-    while len(curve) < steps and time.monotonic() < deadline:
-        try:
-            with _direct.open(address, timeout=30) as answer:
-                curve = [(step, round(value, 3)) for _, step, value in json.load(answer)]
-        except urllib.error.HTTPError as error:
-            error.close()  # nothing of that name yet
-    return curve
-
-
 def test_job_shows_objects_and_later_additions(buckets, serve, tmp_path):
     """A job shows what is in obs and what training adds meanwhile."""
     training = Training(buckets, tmp_path / "run", "logs/run/")
@@ -577,9 +561,9 @@ def test_job_shows_objects_and_later_additions(buckets, serve, tmp_path):
     assert service.connection["obs_endpoint"] == buckets.endpoint
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
-        assert losses(job, 1) == [(1, 0.5)]
+        assert curve(job, 1) == [(1, 0.5)]
         training.step(2, 0.25)
-        assert losses(job, 2) == [(1, 0.5), (2, 0.25)]
+        assert curve(job, 2) == [(1, 0.5), (2, 0.25)]
         assert "reason" not in job.refresh().raw
         (cache,) = (service.root / "cache").iterdir()
         job.delete()
@@ -645,7 +629,7 @@ def test_jobs_run_while_obs_is_silent(buckets, serve, tmp_path):
         service.said(r"job %s: .*Connection refused" % job.visualization_id)
         assert "Connection refused" in job.refresh().raw["reason"]
         buckets.start_again()
-        assert losses(job, 1, within=120) == [(1, 0.5)]
+        assert curve(job, 1, seconds=120) == [(1, 0.5)]
 
 
 def test_killed_service_shows_mirror_and_goes_on(buckets, serve, tmp_path):
@@ -654,16 +638,16 @@ def test_killed_service_shows_mirror_and_goes_on(buckets, serve, tmp_path):
     service = serve()
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
-        assert losses(job, 1) == [(1, 0.5)]
+        assert curve(job, 1) == [(1, 0.5)]
     service.end(signal.SIGKILL)
     buckets.refuse = lambda request: (503, "SlowDown")
     service = serve()
     with service.session() as session:
         job = VisualizationJob.get(job.visualization_id, session).wait()
-        assert losses(job, 1) == [(1, 0.5)]
+        assert curve(job, 1) == [(1, 0.5)]
         buckets.refuse = lambda request: None
         training.step(2, 0.25)
-        assert losses(job, 2, within=120) == [(1, 0.5), (2, 0.25)]
+        assert curve(job, 2, seconds=120) == [(1, 0.5), (2, 0.25)]
 
 
 def test_details_and_log_count_requests(buckets, serve, tmp_path):
@@ -671,7 +655,7 @@ def test_details_and_log_count_requests(buckets, serve, tmp_path):
     service = serve()
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
-        assert losses(job, 1) == [(1, 0.5)]
+        assert curve(job, 1) == [(1, 0.5)]
         counted = job.refresh().raw["obs_requests"]
         assert (counted["list"] >= 1, counted["read"]) == (True, 1)
         shown = facts(job)
@@ -712,7 +696,7 @@ def test_one_line_shows_the_logs_of_a_session(buckets, cloud, root, tmp_path):
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
     url = "obs://%s/logs/run/" % buckets.name
     job = VisualizationJob.ensure(url, session=Session.local(root, obs=cloud)).wait()
-    assert losses(job, 1) == [(1, 0.5)]
+    assert curve(job, 1) == [(1, 0.5)]
     again = VisualizationJob.ensure(url, session=Session.local(root, obs=cloud))
     assert again.visualization_id == job.visualization_id
     assert len(list(again.session.obs.list("obs://%s/logs/" % buckets.name))) == 1
@@ -771,7 +755,7 @@ def test_service_without_keys_waits_for_them(buckets, root, tmp_path):
             service.said("none were sent yet")
             assert "Session.local(obs=…) sends them" in job.refresh().raw["reason"]
             KeySender(session._wiring.parts.client, lambda: AccessKey("AK", "SK")).renew()
-            assert losses(job, 1) == [(1, 0.5)]
+            assert curve(job, 1) == [(1, 0.5)]
     finally:
         service.end()
 
@@ -804,43 +788,14 @@ def test_obs_that_is_no_session_is_refused(root, obs):
     assert not root.exists()
 
 
-class _Metadata(BaseHTTPRequestHandler):
-    """The metadata service of a server with an agency: each time asked, other keys."""
-
-    given = 0
-
-    def do_PUT(self):
-        self._answer(b"token")
-
-    def do_GET(self):
-        _Metadata.given += 1
-        keys = {
-            "access": "AGENCY%d" % self.given,
-            "secret": "agency-secret",
-            "securitytoken": "agency-token",
-            "expires_at": "2020-01-01T00:00:00.000000Z",
-        }
-        self._answer(json.dumps({"credential": keys}).encode())
-
-    def _answer(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
 def test_temporary_keys_are_renewed_from_where_they_came(buckets, serve, tmp_path, monkeypatch):
     training = Training(buckets, tmp_path / "run", "logs/run/")
     training.step(1, 0.5)
     for name in ("MODELARTS_ACCESS_KEY", "MODELARTS_SECRET_KEY"):
         monkeypatch.delenv(name)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Metadata) as metadata:
-        threading.Thread(target=metadata.serve_forever, daemon=True).start()
-        endpoint = "http://127.0.0.1:%d" % metadata.server_port
-        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", endpoint)
+    handler = type("Expired", (Metadata,), {"expires_at": "2020-01-01T00:00:00.000000Z"})
+    with served(handler) as metadata:
+        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "http://" + metadata)
         # Keys that were used twice have ended.
         used = []
 
@@ -855,11 +810,10 @@ def test_temporary_keys_are_renewed_from_where_they_came(buckets, serve, tmp_pat
         with service.session() as session:
             job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
             training.step(2, 0.25)
-            assert losses(job, 2) == [(1, 0.5), (2, 0.25)]
+            assert curve(job, 2) == [(1, 0.5), (2, 0.25)]
         service.end()
-        metadata.shutdown()
-    tokens = {one.token for one in buckets.asked if one.access_key.startswith("AGENCY")}
-    assert tokens == {"agency-token"}
+    tokens = {one.token for one in buckets.asked if one.access_key.startswith("ECS")}
+    assert tokens == {"token-of-the-server"}
     assert len(set(used)) > 2
 
 

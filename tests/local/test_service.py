@@ -28,22 +28,13 @@ from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.store import Store
 from modelarts.session import Session
 from tests.clocks import wait_until
+from tests.local import client
 from tests.service import Service
 
 pytestmark = pytest.mark.local
 
 URL = "/bucket/logs/"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def _get(url):
-    """The HTTP status and the text of a page."""
-    try:
-        with _direct.open(url, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
 
 
 def _wait_for_end(root):
@@ -66,11 +57,11 @@ def _gone(pid):
 def test_a_running_job_shows_the_real_tensorboard(service):
     with service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
-        status, page = _get(job.service_url)
-        assert status == 200
-        assert "<tf-tensorboard" in page or "tb-webapp" in page
-        status, answer = _get(job.service_url + "data/environment")
-        assert json.loads(answer)["data_location"] == str(service.root / "obs/bucket/logs")
+        page = client.get(job.service_url)
+        assert page.status_code == 200
+        assert b"<tf-tensorboard" in page.content or b"tb-webapp" in page.content
+        answer = client.get(job.service_url + "data/environment")
+        assert answer.json()["data_location"] == str(service.root / "obs/bucket/logs")
         job.delete()
 
 
@@ -79,17 +70,17 @@ def test_page_opens_at_own_address_while_job_runs(service):
     with service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
         base, key, number = job.service_url.rstrip("/").rsplit("/", 2)
-        assert _get("%s/%s/%s/" % (base, "0" * 32, number))[0] == 404
-        assert _get("%s/%s/%d/" % (base, key, int(number) + 1))[0] == 404
+        assert client.get("%s/%s/%s/" % (base, "0" * 32, number)).status_code == 404
+        assert client.get("%s/%s/%d/" % (base, key, int(number) + 1)).status_code == 404
         with requests.Session() as plain:
             plain.trust_env = False
             redirected = plain.get(job.service_url[:-1], timeout=30)
         assert (redirected.status_code, redirected.url) == (200, job.service_url)
         job.stop().wait(until=JobStatus.KILLED)
-        status, text = _get(job.service_url)
-        assert (status, "is KILLED" in text) == (503, True)
+        page = client.get(job.service_url)
+        assert (page.status_code, b"is KILLED" in page.content) == (503, True)
         job.delete()
-        assert _get(job.service_url)[0] == 404
+        assert client.get(job.service_url).status_code == 404
 
 
 def test_hung_board_blocks_nothing_else(service):
@@ -110,7 +101,7 @@ def test_hung_board_blocks_nothing_else(service):
             # More than may wait: those beyond are answered at once.
             assert select.select(waiting, [], [], 20)[0]
             assert other.refresh().status == JobStatus.RUNNING
-            assert _get(other.service_url)[0] == 200
+            assert client.get(other.service_url).status_code == 200
         finally:
             os.kill(board, signal.SIGCONT)
             for connection in waiting:
@@ -138,8 +129,8 @@ def test_a_board_answers_nobody_but_its_service(service):
     with service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait()
         port = _listening_port(service.board_pid(job))
-        assert _get("http://127.0.0.1:%d/" % port)[0] == 403
-        assert _get("http://127.0.0.1:%d/data/environment" % port)[0] == 403
+        assert client.get("http://127.0.0.1:%d/" % port).status_code == 403
+        assert client.get("http://127.0.0.1:%d/data/environment" % port).status_code == 403
         asked = urllib.request.Request(job.service_url, headers={"X-Board-Key": "mine"})
         with _direct.open(asked, timeout=30) as page:
             assert page.status == 200
@@ -175,9 +166,9 @@ def test_killed_board_fails_only_its_job(service):
         assert victim.refresh().status == JobStatus.FAILED == 11
         assert "killed by signal 9" in victim.raw["reason"]
         assert other.refresh().status == JobStatus.RUNNING
-        assert _get(other.service_url)[0] == 200
+        assert client.get(other.service_url).status_code == 200
         assert victim.restart().wait().status == JobStatus.RUNNING
-        assert _get(victim.service_url)[0] == 200
+        assert client.get(victim.service_url).status_code == 200
         for job in (victim, other):
             job.delete()
 
@@ -247,7 +238,7 @@ def test_job_stopped_at_start_leaves_no_process(held):
     _wait_for_exit(os.dup(board))
     pipe.unlink()
     job.restart().wait()
-    assert _get(job.service_url)[0] == 200
+    assert client.get(job.service_url).status_code == 200
 
 
 def test_job_deleted_at_start_leaves_nothing(held):
@@ -414,12 +405,8 @@ def test_a_schedule_may_be_an_object_too(service):
 def test_nothing_is_answered_to_the_unknown(service, method, path):
     found = service.connection
     url = found["modelarts_endpoint"] + path.format(project=found["project_id"])
-    request = urllib.request.Request(url, method=method, data=None)
-    with pytest.raises(urllib.error.HTTPError) as caught, _direct.open(request):
-        pass
-    with caught.value as answer:
-        assert answer.code == 401
-        assert json.loads(answer.read())["error_code"] == "APIG.0301"
+    answer = client.send(method, url)
+    assert (answer.status_code, answer.json()["error_code"]) == (401, "APIG.0301")
 
 
 @pytest.mark.parametrize(
@@ -550,7 +537,7 @@ def test_killed_it_leaves_no_board_and_comes_back_with_its_jobs(tmp_path):
         with again.session() as session:
             back = VisualizationJob.get(running.job_id, session).wait()
             assert back.service_url == running.service_url
-            assert _get(back.service_url)[0] == 200
+            assert client.get(back.service_url).status_code == 200
             assert VisualizationJob.get(stopped.job_id, session).status == JobStatus.KILLED
     finally:
         again.end()

@@ -1,9 +1,12 @@
-"""The OBS server and stores over it.
+"""The places that keep objects; the OBS server and stores over it.
 
-They are imported by the tests that use them, as the tests of folders run without their packages.
+The latter are imported by the tests that use them, as the tests of folders run without their
+packages.
 """
 
 import pytest
+
+from tests.places import FolderPlace, ObsPlace, ServicePlace
 
 
 @pytest.fixture
@@ -31,3 +34,29 @@ def by_host(server):
 
     url = "http://obs.test.example"
     return make_store(server, obs_endpoint=url, proxies={"http": server.url})
+
+
+@pytest.fixture(params=[FolderPlace, ServicePlace, ObsPlace], ids=["folder", "service", "obs"])
+def place(request, tmp_path):
+    """A place that keeps objects, with a session and one bucket."""
+    place = request.param(request, tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def obs(place):
+    return place.session.obs
+
+
+@pytest.fixture
+def bucket(place):
+    return "obs://%s/" % place.bucket
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder of the user's."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return home

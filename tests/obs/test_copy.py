@@ -8,36 +8,12 @@ from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound, Tran
 from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
 from tests.cloud import Cloud
-from tests.obs.test_contract import NAMES, contents, tree, urls
-from tests.places import FolderPlace, ObsPlace, ServicePlace
+from tests.obs.trees import NAMES, contents, tree, urls
+from tests.places import ObsPlace, ServicePlace
 
 pytestmark = pytest.mark.local
 
 MB = 1024 * 1024
-
-
-@pytest.fixture(params=[FolderPlace, ServicePlace, ObsPlace], ids=["folder", "service", "obs"])
-def place(request, tmp_path):
-    place = request.param(request, tmp_path)
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def obs(place):
-    return place.session.obs
-
-
-@pytest.fixture
-def bucket(place):
-    return "obs://%s/" % place.bucket
-
-
-@pytest.fixture
-def home(tmp_path):
-    home = tmp_path / "home"
-    home.mkdir()
-    return home
 
 
 def test_documented_copy_fetches_an_object(obs, bucket, home):

@@ -4,8 +4,6 @@ import json
 import os
 import pickle
 import socket
-import time
-import urllib.request
 import warnings
 
 import pytest
@@ -14,13 +12,13 @@ from tensorboardX import SummaryWriter
 from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.cloud import Cloud
-from tests.obs.test_contract import tree
+from tests.clocks import wait_until
+from tests.cloud import Cloud, connect
+from tests.local import client
+from tests.obs.trees import tree
 from tests.places import ObsPlace
 
 pytestmark = pytest.mark.local
-
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @pytest.fixture
@@ -68,11 +66,8 @@ def test_a_local_folder_is_sent_and_shown(create, local, bucket, runs, monkeypat
     monkeypatch.chdir(runs.parent)
     job = create("runs/", obs_path=bucket + "logs").wait()
     assert job.train_url == "/" + bucket[len("obs://") :] + "logs/runs/"
-    shown, deadline = b"", time.monotonic() + 60
-    while b"first" not in shown:  # TensorBoard reads in the background
-        assert time.monotonic() < deadline, shown
-        with _direct.open(job.service_url + "data/runs", timeout=30) as answer:
-            shown = answer.read()
+    # TensorBoard reads in the background.
+    wait_until(lambda: b"first" in client.get(job.service_url + "data/runs").content)
     assert said() == []
 
 
@@ -154,12 +149,8 @@ def _settings(service):
 
 
 def test_without_any_place_it_is_said_what_to_give(cloud, runs):
-    with Session(
-        access_key=Cloud.access_key,
-        secret_key=Cloud.secret_key,
-        project_id=Cloud.project_id,
-        region_name=Cloud.region_name,
-        modelarts_endpoint=Cloud.modelarts_endpoint,
+    with connect(
+        Cloud,
         obs_endpoint="http://127.0.0.1:9",
     ) as session:
         with pytest.raises(InvalidArgument, match="MODELARTS_OBS_PATH") as caught:
@@ -213,12 +204,8 @@ def test_nested_events_draw_no_warning(create, local, bucket, runs, said):
 
 
 def _wire_session(obs_endpoint, **more):
-    return Session(
-        access_key=Cloud.access_key,
-        secret_key=Cloud.secret_key,
-        project_id=Cloud.project_id,
-        region_name=Cloud.region_name,
-        modelarts_endpoint=Cloud.modelarts_endpoint,
+    return connect(
+        Cloud,
         obs_endpoint=obs_endpoint,
         proxies={},
         **more,

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
-from tests.obs.test_contract import contents, tree, urls
+from tests.obs.trees import contents, tree, urls
 from tests.places import FolderPlace, ObsPlace
 
 pytestmark = pytest.mark.local

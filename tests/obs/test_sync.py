@@ -1,14 +1,11 @@
 """Folders that are kept in OBS as they are here, while they grow."""
 
-import json
 import multiprocessing
 import os
 import shutil
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 import warnings
 from pathlib import Path
 
@@ -18,15 +15,14 @@ from tensorboardX import SummaryWriter
 from modelarts.errors import ApiError, IncompleteTransfer, InvalidArgument
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
+from tests.boards import curve
 from tests.clocks import FakeClock
-from tests.obs.test_contract import contents, tree, urls
 from tests.obs.transfers import AK, SK, settings
+from tests.obs.trees import contents, tree, urls
 from tests.obs_server import ObsServer, Refusal
 from tests.places import FolderPlace, ObsPlace
 
 pytestmark = pytest.mark.local
-
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class StepClock(FakeClock):
@@ -48,16 +44,6 @@ def place(request, tmp_path):
     place.session.clock = StepClock()
     yield place
     place.close()
-
-
-@pytest.fixture
-def obs(place):
-    return place.session.obs
-
-
-@pytest.fixture
-def bucket(place):
-    return "obs://%s/" % place.bucket
 
 
 @pytest.fixture
@@ -408,25 +394,12 @@ def test_scalars_of_a_growing_event_file_come_to_the_board(service, tmp_path):
     target = "obs://watched-%s/" % os.urandom(4).hex()
     with Session.local(service.root) as session:
         job = VisualizationJob.create(target + "runs/", session=session, check=False).wait()
-        url = job.service_url + "data/plugin/scalars/scalars?run=run&tag=loss"
         with session.obs.watch(tmp_path / "runs", target, interval=1), open(growing, "ab") as file:
             # The first part ends in the middle of a record.
             middle = len(content) * 2 // 3
             for part, least in ((content[:middle], 2), (content[middle:], 8)):
                 file.write(part)
                 file.flush()
-                deadline = session.clock.monotonic() + 60
-                while len(_steps(url)) < least:
-                    assert session.clock.monotonic() < deadline, _steps(url)
-                    session.clock.sleep(0.2)  # the board reads again every few seconds
-        assert _steps(url) == list(range(1, 9))
+                curve(job, least, "run")
+        assert [step for step, _ in curve(job, 8, "run")] == list(range(1, 9))
         job.delete()
-
-
-def _steps(url):
-    try:
-        with _direct.open(url, timeout=30) as answer:
-            return [step for _, step, _ in json.loads(answer.read())]
-    except urllib.error.HTTPError as error:
-        error.close()
-        return []

@@ -1,9 +1,11 @@
-"""The page for contributors names files, names and tests that are there."""
+"""The pages for contributors: files, names and tests that are there, and the version."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+import modelarts
 
 # Python 3.7 to 3.13 have the same page.
 pytestmark = pytest.mark.local
@@ -47,3 +49,11 @@ def test_commands_of_the_day_are_those_of_ci():
     for command in (*commands, "lint-imports --no-cache", "sphinx -W -q -b html docs"):
         assert command in PAGE
         assert command in checks
+
+
+def test_version_has_its_changes_and_gets_fixes():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## \[(.*?)\]", changelog, re.M).group(1) == modelarts.__version__
+    policy = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    series = modelarts.__version__.rpartition(".")[0]
+    assert "| %s.x | yes |" % series in policy

@@ -39,13 +39,18 @@ def reader(tmp_path):
     run("modelarts serve --stop", tmp_path)
 
 
+def environment():
+    """Return that of a shell in which the environment of the tests is active."""
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return {**os.environ, "PATH": programs, "BROWSER": "true"}
+
+
 def run(code, folder, kind="sh"):
     """Return what a block prints."""
-    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     done = subprocess.run(
         ["sh", "-e", "-c", code] if kind == "sh" else [sys.executable, "-c", code],
         cwd=str(folder),
-        env={**os.environ, "PATH": programs, "BROWSER": "true"},
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -96,6 +101,42 @@ def test_each_command_does_what_the_answer_says(reader):
     assert "deleted 1 object" in printed["Delete old logs"][1]
     assert board in printed["A port is taken"][0]
     assert not (Path.home() / ".modelarts").exists()
+
+
+def test_logs_are_read_from_an_s3_server(s3, tmp_path):
+    """With moto in the place of MinIO."""
+    import boto3  # takes long, in each process that collects the tests
+
+    serve, create = re.findall(
+        r"^```sh no-run\n(.*?)^```$", SECTIONS["Logs in MinIO or S3"], re.M | re.S
+    )
+    with SummaryWriter(str(tmp_path / "runs" / "a")) as writer:
+        writer.add_scalar("loss", 0.5, 1)
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3,
+        region_name="us-east-1",
+        aws_access_key_id="minio",
+        aws_secret_access_key="minio-secret",
+    )
+    client.create_bucket(Bucket="bucket")
+    for path in (tmp_path / "runs").rglob("*events*"):
+        client.upload_file(str(path), "bucket", path.relative_to(tmp_path).as_posix())
+    serve = serve.replace("http://minio.example.com:9000", s3).replace("…", "minio")
+    assert s3 in serve
+    service = subprocess.Popen(
+        ["sh", "-e", "-c", serve],
+        cwd=str(tmp_path),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until((tmp_path / "boards" / "service.json").exists)
+        await_runs(address(run(create, tmp_path)), {"a"})
+    finally:
+        run("modelarts serve --root ./boards --stop", tmp_path)
+    assert service.wait(timeout=60) == 0
 
 
 def test_list_of_questions_leads_to_each_answer():

@@ -119,3 +119,14 @@ def test_links_between_pages_lead_somewhere(name):
             text = re.sub(r"^```.*?^```$", "", target.read_text("utf-8"), flags=re.M | re.S)
             headings = re.findall(r"^#+ (.*)$", text, re.M)
             assert part in map(anchor, headings), "%s#%s" % (path, part)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "docs").glob("*.md")))
+def test_page_begins_with_its_answer(name):
+    """An example, a table, a picture or a list is on the first screen, also on that of a phone."""
+    text = page("docs/%s.md" % name)
+    answer = re.search(r"^(```|\||!\[|- |\d\. )", text, re.M)
+    if name == "glossary":
+        answer = re.search(r"^## ", text, re.M)
+    assert answer is not None
+    assert answer.start() < 800

@@ -2,9 +2,7 @@
 
 import os
 import sys
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from modelarts.errors import InvalidArgument
 from modelarts.estimator import Estimator, JobStatus
 from modelarts.session import Session
 from tests.clocks import wait_until
+from tests.http_server import Handler, served
 
 #: As a user of the original would write it, but for the folder and the package.
 SAMPLE = """
@@ -67,19 +66,12 @@ def index(tmp_path):
 def empty_index():
     """The port of a package index without packages."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Empty(Handler):
         def do_GET(self):
             self.send_error(404)
 
-        def log_message(self, *arguments):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with served(Empty) as address:
+        yield int(address.split(":")[1])
 
 
 @pytest.fixture

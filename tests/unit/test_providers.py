@@ -1,10 +1,8 @@
 """Sources of credentials, and each way that one can be broken."""
 
-import http.server
 import json
 import os
 import pickle
-import threading
 import warnings
 
 import pytest
@@ -13,6 +11,7 @@ from modelarts import auth
 from modelarts.auth import AccessKey, CredentialSet, CredentialsUnavailable, Password, Provider
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 from modelarts.session import Session
+from tests.http_server import Metadata, served
 
 FLAT = {
     "access_key": "AK",
@@ -812,52 +811,13 @@ def test_readable_secret_file_warns_once(place, home):
 # ECS metadata -----------------------------------------------------------------------------
 
 
-class Metadata(http.server.BaseHTTPRequestHandler):
-    """The metadata service of a server; ``token`` is None where it knows no tokens."""
-
-    token = "metadata-token"
-    status = 200
-    expires_at = "2099-01-01T00:00:00.000000Z"
-    given = 0
-
-    def do_PUT(self):
-        ok = self.token is not None and self.headers["X-Metadata-Token-Ttl-Seconds"].isdigit()
-        self._answer(200 if ok else 405, (self.token or "").encode())
-
-    def do_GET(self):
-        if self.headers.get("X-Metadata-Token") != self.token:
-            return self._answer(401, b"")
-        type(self).given += 1
-        keys = {
-            "access": "ECS%d" % self.given,
-            "secret": "secret-of-the-server",
-            "securitytoken": "token-of-the-server",
-            "expires_at": self.expires_at,
-        }
-        self._answer(self.status, json.dumps({"credential": keys}).encode())
-
-    def _answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
 def metadata(home, monkeypatch):
     handler = type("Handler", (Metadata,), {})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        endpoint = "http://127.0.0.1:%d" % server.server_port
-        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", endpoint)
-        handler.endpoint = endpoint
+    with served(handler) as address:
+        handler.endpoint = "http://" + address
+        monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", handler.endpoint)
         yield handler
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("token", ["metadata-token", None])

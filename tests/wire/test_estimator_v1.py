@@ -10,9 +10,9 @@ import responses
 
 from modelarts.errors import AmbiguousCreate, BadRequest, InvalidArgument, NotFound
 from modelarts.estimator import JOB_STATE, Estimator, JobStatus
-from modelarts.session import Session
 from tests.clocks import FakeClock
-from tests.v1_samples import PUBLIC_SCRIPT, SAMPLES
+from tests.cloud import connect
+from tests.v1_samples import PUBLIC_SCRIPT, SAMPLES, set_environment
 from tests.v1_trainings import V1Trainings
 
 
@@ -26,21 +26,7 @@ def cloud():
 
 @pytest.fixture
 def session(cloud):
-    return connect(cloud)
-
-
-def connect(cloud, **changes):
-    settings = {
-        "access_key": cloud.access_key,
-        "secret_key": cloud.secret_key,
-        "project_id": cloud.project_id,
-        "region_name": cloud.region_name,
-        "modelarts_endpoint": cloud.modelarts_endpoint,
-        "iam_endpoint": cloud.iam_endpoint,
-        "retries": 0,
-        "clock": FakeClock(),
-    }
-    return Session(**{**settings, **changes})
+    return connect(cloud, retries=0, clock=FakeClock())
 
 
 def define(session, **changes):
@@ -85,15 +71,7 @@ def requests_of(cloud, path):
 @pytest.fixture
 def notebook(cloud, monkeypatch):
     """The environment in which the samples' ``Session()`` finds this cloud."""
-    for name, value in (
-        ("ACCESS_KEY", cloud.access_key),
-        ("SECRET_KEY", cloud.secret_key),
-        ("PROJECT_ID", cloud.project_id),
-        ("REGION", cloud.region_name),
-        ("ENDPOINT", cloud.modelarts_endpoint),
-        ("IAM_ENDPOINT", cloud.iam_endpoint),
-    ):
-        monkeypatch.setenv("MODELARTS_" + name, value)
+    set_environment(monkeypatch, cloud)
     return {}
 
 

@@ -8,10 +8,10 @@ import responses
 
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import JOB_STATE, Estimator, JobStatus
-from modelarts.session import Session
 from tests.clocks import FakeClock
+from tests.cloud import connect
 from tests.training_cloud import TrainingCloud
-from tests.v1_samples import SAMPLES
+from tests.v1_samples import SAMPLES, set_environment
 
 
 class Cloud(TrainingCloud):
@@ -48,13 +48,8 @@ def cloud():
 @pytest.fixture(params=["auto", "v1", "v2"])
 def session(request, cloud):
     """``api`` is about boards; trainings are found to be v2 in any case."""
-    return Session(
-        access_key=cloud.access_key,
-        secret_key=cloud.secret_key,
-        project_id=cloud.project_id,
-        region_name=cloud.region_name,
-        modelarts_endpoint=cloud.modelarts_endpoint,
-        iam_endpoint=cloud.iam_endpoint,
+    return connect(
+        cloud,
         api=request.param,
         retries=0,
         clock=FakeClock(),
@@ -87,15 +82,7 @@ def sent(cloud):
 @pytest.fixture
 def notebook(cloud, monkeypatch):
     """The environment in which the samples' ``Session()`` finds this cloud."""
-    for name, value in (
-        ("ACCESS_KEY", cloud.access_key),
-        ("SECRET_KEY", cloud.secret_key),
-        ("PROJECT_ID", cloud.project_id),
-        ("REGION", cloud.region_name),
-        ("ENDPOINT", cloud.modelarts_endpoint),
-        ("IAM_ENDPOINT", cloud.iam_endpoint),
-    ):
-        monkeypatch.setenv("MODELARTS_" + name, value)
+    set_environment(monkeypatch, cloud)
     return {}
 
 

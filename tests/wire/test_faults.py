@@ -3,67 +3,28 @@
 The seed is printed, and ``MODELARTS_TEST_SEED`` sets it.
 """
 
-import http.server
-import os
-import random
-import threading
 import time
 
 import pytest
 
-from modelarts._internal.clock import Clock
 from modelarts.errors import AmbiguousCreate, ApiError, TransportError
 from modelarts.estimator import JobStatus, VisualizationJob
-from modelarts.session import Session
 from modelarts.training.job import TrainingJob
-from tests.cloud import Cloud
-from tests.faults import FaultProxy
+from tests.cloud import Cloud, connect
+from tests.faults import SEED, FaultProxy, Hurried, served_cloud
 from tests.training_cloud import TrainingCloud
 
 pytestmark = pytest.mark.local
 
 TRAINING = "11111111-1111-1111-1111-111111111111"
-SEED = int(os.environ.get("MODELARTS_TEST_SEED") or random.SystemRandom().randrange(10**6))
 TIMEOUT = 0.25
 RETRIES = 3
 
 
-class Hurried(Clock):
-    """Goes by the real time, but does not sleep: this is about answers, not about pauses."""
-
-    def sleep(self, seconds):
-        pass
-
-
-class Documented(http.server.BaseHTTPRequestHandler):
-    """The documented service over real sockets."""
-
-    protocol_version = "HTTP/1.1"
-    cloud = None
-    lock = threading.Lock()
-
-    def _any(self):
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.method = self.command
-        self.url = "http://%s%s" % (self.headers["Host"], self.path)
-        with self.lock:
-            status, headers, text = self.cloud._recorded(self.cloud._modelarts)(self)
-        content = text if isinstance(text, bytes) else text.encode()
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _any
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
 def documented():
-    yield from _serve(Cloud())
+    with served_cloud(Cloud()) as cloud:
+        yield cloud
 
 
 @pytest.fixture
@@ -71,28 +32,13 @@ def trainings():
     cloud = TrainingCloud()
     cloud.add_training("obs://b/x", TRAINING)
     cloud.logs[TRAINING] = bytearray()
-    yield from _serve(cloud)
-
-
-def _serve(cloud):
-    handler = type("Handler", (Documented,), {"cloud": cloud})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    cloud.target = "127.0.0.1:%d" % server.server_port
-    yield cloud
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served_cloud(cloud):
+        yield cloud
 
 
 def _session(cloud, proxy, **changes):
-    return Session(
-        access_key=cloud.access_key,
-        secret_key=cloud.secret_key,
-        project_id=cloud.project_id,
-        region_name=cloud.region_name,
+    return connect(
+        cloud,
         modelarts_endpoint=proxy.url,
         iam_endpoint=proxy.url,
         proxies={},

@@ -5,9 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.session import Session
 from modelarts.testing import faults, service
 from modelarts.testing.fake import OPERATIONS
+from tests.boards import curve
 
 pytestmark = pytest.mark.local
 
@@ -135,26 +133,11 @@ def test_a_service_of_a_block_is_gone_after_it():
         found = json.loads((running.root / "service.json").read_text())
         running.write_scalars(URL, loss=[0.7, 0.5])
         job = VisualizationJob.create(URL).wait()
-        assert points(job, "loss", 2) == [0.7, 0.5]
+        assert [value for _, value in curve(job, 2)] == [0.7, 0.5]
     assert not running.root.exists()
     assert dict(os.environ) == before
     with pytest.raises(ProcessLookupError):
         os.kill(found["pid"], 0)
-
-
-def points(job, tag, count):
-    """A curve, as the board's own page reads it, once the board has read it in the background."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    address = "%sdata/plugin/scalars/scalars?tag=%s&run=." % (job.service_url, tag)
-    deadline, found = time.monotonic() + 60, []
-    while len(found) < count:
-        assert time.monotonic() < deadline, found
-        try:
-            with direct.open(address, timeout=60) as answer:
-                found = [round(value, 6) for _, _, value in json.load(answer)]
-        except urllib.error.HTTPError as error:
-            error.close()  # nothing of that name yet
-    return found
 
 
 def test_a_folder_that_was_given_is_kept_and_must_be_empty(tmp_path):

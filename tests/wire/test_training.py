@@ -16,10 +16,9 @@ from modelarts.errors import (
     NotFound,
     WaitTimeout,
 )
-from modelarts.session import Session
 from modelarts.train_params import InputData, OutputData
 from modelarts.training.job import TrainingJob
-from tests.cloud import HOST
+from tests.cloud import HOST, connect
 
 pytestmark = pytest.mark.local
 
@@ -42,13 +41,8 @@ def session(training_cloud, clock, tmp_path):
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("content")
-    with Session(
-        access_key=training_cloud.access_key,
-        secret_key=training_cloud.secret_key,
-        project_id=training_cloud.project_id,
-        region_name=training_cloud.region_name,
-        modelarts_endpoint=training_cloud.modelarts_endpoint,
-        iam_endpoint=training_cloud.iam_endpoint,
+    with connect(
+        training_cloud,
         obs_endpoint=(tmp_path / "obs").as_uri(),
         clock=clock,
     ) as session:

@@ -10,12 +10,11 @@ import requests
 
 from modelarts.errors import InvalidArgument, NotFound, TransportError, WaitTimeout
 from modelarts.http.client import ServiceClient
-from modelarts.session import Session
 from modelarts.training.job import TrainingJob
 from modelarts.training.logs import LogFollower
-from tests.faults import FAULTS, FaultProxy
+from tests.cloud import connect
+from tests.faults import FAULTS, SEED, FaultProxy, Hurried, served_cloud
 from tests.training_cloud import TrainingCloud
-from tests.wire.test_faults import SEED, Hurried, _serve
 
 pytestmark = pytest.mark.local
 
@@ -32,13 +31,8 @@ def cloud(training_cloud):
 
 @pytest.fixture
 def session(cloud, clock):
-    with Session(
-        access_key=cloud.access_key,
-        secret_key=cloud.secret_key,
-        project_id=cloud.project_id,
-        region_name=cloud.region_name,
-        modelarts_endpoint=cloud.modelarts_endpoint,
-        iam_endpoint=cloud.iam_endpoint,
+    with connect(
+        cloud,
         clock=clock,
     ) as session:
         yield session
@@ -178,13 +172,8 @@ def test_bad_argument_sends_nothing(cloud, session, bad):
 def test_link_is_in_no_log_and_no_exchange(cloud, caplog, clock):
     caplog.set_level(logging.DEBUG)
     seen = []
-    with Session(
-        access_key=cloud.access_key,
-        secret_key=cloud.secret_key,
-        project_id=cloud.project_id,
-        region_name=cloud.region_name,
-        modelarts_endpoint=cloud.modelarts_endpoint,
-        iam_endpoint=cloud.iam_endpoint,
+    with connect(
+        cloud,
         clock=clock,
         on_response=seen.append,
     ) as session:
@@ -230,7 +219,8 @@ def test_odd_links_are_not_opened(session, link):
 @pytest.fixture
 def served():
     cloud = TrainingCloud()
-    yield from _serve(cloud)
+    with served_cloud(cloud):
+        yield cloud
 
 
 #: A cut or refused answer shows itself; a byte that was changed on the way does not.
@@ -248,11 +238,8 @@ class CuttingProxy(FaultProxy):
 
 
 def connected(cloud, address, timeout=2):
-    return Session(
-        access_key=cloud.access_key,
-        secret_key=cloud.secret_key,
-        project_id=cloud.project_id,
-        region_name=cloud.region_name,
+    return connect(
+        cloud,
         modelarts_endpoint=address,
         iam_endpoint=address,
         proxies={},

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import parse_qsl, urlsplit
 
@@ -34,6 +34,7 @@ from modelarts.errors import (
 )
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
+from tests.http_server import Handler
 
 HOST = "modelarts.example.com"
 URL = "https://" + HOST
@@ -604,9 +605,7 @@ class Server(ThreadingHTTPServer):
         self.url = "http://127.0.0.1:%d" % self.server_address[1]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class _Handler(Handler):
     def answer(self):
         length = int(self.headers.get("Content-Length") or 0)
         asked = SimpleNamespace(
@@ -617,18 +616,9 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self.server.asked.append(asked)
         status, headers, body = self.server.answers(asked)
-        content = body.encode("utf-8")
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.reply(status, body.encode("utf-8"), headers)
 
     do_GET = do_POST = do_PUT = do_DELETE = answer
-
-    def log_message(self, *arguments):
-        pass
 
 
 @pytest.fixture

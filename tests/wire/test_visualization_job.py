@@ -14,8 +14,7 @@ from modelarts.errors import (
     WaitTimeout,
 )
 from modelarts.estimator import JOB_STATE, JobStatus, VisualizationJob
-from modelarts.session import Session
-from tests.cloud import HOST, Cloud
+from tests.cloud import HOST, Cloud, connect
 
 DETAILS = "https://%s/v1/%s/visualization-jobs/197" % (HOST, Cloud.project_id)
 LIST = "https://%s/v1/%s/visualization-jobs" % (HOST, Cloud.project_id)
@@ -23,13 +22,8 @@ LIST = "https://%s/v1/%s/visualization-jobs" % (HOST, Cloud.project_id)
 
 @pytest.fixture
 def session(clock):
-    return Session(
-        access_key=Cloud.access_key,
-        secret_key=Cloud.secret_key,
-        project_id=Cloud.project_id,
-        region_name=Cloud.region_name,
-        modelarts_endpoint=Cloud.modelarts_endpoint,
-        iam_endpoint=Cloud.iam_endpoint,
+    return connect(
+        Cloud,
         clock=clock,
         retries=0,
         api="v1",

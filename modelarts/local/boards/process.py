@@ -8,8 +8,9 @@ import secrets
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from functools import partial
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.util import get_temp_dir
@@ -31,7 +32,7 @@ from modelarts.local.logs.source import Logs
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BoardProcess", "Processes", "visited"]
+__all__ = ["BoardProcess", "Processes", "continue_parents", "visited"]
 
 #: The modules that boards use, loaded before the fork, so that their memory is shared; the last one
 #: sees to it. What this system does not have is left out.
@@ -45,6 +46,8 @@ _PRELOADED = [
     "modelarts.local.boards.tensorboard",
     "modelarts.local.boards.preload",
 ]
+#: A killed board ends at once; what takes longer is its parent, which says so.
+_KILL_SECONDS = 15.0
 #: A file in the temporary folder; says which root folder it belongs to.
 _PLACE = "root"
 #: What multiprocessing says of a process whose parent cannot say how it ended.
@@ -134,7 +137,9 @@ class BoardProcess(Board):
         """End it. A board keeps nothing that could be lost."""
         with self._lock:
             self._process.kill()
-        wait([self._process.sentinel])
+        if not wait([self._process.sentinel], _KILL_SECONDS):
+            continue_parents()
+            wait([self._process.sentinel])
         with self._lock:
             self._process.join()
 
@@ -146,13 +151,18 @@ class Processes(BoardEngine):
         logs: where each board's output goes.
         memory: the most that one may allocate, in bytes.
         confiner: decides what each can reach.
-        lock: held around multiprocessing's own bookkeeping, which is not safe for threads.
+        load_late: load the boards' parent with the first board, which then takes a second longer.
     """
 
-    def __init__(self, logs: Path, memory: int, lock: RLock, confiner: Confiner) -> None:
+    def __init__(
+        self, logs: Path, memory: int, confiner: Confiner, load_late: bool = False
+    ) -> None:
         super().__init__(logs, memory, confiner)
         self._temporary = logs.parent / "tmp"
-        self._lock = lock
+        self._load_late = load_late
+        # Held around multiprocessing's own bookkeeping, which is not safe for threads. No request
+        # waits for it: it is held while the parent of the boards is asked.
+        self._lock = RLock()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
 
@@ -174,10 +184,12 @@ class Processes(BoardEngine):
             os.symlink(folder, self._temporary)
         finally:
             tempfile.tempdir = usual
-        forkserver.ensure_running()
+        if not self._load_late:
+            forkserver.ensure_running()
 
     def close(self) -> None:
         """Note that no board is started any more."""
+        continue_parents()
         self._temporary.unlink(missing_ok=True)
 
     def _remove_temporary(self) -> None:
@@ -218,6 +230,7 @@ class Processes(BoardEngine):
         process = self._context.Process(
             target=serve, args=(theirs, confinement, key, str(log), self._memory), daemon=True
         )
+        continue_parents()
         try:
             with self._lock:
                 process.start()
@@ -228,6 +241,20 @@ class Processes(BoardEngine):
             theirs.close()
         choice = None if mindinsight is not None else choice
         return BoardProcess(job, process, ours, key, log, self._lock, confinement, choice)
+
+
+def continue_parents() -> None:
+    """Have the parent of the boards, and multiprocessing's tracker, go on if they were stopped.
+
+    A stopped parent would never say that a board has begun or ended.
+    """
+    own = (
+        getattr(forkserver._forkserver, "_forkserver_pid", None),
+        getattr(resource_tracker._resource_tracker, "_pid", None),
+    )
+    for pid in filter(None, own):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def visited(enter: Callable[[], Board | None], leave: Callable[[Board], None]) -> WSGIApplication:

@@ -52,6 +52,7 @@ class Supervisor:
         confiner: decides what the processes of each board can reach.
         front_ends: those of the database; None: there is one.
         cluster: where the boards run; None: on this machine.
+        load_late: load what boards on this machine share with the first one.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Supervisor:
         confiner: Confiner,
         front_ends: FrontEnds | None = None,
         cluster: Cluster | None = None,
+        load_late: bool = False,
     ) -> None:
         self.timeline = timeline
         self._front_ends = front_ends or OnlyFrontEnd()
@@ -79,7 +81,7 @@ class Supervisor:
         self._sleep_after = sleep_after
         self._lock = RLock()
         self._processes: BoardEngine = (
-            Processes(logs, board_memory, self._lock, confiner)
+            Processes(logs, board_memory, confiner, load_late)
             if cluster is None
             else ClusterProcesses(logs, board_memory, confiner, cluster)
         )
@@ -421,11 +423,17 @@ class Supervisor:
     def _launch(self, job: Job, status: int) -> Board:
         logs = self._folders.open(job, self.give_up)
         mindinsight = self._mindinsight.target() if job.job_type == "mindinsight" else None
+        if not self._is_wanted(job, status):
+            raise RuntimeError("it was stopped or deleted before")
+        # Without the lock, which requests take: it may take long.
+        board = self._processes.start(job, logs, mindinsight)
         with self._lock:
-            if not self._is_wanted(job, status):
-                raise RuntimeError("it was stopped or deleted before")
-            board = self._processes.start(job, logs, mindinsight)
-            self._starting[job.job_id, job.run] = board
+            is_wanted = self._is_wanted(job, status)
+            if is_wanted:
+                self._starting[job.job_id, job.run] = board
+        if not is_wanted:
+            board.kill()
+            raise RuntimeError("it was stopped or deleted meanwhile")
         board.wait_until_it_answers(job.page)
         return board
 

@@ -47,6 +47,7 @@ class PrivateFile(Generic[Value]):
         self._required = required
         self._lock = Lock()
         self._seen: tuple[tuple[int, ...], Value] | None = None
+        self._logged: tuple[int, ...] | None = None
 
     def read(self) -> Value:
         """Return the value in the file.
@@ -104,13 +105,16 @@ class PrivateFile(Generic[Value]):
                 is_read = state or self._required
                 self._seen = state, self.read() if is_read else self._new()
             elif state != self._seen[0]:
-                value = self._seen[1]
                 try:
-                    value = self.read()
+                    self._seen = state, self.read()
+                    self._logged = None
                     _LOG.info("%s was read", self.path)
                 except ConfigurationError as error:
-                    _LOG.error("%s; the %s stay as they were", error, self._kind)
-                self._seen = state, value
+                    # It is read again by the next request: that may have been for lack of
+                    # descriptors, and what it takes away must not stay for that.
+                    if state != self._logged:
+                        _LOG.error("%s; the %s stay as they were", error, self._kind)
+                    self._logged = state
             return self._seen[1]
 
     def _unreadable(self, reason: str) -> ConfigurationError:

@@ -21,7 +21,6 @@ from modelarts.local.web.waitress import MAX_BODY_IN_MEMORY, Channel, Parser
 __all__ = ["ObjectsServer"]
 
 _THREADS = 8
-_CONNECTIONS = 200
 
 
 class ObjectsServer:
@@ -29,9 +28,12 @@ class ObjectsServer:
 
     Args:
         staging: the folder for bodies while they are received.
+        max_connections: more are not accepted before others have ended.
     """
 
-    def __init__(self, api: ObjectsApi, listening: socket.socket, staging: Path) -> None:
+    def __init__(
+        self, api: ObjectsApi, listening: socket.socket, staging: Path, max_connections: int
+    ) -> None:
         server = create_server(
             api,
             sockets=[listening],
@@ -39,7 +41,7 @@ class ObjectsServer:
             # A little more, so that a body of one byte too many gets the error of OBS.
             max_request_body_size=LARGEST + 1024**2,
             max_request_header_size=32 * 1024,
-            connection_limit=_CONNECTIONS,
+            connection_limit=max_connections,
             channel_timeout=60,
             asyncore_use_poll=True,
             recv_bytes=256 * 1024,

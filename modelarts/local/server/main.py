@@ -188,6 +188,7 @@ def serve(root: Path, settings: Settings) -> None:
                     confiner,
                     front_ends,
                     cluster,
+                    settings.load_late,
                 )
                 # Clients have clocks of their own, which nobody moved.
                 common = _common(store.database, clock, timeline)
@@ -277,7 +278,7 @@ def serve(root: Path, settings: Settings) -> None:
                         reach,
                         settings.rate,
                     )
-                    server = ObjectsServer(objects_api, objects, uploads)
+                    server = ObjectsServer(objects_api, objects, uploads, _most_connections(200))
                     open_ones.callback(server.close)
                     server.start()
                 obs = source.endpoint if source else (shared / "obs").resolve().as_uri()
@@ -446,6 +447,11 @@ def _note_place(root: Path, settings: Settings, store: Store, trainings: Trainin
         store.keep_setting(_PLACE, place)
 
 
+def _most_connections(most: int) -> int:
+    """Return how many connections a server may have, which leave descriptors for all else."""
+    return min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+
 def _allow_many_files() -> None:
     """Connections and boards together may be more than what is usual for a process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -546,7 +552,7 @@ def _run(
         threads=_THREADS,
         max_request_body_size=_MOST_BODY,
         max_request_header_size=_MOST_HEADERS,
-        connection_limit=_MOST_CONNECTIONS,
+        connection_limit=_most_connections(_MOST_CONNECTIONS),
         channel_timeout=60,
         inbuf_overflow=MAX_BODY_IN_MEMORY,
         outbuf_overflow=MAX_BODY_IN_MEMORY,

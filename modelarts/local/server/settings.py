@@ -49,6 +49,7 @@ class Settings:
         mindinsight: the path of MindInsight's command; by default it is looked for.
         ray_address: the head of the Ray cluster on which boards and trainings run, as
             ``HOST:PORT``; None: they run on this machine.
+        load_late: TensorBoard is loaded with the first board, not when the service starts.
         shared: the folder that the front ends of a database and the nodes of a cluster have in
             common; None: the root.
         show_link: is called with the address of the console, and whether it signs in the user
@@ -80,5 +81,6 @@ class Settings:
     database: str | None = attr.ib(default=None, repr=False)
     unconfined_boards: bool = False
     ray_address: str | None = None
+    load_late: bool = False
     shared: Path | None = None
     show_link: Callable[[str, bool], None] | None = None

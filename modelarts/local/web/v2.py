@@ -563,10 +563,10 @@ def _filter(entry: Mapping[str, Any]) -> _Filter:
         isinstance(value, (str, int)) and not isinstance(value, bool) for value in values
     ):
         raise _illegal("the value of a filter is no list", "Give value: [text, …].")
-    found = _Filter(str(key), str(operator), [str(value) for value in values])
-    if found.of("create_time", "between") and len(values) == 2:
+    checked = _Filter(str(key), str(operator), [str(value) for value in values])
+    if checked.of("create_time", "between") and len(values) == 2:
         try:
-            for text in found.values:
+            for text in checked.values:
                 int(text or 0)
         except ValueError:
             raise _illegal("create_time is between two times in ms", "Give numbers.") from None
@@ -575,7 +575,7 @@ def _filter(entry: Mapping[str, Any]) -> _Filter:
             f"the operator {_short(operator)} does not go with {key}",
             "Give in, not or like; between with create_time and two values.",
         )
-    return found
+    return checked
 
 
 _KEYS: Mapping[str, Callable[[Any], str]] = {

@@ -39,7 +39,12 @@ class Store(ABC):
 
     Safe for threads. Every method raises an error of :mod:`modelarts.errors` if the store refuses
     the request (with ``error_code`` and ``error_msg``) or does not respond.
+
+    Attributes:
+        page: how many objects one request lists or deletes, 1 to 1000.
     """
+
+    page = 1000
 
     @abstractmethod
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:

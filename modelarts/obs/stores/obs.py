@@ -25,7 +25,6 @@ __all__ = ["ObsStore"]
 _LONGEST_KEY = 1024
 #: Bytes of an object: so many parts of 5 GiB.
 _LARGEST = MAX_PARTS * 5 * 1024**3
-_DELETED_AT_ONCE = 1000
 #: Bytes of an object up to which it is copied in one request, as OBS allows.
 COPIED = 5 * 1024**3
 _COPIED_PART = 1024**3
@@ -167,7 +166,11 @@ class ObsStore(Store):
         answer = self._asking.ask(
             "list obs://%s/%s" % (bucket, prefix),
             lambda: self._client.listObjects(
-                bucket, prefix=prefix or None, marker=marker, encoding_type="url"
+                bucket,
+                prefix=prefix or None,
+                marker=marker,
+                max_keys=self.page,
+                encoding_type="url",
             ),
             wanted=("contents",),
         )
@@ -343,8 +346,8 @@ class ObsStore(Store):
         # XML cannot represent control characters.
         odd = [key for key in keys if any(letter < " " for letter in key)]
         plain = [key for key in keys if not any(letter < " " for letter in key)]
-        for begin in range(0, len(plain), _DELETED_AT_ONCE):
-            some = plain[begin : begin + _DELETED_AT_ONCE]
+        for begin in range(0, len(plain), self.page):
+            some = plain[begin : begin + self.page]
             try:
                 failed.extend(self._delete(bucket, some))
             except ModelArtsError as error:

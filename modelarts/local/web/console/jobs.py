@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from werkzeug.wrappers import Response
@@ -86,10 +86,12 @@ class JobPages:
         pages = max(1, -(-answer["job_total_count"] // _PER_PAGE))
         jobs = [self._row(job, in_list=True) for job in answer["jobs"]]
         shown = [[job[name] for name in _SHOWN] for job in jobs]
-        visit.mark(shown, query, answer["job_total_count"], answer["job_count_limit"])
+        others = [] if jobs or kept["search"] or group else self._elsewhere(visit, project_id)
+        visit.mark(shown, query, answer["job_total_count"], answer["job_count_limit"], others)
         return visit.render(
             "jobs.html",
             jobs=jobs,
+            others=others,
             total=answer["job_total_count"],
             left=answer["job_count_limit"],
             groups=STATUS_GROUPS,
@@ -99,6 +101,20 @@ class JobPages:
             pages=pages,
             number=int(number),
         )
+
+    def _elsewhere(self, visit: Visit, project_id: str) -> Sequence[tuple[str, str, int]]:
+        """Return the user's other projects that have jobs: their ids, names and numbers of jobs."""
+        first = {"per_page": "1"}
+        totals = [
+            (
+                project.project_id,
+                project.name,
+                int(self._operations.page(project.project_id, first)["job_total_count"]),
+            )
+            for project in visit.user.projects
+            if project.project_id != project_id
+        ]
+        return [entry for entry in totals if entry[2]]
 
     def show(self, visit: Visit, project_id: str, job_id: int) -> Response:
         """Return the page of one job."""
