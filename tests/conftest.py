@@ -18,6 +18,7 @@ from tests.ray_cluster import RayCluster
 from tests.service import SECRETS, Service
 from tests.training_cloud import TrainingCloud
 
+#: Variables of these are taken from the environment of all tests.
 _OURS = (
     "MODELARTS_",
     "HUAWEICLOUD_",

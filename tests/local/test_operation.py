@@ -300,3 +300,18 @@ def test_what_a_board_writes_is_kept_short(tmp_path):
     size = path.stat().st_size
     log._shorten(path, 4000)
     assert path.stat().st_size == size
+
+
+def test_log_of_a_board_may_have_one_mebibyte(tmp_path):
+    class OneLook:
+        looks = iter([False, True])
+
+        def wait(self, seconds):
+            return next(self.looks)
+
+    whole, longer = tmp_path / "job-1.log", tmp_path / "job-2.log"
+    whole.write_bytes(b"line\n" * (1024 * 1024 // 5))
+    longer.write_bytes(b"line\n" * (1024 * 1024 // 5 + 1))
+    log._bound(tmp_path, OneLook())
+    assert whole.stat().st_size == 1024 * 1024 // 5 * 5
+    assert longer.stat().st_size <= 256 * 1024 + len("[...]")

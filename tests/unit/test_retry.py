@@ -75,6 +75,10 @@ def test_the_wait_doubles_up_to_the_cap_with_full_jitter(attempt, most):
     assert retry.delay("GET", attempt, 503, None, 1.0) == most
 
 
+def test_first_wait_is_at_most_a_fifth_of_a_second():
+    assert Retry().delay("GET", 1, 503, None, 1.0) == 0.2
+
+
 def test_the_wait_can_be_told_after_thousands_of_attempts():
     assert Retry(retries=10_000, cap=10.0).delay("GET", 10_000, 503, None, 1.0) == 10.0
 

@@ -41,8 +41,7 @@ def add_provider(provider: Provider, before: Optional[str] = None) -> None:
     Args:
         provider: the source, an object with a name and a method ``load``. It replaces one of the
             same name that was added before.
-        before: the name of the provider that it precedes; by default that of the ECS metadata,
-            which is the last.
+        before: the name of the provider that it precedes; by default that of the ECS metadata.
 
     Raises:
         InvalidArgument: ``provider`` is not a provider, or there is none named ``before``.
@@ -113,5 +112,5 @@ def _in_order() -> List[Provider]:
     ]
     for provider, before in _added:
         names = [each.name for each in order]
-        order.insert(names.index(before) if before in names else len(order) - 1, provider)
+        order.insert(names.index(before if before in names else EcsMetadata.name), provider)
     return order

@@ -1,4 +1,4 @@
-"""Credentials in environment variables, under the four sets of names that are in use."""
+"""Credentials in environment variables, under the sets of names that are in use."""
 
 from typing import Dict, Mapping, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""The service's own log, ``service.log``, whose size is bounded."""
+"""The log of the service, ``service.log``, and those of boards: each has a largest size."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["bound_files", "open_log"]
 
 _LOG = logging.getLogger("modelarts.local")
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
-_MOST = 2 * 1024 * 1024
+_MOST_OF_THE_SERVICE = 2 * 1024 * 1024
 _KEPT = 4
 _MOST_OF_A_BOARD = 1024 * 1024
 _PAUSE = 60.0
 
 
-def open_log(path: Path, max_bytes: int = _MOST) -> None:
+def open_log(path: Path, max_bytes: int = _MOST_OF_THE_SERVICE) -> None:
     """Log to ``path`` from now on, and to standard error unless that is the same file.
 
     Args:
