@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JOB_TYPES",
+    "MAX_TEXT",
     "SORT_KEYS",
     "auto_stop",
     "flavor",
@@ -42,13 +43,18 @@ __all__ = [
     "job_name",
     "job_type",
     "list_query",
+    "named_values",
     "nfs",
     "share_hours",
     "share_id",
+    "text_of",
     "train_url",
     "training_jobs",
 ]
 
+#: Characters of a command, or of the value of a parameter.
+MAX_TEXT = 64 * 1024
+_MAX_VALUES = 200
 JOB_TYPES = ("tensorboard", "mindinsight")
 SORT_KEYS = (
     "job_id",
@@ -370,3 +376,52 @@ def _whole(argument: str, value: Any, least: int, most: int, allowed: str) -> in
     if number is None or not least <= number <= most:
         raise InvalidArgument(argument, value, allowed)
     return number
+
+
+def named_values(
+    argument: str, value: Any, allowed: str, keys: Sequence[str]
+) -> List[Tuple[Any, Any]]:
+    """Return the names and values of a mapping, or of a list of mappings.
+
+    Args:
+        argument: the name of the argument, for errors.
+        value: the mapping or the list; None for no values.
+        allowed: the allowed forms, for errors.
+        keys: the keys that the name may have in an entry of a list.
+
+    Raises:
+        InvalidArgument: it is neither, or has too many values.
+    """
+    pairs: List[Tuple[Any, Any]] = []
+    if isinstance(value, Mapping):
+        pairs = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            known = [key for key in keys if isinstance(entry, Mapping) and key in entry]
+            if not known:
+                raise InvalidArgument(argument, entry, allowed)
+            pairs.append((entry[known[0]], entry.get("value", "")))
+    elif value is not None:
+        raise InvalidArgument(argument, value, allowed)
+    if len(pairs) > _MAX_VALUES:
+        raise InvalidArgument(argument, len(pairs), "at most %d values" % _MAX_VALUES)
+    return pairs
+
+
+def text_of(argument: str, name: str, value: object) -> str:
+    """Return a value as the boot file gets it: numbers as Python writes them.
+
+    Raises:
+        InvalidArgument: it is no text, number or truth value, or not a text that can be sent.
+    """
+    allowed = "a text, a number or a truth value as the value of %r" % name
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():  # a number of NumPy
+        return text_of(argument, name, value.item())
+    text = repr(value) if isinstance(value, (bool, int, float)) else value
+    if not isinstance(text, str) or "\0" in text or len(text) > MAX_TEXT:
+        raise InvalidArgument(argument, value, allowed)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidArgument(argument, value, allowed) from None
+    return text

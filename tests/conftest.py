@@ -44,12 +44,24 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TESTS = Path(__file__).parent
 _MODULES = sorted(_TESTS.glob("*/test_*.py"))
-#: Those whose files take longest come first, so that at the end no process waits for another.
+#: The files that take longest come first, so that at the end no process waits for another.
+_LONGEST = (
+    *("confinement", "durability", "obs_logs", "trainings", "cluster", "environment", "faults"),
+    *("service", "confinement_fuzz", "mindinsight_confined", "testing_service", "safety"),
+    *("operation", "data_server", "screen", "notebook", "samples"),
+)
 _FOLDERS = ("local", "wire", "obs", "packaging", "cli", "unit")
 
 
+def _turn(item):
+    """Return the place of a test among all: by its file, or else by its folder."""
+    name = item.path.stem[len("test_") :]
+    place = _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+    return place, _FOLDERS.index(item.path.parent.name), item.path.stem
+
+
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: _FOLDERS.index(item.path.parent.name))
+    items.sort(key=_turn)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -126,28 +126,26 @@ class Calls:
 
     def upload_files(self, paths: List[str], target: ObsPath, options: Options) -> Transferred:
         """Send files to a folder."""
-        goal = target.as_folder()
-        meter = Meter(options.progress, "upload %d files" % len(paths), self._clock)
-        sending = Send(self.store, goal, Comparison())
         files = [LocalFile.of(path, os.path.basename(path), os.stat(path)) for path in paths]
-        try:
-            sending.run(files, options.threads, meter)
-        finally:
-            meter.close()
-        return Transferred(
-            target=goal.url,
-            files=len(sending.sent),
-            bytes=meter.bytes,
-            seconds=meter.seconds,
-            skipped=tuple(sending.gone),
-        )
+        title = "upload %d files" % len(paths)
+        return self._upload(files, target.as_folder(), Comparison(), title, options)
 
     def upload_selected(
         self, files: Sequence[LocalFile], target: ObsPath, known: Comparison, options: Options
     ) -> Transferred:
         """Send files to their relative paths below a folder, except for those known to be there."""
         goal = target.as_folder()
-        meter = Meter(options.progress, "upload " + goal.name, self._clock)
+        return self._upload(files, goal, known, "upload " + goal.name, options)
+
+    def _upload(
+        self,
+        files: Sequence[LocalFile],
+        goal: ObsPath,
+        known: Comparison,
+        title: str,
+        options: Options,
+    ) -> Transferred:
+        meter = Meter(options.progress, title, self._clock)
         sending = Send(self.store, goal, known)
         try:
             sending.run(files, options.threads, meter)

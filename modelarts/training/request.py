@@ -20,12 +20,10 @@ _DATASET = r"[0-9A-Za-z_-]{1,64}\Z"
 _VARIABLE = r"[A-Za-z_][0-9A-Za-z_]{0,127}\Z"
 _CONTROL = r"[\x00-\x1f\x7f]"
 _METHODS = ("parameter", "env")
-_MAX_PARAMETERS = 200
 _MAX_CHANNELS = 50
 _MAX_VARIABLES = 100
 _MAX_NODES = 10_000
 _MAX_HOURS = 24 * 365
-_MAX_TEXT = 64 * 1024
 _IN_OBS = "as 'obs://bucket/folder/' or '/bucket/folder/'"
 
 
@@ -167,7 +165,7 @@ class TrainingRequest:
             raise InvalidArgument("job_description", description, "a text of 0 to 256 characters")
         folder, script, target = _code(code_dir, boot_file, obs_path)
         image = _text("user_image_url", user_image_url, "the address of a container image")
-        command = _text("user_command", user_command, "a command", _MAX_TEXT)
+        command = _text("user_command", user_command, "a command", validation.MAX_TEXT)
         if folder is None and image is None:
             raise InvalidArgument("code_dir", None, "given with boot_file, or user_image_url given")
         if folder is not None and script is None and command is None:
@@ -350,22 +348,8 @@ def _whole(argument: str, value: Any, least: int, most: int) -> int:
 def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     """Return names and values: of ``[{"name": …, "value": …}]`` or of ``{"name": value}``."""
     allowed = 'a list of {"name": …, "value": …}, or {name: value}'
-    if value is None:
-        return ()
-    pairs: List[Tuple[Any, Any]] = []
-    if isinstance(value, Mapping):
-        pairs = list(value.items())
-    elif isinstance(value, (list, tuple)):
-        for entry in value:
-            # The original of V1 calls the name a label.
-            key = "name" if isinstance(entry, Mapping) and "name" in entry else "label"
-            if not isinstance(entry, Mapping) or key not in entry:
-                raise InvalidArgument("parameters", entry, allowed)
-            pairs.append((entry[key], entry.get("value", "")))
-    else:
-        raise InvalidArgument("parameters", value, allowed)
-    if len(pairs) > _MAX_PARAMETERS:
-        raise InvalidArgument("parameters", len(pairs), "at most %d values" % _MAX_PARAMETERS)
+    # The original of V1 calls the name a label.
+    pairs = validation.named_values("parameters", value, allowed, ("name", "label"))
     parameters = []
     for name, setting in pairs:
         if not isinstance(name, str) or not re.match(
@@ -376,28 +360,8 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
                 name,
                 "names of 1 to 128 characters without '=', blanks, or '-' before",
             )
-        parameters.append((name, _value(name, setting)))
+        parameters.append((name, validation.text_of("parameters", name, setting)))
     return tuple(parameters)
-
-
-def _value(name: str, value: object) -> str:
-    """Return a value as the boot file gets it: numbers as Python writes them."""
-    allowed = "a text, a number or a truth value as the value of %r" % name
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, (bool, int, float)):
-        text = repr(value)
-    elif hasattr(value, "item") and getattr(value, "shape", None) == ():  # a number of NumPy
-        return _value(name, value.item())
-    else:
-        raise InvalidArgument("parameters", value, allowed)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidArgument("parameters", value, allowed) from None
-    if "\0" in text or len(text) > _MAX_TEXT:
-        raise InvalidArgument("parameters", value, allowed)
-    return text
 
 
 def _inputs(value: Any) -> Tuple[Channel, ...]:

@@ -2,10 +2,11 @@
 
 import os
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import attr
 
+from modelarts import validation
 from modelarts.environment import Environment
 from modelarts.errors import InvalidArgument
 from modelarts.obs.paths import parse
@@ -31,8 +32,6 @@ _JOB_NAME = r"[0-9A-Za-z_-]{1,64}\Z"
 _CONFIG_NAME = r"[0-9A-Za-z_-]{1,20}\Z"
 _LABEL = r"[^\s=\x00-\x1f-][^\s=\x00-\x1f]{0,127}\Z"
 _ID = r"[0-9A-Za-z-]{1,64}\Z"
-_MAX_PARAMETERS = 200
-_MAX_TEXT = 64 * 1024
 _MAX_NODES = 10_000
 _IN_OBS = "a path in OBS, as '/bucket/folder/' or 'obs://bucket/folder/'"
 
@@ -155,7 +154,10 @@ class Definition:
             model_name=model,
             user_image_url=image,
             user_command=_text(
-                "user_command", get("user_command"), "the command that the image runs", _MAX_TEXT
+                "user_command",
+                get("user_command"),
+                "the command that the image runs",
+                validation.MAX_TEXT,
             ),
             pool_id=pool_id,
             workspace_id=_text("workspace_id", get("workspace_id"), "the id of a workspace"),
@@ -346,20 +348,7 @@ def _is_here(code_dir: object) -> bool:
 
 def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     allowed = 'a list of {"label": …, "value": …}'
-    if value is None:
-        return ()
-    pairs: List[Tuple[Any, Any]] = []
-    if isinstance(value, Mapping):
-        pairs = list(value.items())
-    elif isinstance(value, (list, tuple)):
-        for entry in value:
-            if not isinstance(entry, Mapping) or "label" not in entry:
-                raise InvalidArgument("hyperparameters", entry, allowed)
-            pairs.append((entry["label"], entry.get("value", "")))
-    else:
-        raise InvalidArgument("hyperparameters", value, allowed)
-    if len(pairs) > _MAX_PARAMETERS:
-        raise InvalidArgument("hyperparameters", len(pairs), "at most %d" % _MAX_PARAMETERS)
+    pairs = validation.named_values("hyperparameters", value, allowed, ("label",))
     parameters: Dict[str, str] = {}
     for label, setting in pairs:
         if not isinstance(label, str) or not re.match(_LABEL, label):
@@ -375,23 +364,8 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
                 "different labels, and none of %s and %s, which are inputs and output_path"
                 % (DATA, OUTPUT),
             )
-        parameters[label] = _value(label, setting)
+        parameters[label] = validation.text_of("hyperparameters", label, setting)
     return tuple(parameters.items())
-
-
-def _value(label: str, value: object) -> str:
-    allowed = "a text or a number as the value of %r" % label
-    if isinstance(value, (bool, int, float)):
-        value = repr(value)
-    elif hasattr(value, "item") and getattr(value, "shape", None) == ():  # a number of NumPy
-        return _value(label, value.item())
-    if not isinstance(value, str) or "\0" in value or len(value) > _MAX_TEXT:
-        raise InvalidArgument("hyperparameters", value, allowed)
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidArgument("hyperparameters", value, allowed) from None
-    return value
 
 
 def _sources(value: Any) -> Tuple[Mapping[str, Any], ...]:

@@ -339,7 +339,7 @@ def test_stopped_parent_of_boards_holds_up_nobody(shared, connect):
 
 
 def test_file_that_could_not_be_read_is_read_later(tmp_path):
-    """A removed user does not stay because there was no descriptor just then."""
+    """A user whom an edit removes does not stay because there was no descriptor just then."""
     path = tmp_path / "users.json"
     edit(path, lambda users: users.with_user("ann").with_user("bob"))
     accounts = Accounts(path)

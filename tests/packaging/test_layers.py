@@ -31,6 +31,8 @@ RESERVED = {
     "ray": (
         "modelarts.local.boards.cluster.host",
         "modelarts.local.engine.driver",
+        "modelarts.local.engine.host",
+        "modelarts.local.engine.spares",
         "modelarts.local.engine.training_host",
     ),
     "argcomplete": ("modelarts.cli.completion",),

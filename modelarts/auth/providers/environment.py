@@ -61,15 +61,11 @@ class HuaweiCloudVariables(Provider):
 
     def load(self, context: ProviderContext) -> CredentialSet:
         """Return the credentials in these variables."""
-        environ = context.environ
-        keys = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
-        if not both_or_neither(keys, environ.get, "environment"):
-            raise CredentialsUnavailable("HUAWEICLOUD_SDK_AK is not set")
-        token = environ.get("HUAWEICLOUD_SDK_SECURITY_TOKEN") or None
+        names = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
         return CredentialSet(
-            credentials=AccessKey(environ[keys[0]], environ[keys[1]], token),
+            credentials=_keys(context.environ, *names),
             source=self.name,
-            project_id=environ.get("HUAWEICLOUD_SDK_PROJECT_ID") or None,
+            project_id=context.environ.get("HUAWEICLOUD_SDK_PROJECT_ID") or None,
         )
 
 
@@ -80,13 +76,15 @@ class S3Variables(Provider):
 
     def load(self, context: ProviderContext) -> CredentialSet:
         """Return the credentials in these variables."""
-        environ = context.environ
-        keys = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
-        if not both_or_neither(keys, environ.get, "environment"):
-            raise CredentialsUnavailable("S3_ACCESS_KEY_ID is not set")
-        token = environ.get("S3_SECURITY_TOKEN") or None
-        credentials = AccessKey(environ[keys[0]], environ[keys[1]], token)
-        return CredentialSet(credentials=credentials, source=self.name)
+        names = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_SECURITY_TOKEN")
+        return CredentialSet(credentials=_keys(context.environ, *names), source=self.name)
+
+
+def _keys(environ: Mapping[str, str], access: str, secret: str, token: str) -> AccessKey:
+    """Return the keys in these variables, of which the token may be missing."""
+    if not both_or_neither((access, secret), environ.get, "environment"):
+        raise CredentialsUnavailable("%s is not set" % access)
+    return AccessKey(environ[access], environ[secret], environ.get(token) or None)
 
 
 #: The ``auth_type`` of application credentials.
