@@ -25,6 +25,7 @@ from modelarts.estimator import VisualizationJob
 from modelarts.local.identity.buckets import Access, BucketAccess, BucketsFile
 from modelarts.local.identity.users import Users
 from modelarts.local.identity.users_file import Accounts, edit, read
+from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.storage import Objects
 from modelarts.local.web.waitress import Channel
 from modelarts.session import Session
@@ -372,3 +373,14 @@ def test_flood_of_connections_leaves_descriptors(tmp_path):
         service.terminate()
         assert service.wait(60) == 0
     assert "Too many open files" not in (root / "service.log").read_text()
+
+
+def test_bucket_is_not_removed_while_it_is_written_to(tmp_path):
+    """An object of one user does not get into the next bucket of the name."""
+    (tmp_path / "obs").mkdir()
+    (tmp_path / "uploads").mkdir()
+    objects = Objects(tmp_path / "obs", tmp_path / "uploads", Clock())
+    objects.create_bucket("bucket")
+    with objects.writing("bucket"), pytest.raises(Refusal, match="not empty"):
+        objects.delete_bucket("bucket")
+    objects.delete_bucket("bucket")

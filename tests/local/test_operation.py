@@ -72,7 +72,10 @@ def test_a_status_tells_the_process_the_address_and_the_jobs(own_service, capsys
     ]
     own_service.end()
     code, said = _serve(capsys, own_service.root, "--status")
-    assert (code, said.splitlines()[0]) == (3, "not running")
+    first, _, jobs, *_ = said.splitlines()
+    assert (code, first) == (3, "not running")
+    again = "those that are RUNNING run again when the service starts"
+    assert jobs == "jobs: 1 RUNNING, 1 KILLED; " + again
 
 
 def test_where_nothing_ever_ran_nothing_is_made(tmp_path, capsys):

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from h2.connection import H2Connection
+from h2.events import ResponseReceived
 from werkzeug.test import EnvironBuilder
 
 from modelarts import __version__
@@ -259,6 +261,22 @@ def certificate(tmp_path_factory):
     return a_certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
+def _status_of_http2(port, cert):
+    """Begin with HTTP/2, which is not offered, and return the status of the answer."""
+    client = H2Connection()
+    client.initiate_connection()
+    names = (":method", ":path", ":scheme", ":authority")
+    client.send_headers(1, list(zip(names, ("GET", "/healthz", "https", "localhost"))), True)
+    context = ssl.create_default_context(cafile=cert)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+    with context.wrap_socket(plain, server_hostname="localhost") as connection:
+        connection.sendall(client.data_to_send())
+        while True:
+            for event in client.receive_data(connection.recv(65536)):
+                if isinstance(event, ResponseReceived):
+                    return dict(event.headers)[b":status"]
+
+
 def test_certificate_gives_tls_and_local_http(tmp_path, certificate, monkeypatch):
     cert, key = certificate
     monkeypatch.chdir(os.path.dirname(cert))
@@ -305,6 +323,7 @@ def test_certificate_gives_tls_and_local_http(tmp_path, certificate, monkeypatch
         assert time.monotonic() - began < 10  # so long each may take for its handshake
         for connection in silent:
             connection.close()
+        assert _status_of_http2(int(said.group(1)), cert) == b"505"
         with pytest.raises(ssl.SSLError):
             ssl.create_default_context().wrap_socket(
                 socket.create_connection(("127.0.0.1", int(said.group(1)))),

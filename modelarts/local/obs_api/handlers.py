@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from email.utils import formatdate
-from typing import Any, cast
+from typing import Any, Callable, cast
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
@@ -67,10 +67,20 @@ class Call(UploadCalls):
         mode, needed = modes.get((asked.method, wanted), ("", Access.NONE))
         if not mode:
             raise missing(f"{asked.method}{' ?' if wanted else ''}{wanted}")
+        call: Callable[[], Response] = getattr(self, mode)
+        if mode in ("create_bucket", "delete_bucket"):
+            # With the record of its owner, so that no other call comes in between.
+            with self._objects.changing_buckets:
+                return self._checked(mode, needed, call)
+        if needed >= Access.WRITE:
+            with self._objects.writing(self._bucket):
+                return self._checked(mode, needed, call)
+        return self._checked(mode, needed, call)
+
+    def _checked(self, mode: str, needed: Access, call: Callable[[], Response]) -> Response:
         if self._bucket and mode != "create_bucket":
             self._check_bucket(self._bucket, needed)
-        answer: Response = getattr(self, mode)()
-        return answer
+        return call()
 
     def _check_bucket(self, bucket: str, needed: Access) -> None:
         self._objects.check_bucket(bucket)

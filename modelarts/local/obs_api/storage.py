@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from contextlib import suppress
+from collections import Counter
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, Sequence, cast
+from threading import RLock
+from typing import BinaryIO, Iterator, Sequence, cast
 
 import attr
 
@@ -66,6 +68,25 @@ class Objects:
         self._store = FolderStore(obs.as_uri(), durable=True)
         self.etags = Etags(clock)
         self.uploads = Uploads(staging, self._store, clock)
+        #: Held while a bucket is made or removed, and its owner recorded.
+        self.changing_buckets = RLock()
+        self._writers: Counter[str] = Counter()
+
+    @contextmanager
+    def writing(self, bucket: str) -> Iterator[None]:
+        """Keep a bucket from being removed, so that nothing is written to the next one of its name.
+
+        What is checked of the bucket has to be checked within.
+        """
+        with self.changing_buckets:
+            self._writers[bucket] += 1
+        try:
+            yield
+        finally:
+            with self.changing_buckets:
+                self._writers[bucket] -= 1
+                if not self._writers[bucket]:
+                    del self._writers[bucket]
 
     # Buckets -------------------------------------------------------------------------------
 
@@ -102,9 +123,15 @@ class Objects:
             raise Refusal(409, "BucketAlreadyOwnedByYou", "There is that bucket.") from None
 
     def delete_bucket(self, bucket: str) -> None:
-        """Remove an empty bucket. Raise Refusal if it has objects."""
+        """Remove an empty bucket. Raise Refusal if it has objects, or is written to."""
+        with self.changing_buckets:
+            self._delete_bucket(bucket)
+
+    def _delete_bucket(self, bucket: str) -> None:
         self.check_bucket(bucket)
         kept = Refusal(409, "BucketNotEmpty", "The bucket is not empty.")
+        if self._writers[bucket]:
+            raise kept
         if next(self._store.list(bucket), None) is not None or self.uploads.list(bucket):
             raise kept
         # Folders without objects do not exist in OBS.

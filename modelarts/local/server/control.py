@@ -50,7 +50,10 @@ def status(root: Path, database: str | None = None) -> tuple[int, str]:
     def counts(query: str) -> dict[int, int]:
         return _counts(root / "jobs.sqlite", database, query)
 
-    lines.append("jobs: " + _by_status(counts, "jobs"))
+    jobs = _by_status(counts, "jobs")
+    if code == NOT_RUNNING and _numbers(counts, "jobs").get(JobStatus.RUNNING):
+        jobs += "; those that are RUNNING run again when the service starts"
+    lines.append("jobs: " + jobs)
     lines.append("trainings: " + _by_status(counts, "trainings WHERE is_deleted = 0"))
     if code == 0:
         running_jobs = f"SELECT asleep, count(*) FROM jobs WHERE status = {JobStatus.RUNNING:d}"
@@ -86,9 +89,12 @@ def stop(root: Path, clock: Clock) -> str:
 
 
 def _by_status(counts: Callable[[str], dict[int, int]], rows: str) -> str:
-    by_status = counts(f"SELECT status, count(*) FROM {rows} GROUP BY status ORDER BY status")
-    numbers = [f"{number} {JobStatus(status).name}" for status, number in by_status.items()]
-    return ", ".join(numbers) or "none"
+    numbers = _numbers(counts, rows).items()
+    return ", ".join(f"{number} {JobStatus(status).name}" for status, number in numbers) or "none"
+
+
+def _numbers(counts: Callable[[str], dict[int, int]], rows: str) -> dict[int, int]:
+    return counts(f"SELECT status, count(*) FROM {rows} GROUP BY status ORDER BY status")
 
 
 def _holder(root: Path) -> int:

@@ -27,6 +27,8 @@ __all__ = ["TlsServer"]
 
 #: Of a body that is too long, so many times the allowed bytes are still read before the answer.
 _MAX_DROPPED = 64
+#: A client that reads nothing of what it asked for is disconnected after so many milliseconds.
+_UNREAD_MS = 60_000
 
 
 class TlsServer:
@@ -51,6 +53,8 @@ class TlsServer:
         self._wrapped: Any = AsyncioWSGIMiddleware(self._answer, max_body)
         self._threads = threads
         self._config = Config()
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections have it from the listener
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
         # It closes what it is given.
         self._config.bind = [f"fd://{os.dup(listening.fileno())}"]
         self._config.certfile, self._config.keyfile = certificate
@@ -96,11 +100,14 @@ class TlsServer:
         if scope["type"] != "http":
             await self._wrapped(scope, receive, send)
             return
+        if scope["http_version"] not in ("1.0", "1.1"):
+            # hypercorn takes HTTP/2 from a client that begins with it, which is not offered: its
+            # many requests on a connection would have no limit.
+            await _refuse(send, 505, [])
+            return
         body = await self._body(receive)
         if body is None:
-            headers = [(b"connection", b"close"), (b"content-length", b"0")]
-            await send({"type": "http.response.start", "status": 413, "headers": headers})
-            await send({"type": "http.response.body"})
+            await _refuse(send, 413, [(b"connection", b"close")])
             return
 
         async def received() -> Any:
@@ -132,3 +139,9 @@ class TlsServer:
         parts = self._app(environ, start_response)
         # It sends no headers before the first part.
         return ClosingIterator(chain(parts, [b""]), getattr(parts, "close", None))
+
+
+async def _refuse(send: Any, status: int, more: list[tuple[bytes, bytes]]) -> None:
+    headers = [*more, (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body"})
