@@ -204,15 +204,20 @@ def held(own_service):
     os.mkfifo(pipe)
     with own_service.session() as session:
         job = VisualizationJob.create(URL, session=session).wait(until=JobStatus.WAITING)
-    wait_until(lambda: _children(_forkserver(own_service)))
+    wait_until(lambda: any(map(_children, _forkservers(own_service))))
     board = os.pidfd_open(_children(_forkserver(own_service))[0])
     yield own_service, job, board, pipe
     os.close(board)
 
 
 def _forkserver(service):
-    (found,) = [pid for pid in _children(service.process.pid) if "forkserver" in _command_line(pid)]
+    (found,) = _forkservers(service)
     return found
+
+
+def _forkservers(service):
+    """The parent of the boards, once there is one."""
+    return [pid for pid in _children(service.process.pid) if "forkserver" in _command_line(pid)]
 
 
 def _children(parent):
