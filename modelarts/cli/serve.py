@@ -78,8 +78,6 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="end with the last program that uses the service through Session.local()",
     )
-    # For tests that start very many services, of which few have a board.
-    parser.add_argument("--load-late", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--ray-address",
         type=text,
@@ -291,6 +289,12 @@ def _add_tests(group: "argparse._ArgumentGroup") -> None:
         const=0.0,
         metavar="AHEAD",
         help="PUT /local/clock moves the service's time; it begins AHEAD seconds ahead",
+    )
+    group.add_argument(
+        "--load-late",
+        action="store_true",
+        help="load TensorBoard with the first board, which takes a second longer then, and not at "
+        "the start",
     )
 
 
