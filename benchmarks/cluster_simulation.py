@@ -148,9 +148,9 @@ def _lose(cluster: List[_Machine], homes: Dict[int, _Machine], now: float, costs
 
 def _main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.cluster_simulation")
-    parser.add_argument("--start", type=float, default=2.2, help="processor seconds of a start")
+    parser.add_argument("--start", type=float, default=1.43, help="processor seconds of a start")
     parser.add_argument("--memory", type=float, default=68.0, help="MB of a board")
-    parser.add_argument("--idle", type=float, default=0.016, help="processors of a board")
+    parser.add_argument("--idle", type=float, default=0.0105, help="processors of a board")
     parser.add_argument("--ray", type=float, default=494.0, help="MB of Ray on a machine")
     parser.add_argument("--notice", type=float, default=5.0, help="seconds until a loss is noticed")
     chosen = parser.parse_args()
