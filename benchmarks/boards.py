@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Union
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from benchmarks import s3
 from benchmarks.rounds import Ratio, ratio
 from benchmarks.tables import Row
 from modelarts.estimator import VisualizationJob
@@ -164,49 +165,27 @@ def _many(root: Path, path: Path) -> Row:
 
 def _in_bucket(root: Path, path: Path) -> Row:
     """The time to the last point of logs in a bucket, with 20 ms for each request."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.s3"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    endpoint = server.stdout.readline().strip()
-    environ = {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": "BENCHMARK",
-        "AWS_SECRET_ACCESS_KEY": "benchmark",
-        "S3_ENDPOINT": endpoint,
-    }
-    try:
-        with Session(
-            access_key="BENCHMARK",
-            secret_key="benchmark",
-            project_id="0" * 32,
-            region_name="us-east-1",
-            obs_endpoint=endpoint,
-            proxies={},
-        ) as session:
-            client = session.get_obs_client()
-            client.createBucket("logs")
-            for file in (file for file in path.rglob("*") if file.is_file()):
-                client.putFile("logs", "runs/%s" % file.relative_to(path), str(file))
-            local = Session.local(root, obs=session)
+    with s3.running() as (endpoint, session):
+        client = session.get_obs_client()
+        for file in (file for file in path.rglob("*") if file.is_file()):
+            client.putFile("logs", "runs/%s" % file.relative_to(path), str(file))
+        local = Session.local(root, obs=session)
 
-            @contextlib.contextmanager
-            def ours() -> Iterator[_Board]:
-                job = VisualizationJob.create("/logs/runs/", session=local, check=False)
-                yield _Board(job.service_url or "", list, 0)
-                job.delete()
+        @contextlib.contextmanager
+        def ours() -> Iterator[_Board]:
+            job = VisualizationJob.create("/logs/runs/", session=local, check=False)
+            yield _Board(job.service_url or "", list, 0)
+            job.delete()
 
-            with local:
-                mine = [_measure(ours, _MIDDLE).last_point for _ in range(3)]
+        with local:
+            mine = [_measure(ours, _MIDDLE).last_point for _ in range(3)]
+        environ = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": s3.ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": s3.SECRET_KEY,
+            "S3_ENDPOINT": endpoint,
+        }
         theirs = _measure(lambda: _tensorboard("s3://logs/runs/", environ), _MIDDLE).last_point
-    finally:
-        server.stdin.close()
-        server.wait()
     figures = ratio([statistics.median(mine)], [theirs])
     return Row("85 MB in a bucket → last point", "tensorboard", "seconds", 0.5, figures)
 

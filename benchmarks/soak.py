@@ -14,8 +14,6 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,6 +21,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 
+from benchmarks import s3
 from modelarts.errors import NotFound
 from modelarts.estimator import VisualizationJob
 from modelarts.models import JobStatus
@@ -326,34 +325,10 @@ def _write_logs(folder: Path) -> None:
                 writer.add_scalar("tag0", step, step)
 
 
-@contextlib.contextmanager
-def _bucket() -> Iterator[Session]:
-    """Run an S3 server; give a session with it, which has a bucket ``logs``."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.s3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        with Session(
-            access_key="BENCHMARK",
-            secret_key="benchmark",
-            project_id="0" * 32,
-            region_name="us-east-1",
-            obs_endpoint=server.stdout.readline().decode().strip(),
-            proxies={},
-        ) as session:
-            session.get_obs_client().createBucket("logs")
-            yield session
-    finally:
-        server.stdin.close()
-        server.wait()
-
-
 def main(minutes: float) -> int:
     """Run it and print the tables; return the number of wrong answers."""
     looks: List[_Look] = []
-    with tempfile.TemporaryDirectory() as name, _bucket() as bucket:
+    with tempfile.TemporaryDirectory() as name, s3.running() as (_, bucket):
         folder = Path(name)
         roots = [folder / "root", folder / "second"]
         _write_logs(folder / "logs")
