@@ -5,12 +5,12 @@ from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Uni
 __all__ = ["each"]
 
 Body = Dict[str, Any]
-#: So many numbers that follow each other are bits of one integer.
-_BITS = 512
+#: 512 numbers that follow each other are bits of one integer.
+_SHIFT, _MASK = 9, 511
 
 
 def each(
-    fetch: Callable[[int], Tuple[Sequence[Body], Optional[int]]], key: Callable[[Body], str]
+    fetch: Callable[[int], Tuple[Sequence[Body], Optional[int]]], key: Callable[[Body], object]
 ) -> Iterator[Body]:
     """Yield every job of all pages once.
 
@@ -19,7 +19,7 @@ def each(
 
     Args:
         fetch: returns the jobs of a page, counted from 1, and the total; None if it is unknown.
-        key: returns the identity of a job.
+        key: returns the id of a job, a number or a text.
     """
     seen: Dict[Union[int, str], int] = {}
     number, size = 1, 1
@@ -47,9 +47,11 @@ def each(
         number += 1
 
 
-def _place(key: str) -> "Tuple[Union[int, str], int]":
+def _place(key: object) -> "Tuple[Union[int, str], int]":
     """Return the group of a job and its bit there: ids of v1 count up, and there can be many."""
-    if not key.isdecimal():
-        return key, 1
-    group, number = divmod(int(key), _BITS)
-    return group, 1 << number
+    if type(key) is not int:
+        text = str(key)
+        if not text.isdecimal():
+            return text, 1
+        key = int(text)  # some editions write numbers as strings
+    return key >> _SHIFT, 1 << (key & _MASK)

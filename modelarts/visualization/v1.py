@@ -95,8 +95,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
         )
         return read.jobs, read.job_total_count
 
-    # Some editions write numbers as strings.
-    return each(fetch, lambda job: str(job.get("job_id")))
+    return each(fetch, lambda job: job.get("job_id"))
 
 
 def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
