@@ -595,7 +595,7 @@ class Supervisor:
         _LOG.info("job %d: its board sleeps", job.job_id)
 
     def _sleep_everywhere(self, job: Job) -> None:
-        """Send a board to sleep that nobody has visited through any front end."""
+        """Send a board to sleep if no front end had a visitor for it."""
         with self._lock:
             board = self._boards.get(job.job_id)
             if board is not None:

@@ -123,13 +123,13 @@ class OnlyFrontEnd(FrontEnds):
         return lambda name: False
 
     def start(self, changed: Callable[[], None]) -> None:
-        """Do nothing, as nobody else changes the file."""
+        """Do nothing: a file has one front end, which alone changes it."""
 
     def announce(self) -> None:
-        """Do nothing, as nobody else has to know."""
+        """Do nothing: there is no other front end to inform."""
 
     def close(self) -> None:
-        """Do nothing, as there is nobody to leave."""
+        """Do nothing: there is no other front end to take over."""
 
 
 class SharedFrontEnds(FrontEnds):

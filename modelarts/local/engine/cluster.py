@@ -77,7 +77,7 @@ class Cluster:
         self._process: subprocess.Popen[bytes] | None = None
         self._pending: dict[int, Future[Any]] = {}
         self._watched: dict[str, Callable[[State], None]] = {}
-        # To be ended as soon as the cluster answers.
+        # Actors that are ended as soon as the cluster can be reached.
         self._unwanted: set[str] = set()
         self._closing = Event()
         self._thread = Thread(target=self._keep, name="cluster", daemon=True)
