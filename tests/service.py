@@ -10,7 +10,7 @@ import sys
 import threading
 
 from modelarts.session import Session
-from tests.forked import ForkedCommand
+from tests.forkserver import ForkedCommand
 
 #: That of the first user of all services that tests start.
 PASSWORD = secrets.token_urlsafe(18)
@@ -27,7 +27,7 @@ class Service:
         environ: what is in its environment besides that of the tests.
         output: a file for its standard output.
         load_late: load TensorBoard with the first board, as most of these services have none.
-        is_forked: fork the process from one that has imported the service, see ``tests.forked``;
+        is_forked: fork it from a process that has imported the service, see ``tests.forkserver``;
             False: start it as its user does. One with an ``environ`` is always so started.
     """
 

@@ -3,11 +3,16 @@
 To import it takes most of the processor time of a service that tests start. What is forked runs
 the same ``main`` with its own environment, session, folder and files. It has the command line, and
 ``/proc/PID/environ``, of its parent.
+
+The same holds for the parent of its boards, which loads TensorBoard: it is forked before the
+service begins, holds nothing of the service, and waits until multiprocessing starts it.
 """
 
 import atexit
+import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -16,15 +21,20 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
+from multiprocessing import util
+from pathlib import Path
 
 __all__ = ["ForkedCommand"]
 
 #: What a test may change in the environment after the parent was started, and only exec() heeds.
 _AT_START = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG")
 
-#: What a service imports when it runs.
+#: What services import when they run.
 _IMPORTED = ("modelarts.__main__", "modelarts.local.server.main")
+#: The place of what the parent of the boards imports.
+_BOARDS = "modelarts.local.boards.process"
 
 
 class ForkedCommand:
@@ -149,8 +159,9 @@ def _serve(channel):
     """Fork a command for each order, and report its end."""
     from modelarts.cli import main
 
-    for name in _IMPORTED:
-        import_module(name)
+    for name in (*_IMPORTED, *import_module(_BOARDS)._PRELOADED):
+        with suppress(ImportError):  # as multiprocessing does
+            import_module(name)
     woken, wake = os.pipe()
     for descriptor in (woken, wake):
         os.set_blocking(descriptor, False)
@@ -187,6 +198,62 @@ def _serve(channel):
                 _answer(channel, pid=pid, code=os.waitstatus_to_exitcode(status))
 
 
+class _BoardsParent:
+    """A child of a service that becomes the parent of its boards."""
+
+    def __init__(self):
+        self._channel, other = socket.socketpair()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._channel.close()
+            self._become(other)
+        other.close()
+
+    def wait_for_start(self):
+        """Have multiprocessing start its server for forks as this child, once."""
+        self._start, util.spawnv_passfds = util.spawnv_passfds, self._spawn
+
+    def _spawn(self, path, arguments, descriptors):
+        if "multiprocessing.forkserver" not in arguments[-1]:
+            return self._start(path, arguments, descriptors)
+        util.spawnv_passfds = self._start
+        status = Path("/proc/self/status").read_text()
+        order = {
+            "program": arguments[-1],
+            "numbers": list(descriptors),
+            "cwd": os.getcwd(),
+            "umask": int(status.partition("Umask:")[2].split()[0], 8),
+            "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+            "environ": dict(os.environ),
+        }
+        socket.send_fds(self._channel, [json.dumps(order).encode()], descriptors)
+        self._channel.close()
+        return self._pid
+
+    @staticmethod
+    def _become(channel):
+        content, descriptors, _, _ = socket.recv_fds(channel, 1 << 20, 8)
+        if not content:
+            os._exit(0)  # the service has ended
+        channel.close()
+        order = json.loads(content)
+        os.chdir(order["cwd"])
+        os.umask(order["umask"])
+        resource.setrlimit(resource.RLIMIT_NOFILE, order["files"])
+        os.environ.clear()
+        os.environ.update(order["environ"])
+        high = [fcntl.fcntl(number, fcntl.F_DUPFD, 500) for number in descriptors]
+        for number in (*descriptors, *high):
+            if number in high:
+                os.dup2(number, order["numbers"][high.index(number)])
+            os.close(number)
+        sys.argv[:] = ["-c"]
+        try:
+            exec(order["program"], {})
+        finally:
+            os._exit(0)
+
+
 def _answer(channel, **answer):
     channel.sendall(json.dumps(answer).encode() + b"\n")
 
@@ -204,6 +271,7 @@ def _run(main, order, descriptors):
         os.environ.update(order["environ"])
         time.tzset()
         tempfile.tempdir = None
+        _BoardsParent().wait_for_start()
         # What multiprocessing loads in a child that it starts.
         sys.modules["__main__"] = import_module("modelarts.__main__")
         sys.argv[:] = ["modelarts", *order["arguments"]]
