@@ -33,7 +33,15 @@ SERVICES = {
 }
 
 
-@pytest.fixture(params=["wire", "wire-v2", "fake", "fake-v2", *SERVICES])
+#: Databases and places of boards; both have tests of their own.
+EXTENDED = ("postgres", "ray-postgres")
+
+
+def _param(name):
+    return pytest.param(name, marks=pytest.mark.extended) if name in EXTENDED else name
+
+
+@pytest.fixture(params=map(_param, ["wire", "wire-v2", "fake", "fake-v2", *SERVICES]))
 def world(request):
     """How to connect, as keyword arguments of Session."""
     if request.param not in SERVICES:
