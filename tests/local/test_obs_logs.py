@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -30,7 +29,7 @@ from modelarts.session import Session
 from modelarts.visualization.display.table import facts
 from tests.boards import curve
 from tests.buckets import Buckets, access_key_of
-from tests.clocks import FakeClock
+from tests.clocks import FakeClock, wait_until
 from tests.http_server import Metadata, served
 from tests.service import SECRETS, Service
 
@@ -468,9 +467,7 @@ def test_a_server_that_is_gone_is_asked_again(buckets, bucket, mirror):
 
 def wait_until_removed(folder):
     """A round that goes on meanwhile has to end first."""
-    deadline = time.monotonic() + 30
-    while folder.exists():
-        assert time.monotonic() < deadline
+    wait_until(lambda: not folder.exists())
 
 
 def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
@@ -485,9 +482,7 @@ def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
     mirrors.visited(1)  # too soon
     clock.now += 6
     mirrors.visited(1)
-    deadline = time.monotonic() + 30
-    while (folder / "x.tfevents").read_bytes() != b"xy":
-        assert time.monotonic() < deadline
+    wait_until(lambda: (folder / "x.tfevents").read_bytes() == b"xy")
     assert len(buckets.reads("/" + buckets.name)) == before + 1
     mirrors.close(1)
     wait_until_removed(folder.parent)
