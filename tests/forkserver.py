@@ -26,10 +26,10 @@ from importlib import import_module
 from multiprocessing import util
 from pathlib import Path
 
-__all__ = ["ForkedCommand"]
+__all__ = ["ForkedCommand", "needs_exec"]
 
-#: What a test may change in the environment after the parent was started, and only exec() heeds.
-_AT_START = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG")
+#: The beginnings of names in the environment that a program looks at when it starts.
+_AT_START = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG", "RAY_", "GRPC_")
 
 #: What services import when they run.
 _IMPORTED = ("modelarts.__main__", "modelarts.local.server.main")
@@ -37,21 +37,29 @@ _IMPORTED = ("modelarts.__main__", "modelarts.local.server.main")
 _BOARDS = "modelarts.local.boards.process"
 
 
+def needs_exec(name):
+    """Return True for a variable of the environment that has no effect after the start."""
+    return name.startswith(_AT_START)
+
+
 class ForkedCommand:
     """A command ``modelarts`` with the methods of ``subprocess.Popen`` that tests use.
 
     Args:
         arguments: those after ``modelarts``.
+        environ: more variables of its environment.
         stdout: a descriptor or a file; its output is thrown away where there is none.
     """
 
-    def __init__(self, arguments, stdout=None):
+    def __init__(self, arguments, environ, stdout=None):
         read, write = os.pipe()
         self.stderr = os.fdopen(read, encoding="utf-8", errors="replace")
         null = os.open(os.devnull, os.O_RDWR)
         output = null if stdout is None else stdout if isinstance(stdout, int) else stdout.fileno()
         try:
-            self.pid, self._ended = _Parent.running().start(list(arguments), [null, output, write])
+            environ = {**os.environ, **environ}
+            files = [null, output, write]
+            self.pid, self._ended = _Parent.running().start(list(arguments), environ, files)
         finally:
             os.close(null)
             os.close(write)
@@ -95,7 +103,7 @@ class _Parent:
     def running(cls):
         """Return the one of this process; it is started anew for another environment of Python."""
         with cls._lock:
-            environ = {k: v for k, v in os.environ.items() if k.startswith(_AT_START)}
+            environ = {name: os.environ[name] for name in os.environ if needs_exec(name)}
             if cls._running is not None and cls._running._environ != environ:
                 cls._running.close()
                 cls._running = None
@@ -121,9 +129,9 @@ class _Parent:
         self._reader.start()
         atexit.register(self.close)
 
-    def start(self, arguments, descriptors):
+    def start(self, arguments, environ, descriptors):
         """Return the process id of a new command, and what tells its end."""
-        order = {"arguments": arguments, "environ": dict(os.environ), "cwd": os.getcwd()}
+        order = {"arguments": arguments, "environ": environ, "cwd": os.getcwd()}
         content = json.dumps(order).encode()
         with self._started:
             socket.send_fds(self._socket, [b"%10d" % len(content)], descriptors)

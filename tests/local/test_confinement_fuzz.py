@@ -68,7 +68,7 @@ def _is_special(entry):
 
 class World:
     def __init__(self, root, *arguments):
-        self.service = Service(root, *arguments, environ={"TRAINER": MARK})
+        self.service = Service(root, *arguments, environ={"TRAINER": MARK}, is_forked=False)
         self.root = self.service.root
         secret = root / "obs" / "other" / "secret.txt"
         secret.parent.mkdir(parents=True)

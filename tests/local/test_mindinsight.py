@@ -168,6 +168,7 @@ def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     assert client.get(job.service_url).status_code == 200
 
 
+@pytest.mark.extended
 def test_mindinsight_restarts_after_killed_service(tmp_path):
     """Mindinsight ends with a service that is killed and is there again."""
     service = start(tmp_path)
@@ -189,7 +190,10 @@ def test_mindinsight_restarts_after_killed_service(tmp_path):
     assert list((service.root / "mindinsight").iterdir()) == []
 
 
-@pytest.mark.parametrize("which", ["board", "reaper", "gunicorn"])
+@pytest.mark.parametrize(
+    "which",
+    ["board", *(pytest.param(name, marks=pytest.mark.extended) for name in ("reaper", "gunicorn"))],
+)
 def test_killing_any_mindinsight_process_fails_the_job(running, which):
     service, job = running
     pids = sorted(processes(service.root))

@@ -120,7 +120,7 @@ def hostile(request, tmp_path_factory):
     shutil.copytree(SUMMARY, logs)
     extra = [] if request.param == "by the kernel" else ["--unconfined-boards"]
     environ = {"TRAINER": MARK, "HOME": str(home_with_mindinsight(folder))}
-    service = Service(root, *extra, environ=environ)
+    service = Service(root, *extra, environ=environ, is_forked=False)
     targets = make_targets(service)
     runs = [_attack(logs, number, target) for number, target in enumerate(targets)]
     with service.session() as session:
