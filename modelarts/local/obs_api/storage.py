@@ -146,6 +146,7 @@ class Objects:
                 pass
             except OSError:
                 raise kept from None
+        sync_folder(str(self._obs))
 
     # Objects -------------------------------------------------------------------------------
 
