@@ -30,28 +30,6 @@ if TYPE_CHECKING:
 
     from modelarts.models import Schedule
 
-__all__ = [
-    "JOB_TYPES",
-    "MAX_TEXT",
-    "SORT_KEYS",
-    "auto_stop",
-    "flavor",
-    "folders",
-    "is_local",
-    "job_desc",
-    "job_id",
-    "job_name",
-    "job_type",
-    "list_query",
-    "named_values",
-    "nfs",
-    "share_hours",
-    "share_id",
-    "text_of",
-    "train_url",
-    "training_jobs",
-]
-
 #: Characters of a command, or of the value of a parameter.
 MAX_TEXT = 64 * 1024
 _MAX_VALUES = 200

@@ -2,8 +2,6 @@
 
 import os
 
-__all__ = ["sync_folder"]
-
 
 def sync_folder(folder: str) -> None:
     """Write the names in a folder to the disk, where the system can."""

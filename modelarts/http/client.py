@@ -11,8 +11,6 @@ from modelarts.http.errors import read_json, read_part
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
 
-__all__ = ["Dialect", "ServiceClient"]
-
 
 class Dialect:
     """The API version of the service of a session.

@@ -16,8 +16,6 @@ from modelarts.obs.paths import ObsPath, local_segments
 from modelarts.obs.progress import Meter
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 
-__all__ = ["Comparison", "Fetch", "LocalFile", "Send", "files_below", "folders_in", "say_skipped"]
-
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class LocalFile:

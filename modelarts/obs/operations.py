@@ -25,8 +25,6 @@ from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 from modelarts.obs.sync import Sync
 from modelarts.obs.sync_cache import Memory
 
-__all__ = ["Calls", "Options"]
-
 _RECURSIVE = Worded("a folder: recursive=True deletes it", "a folder: --recursive deletes it")
 
 

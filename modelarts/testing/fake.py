@@ -31,8 +31,6 @@ from modelarts.testing.payloads import (
 )
 from modelarts.testing.requests import Malformed, Recorded, read_call
 
-__all__ = ["OPERATIONS", "FakeModelArts"]
-
 #: The operations of :meth:`FakeModelArts.fail`.
 OPERATIONS = (
     "create",

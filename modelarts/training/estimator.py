@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from modelarts.training.job import Inputs, Outputs, Parameters
     from modelarts.visualization.job import VisualizationJob
 
-__all__ = ["Estimator"]
-
 _Dict = Dict[str, Any]
 _MAX_PAGE = 50
 

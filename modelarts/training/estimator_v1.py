@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
     from modelarts.training.v1_dialect import Trainings, Versions
 
-__all__ = ["Estimator", "TrainingJobVersion"]
-
 _T = TypeVar("_T")
 _Dict = Dict[str, Any]
 _Id = Union[str, int]

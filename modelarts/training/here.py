@@ -24,8 +24,6 @@ from modelarts.session import Session
 from modelarts.training.v1_definition import DATA, LOCAL, NUM_GPUS, OUTPUT, Definition
 from modelarts.training.v1_logs import REST, part_of, wanted
 
-__all__ = ["HERE", "LocalTrainings", "Run", "is_local_id", "say"]
-
 Body = Dict[str, Any]
 
 _PREFIX = "local-"

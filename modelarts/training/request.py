@@ -11,8 +11,6 @@ from modelarts import validation
 from modelarts.errors import InvalidArgument
 from modelarts.training.params import INPUT_NAME, OUTPUT_NAME, InputData, OutputData
 
-__all__ = ["Channel", "Dataset", "TrainingRequest", "is_here"]
-
 _Path = Union[str, "os.PathLike[str]"]
 
 _NAME = r"[0-9A-Za-z_-]{1,64}\Z"

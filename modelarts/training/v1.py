@@ -13,28 +13,6 @@ from modelarts.training.v1_definition import Definition
 from modelarts.training.v1_logs import part_of
 from modelarts.visualization import once
 
-__all__ = [
-    "algorithms",
-    "config",
-    "configs",
-    "create",
-    "create_config",
-    "create_version",
-    "delete",
-    "delete_config",
-    "delete_version",
-    "details",
-    "engines",
-    "flavors",
-    "log",
-    "log_names",
-    "page",
-    "stop",
-    "update",
-    "update_config",
-    "versions",
-]
-
 Body = Dict[str, Any]
 
 _NUMBERS = (

@@ -20,28 +20,6 @@ from modelarts.training.v1_logs import REST, part_of, wanted
 from modelarts.visualization import once
 from modelarts.visualization.v2 import job_filter, part
 
-__all__ = [
-    "algorithms",
-    "config",
-    "configs",
-    "create",
-    "create_config",
-    "create_version",
-    "delete",
-    "delete_config",
-    "delete_version",
-    "details",
-    "engines",
-    "flavors",
-    "log",
-    "log_names",
-    "page",
-    "stop",
-    "update",
-    "update_config",
-    "versions",
-]
-
 Body = Dict[str, Any]
 
 #: The variables of a later version: the id of the job, and that of the version before it.

@@ -11,18 +11,6 @@ from modelarts.environment import Environment
 from modelarts.errors import InvalidArgument
 from modelarts.obs.paths import parse
 
-__all__ = [
-    "DATA",
-    "LOCAL",
-    "NUM_GPUS",
-    "OUTPUT",
-    "Definition",
-    "checked_config_name",
-    "checked_id",
-    "description_of",
-    "made_up_config_name",
-]
-
 #: The flavor of a training that runs as a process on this machine.
 LOCAL = "local"
 #: The arguments of the boot file that the service adds to the hyperparameters.

@@ -2,8 +2,6 @@
 
 from typing import Any, Dict, Tuple
 
-__all__ = ["REST", "part_of", "wanted"]
-
 #: The most bytes of a character in UTF-8 after its first one.
 REST = 3
 

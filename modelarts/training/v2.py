@@ -36,39 +36,6 @@ from modelarts.visualization.pages import each
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
 
-__all__ = [
-    "CALLS",
-    "PHASES",
-    "STOPPED",
-    "TASK",
-    "as_failure",
-    "body_of",
-    "check_offers",
-    "checked_id",
-    "checked_task",
-    "create",
-    "delete",
-    "details",
-    "engines",
-    "events",
-    "fields",
-    "filters",
-    "find",
-    "flavors",
-    "iterate",
-    "log_link",
-    "log_preview",
-    "metrics",
-    "name_hint",
-    "page",
-    "raw_details",
-    "series",
-    "statuses",
-    "stop",
-    "update",
-    "without_variables",
-]
-
 Body = Dict[str, Any]
 
 #: The task of a training on one node.

@@ -26,20 +26,6 @@ from modelarts.visualization.request import CreateRequest
 if TYPE_CHECKING:
     from modelarts.models import JobPage
 
-__all__ = [
-    "create",
-    "delete",
-    "details",
-    "documented_page",
-    "find",
-    "iterate",
-    "page",
-    "resolve",
-    "restart",
-    "stop",
-    "update",
-]
-
 Body = Dict[str, Any]
 
 #: The newest jobs of a name that are searched after the response to a create was lost.

@@ -24,33 +24,6 @@ from modelarts.visualization.request import CreateRequest
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
 
-__all__ = [
-    "ACTIVE",
-    "PAGE",
-    "STATUSES",
-    "check_sources",
-    "completed",
-    "create",
-    "definition",
-    "delete",
-    "details",
-    "documented_page",
-    "find",
-    "flat",
-    "iterate",
-    "job_details",
-    "job_filter",
-    "jobs_path",
-    "no_job",
-    "part",
-    "resolve",
-    "search_jobs",
-    "sent_fields",
-    "state_error",
-    "stop",
-    "update",
-]
-
 Body = Dict[str, Any]
 
 _KIND = "visualization_job"

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Until", "Waitable", "wait_for"]
-
 Until = Union[int, Iterable[int]]
 
 _FIRST_PAUSE = 0.1

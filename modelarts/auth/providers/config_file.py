@@ -20,8 +20,6 @@ from modelarts.auth.providers.base import (
 from modelarts.auth.providers.environment import keystone
 from modelarts.errors import ConfigurationError, InvalidArgument
 
-__all__ = ["CloudsYaml", "DefaultConfig", "ExplicitConfig", "HuaweiCloudCredentials"]
-
 #: Every spelling that has been published for the original SDK's file.
 _SPELLINGS: Mapping[str, Iterable[str]] = {
     "access_key": ("access_key", "access_Key", "ak"),

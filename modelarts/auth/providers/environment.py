@@ -20,14 +20,6 @@ from modelarts.auth.providers.base import (
 from modelarts.auth.providers.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
 
-__all__ = [
-    "HuaweiCloudVariables",
-    "ModelArtsVariables",
-    "OpenStackVariables",
-    "S3Variables",
-    "keystone",
-]
-
 
 class ModelArtsVariables(Provider):
     """``MODELARTS_ACCESS_KEY`` and ``_SECRET_KEY``, or ``_USERNAME`` and ``_PASSWORD``."""

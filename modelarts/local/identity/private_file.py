@@ -12,8 +12,6 @@ from typing import Any, Callable, Generic, TypeVar
 from modelarts.errors import ConfigurationError
 from modelarts.local.files import read_private, write_private
 
-__all__ = ["PrivateFile"]
-
 _LOG = logging.getLogger("modelarts.local")
 Value = TypeVar("Value")
 

@@ -5,8 +5,6 @@ from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 import attr
 
-__all__ = ["ObjectInfo", "Progress", "Store"]
-
 #: Called with the number of bytes transferred; negative if a part is sent again.
 Progress = Callable[[int], None]
 

@@ -20,8 +20,6 @@ from modelarts.obs.multipart.plan import MAX_PARTS, SIZES, Sizes
 from modelarts.obs.multipart.upload import Upload, abort_stale
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 
-__all__ = ["ObsStore"]
-
 _LONGEST_KEY = 1024
 #: Bytes of an object: so many parts of 5 GiB.
 _LARGEST = MAX_PARTS * 5 * 1024**3

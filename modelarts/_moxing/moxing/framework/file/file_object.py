@@ -10,8 +10,6 @@ from . import objects
 from .errors import MoxFileNotExistsException, refusals
 from .paths import LocalOrUrl, is_remote, local, remote
 
-__all__ = ["File"]
-
 
 def _discard(path: str) -> None:
     try:
