@@ -3,8 +3,7 @@
 import os
 import tempfile
 import weakref
-from types import TracebackType
-from typing import Any, Iterable, Iterator, List, Optional, Type
+from typing import Any, Iterable, Iterator, List, Optional
 
 from . import objects
 from .errors import MoxFileNotExistsException, refusals
@@ -190,12 +189,7 @@ class File:
     def __enter__(self) -> "File":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[Any]:
