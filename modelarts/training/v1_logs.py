@@ -35,7 +35,7 @@ def part_of(content: bytes, first: int, size: int, start: int, length: int) -> D
 
     Returns:
         ``content``; ``lines``, their number; ``start_line`` and ``end_line``, the positions of the
-        first byte and of the one after the last, as texts; ``is_success``.
+        first byte and of the one after the last, as texts.
     """
     begin, end = wanted(size, start, length)
     begin = _next_character(content, begin - first) + first
@@ -46,7 +46,6 @@ def part_of(content: bytes, first: int, size: int, start: int, length: int) -> D
         "lines": len(text.splitlines()),
         "start_line": str(begin),
         "end_line": str(end),
-        "is_success": True,
     }
 
 
