@@ -85,8 +85,6 @@ from modelarts.local.web.waitress import MAX_BODY_IN_MEMORY, Channel
 if TYPE_CHECKING:
     from modelarts.local.server.tls import TlsServer
 
-__all__ = ["serve"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: As many requests for pages may come from one address; a page is a few dozen of them.
 _PAGES = 500.0

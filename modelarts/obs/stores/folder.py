@@ -28,8 +28,6 @@ from modelarts.obs.partial import discard
 from modelarts.obs.paths import local_segments
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 
-__all__ = ["FolderStore"]
-
 #: Attempts if a folder is removed with its last object while a file is sent to it.
 _TRIES = 20
 
