@@ -6,8 +6,6 @@ looked at.
 
 from typing import Any, Dict, Mapping, Optional
 
-__all__ = ["documented_job", "is_uuid", "to_int"]
-
 #: Of these, the numbers; some editions send them as strings.
 _NUMBERS = ("job_id", "status", "create_time", "duration")
 #: The keys of the documented details (SDK reference, "Obtaining Details"), in its order.

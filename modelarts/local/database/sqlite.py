@@ -18,8 +18,6 @@ from modelarts.local.database.schema import (
     open_database,
 )
 
-__all__ = ["SqliteDatabase"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: The shortest search that the index of texts has.
 _TRIGRAM = 3
