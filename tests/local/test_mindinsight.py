@@ -17,6 +17,7 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import reaper
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import MOST_FILES
+from modelarts.local.identity.users_file import edit, prepare
 from tests.clocks import wait_until
 from tests.local import client
 from tests.local.mindinsight import SUMMARY, ask, create, home_with_mindinsight
@@ -26,8 +27,9 @@ pytestmark = pytest.mark.local
 
 
 def start(folder):
-    """Start a service whose bucket has the summary, and whose user's home has MindInsight."""
+    """Start a service of two users whose bucket has the summary, and whose home has MindInsight."""
     shutil.copytree(SUMMARY, folder / "root" / "obs" / "bucket" / "logs")
+    edit(prepare(folder / "root"), lambda users: users.with_user("ann"))
     return Service(folder / "root", environ={"HOME": str(home_with_mindinsight(folder))})
 
 

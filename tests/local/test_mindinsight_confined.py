@@ -220,21 +220,6 @@ def test_log_of_mindinsight_names_each_refused_path_once(hostile):
     assert 1 <= log.read_text().count(line) <= 3
 
 
-def test_several_users_have_mindinsight(tmp_path):
-    from modelarts.local.identity.users_file import edit, prepare
-
-    root = tmp_path / "root"
-    shutil.copytree(SUMMARY, root / "obs" / "bucket" / "logs")
-    edit(prepare(root), lambda users: users.with_user("ann"))
-    service = Service(root, environ={"HOME": str(home_with_mindinsight(tmp_path))})
-    try:
-        with service.session() as session:
-            job = create(session).wait()
-            assert {each["train_id"] for each in _runs(job)} == {"./run-1"}
-    finally:
-        service.end()
-
-
 # Its Python by itself -----------------------------------------------------------------------
 
 
