@@ -257,6 +257,7 @@ def test_focus_stays_while_a_list_is_renewed(open_page, mounted):
         row.wait_for(state="detached")
 
 
+@pytest.mark.extended
 def test_lists_and_actions_work_without_javascript(open_page, mounted):
     page = open_page(link=False, shows_boards=False, java_script_enabled=False)
     page.goto(mounted.connection["modelarts_endpoint"] + "/")
@@ -393,20 +394,19 @@ def test_a_board_cannot_use_the_session(open_page, job):
     assert board.evaluate(inside) in (0, "SecurityError", "TypeError")
 
 
-PAGES = ("jobs", "JOB", "JOB/delete", "jobs/new?folder=/runs/", "trainings", "TRAINING", "storage")
-PAGES += ("users", "users/local", "about", "nowhere", "sign-in")
+PAGES = ("jobs", "JOB", "jobs/new?folder=/runs/", "TRAINING", "users", "sign-in")
+MORE_PAGES = ("JOB/delete", "trainings", "storage", "users/local", "about", "nowhere")
+AXE = [
+    ("light", 1280, PAGES),
+    ("light", 1280, MORE_PAGES),
+    ("dark", 1280, ("JOB", "TRAINING", "JOB/delete", "sign-in")),
+    ("light", 390, ("jobs", "jobs/new", "storage")),
+]
 
 
 @pytest.mark.parametrize(
     ("scheme", "width", "paths"),
-    [
-        ("light", 1280, PAGES),
-        ("dark", 390, ("JOB", "sign-in")),
-        pytest.param(
-            *("dark", 1280, ("TRAINING", "JOB/delete", "jobs")), marks=pytest.mark.extended
-        ),
-        pytest.param(*("light", 390, ("jobs", "jobs/new", "storage")), marks=pytest.mark.extended),
-    ],
+    [AXE[0], *(pytest.param(*each, marks=pytest.mark.extended) for each in AXE[1:])],
 )
 def test_axe_finds_no_barrier(open_page, job, training, scheme, width, paths):
     """No violation of WCAG at the levels A and AA on any page, and nothing beyond the edge."""
