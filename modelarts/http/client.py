@@ -206,13 +206,3 @@ def no_object(answer: Any) -> Optional[str]:
 def no_confirmation(answer: Any) -> Optional[str]:
     """Return why a response confirms nothing; some editions respond to an action with nothing."""
     return None if answer is None else no_object(answer)
-
-
-def with_list(name: str) -> Callable[[Any], Optional[str]]:
-    """Return a check for responses that have a list of that name."""
-
-    def check(answer: Any) -> Optional[str]:
-        entries = answer.get(name) if isinstance(answer, dict) else None
-        return None if isinstance(entries, list) else "it has no list of %s" % name
-
-    return check

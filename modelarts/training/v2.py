@@ -20,7 +20,7 @@ from typing import (
     Union,
 )
 
-from modelarts._fields import to_int
+from modelarts._fields import to_int, with_list
 from modelarts._internal.wording import Worded, worded
 from modelarts._status import JobStatus
 from modelarts.errors import (
@@ -29,7 +29,6 @@ from modelarts.errors import (
     NotFound,
     TransportError,
 )
-from modelarts.http.client import with_list
 from modelarts.training.request import Channel, Dataset, TrainingRequest
 from modelarts.visualization import v2
 from modelarts.visualization.pages import each
