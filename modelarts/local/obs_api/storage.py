@@ -144,6 +144,7 @@ class Objects:
                 pass
             except OSError:
                 raise kept from None
+        sync_folder(str(self._obs))
 
     # Objects -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any, Sequence
 from urllib.parse import urlsplit
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.disk import make_folder
 from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.local.files import write_private
 
@@ -93,7 +94,7 @@ def connect(
         options = ("--obs-endpoint", obs_endpoint, "--obs-keys-sent", *options)
     folder = root_folder(usual if root is None else root)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(str(folder))
         _hold_lease(folder)
         connection = running(folder) or _start(folder, options)
         if stay:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from waitress.server import BaseWSGIServer, create_server
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.disk import make_folder
 from modelarts.errors import ConfigurationError
 from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confiner
@@ -133,7 +134,7 @@ def serve(root: Path, settings: Settings) -> None:
     offered = [] if settings.obs_api is None else [uploads]
     for folder in (root, shared, shared / "obs", shared / "logs", *offered):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(os.path.abspath(folder))
         except OSError as error:
             raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from None
     file = ServiceFile(root)
@@ -170,7 +171,7 @@ def serve(root: Path, settings: Settings) -> None:
 
 
 class _Data(NamedTuple):
-    """What a service offers and keeps: folders, files and the kinds of its trainings."""
+    """The folders and files of a service, and the kinds of its trainings."""
 
     root: Path
     shared: Path
