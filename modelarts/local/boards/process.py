@@ -84,11 +84,6 @@ class BoardProcess(Board):
         return self._process.sentinel
 
     def wait_until_it_answers(self, prefix: str) -> None:
-        """``prefix`` is the path of its page.
-
-        Raises:
-            RuntimeError: it does not come up; the message says why.
-        """
         outcome, detail = (
             "failed",
             f"no answer within {START_SECONDS} seconds; see {self._log.name}",
@@ -132,7 +127,6 @@ class BoardProcess(Board):
         self.kill()
 
     def kill(self) -> None:
-        """End it. A board keeps nothing that could be lost."""
         with self._lock:
             self._process.kill()
         if not wait([self._process.sentinel], _KILL_SECONDS):
@@ -186,7 +180,6 @@ class Processes(BoardEngine):
             forkserver.ensure_running()
 
     def close(self) -> None:
-        """Note that no board is started any more."""
         continue_parents()
         self._temporary.unlink(missing_ok=True)
 

@@ -17,9 +17,8 @@ from modelarts.local.boards.cluster.processes import ClusterProcesses
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.engine import Board, BoardEngine, EngineAway, board_of
 from modelarts.local.boards.mindinsight import MindInsight
-from modelarts.local.boards.monitor import Watcher
+from modelarts.local.boards.monitor import AGAIN_SECONDS, Watcher, Work
 from modelarts.local.boards.process import Processes, visited
-from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
 from modelarts.local.boards.visits import Visits
 from modelarts.local.database.front_ends import FrontEnds, Gone, OnlyFrontEnd
 from modelarts.local.engine.cluster import Cluster

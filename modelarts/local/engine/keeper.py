@@ -140,7 +140,7 @@ class _Keeper:
         status = None
         while status is None:
             select.select([self._wakeup], [], [], _COUNT_SECONDS)
-            _drain(self._wakeup)
+            drain(self._wakeup)
             status = self._reap()
             now = time.monotonic()
             if self._kill_at is not None:
@@ -321,7 +321,8 @@ def _kill(call: Callable[[int, int], None], pid: int, number: int) -> None:
         pass
 
 
-def _drain(descriptor: int) -> None:
+def drain(descriptor: int) -> None:
+    """Read what there is to read, without waiting for more."""
     try:
         while os.read(descriptor, 4096):
             pass
