@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -22,12 +23,14 @@ from waitress.server import create_server
 from modelarts._internal.clock import Clock
 from modelarts.errors import PermissionDenied
 from modelarts.estimator import VisualizationJob
+from modelarts.local.engine import machine
 from modelarts.local.identity.buckets import Access, BucketAccess, BucketsFile
 from modelarts.local.identity.users import Users
 from modelarts.local.identity.users_file import Accounts, edit, read
 from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.storage import Objects
 from modelarts.local.web.waitress import Channel
+from modelarts.models import JobStatus
 from modelarts.session import Session
 from tests.clocks import wait_until
 from tests.console import Browser, loopback
@@ -338,6 +341,31 @@ def test_stopped_parent_of_boards_holds_up_nobody(shared, connect):
     job = VisualizationJob.create("/stopped/logs/", session=session)
     assert [each.job_id for each in VisualizationJob.list(session)] == [job.job_id]
     job.wait().delete()
+
+
+def test_killed_parent_of_boards_loses_no_board(shared, connect):
+    """Its boards end with it, and are started anew; a visitor meanwhile waits."""
+    session = connect(**keys_of(shared, "local"))
+    job = VisualizationJob.create("/killed/logs/", session=session).wait()
+    own = psutil.Process(shared.process.pid).children()
+    parent = next(each for each in own if "forkserver" in " ".join(each.cmdline()))
+    parent.kill()
+    shared.said("job %s: its board was lost" % job.job_id)
+    assert requests.get(job.service_url + "data/runs", timeout=60).status_code == 200
+    again = shared.board_pid(job, times=2)
+    assert psutil.Process(again).parent() != parent
+    assert Path("/proc/%d/oom_score_adj" % again).read_text() == "500\n"
+    assert job.refresh().status == JobStatus.RUNNING
+    job.delete()
+
+
+def test_keeper_that_says_nothing_is_killed(monkeypatch):
+    """A start has an end, also where the keeper is stopped."""
+    monkeypatch.setattr(machine, "_START_SECONDS", 0.1)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
+        assert "said nothing for 0.1 seconds" in machine._let_go(keeper)
+    assert keeper.returncode == -9
 
 
 def test_file_that_could_not_be_read_is_read_later(tmp_path):
