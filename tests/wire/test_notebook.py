@@ -61,7 +61,7 @@ class Notebook:
 
 @pytest.fixture(scope="module")
 def started():
-    """What the first test that needs it starts, until the end of this module."""
+    """Servers that tests of this module share; the first one that needs it starts each."""
     with ExitStack() as stack:
         stack.by_name = {}
         yield stack

@@ -171,7 +171,7 @@ def serve(root: Path, settings: Settings) -> None:
 
 
 class _Data(NamedTuple):
-    """What a service offers and keeps: folders, files and the kinds of its trainings."""
+    """The folders and files of a service, and the kinds of its trainings."""
 
     root: Path
     shared: Path
