@@ -117,6 +117,7 @@ def _jobs(cloud):
     return {str(number): job["job_name"] for number, job in cloud.jobs.items()}
 
 
+@pytest.mark.parametrize("turns", [60, pytest.param(150, marks=pytest.mark.extended)])
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize(
     ("cloud", "api", "create", "names_of"),
@@ -127,7 +128,7 @@ def _jobs(cloud):
     ],
     ids=["v1", "v2", "trainings"],
 )
-def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named):
+def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named, turns):
     print("seed", SEED)
     cloud = request.getfixturevalue(cloud)
     before = set(names_of(cloud))
@@ -135,7 +136,7 @@ def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named
     made, doubtful, slowest = [], [], []
     try:
         with _session(cloud, proxy, api=api) as session:
-            for turn in range(150):
+            for turn in range(turns):
                 name = "job-%d" % turn if named else None
                 job, error = _timed(lambda name=name: create(session, name), slowest)
                 if error is None:
@@ -152,8 +153,8 @@ def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named
         assert jobs.pop(job_id) == name, SEED
     # What is left was never answered: each is named by the error that said so.
     assert set(jobs.values()) <= set(doubtful), SEED
-    # How many come through depends on the seed (about 123, so a few more or less).
-    assert len(made) > 90, (SEED, len(doubtful))
+    # How many come through depends on the seed: of 150 about 123.
+    assert len(made) > 0.5 * turns, (SEED, len(doubtful))
 
 
 def test_stops_of_trainings_are_done_or_refused(trainings):
@@ -202,7 +203,8 @@ def test_stops_and_restarts_are_done_once_or_said_to_be_undone(documented):
     assert done > 180, SEED
 
 
-def test_the_running_service_behind_a_faulty_network(service):
+@pytest.mark.parametrize("turns", [10, pytest.param(30, marks=pytest.mark.extended)])
+def test_the_running_service_behind_a_faulty_network(service, turns):
     print("seed", SEED)
     found = service.connection
     cloud = type("CredentialSet", (), found)
@@ -210,7 +212,7 @@ def test_the_running_service_behind_a_faulty_network(service):
     made, doubtful, slowest = [], [], []
     try:
         with _session(cloud, proxy) as session:
-            for _ in range(30):
+            for _ in range(turns):
                 job, error = _timed(
                     lambda: VisualizationJob.create("/bucket/faults/", session=session), slowest
                 )
