@@ -180,6 +180,29 @@ def test_next_service_finds_its_boards(world, job):
     assert boards(world) == before[:1]
 
 
+def test_copy_of_the_folder_has_boards_of_its_own(world, job):
+    """A copy that is served beside the original leaves its boards alone."""
+    before = boards(world)
+    copied = world.folder / "copied"
+    shutil.copytree(world.folder / "root", copied, symlinks=True)
+    copy = Service(
+        copied,
+        *("--ray-address", world.cluster.address, "--mount", "logs=%s" % world.logs),
+        environ=world.cluster.environ,
+    )
+    try:
+        copy.said("is a copy of another")
+        with copy.session() as session:
+            same = VisualizationJob.get(job.visualization_id, session=session)
+            wait_until(lambda: same.refresh().status == JobStatus.RUNNING)
+            same.delete()
+        wait_until(lambda: len(world.cluster.actors()) == 1)
+    finally:
+        copy.end()
+    assert boards(world) == before
+    assert world.shows(job)
+
+
 def test_boards_outlive_the_service(world, job):
     """A service that is ended as usual leaves them, too."""
     before = boards(world)

@@ -17,6 +17,7 @@ from modelarts.local.database.schema import (
     has_indexes,
     open_database,
 )
+from modelarts.local.files import place_of
 
 __all__ = ["SqliteDatabase"]
 
@@ -41,6 +42,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
+        self._folder = path.parent
         self._lock = RLock()
         self._db = open_database(path)
         self._has_indexes = has_indexes(self._db)
@@ -106,6 +108,10 @@ class SqliteDatabase(Database):
                 "SELECT rowid FROM job_texts WHERE job_texts MATCH ? LIMIT ?", (phrase, limit + 1)
             ).fetchall()
         return Matches([row[0] for row in rows] if len(rows) <= limit else None)
+
+    def place(self) -> str:
+        """Return a text for the place of the folder with the file."""
+        return place_of(self._folder)
 
     def time(self) -> float:
         """Return the time of this machine."""

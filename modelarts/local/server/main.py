@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import resource
-import secrets
 import signal
 import socket
 import sqlite3
@@ -32,7 +31,6 @@ from modelarts.local.engine.base import Limits, TrainingEngine
 from modelarts.local.engine.cluster import Cluster, ClusterError
 from modelarts.local.engine.cluster_trainings import ClusterTrainings
 from modelarts.local.engine.machine import Machine
-from modelarts.local.files import place_of
 from modelarts.local.identity.authentication import KEPT_SECONDS, Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
 from modelarts.local.identity.passwords import MAX_WRONG, WRONG_PER_SECOND, Logins
@@ -55,6 +53,7 @@ from modelarts.local.obs_api.app import ObjectsApi
 from modelarts.local.obs_api.server import ObjectsServer
 from modelarts.local.obs_api.storage import Objects
 from modelarts.local.operations import Operations
+from modelarts.local.server.identity import service_id
 from modelarts.local.server.launcher import STAY, ServiceFile
 from modelarts.local.server.lock import end_when_unused, take
 from modelarts.local.server.logs import bound_files, open_log
@@ -103,12 +102,8 @@ _NO_TRAININGS = (
     "This service reads its logs from OBS (--obs-endpoint), and trainings need buckets on this "
     "machine: it runs none."
 )
-#: The setting with the name of this service on a cluster.
-_NAMESPACE = "ray_namespace"
 #: The setting with the folder that front ends have in common.
 _SHARED = "shared"
-#: The setting with the place of the folder.
-_PLACE = "place"
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -169,7 +164,8 @@ def serve(root: Path, settings: Settings) -> None:
                 folders = _folders(shared, settings, mounts)
                 confiner = _confiner(root, settings, accounts)
                 _check_shared(settings, store, front_ends)
-                cluster = _cluster(root, settings, store, open_ones)
+                own_id = service_id(root, settings, store, front_ends)
+                cluster = _cluster(root, settings, own_id, open_ones)
                 training_engine: TrainingEngine = Machine()
                 if cluster is not None:
                     types, _ = _types(settings, _gpus(cluster))
@@ -201,7 +197,6 @@ def serve(root: Path, settings: Settings) -> None:
                 )
                 workspaces = Workspaces(shared, folders)
                 training_store = TrainingStore(store)
-                _note_place(root, settings, store, training_store)
                 runner = TrainingSupervisor(
                     training_store,
                     training_engine,
@@ -246,6 +241,7 @@ def serve(root: Path, settings: Settings) -> None:
                         common.sessions,
                         reach,
                         clock,
+                        own_id,
                         shared,
                         _limits(settings),
                         shares,
@@ -423,28 +419,6 @@ def _common(database: Database, clock: ServiceClock, timeline: Timeline) -> _Com
         SharedReplays(database, KEPT_SECONDS),
         SharedRate(database, WRONG_PER_SECOND, MAX_WRONG, timeline.passed),
     )
-
-
-def _note_place(root: Path, settings: Settings, store: Store, trainings: TrainingStore) -> None:
-    """Leave the processes of another service alone, if this folder is a copy of its folder."""
-    if store.database.is_shared:
-        return  # trainings belong to a front end, and those have names
-    place = place_of(root)
-    if settings.ray_address is not None:
-        # It may begin on another machine, which has another number for the same file system.
-        place = place.rpartition("-")[2]
-    before = store.setting(_PLACE)
-    if before not in (None, place):
-        number = trainings.disown()
-        if number:
-            _LOG.warning(
-                "%s is a copy of another service's folder, or on another disk than before: %d "
-                "trainings that had not ended are not looked for",
-                root,
-                number,
-            )
-    if before != place:
-        store.keep_setting(_PLACE, place)
 
 
 def _most_connections(most: int) -> int:
@@ -630,7 +604,7 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     return Confiner(str(settings.shared or root), accounts, by_kernel, on_cluster, front_end)
 
 
-def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack) -> Cluster | None:
+def _cluster(root: Path, settings: Settings, own_id: str, open_ones: ExitStack) -> Cluster | None:
     """Return the cluster on which boards run, if it is not this machine.
 
     Raises:
@@ -638,11 +612,7 @@ def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack)
     """
     if settings.ray_address is None:
         return None
-    namespace = store.setting(_NAMESPACE)
-    if namespace is None:
-        namespace = f"modelarts-{secrets.token_hex(8)}"
-        store.keep_setting(_NAMESPACE, namespace)
-    cluster = Cluster(settings.ray_address, namespace, root / "cluster.log")
+    cluster = Cluster(settings.ray_address, f"modelarts-{own_id}", root / "cluster.log")
     try:
         cluster.open()
     except ClusterError as error:
