@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import resource
@@ -126,7 +125,7 @@ def serve(root: Path, settings: Settings) -> None:
     mounts = _mounts(shared, settings)
     # Those of a cluster are not known yet.
     types, datasets = _types(settings, None if settings.ray_address is None else 1)
-    uploads = _uploads(root, settings)
+    uploads = shared / "uploads"  # on the file system of the buckets
     offered = [] if settings.obs_api is None else [uploads]
     for folder in (root, shared, shared / "obs", shared / "logs", *offered):
         try:
@@ -267,7 +266,7 @@ def serve(root: Path, settings: Settings) -> None:
                 if settings.obs_api is not None:
                     objects = _listen_objects(network, settings.obs_api, store, open_ones)
                     objects_api = _objects_api(
-                        Objects((shared / "obs").resolve(), uploads, Clock()),
+                        _objects(shared, uploads, settings, front_ends),
                         authentication,
                         buckets,
                         folders,
@@ -318,11 +317,6 @@ def _shared(root: Path, settings: Settings) -> Path:
         return root
     if not is_common:
         raise ConfigurationError("--shared needs both --ray-address and --database")
-    if settings.source is not None:
-        raise ConfigurationError(
-            "--obs-endpoint does not go together with --ray-address and --database: each front end "
-            "would copy the logs. Mount the bucket on all machines, and give --mount NAME=DIR"
-        )
     paths = [Path(os.path.realpath(folder)) for folder in (root, settings.shared)]
     if paths[0] in (paths[1], *paths[1].parents) or paths[1] in paths[0].parents:
         raise ConfigurationError(
@@ -346,14 +340,6 @@ def _check_shared(settings: Settings, store: Store, front_ends: FrontEnds) -> No
         raise ConfigurationError(
             f"--shared {settings.shared}: the other front ends of the database have {theirs}"
         )
-
-
-def _uploads(root: Path, settings: Settings) -> Path:
-    """Return the folder for objects that are not whole, on the file system of the buckets."""
-    if settings.shared is None:
-        return root / "uploads"
-    name = hashlib.sha256(f"{socket.gethostname()}:{root}".encode()).hexdigest()[:16]
-    return settings.shared / "uploads" / name
 
 
 def _database(root: Path, settings: Settings) -> Database:
@@ -458,6 +444,16 @@ def _listen_objects(
     return listening
 
 
+def _objects(shared: Path, uploads: Path, settings: Settings, front_ends: FrontEnds) -> Objects:
+    """Return the buckets and objects, without what killed services have left of others."""
+    locks = None if settings.shared is None else shared / "locks"
+    objects = Objects((shared / "obs").resolve(), uploads, Clock(), locks)
+    if front_ends.is_first:
+        objects.uploads.clear()
+        Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
+    return objects
+
+
 def _objects_api(
     objects: Objects,
     authentication: Authentication,
@@ -466,8 +462,6 @@ def _objects_api(
     reach: Reach,
     rate: float,
 ) -> ObjectsApi:
-    objects.uploads.clear()
-    Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(
         objects,
         authentication,
@@ -680,7 +674,8 @@ def _folders(root: Path, settings: Settings, mounts: dict[str, Mount]) -> LogSou
         return MountedLogs(root, mounts, LocalFolders(root / "obs"))
     from modelarts.local.logs.obs_source import Mirrors
 
-    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.max_cached)
+    is_shared = settings.shared is not None
+    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.max_cached, is_shared)
     return MountedLogs(root, mounts, mirrors)
 
 
