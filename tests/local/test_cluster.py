@@ -314,9 +314,14 @@ def test_service_joins_the_cluster_again(world, job):
     before = boards(world)
     os.kill(driver(world), signal.SIGKILL)
     assert world.shows(job)
+    other = VisualizationJob.create("/logs/", session=world.session)
+    world.service.said("job %s: TensorBoard is started later" % other.visualization_id)
+    assert other.refresh().status == JobStatus.WAITING
+    assert "the Ray cluster at" in other.raw["reason"]
     world.service.said("the Ray cluster at .* is there again")
-    other = world.create()
+    other.wait()
     assert world.shows(other)
+    assert "reason" not in other.raw
     assert set(before) < set(boards(world))
     other.delete()
     wait_until(lambda: boards(world) == before)

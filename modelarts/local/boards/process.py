@@ -264,7 +264,8 @@ def visited(enter: Callable[[], Board | None], leave: Callable[[Board], None]) -
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         board = enter()
         if board is None:
-            gone = Response("The board has just ended.\n", 503, content_type="text/plain")
+            text = "The board has just ended, or cannot be started now.\n"
+            gone = Response(text, 503, content_type="text/plain", headers={"Retry-After": "2"})
             return gone(environ, start_response)
         try:
             parts = board.page(environ, start_response)

@@ -1,4 +1,4 @@
-"""Tasks in the background, repeated when the store could not be written."""
+"""Tasks in the background, repeated when the store could not be written, or the engine is away."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Callable
 
+from modelarts.local.boards.engine import EngineAway
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import Job, StoreFailure
 
@@ -65,10 +66,15 @@ class Work:
     def _do(self, call: _Call, job: Job) -> None:
         try:
             call(job)
+        except EngineAway:
+            self._repeat(call, job)
         except StoreFailure as failure:
             _LOG.error("job %d: %s It is tried again.", job.job_id, failure)
-            with self._lock:
-                self._failed.append((self._timeline.monotonic() + AGAIN_SECONDS, call, job))
-            self._wake()
+            self._repeat(call, job)
         except Exception:
             _LOG.exception("job %d: internal error", job.job_id)
+
+    def _repeat(self, call: _Call, job: Job) -> None:
+        with self._lock:
+            self._failed.append((self._timeline.monotonic() + AGAIN_SECONDS, call, job))
+        self._wake()

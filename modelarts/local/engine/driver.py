@@ -164,8 +164,13 @@ class _Driver:
             self._pool.submit(self._do, number, do, arguments)
 
     def _do(self, number: int, do: str, arguments: tuple[Any, ...]) -> None:
+        from ray.exceptions import AuthenticationError
+
         try:
             self._send("answer", number, getattr(self, "_" + do)(*arguments))
+        except AuthenticationError:
+            # There is another head at the address: it is to be joined anew, by another process.
+            os._exit(1)
         except Exception as error:
             self._send("failed", number, _line(error))
 

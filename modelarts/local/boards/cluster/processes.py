@@ -96,7 +96,7 @@ class ClusterBoard(Board):
         """``prefix`` is the path of its page.
 
         Raises:
-            EngineAway: the cluster was lost meanwhile.
+            EngineAway: the cluster was lost meanwhile, or does not answer.
             RuntimeError: it does not come up; the message says why.
         """
         with self._condition:
@@ -112,6 +112,8 @@ class ClusterBoard(Board):
                 raise RuntimeError("the service ends")
         if self.was_lost():
             raise EngineAway("the Ray cluster was lost")
+        if state["phase"] != "ended" and not self._cluster.is_there():
+            raise EngineAway(self._cluster.silence)
         self.kill()
         if state["phase"] == "ended":
             raise RuntimeError(f"{state['reason']}; see {self._log.name}")
@@ -138,6 +140,8 @@ class ClusterBoard(Board):
         if not is_lost:
             return parts
         text = "The node of this board does not answer. The board is being started on another.\n"
+        if not self._cluster.is_there():
+            text = "The Ray cluster does not answer. The board is started again when it does.\n"
         away = Response(text, 503, content_type="text/plain", headers={"Retry-After": "2"})
         return away(environ, start_response)
 
