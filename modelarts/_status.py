@@ -3,8 +3,6 @@
 import enum
 from typing import Dict, FrozenSet, Mapping, Optional
 
-__all__ = ["FAILED", "JOB_STATE", "STOPPED", "JobStatus"]
-
 
 class JobStatus(enum.IntEnum):
     """The status of a visualization job; also an ``int``.

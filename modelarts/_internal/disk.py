@@ -2,7 +2,24 @@
 
 import os
 
-__all__ = ["sync_folder"]
+
+def make_folder(folder: str, mode: int = 0o700) -> None:
+    """Make a folder and those above it that do not exist, and write their names to the disk.
+
+    Raises:
+        OSError: it cannot be made, or is a file.
+    """
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each, mode)
+        except FileExistsError:
+            if not os.path.isdir(each):
+                raise
+        sync_folder(os.path.dirname(each))
 
 
 def sync_folder(folder: str) -> None:

@@ -11,8 +11,6 @@ from modelarts.auth.credentials import AccessKey, CredentialSet, Password
 from modelarts.auth.providers.variables import ambient, said
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
-__all__ = ["ARGUMENTS", "Arguments", "Resolved", "resolve", "text"]
-
 ARGUMENTS = "arguments"
 _SET_ENDPOINT = "Session.set_endpoint"
 _APIS = ("auto", "v1", "v2")

@@ -16,17 +16,6 @@ if TYPE_CHECKING:
 
     AnyJob = Union[VisualizationJob, TrainingJob]
 
-__all__ = [
-    "board_named",
-    "id_value",
-    "is_training",
-    "job_named",
-    "jobs_named",
-    "service_option",
-    "training_named",
-    "trainings",
-]
-
 _ID = r"[0-9]{1,19}\Z"
 _LONGEST_SEARCH = 100
 _LONGEST_NAME = 64

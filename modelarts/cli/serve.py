@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from modelarts.local.logs.sent_keys import SentKeys
     from modelarts.local.server.network import Network
 
-__all__ = ["add_to"]
-
 _ALLOW_HOST = "MODELARTS_ALLOW_HOST"
 
 

@@ -11,8 +11,6 @@ from modelarts.http.errors import read_json, read_part
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
 
-__all__ = ["Dialect", "ServiceClient"]
-
 
 class Dialect:
     """The API version of the service of a session.
@@ -198,3 +196,13 @@ class ServiceClient:
 
 def _query_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def no_object(answer: Any) -> Optional[str]:
+    """Return why a response is no JSON object; None if it is one. For ``check=``."""
+    return None if isinstance(answer, dict) else "it is not a JSON object"
+
+
+def no_confirmation(answer: Any) -> Optional[str]:
+    """Return why a response confirms nothing; some editions respond to an action with nothing."""
+    return None if answer is None else no_object(answer)

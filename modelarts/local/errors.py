@@ -7,17 +7,6 @@ import math
 
 from werkzeug.wrappers import Request, Response
 
-__all__ = [
-    "Failure",
-    "GatewayFailure",
-    "IamFailure",
-    "NoSuchTraining",
-    "Throttled",
-    "TrainingFailure",
-    "json_of",
-    "json_response",
-]
-
 
 def json_of(request: Request) -> object:
     """Return the JSON in a request's body; None where it is not JSON."""

@@ -21,8 +21,6 @@ from modelarts.local.jobs.store import ACTIVE, Job, Store
 from modelarts.local.logs.source import LogSource
 from modelarts.models import FAILED, STOPPED, JobStatus, Schedule
 
-__all__ = ["Operations"]
-
 _LOG = logging.getLogger("modelarts.local")
 _WORKSPACE = "0"
 _HOUR = 3_600_000

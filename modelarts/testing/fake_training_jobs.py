@@ -10,8 +10,6 @@ from modelarts.models import JobStatus
 from modelarts.testing.fake_jobs import FakeJobs, Refusal
 from modelarts.testing.faults import Fault
 
-__all__ = ["FakeTrainingJobs"]
-
 _Fields = Dict[str, Any]
 _KIND = "visualization_job"
 _PHASES = {

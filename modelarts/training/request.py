@@ -10,8 +10,7 @@ import attr
 from modelarts import validation
 from modelarts.errors import InvalidArgument
 from modelarts.training.params import INPUT_NAME, OUTPUT_NAME, InputData, OutputData
-
-__all__ = ["Channel", "Dataset", "TrainingRequest", "is_here"]
+from modelarts.validation import text_or_none as _text
 
 _Path = Union[str, "os.PathLike[str]"]
 
@@ -160,9 +159,6 @@ class TrainingRequest:
         # Not from the random module: forked processes share its state.
         made_up = "job-" + os.urandom(4).hex()
         name = validation.job_name(made_up if job_name is None else job_name, "v2")
-        description = "" if job_description is None else job_description
-        if not isinstance(description, str) or len(description) > 256:
-            raise InvalidArgument("job_description", description, "a text of 0 to 256 characters")
         folder, script, target = _code(code_dir, boot_file, obs_path)
         image = _text("user_image_url", user_image_url, "the address of a container image")
         command = _text("user_command", user_command, "a command", validation.MAX_TEXT)
@@ -188,11 +184,11 @@ class TrainingRequest:
         _check_names(values, read, written)
         hours = None
         if auto_stop is not None:
-            hours = _whole("auto_stop", auto_stop, 1, _MAX_HOURS)
+            hours = validation.whole("auto_stop", auto_stop, 1, _MAX_HOURS)
         return cls(
             job_name=name,
             has_unique_name=job_name is None,
-            job_description=description,
+            job_description=validation.description("job_description", job_description),
             code_dir=folder,
             boot_file=script,
             code_path=target,
@@ -204,7 +200,7 @@ class TrainingRequest:
             inputs=read,
             outputs=written,
             train_instance_type=_flavor(train_instance_type),
-            train_instance_count=_whole(
+            train_instance_count=validation.whole(
                 "train_instance_count", train_instance_count, 1, _MAX_NODES
             ),
             pool_id=_text("pool_id", pool_id, "the id of a resource pool"),
@@ -328,23 +324,6 @@ def _folder(argument: str, value: object) -> _Path:
     return "/".join(part for part in parts if part not in ("", ".")) + "/"
 
 
-def _text(argument: str, value: object, allowed: str, longest: int = 1024) -> Optional[str]:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > longest or "\0" in value:
-        raise InvalidArgument(argument, value, allowed + ", as a text")
-    return value
-
-
-def _whole(argument: str, value: Any, least: int, most: int) -> int:
-    allowed = "a whole number from %d to %d" % (least, most)
-    if isinstance(value, str) and value.isdigit() and value.isascii() and len(value) < 10:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidArgument(argument, value, allowed)
-    return value
-
-
 def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     """Return names and values: of ``[{"name": …, "value": …}]`` or of ``{"name": value}``."""
     allowed = 'a list of {"name": …, "value": …}, or {name: value}'
@@ -352,14 +331,7 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     pairs = validation.named_values("parameters", value, allowed, ("name", "label"))
     parameters = []
     for name, setting in pairs:
-        if not isinstance(name, str) or not re.match(
-            r"[^\s=\x00-\x1f-][^\s=\x00-\x1f]{0,127}\Z", name
-        ):
-            raise InvalidArgument(
-                "parameters",
-                name,
-                "names of 1 to 128 characters without '=', blanks, or '-' before",
-            )
+        name = validation.parameter_name("parameters", name)
         parameters.append((name, validation.text_of("parameters", name, setting)))
     return tuple(parameters)
 

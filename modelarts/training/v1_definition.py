@@ -10,18 +10,7 @@ from modelarts import validation
 from modelarts.environment import Environment
 from modelarts.errors import InvalidArgument
 from modelarts.obs.paths import parse
-
-__all__ = [
-    "DATA",
-    "LOCAL",
-    "NUM_GPUS",
-    "OUTPUT",
-    "Definition",
-    "checked_config_name",
-    "checked_id",
-    "description_of",
-    "made_up_config_name",
-]
+from modelarts.validation import text_or_none as _text
 
 #: The flavor of a training that runs as a process on this machine.
 LOCAL = "local"
@@ -30,7 +19,6 @@ DATA, OUTPUT, NUM_GPUS = "data_url", "train_url", "num_gpus"
 
 _JOB_NAME = r"[0-9A-Za-z_-]{1,64}\Z"
 _CONFIG_NAME = r"[0-9A-Za-z_-]{1,20}\Z"
-_LABEL = r"[^\s=\x00-\x1f-][^\s=\x00-\x1f]{0,127}\Z"
 _ID = r"[0-9A-Za-z-]{1,64}\Z"
 _MAX_NODES = 10_000
 _IN_OBS = "a path in OBS, as '/bucket/folder/' or 'obs://bucket/folder/'"
@@ -136,19 +124,20 @@ class Definition:
                 LOCAL,
                 "a flavor: on this machine a boot file runs, no image and no built-in algorithm",
             )
-        description = get("job_description")
         environment = get("environment")
         if environment is not None and not isinstance(environment, Environment):
             raise InvalidArgument("environment", environment, "an Environment")
         return cls(
-            description=description_of("job_description", description),
+            description=validation.description("job_description", get("job_description")),
             code_dir=code_dir,
             boot_file=boot_file,
             parameters=_parameters(get("hyperparameters")),
             output_path=_folder("output_path", get("output_path")),
             log_url=_folder("log_url", get("log_url")),
             instance_type=instance_type,
-            instance_count=_count(get("train_instance_count")),
+            instance_count=validation.whole(
+                "train_instance_count", get("train_instance_count"), 1, _MAX_NODES
+            ),
             framework_type=engine,
             framework_version=version,
             model_name=model,
@@ -251,35 +240,6 @@ def made_up_config_name() -> str:
     return "config" + os.urandom(5).hex()
 
 
-def description_of(argument: str, value: object) -> str:
-    """Return a description; empty for None.
-
-    Raises:
-        InvalidArgument: it is no text of up to 256 characters.
-    """
-    text = "" if value is None else value
-    if not isinstance(text, str) or len(text) > 256:
-        raise InvalidArgument(argument, value, "a text of 0 to 256 characters")
-    return text
-
-
-def _text(argument: str, value: object, allowed: str, longest: int = 1024) -> Optional[str]:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > longest or "\0" in value:
-        raise InvalidArgument(argument, value, allowed + ", as a text")
-    return value
-
-
-def _count(value: object) -> int:
-    allowed = "a whole number from 1 to %d" % _MAX_NODES
-    if isinstance(value, str) and value.isdigit() and len(value) < 6:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_NODES:
-        raise InvalidArgument("train_instance_count", value, allowed)
-    return value
-
-
 def _obs(argument: str, value: object) -> str:
     """Return ``/bucket/path`` for a path in OBS, with the slash at its end as it was given."""
     text = value
@@ -351,12 +311,7 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     pairs = validation.named_values("hyperparameters", value, allowed, ("label",))
     parameters: Dict[str, str] = {}
     for label, setting in pairs:
-        if not isinstance(label, str) or not re.match(_LABEL, label):
-            raise InvalidArgument(
-                "hyperparameters",
-                label,
-                "labels of 1 to 128 characters without '=', blanks, or '-' before",
-            )
+        label = validation.parameter_name("hyperparameters", label)
         if label in parameters or label in (DATA, OUTPUT):
             raise InvalidArgument(
                 "hyperparameters",

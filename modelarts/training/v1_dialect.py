@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Trainings", "run"]
-
 Body = Dict[str, Any]
 _T = TypeVar("_T")
 

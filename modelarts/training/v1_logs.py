@@ -2,8 +2,6 @@
 
 from typing import Any, Dict, Tuple
 
-__all__ = ["REST", "part_of", "wanted"]
-
 #: The most bytes of a character in UTF-8 after its first one.
 REST = 3
 
@@ -37,7 +35,7 @@ def part_of(content: bytes, first: int, size: int, start: int, length: int) -> D
 
     Returns:
         ``content``; ``lines``, their number; ``start_line`` and ``end_line``, the positions of the
-        first byte and of the one after the last, as texts; ``is_success``.
+        first byte and of the one after the last, as texts.
     """
     begin, end = wanted(size, start, length)
     begin = _next_character(content, begin - first) + first
@@ -48,7 +46,6 @@ def part_of(content: bytes, first: int, size: int, start: int, length: int) -> D
         "lines": len(text.splitlines()),
         "start_line": str(begin),
         "end_line": str(end),
-        "is_success": True,
     }
 
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Api", "check_id", "iterate", "run", "settle"]
-
 Body = Dict[str, Any]
 _T = TypeVar("_T")
 

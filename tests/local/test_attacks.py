@@ -311,13 +311,15 @@ def test_objects_survive_a_power_cut(tmp_path, writes):
     assert writes == ["folder", "file", "name", "folder"]
     del writes[:]
     assert list(objects.delete("bucket", ["folder/key"])) == []
-    assert writes == ["removal", "folder"]
+    assert writes[:2] == ["removal", "folder"]
+    del writes[:]
     upload = objects.uploads.begin("bucket", "key")
+    assert writes == ["file", "folder", "folder"]
     folder = objects.uploads.find("bucket", "key", upload)
     etag = hashlib.md5(b"part", usedforsecurity=False).hexdigest()
     del writes[:]
     objects.uploads.put_part(folder, 1, io.BytesIO(b"part"), etag)
-    assert writes == ["file", "name"]
+    assert writes == ["file", "name", "folder"]
     del writes[:]
     objects.uploads.complete("bucket", "key", folder, [(1, etag)])
     assert writes[:3] == ["file", "name", "folder"]

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -80,9 +79,7 @@ def processes(root):
 
 def wait_until_gone(pids):
     """Returns when all of them have ended."""
-    deadline = time.monotonic() + 30
-    while any(_is_there(pid) for pid in pids):
-        assert time.monotonic() < deadline, pids
+    wait_until(lambda: not any(map(_is_there, pids)))
 
 
 def _is_there(pid):

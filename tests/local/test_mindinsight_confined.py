@@ -102,7 +102,14 @@ PROFILER_FILES = (
 )
 
 
-@pytest.fixture(scope="module", params=["by the kernel", "by code alone"])
+#: Numbers of targets of each kind: files of the service, of the system, of others, and no files.
+SOME = (0, 5, 9, 11, 12)
+
+
+@pytest.fixture(
+    scope="module",
+    params=["by code alone", pytest.param("by the kernel", marks=pytest.mark.extended)],
+)
 def hostile(request, tmp_path_factory):
     """A service with secrets, MindInsight over a hostile folder, and what must not be read."""
     if request.param == "by the kernel" and not landlock.abi():
@@ -162,11 +169,11 @@ def test_every_route_of_mindinsight_is_known(tmp_path):
     assert sorted(map(tuple, json.loads(line[len("routes:") :]))) == FLAT
 
 
-def test_every_route_of_mindinsight_returns_no_byte_from_outside(request, hostile):
-    """Of all targets by code alone, and of every second one by the kernel."""
+@pytest.mark.parametrize("extent", ["some", pytest.param("all", marks=pytest.mark.extended)])
+def test_every_route_of_mindinsight_returns_no_byte_from_outside(hostile, extent):
     service, job, runs, targets = hostile
-    if request.node.callspec.params["hostile"] == "by the kernel":
-        runs = runs[1::2]
+    if extent == "some":
+        runs = [*(runs[number] for number in SOME), "../other"]
     secrets = secrets_of(service, targets)
     statuses, clean = [], set()
     for method, route in FLAT:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -56,16 +55,22 @@ def source_of(buckets):
     return Source(buckets.endpoint, client, lambda: KEYS, "the test")
 
 
-@pytest.fixture
-def buckets():
-    """A server of its own with the bucket ``training``."""
+@pytest.fixture(scope="module")
+def server():
     SECRETS.add(Buckets.secret_key)
-    buckets = Buckets()
-    bucket = "training-%s" % os.urandom(4).hex()  # moto keeps one store for all servers
-    buckets.make(bucket)
-    buckets.name = bucket
-    yield buckets
-    buckets.close()
+    server = Buckets()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def buckets(server):
+    """A server with a new, empty bucket; its account of requests is empty, too."""
+    server.name = "training-%s" % os.urandom(4).hex()
+    server.make(server.name)
+    server.asked.clear()
+    yield server
+    server.refuse = lambda request: None
 
 
 @pytest.fixture
@@ -462,9 +467,7 @@ def test_a_server_that_is_gone_is_asked_again(buckets, bucket, mirror):
 
 def wait_until_removed(folder):
     """A round that goes on meanwhile has to end first."""
-    deadline = time.monotonic() + 30
-    while folder.exists():
-        assert time.monotonic() < deadline
+    wait_until(lambda: not folder.exists())
 
 
 def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
@@ -479,9 +482,7 @@ def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
     mirrors.visited(1)  # too soon
     clock.now += 6
     mirrors.visited(1)
-    deadline = time.monotonic() + 30
-    while (folder / "x.tfevents").read_bytes() != b"xy":
-        assert time.monotonic() < deadline
+    wait_until(lambda: (folder / "x.tfevents").read_bytes() == b"xy")
     assert len(buckets.reads("/" + buckets.name)) == before + 1
     mirrors.close(1)
     wait_until_removed(folder.parent)
@@ -599,6 +600,20 @@ def serve(buckets, tmp_path, monkeypatch):
         assert not any(Buckets.secret_key in line for line in service.log if line)
 
 
+@pytest.fixture(scope="module")
+def reading(server, tmp_path_factory):
+    """A service that reads those buckets, for all tests that do it no harm."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELARTS_ACCESS_KEY", Buckets.access_key)
+        patch.setenv("MODELARTS_SECRET_KEY", Buckets.secret_key)
+        root = tmp_path_factory.mktemp("reading") / "root"
+        # In the environment and the command line of a process of its own.
+        service = Service(root, "--obs-endpoint", server.endpoint, is_forked=False)
+    yield service
+    assert service.end() == 0
+    assert not any(Buckets.secret_key in line for line in service.log if line)
+
+
 class Training:
     """Adds to an event file, and uploads it whole after each step."""
 
@@ -620,11 +635,11 @@ class Training:
             RecordWriter(file).write(event.SerializeToString())
 
 
-def test_job_shows_objects_and_later_additions(buckets, serve, tmp_path):
+def test_job_shows_objects_and_later_additions(buckets, reading, tmp_path):
     """A job shows what is in obs and what training adds meanwhile."""
     training = Training(buckets, tmp_path / "run", "logs/run/")
     training.step(1, 0.5)
-    service = serve()
+    service = reading
     assert service.connection["obs_endpoint"] == buckets.endpoint
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
@@ -632,15 +647,16 @@ def test_job_shows_objects_and_later_additions(buckets, serve, tmp_path):
         training.step(2, 0.25)
         assert curve(job, 2) == [(1, 0.5), (2, 0.25)]
         assert "reason" not in job.refresh().raw
-        (cache,) = (service.root / "cache").iterdir()
+        cache = service.root / "cache" / ("job-%s-1" % job.visualization_id)
+        assert cache.is_dir()
         job.delete()
         wait_until_removed(cache)
 
 
-def test_obs_keys_are_in_no_file_log_or_command_line(buckets, serve, tmp_path):
+def test_obs_keys_are_in_no_file_log_or_command_line(buckets, reading, tmp_path):
     """The keys for obs are in no file no log and no command line."""
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
-    service = serve()
+    service = reading
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
         board = service.board_pid(job)
@@ -648,9 +664,8 @@ def test_obs_keys_are_in_no_file_log_or_command_line(buckets, serve, tmp_path):
             with open("/proc/%d/cmdline" % pid) as file:
                 assert Buckets.secret_key not in file.read()
         job.stop().wait(until=JobStatus.KILLED)
-    assert service.end() == 0
     kept = [file for file in service.root.rglob("*") if file.is_file()]
-    assert kept
+    assert {"service.log", "jobs.sqlite", "service.json"} <= {file.name for file in kept}
     assert [file for file in kept if Buckets.secret_key.encode() in file.read_bytes()] == []
 
 
@@ -661,21 +676,20 @@ def test_obs_keys_are_in_no_file_log_or_command_line(buckets, serve, tmp_path):
         ((403, "AccessDenied"), r"the keys of AK/SK from environment MODELARTS_\* may not read"),
     ],
 )
-def test_a_create_over_a_bucket_that_cannot_be_read_is_refused(buckets, serve, refusal, said):
-    service = serve()
+def test_a_create_over_a_bucket_that_cannot_be_read_is_refused(buckets, reading, refusal, said):
     buckets.refuse = lambda request: refusal
-    with service.session() as session:
+    with reading.session() as session:
         with pytest.raises(BadRequest, match=said) as caught:
-            VisualizationJob.create("/nowhere-at-all/logs/", session=session)
+            VisualizationJob.create("/nowhere-at-all/logs/", "refused", session=session)
         assert caught.value.error_code == "ModelArts.0104"
-        assert VisualizationJob.list(session) == []
+        assert VisualizationJob.list(session, search_content="refused") == []
 
 
-def test_unreadable_files_fail_job_with_reason(buckets, serve):
+def test_unreadable_files_fail_job_with_reason(buckets, reading):
     """A job whose files turn out not to be readable fails with the reason."""
     buckets.put(buckets.name, "logs/x.tfevents", b"x")
     buckets.refuse = lambda r: (403, "AccessDenied") if r.path.endswith("x.tfevents") else None
-    service = serve()
+    service = reading
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/" % buckets.name, session=session)
         service.said(r"job %s: failed" % job.visualization_id)
@@ -684,12 +698,12 @@ def test_unreadable_files_fail_job_with_reason(buckets, serve):
         assert "may not read object 'logs/x.tfevents'" in job.raw["reason"]
         wait_until(lambda: not list((service.root / "cache").iterdir()))
         buckets.refuse = lambda request: None
-        job.restart().wait()
+        job.restart().wait().delete()
 
 
-def test_jobs_run_while_obs_is_silent(buckets, serve, tmp_path):
+def test_jobs_run_while_obs_is_silent(buckets, reading, tmp_path):
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
-    service = serve()
+    service = reading
     buckets.stop()
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
@@ -697,6 +711,7 @@ def test_jobs_run_while_obs_is_silent(buckets, serve, tmp_path):
         assert "Connection refused" in job.refresh().raw["reason"]
         buckets.start_again()
         assert curve(job, 1, seconds=120) == [(1, 0.5)]
+        job.delete()
 
 
 def test_killed_service_shows_mirror_and_goes_on(buckets, serve, tmp_path):
@@ -717,9 +732,9 @@ def test_killed_service_shows_mirror_and_goes_on(buckets, serve, tmp_path):
         assert curve(job, 2, seconds=120) == [(1, 0.5), (2, 0.25)]
 
 
-def test_details_and_log_count_requests(buckets, serve, tmp_path):
+def test_details_and_log_count_requests(buckets, reading, tmp_path):
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
-    service = serve()
+    service = reading
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
         assert curve(job, 1) == [(1, 0.5)]
@@ -727,9 +742,10 @@ def test_details_and_log_count_requests(buckets, serve, tmp_path):
         assert (counted["list"] >= 1, counted["read"]) == (True, 1)
         shown = facts(job)
         assert "OBS requests %d list, 1 read (0.0 MB)" % counted["list"] in shown
-        service.said("job 1: up to date: 1 list and 1 read requests to OBS, 0.0 MB")
+        name = "job %s" % job.visualization_id
+        service.said(name + ": up to date: 1 list and 1 read requests to OBS, 0.0 MB")
         job.delete()
-        service.said(r"job 1: in all: \d+ list and 1 read requests to OBS")
+        service.said(name + r": in all: \d+ list and 1 read requests to OBS")
 
 
 # Session.local(obs=…) ---------------------------------------------------------------------

@@ -18,8 +18,6 @@ from modelarts.local.logs.source import Logs
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["START_SECONDS", "Board", "BoardEngine", "EngineAway", "board_of"]
-
 #: TensorBoard is slow on a machine that swaps; past this a start has failed.
 START_SECONDS = 120
 #: How long one request to a board may take.

@@ -35,8 +35,6 @@ from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["ENVIRONMENT", "MindInsight", "serve"]
-
 #: In the workspace too, a link to a short path: multiprocessing makes sockets there.
 _TEMPORARY = "tmp"
 #: The Python environment where MindInsight is looked for; its pins hold other packages back.

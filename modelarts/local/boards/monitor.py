@@ -12,8 +12,6 @@ from modelarts.local.boards.engine import Board
 from modelarts.local.boards.tasks import AGAIN_SECONDS
 from modelarts.local.jobs.store import StoreFailure
 
-__all__ = ["Watcher"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: A signal to all processes of the service reaches the boards as well; so long may the service
 #: take to notice its own, which on a busy machine takes a while.

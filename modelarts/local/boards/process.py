@@ -32,8 +32,6 @@ from modelarts.local.logs.source import Logs
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BoardProcess", "Processes", "continue_parents", "visited"]
-
 #: The modules that boards use, loaded before the fork, so that their memory is shared; the last one
 #: sees to it. What this system does not have is left out.
 _PRELOADED = [

@@ -11,8 +11,6 @@ from modelarts.local.boards.engine import EngineAway
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import Job, StoreFailure
 
-__all__ = ["AGAIN_SECONDS", "Work"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: How long after a failure to write it is tried again.
 AGAIN_SECONDS = 2.0

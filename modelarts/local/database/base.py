@@ -13,8 +13,6 @@ from werkzeug.wrappers import Response
 
 from modelarts.local.errors import Failure
 
-__all__ = ["Database", "DatabaseUnavailable", "Matches", "StoreFailure", "contains"]
-
 #: The seconds after which a client may try again while the database cannot be reached.
 RETRY_SECONDS = 1
 

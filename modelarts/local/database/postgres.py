@@ -24,8 +24,6 @@ from modelarts.local.database.base import (
 )
 from modelarts.local.database.postgres_schema import prepare
 
-__all__ = ["PostgresDatabase", "read"]
-
 _MAX_CONNECTIONS = 8
 #: After a failed attempt to connect, others fail at once for so long.
 _PAUSE = 0.5

@@ -19,8 +19,6 @@ from modelarts.local.database.schema import (
 )
 from modelarts.local.files import place_of
 
-__all__ = ["SqliteDatabase"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: The shortest search that the index of texts has.
 _TRIGRAM = 3

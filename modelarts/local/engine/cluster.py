@@ -26,8 +26,6 @@ import attr
 from modelarts.local.engine.driver import LEAST_RAY, Problem
 from modelarts.local.engine.host import Host
 
-__all__ = ["Cluster", "ClusterError", "Resources", "State"]
-
 _LOG = logging.getLogger("modelarts.local")
 _CODE = "import sys; del sys.path[0]; from modelarts.local.engine.driver import main; main()"
 _CONNECT_SECONDS = 5.0

@@ -25,8 +25,6 @@ from typing import Any
 from modelarts.local.engine.host import Host
 from modelarts.local.engine.spares import Spares
 
-__all__ = ["LEAST_RAY", "Problem", "main", "probe"]
-
 #: The first with token authentication.
 LEAST_RAY = "2.52"
 _SECONDS = 10

@@ -29,8 +29,6 @@ import sys
 import time
 from typing import Any, Callable
 
-__all__ = ["main"]
-
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 #: How often the limits are looked at, and how often the number of all processes of the system is.
 _LOOK_SECONDS = 1.0

@@ -9,10 +9,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Callable, Generic, TypeVar
 
+from modelarts._internal.disk import make_folder
 from modelarts.errors import ConfigurationError
 from modelarts.local.files import read_private, write_private
-
-__all__ = ["PrivateFile"]
 
 _LOG = logging.getLogger("modelarts.local")
 Value = TypeVar("Value")
@@ -75,7 +74,7 @@ class PrivateFile(Generic[Value]):
         """
         path = self.path.resolve()  # a link stays a link
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(str(path.parent))
             folder = os.open(path.parent, os.O_RDONLY)
         except OSError as error:
             raise ConfigurationError(f"{error.filename} cannot be used: {error.strerror}") from None

@@ -13,17 +13,6 @@ import attr
 from modelarts._internal.clock import Clock
 from modelarts.local.identity.users import User, Users
 
-__all__ = [
-    "LINK_SECONDS",
-    "SESSION_SECONDS",
-    "BrowserSession",
-    "BrowserSessions",
-    "Sessions",
-    "hashed",
-    "mark_of",
-    "user_of",
-]
-
 LINK_SECONDS = 600.0
 SESSION_SECONDS = 12 * 3600.0
 _MAX_LINKS = 1000

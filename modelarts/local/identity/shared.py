@@ -19,8 +19,6 @@ from modelarts.local.identity.sessions import (
 )
 from modelarts.local.identity.users import User, Users
 
-__all__ = ["SharedRate", "SharedReplays", "SharedSessions"]
-
 _MAX_SESSIONS_OF_USER = 50
 #: How often old signatures are removed.
 _FORGET_SECONDS = 60.0

@@ -22,8 +22,6 @@ from typing import Any, Callable
 from modelarts._internal.clock import Clock
 from modelarts.local.jobs.store import Store, StoreFailure
 
-__all__ = ["MovableClock", "ServiceClock", "SharedMovableClock", "SharedTimeline", "Timeline"]
-
 _SETTING = "timeline"
 _AHEAD = "ahead"
 

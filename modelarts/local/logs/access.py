@@ -10,8 +10,6 @@ from typing import Callable, Iterator
 
 from modelarts._internal.clock import Clock
 
-__all__ = ["FolderAccess"]
-
 #: Seconds; a front end does not ask OBS for what another one has asked for since then. A little
 #: less than the shortest pause between two updates.
 _FRESH_SECONDS = 4.0

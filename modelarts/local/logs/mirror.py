@@ -25,8 +25,6 @@ from modelarts.local.logs.access import FolderAccess
 from modelarts.local.logs.remote import Bucket, LogObject, Unreadable
 from modelarts.local.logs.wanted import select
 
-__all__ = ["Budget", "Mirror"]
-
 #: The bytes before the new part of an object that are fetched again and compared.
 _OVERLAP = 4096
 #: The objects of a job that are fetched at once.

@@ -25,8 +25,6 @@ from modelarts.local.logs.source import Logs, LogSource, folder_of, inside
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Requests
 
-__all__ = ["Mount", "MountedLogs", "Mounts", "MountsFile", "mount", "mount_option", "problem_with"]
-
 _VERSION = 1
 _FOLDER = "mounts"  # in the root; links to the folders of mounts that have several
 _NAME = re.compile(r"[0-9a-z][0-9a-z.-]{1,61}[0-9a-z]\Z")

@@ -20,8 +20,6 @@ from modelarts.local.logs.mirror import Budget, Mirror
 from modelarts.local.logs.remote import Bucket, Passing, Refused, Requests, Source
 from modelarts.local.logs.source import Logs, LogSource
 
-__all__ = ["MOST_BYTES", "Mirrors"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: The default limit of disk space for the files of all jobs.
 MOST_BYTES = 10 * 1024**3

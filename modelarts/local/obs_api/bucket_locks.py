@@ -11,8 +11,6 @@ from pathlib import Path
 from threading import RLock
 from typing import Iterator
 
-__all__ = ["BucketLocks", "SharedBucketLocks"]
-
 
 class BucketLocks:
     """The locks of one front end."""

@@ -23,8 +23,6 @@ from modelarts.local.obs_api.span import Span
 from modelarts.local.obs_api.upload_handlers import UploadCalls
 from modelarts.local.obs_api.xml import as_refusal, iso, missing, xml
 
-__all__ = ["Call"]
-
 _NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
 _CONDITIONS = {"if-match", "if-none-match"}
 _ALLOWED_ACL = (None, "private", "bucket-owner-full-control")

@@ -15,11 +15,10 @@ from typing import BinaryIO, Iterator, List, Sequence
 import attr
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.disk import sync_folder
 from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.checksums import blocks, digests_of
 from modelarts.obs.stores.folder import FolderStore
-
-__all__ = ["MIN_PART", "Part", "Upload", "Uploads", "check_length"]
 
 MIN_PART = 100 * 1024
 _BLOCK = 1 << 20
@@ -76,8 +75,13 @@ class Uploads:
         folder = self._staging / f"{upload_id}.new"
         folder.mkdir(mode=0o700)
         about = {"bucket": bucket, "key": key, "began": self._clock.time()}
-        (folder / _ABOUT).write_text(json.dumps(about))
+        with open(folder / _ABOUT, "w") as file:
+            json.dump(about, file)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(str(folder))
         os.rename(folder, self._staging / upload_id)
+        sync_folder(str(self._staging))
         return upload_id
 
     def list(self, bucket: str, prefix: str = "") -> List[Upload]:
@@ -106,6 +110,7 @@ class Uploads:
                 for part in folder.glob(f"{number:05d}.*"):
                     if part != path:
                         part.unlink()
+                sync_folder(str(folder))
         except FileNotFoundError:
             raise _ended() from None
         except BaseException:
@@ -179,6 +184,7 @@ class Uploads:
         gone = folder.with_suffix(".gone")
         with suppress(FileNotFoundError):  # removed by another request
             os.rename(folder, gone)
+            sync_folder(str(self._staging))
             shutil.rmtree(gone, ignore_errors=True)
 
     def clear(self) -> None:

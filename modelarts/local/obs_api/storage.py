@@ -23,8 +23,6 @@ from modelarts.local.obs_api.multipart import Uploads, check_length
 from modelarts.obs.stores.base import ObjectInfo
 from modelarts.obs.stores.folder import FolderStore
 
-__all__ = ["Object", "Objects", "Page"]
-
 #: A name for a new bucket, and for any folder that may be one.
 _NEW_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z")
@@ -129,6 +127,7 @@ class Objects:
                 pass
             except OSError:
                 raise kept from None
+        sync_folder(str(self._obs))
 
     # Objects -------------------------------------------------------------------------------
 

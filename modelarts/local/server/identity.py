@@ -18,8 +18,6 @@ from modelarts.local.jobs.store import Store
 from modelarts.local.server.settings import Settings
 from modelarts.local.training.store import TrainingStore
 
-__all__ = ["service_id"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: The settings with the id, and with the place of what has it.
 _ID = "service_id"

@@ -12,20 +12,9 @@ from typing import Any, Sequence
 from urllib.parse import urlsplit
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.disk import make_folder
 from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.local.files import write_private
-
-__all__ = [
-    "DEFAULT_ROOT",
-    "PROGRAMS_LOCK",
-    "SERVICE_LOCK",
-    "STAY",
-    "ServiceFile",
-    "connect",
-    "is_served",
-    "root_folder",
-    "running",
-]
 
 DEFAULT_ROOT = "~/.modelarts/local"
 #: Locked by each program that uses a service, for as long as it lives.
@@ -105,7 +94,7 @@ def connect(
         options = ("--obs-endpoint", obs_endpoint, "--obs-keys-sent", *options)
     folder = root_folder(usual if root is None else root)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(str(folder))
         _hold_lease(folder)
         connection = running(folder) or _start(folder, options)
         if stay:

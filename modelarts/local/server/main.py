@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from waitress.server import BaseWSGIServer, create_server
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.disk import make_folder
 from modelarts.errors import ConfigurationError
 from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import Confiner
@@ -82,8 +83,6 @@ from modelarts.local.web.waitress import MAX_BODY_IN_MEMORY, Channel
 if TYPE_CHECKING:
     from modelarts.local.server.tls import TlsServer
 
-__all__ = ["serve"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: As many requests for pages may come from one address; a page is a few dozen of them.
 _PAGES = 500.0
@@ -129,7 +128,7 @@ def serve(root: Path, settings: Settings) -> None:
     offered = [] if settings.obs_api is None else [uploads]
     for folder in (root, shared, shared / "obs", shared / "logs", *offered):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(os.path.abspath(folder))
         except OSError as error:
             raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from None
     file = ServiceFile(root)
@@ -151,146 +150,10 @@ def serve(root: Path, settings: Settings) -> None:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
         # No file beside the program that started it is a module of the service.
         os.chdir(root)
+        data = _Data(root, shared, mounts, uploads, types, datasets, store, accounts, buckets_file)
         try:
             with ExitStack() as open_ones:
-                front_ends = _front_ends(store.database, root)
-                open_ones.callback(front_ends.close)
-                movable = _movable(settings, store, front_ends)
-                clock = movable or ServiceClock()
-                network, source = settings.network, settings.source
-                plain, tls = _listen(network, store, open_ones)
-                reach = network.reach(url_of(plain, "http", _plain_host(network)))
-                folders = _folders(shared, settings, mounts)
-                confiner = _confiner(root, settings, accounts)
-                _check_shared(settings, store, front_ends)
-                own_id = service_id(root, settings, store, front_ends)
-                cluster = _cluster(root, settings, own_id, open_ones)
-                training_engine: TrainingEngine = Machine()
-                if cluster is not None:
-                    types, _ = _types(settings, _gpus(cluster))
-                    training_engine = ClusterTrainings(cluster, settings.training_memory or 0)
-                timeline = _timeline(store, clock, front_ends)
-                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
-                supervisor = Supervisor(
-                    store,
-                    folders,
-                    mindinsight,
-                    shared / "logs",
-                    timeline,
-                    settings.board_memory,
-                    settings.sleep_after,
-                    settings.stop_after,
-                    confiner,
-                    front_ends,
-                    cluster,
-                    settings.load_late,
-                )
-                # Clients have clocks of their own, which nobody moved.
-                common = _common(store.database, clock, timeline)
-                authentication = Authentication(
-                    accounts, clock, settings.rate, Clock(), common.replays
-                )
-                buckets = BucketAccess(accounts, buckets_file)
-                operations = Operations(
-                    store, supervisor, folders, mindinsight, buckets, settings.max_running
-                )
-                workspaces = Workspaces(shared, folders)
-                training_store = TrainingStore(store)
-                runner = TrainingSupervisor(
-                    training_store,
-                    training_engine,
-                    workspaces,
-                    types,
-                    timeline,
-                    _max_trainings(settings),
-                    Limits(settings.training_memory or _max_memory()),
-                    front_ends,
-                )
-                trainings = Trainings(
-                    training_store,
-                    runner,
-                    workspaces,
-                    types,
-                    datasets,
-                    timeline,
-                    buckets,
-                    _MAX_TRAININGS,
-                    _NO_TRAININGS if source is not None else None,
-                )
-                api = Api(operations, authentication, reach)
-                links = LogLinks(clock)
-                shares = Shares(store, timeline, settings.max_share_hours, settings.max_shares)
-                pages = Pages(
-                    operations,
-                    supervisor,
-                    shares,
-                    reach,
-                    Rate(_PAGES, 10 * _PAGES, Clock()),
-                    Rate(_GUESSES, _MAX_GUESSES, Clock()),
-                )
-                logins = Logins(clock, common.wrong_passwords)
-                console = Console(
-                    Parts(
-                        operations,
-                        supervisor,
-                        trainings,
-                        accounts,
-                        authentication,
-                        logins,
-                        common.sessions,
-                        reach,
-                        clock,
-                        own_id,
-                        shared,
-                        _limits(settings),
-                        shares,
-                    )
-                )
-                app = App(
-                    api,
-                    TrainingJobs(api, operations, supervisor.log, trainings, links),
-                    Iam(authentication, reach, logins),
-                    pages,
-                    reach,
-                    links,
-                    ShareApi(api, operations, shares),
-                    TestClock(movable, supervisor, runner, authentication, front_ends.announce)
-                    if movable
-                    else None,
-                    ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
-                    console,
-                )
-                if tls is not None:
-                    open_ones.callback(_serve_tls(app, tls, network).close)
-                objects = None
-                if settings.obs_api is not None:
-                    objects = _listen_objects(network, settings.obs_api, store, open_ones)
-                    objects_api = _objects_api(
-                        _objects(shared, uploads, settings, front_ends),
-                        authentication,
-                        buckets,
-                        folders,
-                        reach,
-                        settings.rate,
-                    )
-                    server = ObjectsServer(objects_api, objects, uploads, _most_connections(200))
-                    open_ones.callback(server.close)
-                    server.start()
-                obs = source.endpoint if source else (shared / "obs").resolve().as_uri()
-                connection = _connection(accounts.users(), reach.local, obs)
-                if settings.obs_keys is not None:
-                    connection["obs_keys_sent"] = True
-                if settings.database is not None:
-                    connection["database"] = store.database.name
-                if objects is not None:
-                    address = url_of(objects, "http", _plain_host(network))
-                    connection["obs_http_endpoint"] = address
-                    _LOG.info("the OBS API is at %s", address)
-                if settings.show_link is not None:
-                    owner = accounts.users().by_name.get(OWNER)
-                    link = CONSOLE if owner is None else console.link(owner)
-                    settings.show_link((reach.public or reach.local) + link, owner is not None)
-                _run(app, supervisor, runner, front_ends, plain, file, connection, root, settings)
+                _run(_build(data, settings, open_ones), file, root, settings)
         except StoreFailure as failure:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
         except OSError as error:
@@ -299,6 +162,175 @@ def serve(root: Path, settings: Settings) -> None:
         if store is not None:
             store.close()
         os.close(lock)
+
+
+class _Data(NamedTuple):
+    """The folders and files of a service, and the kinds of its trainings."""
+
+    root: Path
+    shared: Path
+    mounts: dict[str, Mount]
+    uploads: Path
+    types: MachineTypes
+    datasets: Datasets
+    store: Store
+    accounts: Accounts
+    buckets_file: BucketsFile
+
+
+class _Service(NamedTuple):
+    """The parts of a service that begin and end."""
+
+    app: App
+    supervisor: Supervisor
+    trainings: TrainingSupervisor
+    front_ends: FrontEnds
+    listening: socket.socket
+    #: The content of ``service.json``.
+    connection: dict[str, Any]
+
+
+def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
+    """Make the parts of a service, and listen; nothing is answered yet.
+
+    Raises:
+        ConfigurationError: a setting cannot be used; so do StoreFailure and OSError.
+    """
+    root, shared, mounts, uploads, types, datasets, store, accounts, buckets_file = data
+    front_ends = _front_ends(store.database, root)
+    open_ones.callback(front_ends.close)
+    movable = _movable(settings, store, front_ends)
+    clock = movable or ServiceClock()
+    network, source = settings.network, settings.source
+    plain, tls = _listen(network, store, open_ones)
+    reach = network.reach(url_of(plain, "http", _plain_host(network)))
+    folders = _folders(shared, settings, mounts)
+    confiner = _confiner(root, settings, accounts)
+    _check_shared(settings, store, front_ends)
+    own_id = service_id(root, settings, store, front_ends)
+    cluster = _cluster(root, settings, own_id, open_ones)
+    training_engine: TrainingEngine = Machine()
+    if cluster is not None:
+        types, _ = _types(settings, _gpus(cluster))
+        training_engine = ClusterTrainings(cluster, settings.training_memory or 0)
+    timeline = _timeline(store, clock, front_ends)
+    mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
+    supervisor = Supervisor(
+        store,
+        folders,
+        mindinsight,
+        shared / "logs",
+        timeline,
+        settings.board_memory,
+        settings.sleep_after,
+        settings.stop_after,
+        confiner,
+        front_ends,
+        cluster,
+        settings.load_late,
+    )
+    # Clients have clocks of their own, which nobody moved.
+    common = _common(store.database, clock, timeline)
+    authentication = Authentication(accounts, clock, settings.rate, Clock(), common.replays)
+    buckets = BucketAccess(accounts, buckets_file)
+    operations = Operations(store, supervisor, folders, mindinsight, buckets, settings.max_running)
+    workspaces = Workspaces(shared, folders)
+    training_store = TrainingStore(store)
+    runner = TrainingSupervisor(
+        training_store,
+        training_engine,
+        workspaces,
+        types,
+        timeline,
+        _max_trainings(settings),
+        Limits(settings.training_memory or _max_memory()),
+        front_ends,
+    )
+    trainings = Trainings(
+        training_store,
+        runner,
+        workspaces,
+        types,
+        datasets,
+        timeline,
+        buckets,
+        _MAX_TRAININGS,
+        _NO_TRAININGS if source is not None else None,
+    )
+    api = Api(operations, authentication, reach)
+    links = LogLinks(clock)
+    shares = Shares(store, timeline, settings.max_share_hours, settings.max_shares)
+    pages = Pages(
+        operations,
+        supervisor,
+        shares,
+        reach,
+        Rate(_PAGES, 10 * _PAGES, Clock()),
+        Rate(_GUESSES, _MAX_GUESSES, Clock()),
+    )
+    logins = Logins(clock, common.wrong_passwords)
+    console = Console(
+        Parts(
+            operations,
+            supervisor,
+            trainings,
+            accounts,
+            authentication,
+            logins,
+            common.sessions,
+            reach,
+            clock,
+            own_id,
+            shared,
+            _limits(settings),
+            shares,
+        )
+    )
+    app = App(
+        api,
+        TrainingJobs(api, operations, supervisor.log, trainings, links),
+        Iam(authentication, reach, logins),
+        pages,
+        reach,
+        links,
+        ShareApi(api, operations, shares),
+        TestClock(movable, supervisor, runner, authentication, front_ends.announce)
+        if movable
+        else None,
+        ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
+        console,
+    )
+    if tls is not None:
+        open_ones.callback(_serve_tls(app, tls, network).close)
+    objects = None
+    if settings.obs_api is not None:
+        objects = _listen_objects(network, settings.obs_api, store, open_ones)
+        objects_api = _objects_api(
+            _objects(shared, uploads, settings, front_ends),
+            authentication,
+            buckets,
+            folders,
+            reach,
+            settings.rate,
+        )
+        server = ObjectsServer(objects_api, objects, uploads, _most_connections(200))
+        open_ones.callback(server.close)
+        server.start()
+    obs = source.endpoint if source else (shared / "obs").resolve().as_uri()
+    connection = _connection(accounts.users(), reach.local, obs)
+    if settings.obs_keys is not None:
+        connection["obs_keys_sent"] = True
+    if settings.database is not None:
+        connection["database"] = store.database.name
+    if objects is not None:
+        address = url_of(objects, "http", _plain_host(network))
+        connection["obs_http_endpoint"] = address
+        _LOG.info("the OBS API is at %s", address)
+    if settings.show_link is not None:
+        owner = accounts.users().by_name.get(OWNER)
+        link = CONSOLE if owner is None else console.link(owner)
+        settings.show_link((reach.public or reach.local) + link, owner is not None)
+    return _Service(app, supervisor, runner, front_ends, plain, connection)
 
 
 def _shared(root: Path, settings: Settings) -> Path:
@@ -498,17 +530,8 @@ def _serve_tls(app: App, listening: socket.socket, network: Network) -> TlsServe
     return server
 
 
-def _run(
-    app: App,
-    supervisor: Supervisor,
-    trainings: TrainingSupervisor,
-    front_ends: FrontEnds,
-    listening: socket.socket,
-    file: ServiceFile,
-    connection: dict[str, Any],
-    root: Path,
-    settings: Settings,
-) -> None:
+def _run(service: _Service, file: ServiceFile, root: Path, settings: Settings) -> None:
+    app, supervisor, trainings, front_ends, listening, connection = service
     # Behind a proxy on this machine, callers are told apart by what it says of them.
     behind: dict[str, Any] = {
         "trusted_proxy": "127.0.0.1",

@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Mapping
 
+from modelarts._internal.disk import make_folder
 from modelarts.local.engine.base import Launch
 from modelarts.local.logs.source import LogSource, folder_of
 from modelarts.local.training.definition import Definition, illegal
 from modelarts.local.training.machine_types import Interpreter
 from modelarts.local.training.store import Training
-
-__all__ = ["TASK", "PreparationError", "Workspaces"]
 
 TASK = "worker-0"
 _MOXING = Path(__file__).resolve().parents[2] / "_moxing"
@@ -44,7 +43,7 @@ class Workspaces:
         self._obs = (root / "obs").resolve()
         self._logs = logs
         for folder in (self._root / "trainings", self._root / "training-work"):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            make_folder(str(folder))
 
     def state(self, job_id: str) -> Path:
         """Return the folder for the state of a training."""
@@ -119,7 +118,8 @@ class Workspaces:
     def _prepare(
         self, training: Training, definition: Definition, interpreter: Interpreter
     ) -> Launch:
-        self.state(training.job_id).mkdir(mode=0o700, exist_ok=True)
+        # What the keeper records there must not be lost with the name of the folder.
+        make_folder(str(self.state(training.job_id)))
         self.remove_work(training.job_id)
         work = self._root / "training-work" / training.job_id
         code_dir = self._path(definition.code_dir)

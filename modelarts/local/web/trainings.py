@@ -24,8 +24,6 @@ from modelarts.local.training.store import Training
 from modelarts.local.training.workspace import TASK
 from modelarts.models import JobStatus
 
-__all__ = ["LOGS", "PHASES", "LogLinks", "metrics_of", "preview", "shown"]
-
 #: The phase of each status that jobs of this service have.
 PHASES: Mapping[int, str] = {
     JobStatus.INIT: "Creating",

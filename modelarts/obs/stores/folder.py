@@ -28,8 +28,6 @@ from modelarts.obs.partial import discard
 from modelarts.obs.paths import local_segments
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 
-__all__ = ["FolderStore"]
-
 #: Attempts if a folder is removed with its last object while a file is sent to it.
 _TRIES = 20
 
@@ -364,13 +362,18 @@ class FolderStore(Store):
                 pass  # by another thread
 
     def _prune(self, folder: str, bucket: str) -> None:
-        top = os.path.join(self._root, bucket)
+        top, first = os.path.join(self._root, bucket), folder
         while folder != top:
             try:
                 os.rmdir(folder)
             except OSError:
-                return  # it is not empty
+                break  # it is not empty
             folder = os.path.dirname(folder)
+        if self._durable and folder != first:
+            try:
+                sync_folder(folder)
+            except FileNotFoundError:
+                pass  # removed by another process, too
 
 
 def _remove_empty(folders: List[str]) -> None:

@@ -15,8 +15,6 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.cluster import parent
 from modelarts.local.engine.host import Host
 
-__all__ = ["BoardHost"]
-
 #: A board that no service asks for its state for so long ends.
 _LEASE_SECONDS = 900.0
 _START_SECONDS = 120.0

@@ -23,8 +23,6 @@ from typing import Any, Mapping, NoReturn
 import modelarts
 from modelarts.local.boards.sandbox import short_folder
 
-__all__ = ["main", "start"]
-
 _CODE = (
     "import sys; del sys.path[0]; "
     "from modelarts.local.boards.cluster.parent import main; main(sys.argv[1])"

@@ -33,8 +33,6 @@ from modelarts.local.logs.source import Logs
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["ClusterBoard", "ClusterProcesses"]
-
 _LOG = logging.getLogger("modelarts.local")
 _NAME = re.compile(r"board-\d+-\d+-\d+$")
 #: A board that is looked at takes little more than its memory.

@@ -17,8 +17,6 @@ from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.console.text import size
 from modelarts.local.web.console.visit import Visit
 
-__all__ = ["AdminPages"]
-
 #: With fewer bytes free, the page about the service warns.
 _NEARLY_FULL = 2**30
 

@@ -18,8 +18,6 @@ from modelarts.local.operations import Operations
 from modelarts.local.training.operations import Trainings
 from modelarts.local.web.hosts import Reach
 
-__all__ = ["Parts"]
-
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Parts:

@@ -26,8 +26,6 @@ from modelarts.local.web.console.storage import StoragePages
 from modelarts.local.web.console.trainings import TrainingPages
 from modelarts.local.web.console.visit import Unchanged, Visit
 
-__all__ = ["Site"]
-
 _LOG = logging.getLogger("modelarts.local")
 _STATIC = Path(__file__).with_name("static")
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -15,8 +15,6 @@ from modelarts.local.errors import Failure
 from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.console.visit import Visit
 
-__all__ = ["Size", "StoragePages"]
-
 _WORKSPACE = "0"
 _LOG = re.compile(r"job-([0-9]{1,18})\.log\Z")
 #: So long, and at so many files, one page looks for sizes.

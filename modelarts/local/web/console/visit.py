@@ -15,8 +15,6 @@ from modelarts.local.identity.authentication import Caller
 from modelarts.local.identity.sessions import BrowserSession
 from modelarts.local.identity.users import OWNER, Project, User
 
-__all__ = ["Unchanged", "Visit"]
-
 
 class Unchanged(Exception):
     """The script has the live part of the page as it is."""
