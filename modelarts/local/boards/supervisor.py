@@ -432,7 +432,7 @@ class Supervisor:
 
     def _launch(self, job: Job, status: int) -> Board:
         logs = self._folders.open(job, self.give_up)
-        mindinsight = self._mindinsight.target() if job.job_type == "mindinsight" else None
+        mindinsight = self._mindinsight if job.job_type == "mindinsight" else None
         if not self._is_wanted(job, status):
             raise RuntimeError("it was stopped or deleted before")
         # Without the lock, which requests take: it may take long.

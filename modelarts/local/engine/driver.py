@@ -74,11 +74,13 @@ def _check(address: str) -> tuple[Problem, str]:
     """Look at the cluster before it is joined: Ray takes minutes to fail then."""
     try:
         import ray
-        from ray.exceptions import AuthenticationError
     except ImportError:
         return Problem.NOT_INSTALLED, ""
     if _numbers(ray.__version__) < _numbers(LEAST_RAY):
         return Problem.TOO_OLD, ray.__version__
+    # Older ones have no such error.
+    from ray.exceptions import AuthenticationError
+
     # Ray reads its mode once for each process, so what a caller without a token is told takes one.
     environ = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     command = [sys.executable, "-c", _PROBE, address]
