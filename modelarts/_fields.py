@@ -78,6 +78,16 @@ def documented_job(raw: Mapping[str, Any]) -> Dict[str, Any]:
     return job
 
 
+def no_object(answer: Any) -> Optional[str]:
+    """Return why a response is no JSON object; None if it is one. For ``check=``."""
+    return None if isinstance(answer, dict) else "it is not a JSON object"
+
+
+def no_confirmation(answer: Any) -> Optional[str]:
+    """Return why a response confirms nothing; some editions respond to an action with nothing."""
+    return None if answer is None else no_object(answer)
+
+
 def with_list(name: str) -> Callable[[Any], Optional[str]]:
     """Return a check for responses that have a list of that name."""
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _ID = r"[0-9]{1,19}\Z"
 _LONGEST_SEARCH = 100
 _LONGEST_NAME = 64
-_NO_SUCH_API = "APIG.0101"
 _BOARD = "visualization_job"
 
 
@@ -45,12 +44,13 @@ def is_training(job: "AnyJob") -> bool:
 
 def trainings(session: "Session", **filters: object) -> "Iterator[TrainingJob]":
     """Return the trainings of a service; none if it has only the v1 API."""
+    from modelarts.http.client import lacks_api
     from modelarts.training.job import TrainingJob
 
     try:
         yield from TrainingJob.iter(session, **filters)  # type: ignore[arg-type]
     except NotFound as error:
-        if error.error_code != _NO_SUCH_API:
+        if not lacks_api(error):
             raise
 
 

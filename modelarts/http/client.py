@@ -5,11 +5,14 @@ import re
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from modelarts.errors import InvalidArgument, RequestKind, TransportError
+from modelarts.errors import ApiError, InvalidArgument, NotFound, RequestKind, TransportError
 from modelarts.http.auth import Authorizer, canonical_query
 from modelarts.http.errors import read_json, read_part
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
+
+#: The code with which a gateway says that it knows no such API.
+NO_SUCH_API = "APIG.0101"
 
 
 class Dialect:
@@ -198,11 +201,6 @@ def _query_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def no_object(answer: Any) -> Optional[str]:
-    """Return why a response is no JSON object; None if it is one. For ``check=``."""
-    return None if isinstance(answer, dict) else "it is not a JSON object"
-
-
-def no_confirmation(answer: Any) -> Optional[str]:
-    """Return why a response confirms nothing; some editions respond to an action with nothing."""
-    return None if answer is None else no_object(answer)
+def lacks_api(error: ApiError) -> bool:
+    """Return True for the gateway's refusal of a call to an API that it does not know."""
+    return isinstance(error, NotFound) and error.error_code == NO_SUCH_API

@@ -82,7 +82,6 @@ class Meter(Watcher):
             self._show_files()
 
     def began(self, task: Task) -> None:
-        """Record the start of a file."""
         self._name = task.name
 
     def moved(self, task: Task, count: int) -> None:

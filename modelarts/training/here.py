@@ -21,8 +21,16 @@ from modelarts.environment.virtual import find_python, make_environment
 from modelarts.errors import InvalidArgument, JobStateError, ModelArtsError, api_error
 from modelarts.http.client import ServiceClient
 from modelarts.session import Session
-from modelarts.training.v1_definition import DATA, LOCAL, NUM_GPUS, OUTPUT, Definition
-from modelarts.training.v1_logs import REST, part_of, wanted
+from modelarts.training.v1_definition import (
+    DATA,
+    LOCAL,
+    NUM_GPUS,
+    OUTPUT,
+    REST,
+    Definition,
+    part_of,
+    wanted,
+)
 
 Body = Dict[str, Any]
 

@@ -57,35 +57,17 @@ class Channel:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
 class TrainingRequest:
-    """A request for a new training, whose arguments are valid.
+    """A request for a new training: the valid arguments of :meth:`TrainingJob.create`.
 
     Attributes:
-        job_name: the name.
         has_unique_name: no other job can have the name, since it was made up here.
-        job_description: the description.
         code_dir: ``/bucket/code/``; before :func:`~modelarts.training.files.located` also a
             ``pathlib.Path``.
-        boot_file: the path of the script in ``code_dir``.
         code_path: the folder in OBS that a folder of this machine is sent to; None: one of its own.
-        framework_type: the name of a preset engine.
-        framework_version: its version.
-        user_image_url: a container image.
-        user_command: the command that is run.
         parameters: names and values; the boot file gets ``--name=value``.
-        inputs: the data that is read.
-        outputs: the folders that are written.
-        train_instance_type: the id of a flavor.
-        train_instance_count: the number of nodes.
-        pool_id: the id of a resource pool.
-        log_url: ``/bucket/logs/``, where the log is kept.
         env_variables: variables; some are secret, so they are in no repr.
-        working_dir: the folder in which the command is run.
-        local_code_dir: the folder that the code is copied to.
-        volumes: what is mounted, as v2 has it.
         tensorboard: ``/bucket/summary/``, the folder with the event files; before
             :func:`~modelarts.training.files.located` also the name of an output or a relative path.
-        auto_stop: whole hours after which the service ends the training.
-        workspace_id: the workspace.
     """
 
     job_name: str

@@ -6,11 +6,10 @@ caller. Ids and other numbers come as numbers or as texts, and are returned as n
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
-from modelarts._fields import to_int, with_list
+from modelarts._fields import no_confirmation, no_object, to_int, with_list
 from modelarts.errors import InvalidArgument, NotFound
-from modelarts.http.client import ServiceClient, no_confirmation, no_object
-from modelarts.training.v1_definition import Definition
-from modelarts.training.v1_logs import part_of
+from modelarts.http.client import ServiceClient
+from modelarts.training.v1_definition import Definition, part_of
 from modelarts.visualization import once
 
 Body = Dict[str, Any]

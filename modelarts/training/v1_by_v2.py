@@ -11,12 +11,19 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 from modelarts._fields import to_int
 from modelarts.errors import InvalidArgument, NotFound, api_error
-from modelarts.http.client import ServiceClient
+from modelarts.http.client import NO_SUCH_API, ServiceClient
 from modelarts.training import v2
 from modelarts.training.params import InputData, OutputData
 from modelarts.training.request import TrainingRequest
-from modelarts.training.v1_definition import DATA, NUM_GPUS, OUTPUT, Definition
-from modelarts.training.v1_logs import REST, part_of, wanted
+from modelarts.training.v1_definition import (
+    DATA,
+    NUM_GPUS,
+    OUTPUT,
+    REST,
+    Definition,
+    part_of,
+    wanted,
+)
 from modelarts.visualization import once
 from modelarts.visualization.v2 import job_filter, part, sortable
 
@@ -246,8 +253,7 @@ create_config = configs = config = update_config = delete_config = no_configs
 
 
 def _missing(operation: str, message: str) -> Exception:
-    # The code with which a gateway says that it knows no such API.
-    return api_error(message, status_code=404, error_code="APIG.0101", operation=operation)
+    return api_error(message, status_code=404, error_code=NO_SUCH_API, operation=operation)
 
 
 # Inside -----------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from typing import (
 
 from modelarts._fields import to_int, with_list
 from modelarts._internal.wording import Worded, worded
-from modelarts._status import JobStatus
+from modelarts._status import PHASES, JobStatus
 from modelarts.errors import (
     ApiError,
     InvalidArgument,
@@ -49,8 +49,6 @@ _TASK = r"[0-9A-Za-z._-]{1,128}\Z"
 _EVENTS = 50  # on a page; not every service allows the documented 100
 _SHOWN_NAMES = 20
 _UNTIL = "a JobStatus or a phase such as 'Completed', or several"
-#: The status of each phase.
-PHASES = {name: status for name, status in v2.STATUSES.items() if name != "CreateFailed"}
 #: Those of a training that was stopped: unlike a board it is not complete then.
 STOPPED = frozenset((JobStatus.KILLED, JobStatus.CANCELED))
 

@@ -17,9 +17,9 @@ from typing import (
     Tuple,
 )
 
-from modelarts._fields import documented_job
+from modelarts._fields import documented_job, no_confirmation
 from modelarts.errors import NotFound
-from modelarts.http.client import ServiceClient, no_confirmation
+from modelarts.http.client import ServiceClient
 from modelarts.visualization.pages import each
 from modelarts.visualization.request import CreateRequest
 

@@ -19,7 +19,7 @@ from typing import (
 )
 
 from modelarts._fields import documented_job, to_int
-from modelarts._status import JobStatus
+from modelarts._status import PHASES, JobStatus
 from modelarts.errors import (
     ApiError,
     BadRequest,
@@ -38,18 +38,8 @@ if TYPE_CHECKING:
 Body = Dict[str, Any]
 
 _KIND = "visualization_job"
-STATUSES: Mapping[str, JobStatus] = {
-    "Creating": JobStatus.INIT,
-    "Pending": JobStatus.WAITING,
-    "Running": JobStatus.RUNNING,
-    "Completed": JobStatus.COMPLETED,
-    "Failed": JobStatus.FAILED,
-    "Terminating": JobStatus.KILLING,
-    "Terminated": JobStatus.KILLED,
-    "Abnormal": JobStatus.LOST,
-    "CreateFailed": JobStatus.SUBMIT_FAILED,
-}
-_NUMBERS = {phase: int(status) for phase, status in STATUSES.items()}
+_STATUSES: Mapping[str, JobStatus] = {**PHASES, "CreateFailed": JobStatus.SUBMIT_FAILED}
+_NUMBERS = {phase: int(status) for phase, status in _STATUSES.items()}
 #: The phases in which a job can be terminated.
 _ACTIVE = ("Creating", "Pending", "Running")
 #: The greatest size of a page that the service allows.
@@ -464,7 +454,7 @@ def _filters(query: Mapping[str, str]) -> List[Mapping[str, Any]]:
         filters.append(job_filter("name", [query["search_content"]], "like"))
     if query.get("status"):
         numbers = {int(number) for number in query["status"].split("|")}
-        phases = [phase for phase, status in STATUSES.items() if status in numbers]
+        phases = [phase for phase, status in _STATUSES.items() if status in numbers]
         # A status without a phase: no job has it.
         filters.append(job_filter("phase", phases or ["none"]))
     return filters

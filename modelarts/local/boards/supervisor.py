@@ -17,9 +17,8 @@ from modelarts.local.boards.cluster.processes import ClusterProcesses
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.engine import Board, BoardEngine, EngineAway, board_of
 from modelarts.local.boards.mindinsight import MindInsight
-from modelarts.local.boards.monitor import Watcher
+from modelarts.local.boards.monitor import AGAIN_SECONDS, Watcher, Work
 from modelarts.local.boards.process import Processes, visited
-from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
 from modelarts.local.boards.visits import Visits
 from modelarts.local.database.front_ends import FrontEnds, Gone, OnlyFrontEnd
 from modelarts.local.engine.cluster import Cluster
@@ -293,7 +292,9 @@ class Supervisor:
 
     def _may_wake(self, job: Job) -> bool:
         """Return True if a board may be started for a visitor of a job that has none here."""
-        return bool(job.asleep) or (self._is_shared and job.status == JobStatus.RUNNING)
+        is_waking = (job.job_id, job.run) in self._waking
+        is_running_elsewhere = self._is_shared and job.status == JobStatus.RUNNING
+        return bool(job.asleep) or is_waking or is_running_elsewhere
 
     def _renew(self, job: Job) -> None:
         """End a board that cannot read its logs any more, or too slowly, as if it slept; the
@@ -353,6 +354,9 @@ class Supervisor:
         except EngineAway as error:
             if status == JobStatus.RUNNING:
                 _LOG.error("job %d: its board cannot be started now: %s", job.job_id, error)
+                if not self._is_shared and not job.asleep:  # then the next visit may start it
+                    running = [JobStatus.RUNNING]
+                    self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1)
             elif not self._closed:
                 self._note_delay(job, str(error))
                 raise
@@ -488,6 +492,7 @@ class Supervisor:
                 return
             del self._boards[board.job.job_id]
             if board.was_lost():
+                _LOG.warning("job %d: its board was lost, and is started anew", board.job.job_id)
                 self._waken(board.job)
                 return
         reason = board.how_it_ended()

@@ -165,7 +165,6 @@ class SharedFrontEnds(FrontEnds):
 
     @property
     def is_leader(self) -> bool:
-        """True if this one does what only one may do."""
         return self._leads
 
     def living(self) -> Callable[[str], bool]:

@@ -209,7 +209,6 @@ class PostgresDatabase(Database):
         return float(row[0])
 
     def close(self) -> None:
-        """Close all connections."""
         with self._lock:
             self._is_closed = True
             connections, self._free = self._free, []

@@ -256,7 +256,6 @@ class MountedLogs(LogSource):
         return logs
 
     def visited(self, job_id: int) -> None:
-        """Note that the job's board was visited."""
         self._other.visited(job_id)
 
     def rest(self, job_id: int) -> None:
@@ -273,7 +272,6 @@ class MountedLogs(LogSource):
         return next((problem for problem in problems if problem is not None), None)
 
     def requests(self, job_id: int) -> Requests | None:
-        """Return the requests to OBS for a running job; None where its logs are not in OBS."""
         return self._other.requests(job_id)
 
     def close(self, job_id: int, run: int | None = None) -> None:
@@ -283,7 +281,6 @@ class MountedLogs(LogSource):
         self._other.close(job_id, run)
 
     def shut(self) -> None:
-        """End all reading: the service ends."""
         self._other.shut()
 
     def _mount(self, name: str) -> Mount | None:

@@ -57,7 +57,6 @@ class FolderStore(Store):
         self._changing_folders = ForkSafeLock()
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
-        """Return the object of that name; None if it does not exist."""
         with _refusals("look at", bucket, key):
             try:
                 path = self._path(bucket, key)

@@ -62,7 +62,6 @@ class ObsStore(Store):
         self._looked_for_stale = False
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
-        """Return the object of that name; None if it does not exist."""
         check_key("key", key)
         client = self._client
         answer = self._asking.ask(
@@ -138,7 +137,6 @@ class ObsStore(Store):
         )
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Return all objects whose key begins with ``prefix``, by key."""
         marker: Optional[str] = None
         while True:
             page = self._page(bucket, prefix, marker)
@@ -338,7 +336,6 @@ class ObsStore(Store):
         Download(self._asking, info, path, range_size=self._sizes.range).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
-        """Delete objects; return those that could not be deleted, with the reasons."""
         failed: List[Tuple[str, Exception]] = []
         # XML cannot represent control characters.
         odd = [key for key in keys if any(letter < " " for letter in key)]

@@ -23,6 +23,7 @@ from typing import Any, Callable, Mapping, NoReturn
 
 import modelarts
 from modelarts.local.boards.sandbox import short_folder
+from modelarts.local.engine.keeper import drain
 
 _CODE = (
     "import sys; del sys.path[0]; "
@@ -125,7 +126,7 @@ class _Parent:
                 if key.fileobj is self._listening:
                     self._accept()
                 elif key.fileobj == self._woken:
-                    _drain(self._woken)
+                    drain(self._woken)
                 else:
                     self._hear(key.data)
             self._reap()
@@ -267,11 +268,3 @@ def _launch(folder: str) -> None:
             stderr=log,
             check=True,
         )
-
-
-def _drain(descriptor: int) -> None:
-    try:
-        while os.read(descriptor, 4096):
-            pass
-    except BlockingIOError:
-        pass

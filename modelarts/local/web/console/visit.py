@@ -67,6 +67,11 @@ class Visit:
         """True for the user that the service began with."""
         return self.user.name == OWNER
 
+    def need_admin(self) -> None:
+        """Raise Failure for everybody but that user."""
+        if not self.is_admin:
+            raise Failure(403, "ModelArts.0203", "Only the user local may do this.")
+
     @property
     def here(self) -> str:
         """The relative address of the pages of the project."""
