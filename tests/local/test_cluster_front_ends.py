@@ -262,6 +262,15 @@ def refused(world, *arguments):
     return done.stderr
 
 
+def test_folder_in_common_belongs_to_one_database(world, fronts):
+    """A copy of the database, or another one, would remove what it does not know."""
+    other = world.postgres.database()
+    both = ("--ray-address", world.cluster.address, "--database", other)
+    text = refused(world, *both, "--shared", str(world.shared))
+    assert "belongs to another database" in text
+    assert "remove %s" % (world.shared / "database.json") in text
+
+
 def test_folder_in_common_is_needed_and_the_same(world, fronts):
     both = ("--ray-address", world.cluster.address, "--database", world.database)
     assert "together need --shared DIR" in refused(world, *both)

@@ -259,7 +259,7 @@ def test_mindinsight_is_found(tmp_path, monkeypatch, place):
     monkeypatch.setenv("HOME", str(places["home"]))
     monkeypatch.setenv("PATH", str(places["path"]))
     option = str(commands["option"]) if place == "option" else None
-    assert MindInsight(option, tmp_path)._python() == "/python/of/%s/python" % place
+    assert MindInsight(option, tmp_path).python() == "/python/of/%s/python" % place
 
 
 def test_python_without_mindinsight_fails_the_job(tmp_path, monkeypatch):
