@@ -635,11 +635,17 @@ class Training:
             RecordWriter(file).write(event.SerializeToString())
 
 
+def caches(service):
+    """Return the folders with copies of what is in OBS."""
+    return set((service.root / "cache").glob("*"))
+
+
 def test_job_shows_objects_and_later_additions(buckets, reading, tmp_path):
     """A job shows what is in obs and what training adds meanwhile."""
     training = Training(buckets, tmp_path / "run", "logs/run/")
     training.step(1, 0.5)
     service = reading
+    before = caches(service)
     assert service.connection["obs_endpoint"] == buckets.endpoint
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
@@ -647,8 +653,7 @@ def test_job_shows_objects_and_later_additions(buckets, reading, tmp_path):
         training.step(2, 0.25)
         assert curve(job, 2) == [(1, 0.5), (2, 0.25)]
         assert "reason" not in job.refresh().raw
-        cache = service.root / "cache" / ("job-%s-1" % job.visualization_id)
-        assert cache.is_dir()
+        (cache,) = caches(service) - before
         job.delete()
         wait_until_removed(cache)
 
@@ -690,13 +695,14 @@ def test_unreadable_files_fail_job_with_reason(buckets, reading):
     buckets.put(buckets.name, "logs/x.tfevents", b"x")
     buckets.refuse = lambda r: (403, "AccessDenied") if r.path.endswith("x.tfevents") else None
     service = reading
+    before = caches(service)
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/" % buckets.name, session=session)
         service.said(r"job %s: failed" % job.visualization_id)
         job.refresh()
         assert job.status == JobStatus.FAILED
         assert "may not read object 'logs/x.tfevents'" in job.raw["reason"]
-        wait_until(lambda: not list((service.root / "cache").iterdir()))
+        wait_until(lambda: caches(service) <= before)
         buckets.refuse = lambda request: None
         job.restart().wait().delete()
 
