@@ -4,7 +4,9 @@ import argparse
 import logging
 import math
 import os
+import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Optional, Tuple
 from urllib.parse import unquote
 
@@ -324,6 +326,8 @@ def _serve(args: argparse.Namespace) -> int:
             show(stop(root, Clock()))
             return 0
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        if not args.load_late and args.ray_address is None:
+            _load_boards()
         from modelarts.local.server.main import serve
         from modelarts.local.server.settings import Settings
 
@@ -345,6 +349,16 @@ def _serve(args: argparse.Namespace) -> int:
         )
         serve(root, settings)
     return 0
+
+
+def _load_boards() -> None:
+    """Load what boards share while this process imports the service."""
+    from modelarts.local.boards.parent import load
+
+    # Until the service has handlers of its own; its temporary folder is removed at the exit.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(OSError):  # the service says what is wrong
+        load()
 
 
 def _is_terminal() -> bool:
