@@ -5,13 +5,15 @@ import io
 import json
 import os
 import resource
+import select
 import socket
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -22,12 +24,14 @@ from waitress.server import create_server
 from modelarts._internal.clock import Clock
 from modelarts.errors import PermissionDenied
 from modelarts.estimator import VisualizationJob
+from modelarts.local.engine import machine
 from modelarts.local.identity.buckets import Access, BucketAccess, BucketsFile
 from modelarts.local.identity.users import Users
 from modelarts.local.identity.users_file import Accounts, edit, read
 from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.storage import Objects
 from modelarts.local.web.waitress import Channel
+from modelarts.models import JobStatus
 from modelarts.session import Session
 from tests.clocks import wait_until
 from tests.console import Browser, loopback
@@ -184,6 +188,7 @@ class Patience(Channel):
     """A connection that waits less long for its client than those of the service."""
 
     stall_seconds = 0.2
+    look_seconds = 0.2
 
 
 @pytest.fixture
@@ -217,6 +222,32 @@ def test_client_that_does_not_read_keeps_no_thread(stalling):
     server, ended = stalling
     assert ended.wait(30)
     wait_until(lambda: not server.active_channels)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["GET / HTTP/1.1\r\nX: ", "PUT / HTTP/1.1\r\nContent-Length: 900\r\n\r\n"],
+    ids=["head", "body"],
+)
+def test_request_that_never_ends_keeps_no_connection(head):
+    """A byte now and then is not enough."""
+    server = create_server(
+        lambda *_: [], port=0, threads=1, asyncore_loop_timeout=0.05, asyncore_use_poll=True
+    )
+    server.channel_class = Patience
+    threading.Thread(target=server.run, daemon=True).start()
+    with socket.create_connection(("127.0.0.1", int(server.effective_port))) as client:
+        client.sendall(head.encode())
+
+        def is_closed():
+            try:
+                client.sendall(b"x")
+                return select.select([client], [], [], 0.1)[0] and client.recv(1) == b""
+            except OSError:
+                return True
+
+        wait_until(is_closed, 20)
+    server.close()
 
 
 def test_unread_objects_hold_up_nobody(shared, connect):
@@ -340,6 +371,31 @@ def test_stopped_parent_of_boards_holds_up_nobody(shared, connect):
     job.wait().delete()
 
 
+def test_killed_parent_of_boards_loses_no_board(shared, connect):
+    """Its boards end with it, and are started anew; a visitor meanwhile waits."""
+    session = connect(**keys_of(shared, "local"))
+    job = VisualizationJob.create("/killed/logs/", session=session).wait()
+    own = psutil.Process(shared.process.pid).children()
+    parent = next(each for each in own if "forkserver" in " ".join(each.cmdline()))
+    parent.kill()
+    shared.said("job %s: its board was lost" % job.job_id)
+    assert requests.get(job.service_url + "data/runs", timeout=60).status_code == 200
+    again = shared.board_pid(job, times=2)
+    assert psutil.Process(again).parent() != parent
+    assert Path("/proc/%d/oom_score_adj" % again).read_text() == "500\n"
+    assert job.refresh().status == JobStatus.RUNNING
+    job.delete()
+
+
+def test_keeper_that_says_nothing_is_killed(monkeypatch):
+    """A start has an end, also where the keeper is stopped."""
+    monkeypatch.setattr(machine, "_START_SECONDS", 0.1)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
+        assert "said nothing for 0.1 seconds" in machine._let_go(keeper)
+    assert keeper.returncode == -9
+
+
 def test_file_that_could_not_be_read_is_read_later(tmp_path):
     """A user whom an edit removes does not stay because there was no descriptor just then."""
     path = tmp_path / "users.json"
@@ -356,8 +412,8 @@ def test_file_that_could_not_be_read_is_read_later(tmp_path):
     assert "bob" not in accounts.users().by_name
 
 
-def test_flood_of_connections_leaves_descriptors(tmp_path):
-    """A service with few of them answers on its connections, and logs no error for each."""
+def test_flood_of_connections_leaves_room(tmp_path):
+    """A service with few descriptors answers those who come later, and logs no error for each."""
     limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)); "
     limit += "os.execv(sys.executable, [sys.executable, '-m', 'modelarts', *sys.argv[1:]])"
     root = tmp_path / "root"
@@ -367,11 +423,12 @@ def test_flood_of_connections_leaves_descriptors(tmp_path):
         place = urlsplit(json.loads((root / "service.json").read_text())["modelarts_endpoint"])
         address = place.hostname, place.port
         with ExitStack() as flood:
-            first = flood.enter_context(socket.create_connection(address))
-            for _ in range(150):
-                flood.enter_context(socket.create_connection(address))
-            first.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert first.recv(12) == b"HTTP/1.1 200"
+            for number in range(150):
+                connection = flood.enter_context(socket.create_connection(address))
+                with suppress(OSError):  # the service has closed it already
+                    connection.sendall(b"GET /healthz HTTP/1.1\r\n"[: number % 20])
+            for _ in range(3):
+                assert requests.get("http://%s:%d/healthz" % address, timeout=10).ok
             assert psutil.Process(service.pid).num_fds() < 100
         service.terminate()
         assert service.wait(60) == 0

@@ -507,6 +507,24 @@ def test_killed_keeper_leaves_nothing_running(trainer):
     wait_until(lambda: trainer.processes(mark) == [])
 
 
+def test_stopped_keeper_goes_on(trainer):
+    """It keeps the limits, so it does not stay stopped; and one that is to end does."""
+    program = "import time; print('started', flush=True); time.sleep(600)"
+    job_id = trainer.create(program, "stopped")
+    wait_until(lambda: "started" in trainer.log(job_id))
+    folder = trainer.service.root / "trainings" / job_id
+    keeper = psutil.Process(int((folder / "lock").read_text()))
+    (training,) = keeper.children()
+    assert Path("/proc/%d/oom_score_adj" % training.pid).read_text() == "500\n"
+    keeper.suspend()
+    wait_until(lambda: keeper.status() == psutil.STATUS_STOPPED)
+    Machine().usage(folder)
+    wait_until(lambda: keeper.status() != psutil.STATUS_STOPPED, 2)
+    keeper.suspend()
+    trainer.terminate(job_id)
+    assert trainer.wait(job_id)["status"]["phase"] == "Terminated"
+
+
 def test_log_link_reads_parts_without_a_signature(trainer):
     job_id = trainer.create("print('0123456789')", "linked")
     trainer.wait(job_id)

@@ -103,7 +103,16 @@ class BoardProcess(Board):
         """Return True if an ended process, or the parent of all boards, was sent SIGTERM."""
         with self._lock:
             self._process.join()
-            return self._process.exitcode in (-signal.SIGTERM, _PARENT_GONE)
+            code = self._process.exitcode
+            return code == -signal.SIGTERM or (code == _PARENT_GONE and _parent_was_told_to_end())
+
+    def was_lost(self) -> bool:
+        """Return True if the parent of all boards ended, for example for lack of memory."""
+        with self._lock:
+            is_lost = self._process.exitcode == _PARENT_GONE
+        if is_lost:
+            self._connection.close()  # where the kernel does not end a board with its parent
+        return is_lost
 
     def how_it_ended(self) -> str:
         """Of a process that has ended by itself."""
@@ -232,6 +241,19 @@ class Processes(BoardEngine):
             theirs.close()
         choice = None if mindinsight is not None else choice
         return BoardProcess(job, process, ours, key, log, self._lock, confinement, choice)
+
+
+def _parent_was_told_to_end() -> bool:
+    """Return True if the parent of the boards was sent SIGTERM; also where that is not known."""
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if pid is None or not hasattr(os, "waitid"):
+        return True
+    try:
+        # It is left for multiprocessing to find.
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return ended is None or ended.si_status == signal.SIGTERM
 
 
 def continue_parents() -> None:

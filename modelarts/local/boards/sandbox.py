@@ -17,6 +17,8 @@ _STACK = 1024 * 1024
 #: The path of a Unix socket has 104 bytes on macOS; multiprocessing adds 31.
 _MAX_FOLDER = 60
 _SET_PDEATHSIG = 1
+#: Of 1000: as if it had half of the memory more than it has.
+_OOM_SCORE = 500
 
 
 def confine(memory: int) -> None:
@@ -34,6 +36,7 @@ def confine(memory: int) -> None:
         os.close(alive)
     end_with_parent()
     _limit(memory)
+    _come_first_for_the_kernel()
 
 
 def open_output(log: str) -> int:
@@ -69,6 +72,15 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(0)
+
+
+def _come_first_for_the_kernel() -> None:
+    """Have the kernel end this process before the service, if the machine has no memory left."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(_OOM_SCORE))
+    except OSError:
+        pass  # not Linux, or an outer sandbox
 
 
 def _limit(memory: int) -> None:

@@ -290,7 +290,9 @@ class Supervisor:
 
     def _may_wake(self, job: Job) -> bool:
         """Return True if a board may be started for a visitor of a job that has none here."""
-        return bool(job.asleep) or (self._is_shared and job.status == JobStatus.RUNNING)
+        is_waking = (job.job_id, job.run) in self._waking
+        is_running_elsewhere = self._is_shared and job.status == JobStatus.RUNNING
+        return bool(job.asleep) or is_waking or is_running_elsewhere
 
     def _renew(self, job: Job) -> None:
         """End a board that cannot read its logs any more, or too slowly, as if it slept; the
@@ -475,6 +477,7 @@ class Supervisor:
                 return
             del self._boards[board.job.job_id]
             if board.was_lost():
+                _LOG.warning("job %d: its board was lost, and is started anew", board.job.job_id)
                 self._waken(board.job)
                 return
         reason = board.how_it_ended()

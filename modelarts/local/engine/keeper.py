@@ -36,6 +36,8 @@ _COUNT_SECONDS = 0.05
 _LOCK_SECONDS = 0.005
 #: How long to wait until the record of the end can be written, as on a full disk.
 _RETRY_SECONDS = 1.0
+#: Of 1000: as if it had half of the memory more than it has.
+_OOM_SCORE = "500"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -238,6 +240,12 @@ def _become(spec: dict[str, Any], keeper: int, nothing: int, output: int) -> Non
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
         resource.setrlimit(what, (limit, limit))
+    try:
+        # If the machine has no memory left, this ends, and neither its keeper nor the service.
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(_OOM_SCORE)
+    except OSError:
+        pass
     os.umask(0o077)
     os.chdir(spec["cwd"])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 
 import attr
 
@@ -28,6 +29,8 @@ __all__ = ["Ended", "EngineError", "Launch", "Limits", "Machine"]
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _PAUSE = 0.005
+#: A keeper says that it is ready, and then that its training runs, within milliseconds.
+_START_SECONDS = 60.0
 #: A variable in the environment of every process of a training, with a random key.
 MARK = "MODELARTS_TRAINING_KEY"
 
@@ -107,6 +110,7 @@ class Machine(TrainingEngine):
         while self.is_running(folder):
             if (folder / "started.json").exists():
                 return True
+            self._signal(folder, signal.SIGCONT)  # it may be stopped
             time.sleep(_PAUSE)
         return (folder / "started.json").exists()
 
@@ -155,7 +159,11 @@ class Machine(TrainingEngine):
         Args:
             at_once: without its grace period.
         """
-        number = signal.SIGINT if at_once else signal.SIGTERM
+        self._signal(folder, signal.SIGINT if at_once else signal.SIGTERM)
+        self._signal(folder, signal.SIGCONT)  # one that is stopped would not notice
+
+    def _signal(self, folder: Path, number: signal.Signals) -> None:
+        """Send a signal to the keeper of a training, if it runs."""
         pid = self.keeper(folder)
         if pid is None:
             return
@@ -185,7 +193,10 @@ class Machine(TrainingEngine):
             return None
 
     def usage(self, folder: Path) -> Usage | None:
-        """Return the resources that a training has used; None where it does not run."""
+        """Return the resources that a training has used; None where it does not run.
+
+        A keeper that was stopped goes on then, as it keeps the limits.
+        """
         import psutil
 
         pid = self.keeper(folder)
@@ -193,7 +204,10 @@ class Machine(TrainingEngine):
             return None
         seconds, resident = 0.0, 0
         try:
-            processes = psutil.Process(pid).children(recursive=True)
+            keeper = psutil.Process(pid)
+            if keeper.status() == psutil.STATUS_STOPPED:
+                self._signal(folder, signal.SIGCONT)
+            processes = keeper.children(recursive=True)
         except psutil.Error:
             return None
         for process in processes:
@@ -214,19 +228,32 @@ class Machine(TrainingEngine):
 
 
 def _let_go(keeper: subprocess.Popen[bytes]) -> str:
-    """Have a keeper start its training; return its last line, which is empty if it ended before."""
+    """Have a keeper start its training; return its last line, which is empty if it ended before.
+
+    One that says nothing, as it is stopped, is killed.
+    """
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     with keeper.stdout as output, keeper.stdin as commands:
-        line = output.readline()
+        line = _read_line(output)
         if line == b"ready\n":
             try:
                 commands.write(b"go\n")
                 commands.flush()
-                line = output.readline()
+                line = _read_line(output)
             except BrokenPipeError:
                 line = b""
+    if line is None:
+        keeper.kill()
+        return f"its keeper said nothing for {_START_SECONDS:g} seconds"
     return line.decode("utf-8", "replace").strip()
+
+
+def _read_line(output: IO[bytes]) -> bytes | None:
+    """Return the next line, which is written at once; None where none comes."""
+    if not select.select([output], [], [], _START_SECONDS)[0]:
+        return None
+    return output.readline()
 
 
 def end_marked(key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from contextlib import suppress
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ MAX_BODY_IN_MEMORY = 64 * 1024
 _PIECE = 4096
 #: Bytes of the line before a chunk, and of what follows the last one.
 _MOST_BESIDE = 16 * 1024
+#: From this share of the allowed connections on, each new one takes the place of another.
+_FULL = 0.9
 #: A header that goes on in the next line. Source: RFC 9112, 5.2.
 _FOLDED = re.compile(rb"\r\n[ \t]")
 _ENCODINGS = re.compile(rb"\r\ntransfer-encoding[ \t]*:([^\r\n]*)", re.IGNORECASE)
@@ -53,17 +56,70 @@ class Parser(HTTPRequestParser):
 
 
 class Channel(HTTPChannel):
-    """A connection whose requests are read so, and whose client has to read what it asked for.
+    """A connection whose client has to send what it began, and to read what it asked for.
 
     Attributes:
         stall_seconds: a thread waits for so long for a client that reads too little.
         min_read: how many bytes a client has to read meanwhile.
+        look_seconds: how often it is looked whether a request or a response goes on.
+        min_rate: how many bytes a second of it have to arrive, on average since the last look.
     """
 
     parser_class = Parser
-    stall_seconds = 30.0
+    stall_seconds = 10.0
     min_read = 64 * 1024
+    look_seconds = 30.0
+    min_rate = 1024
     _is_closing = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._moved = 0
+        self._looked_at = self._began = time.monotonic()
+        self._seen: tuple[object, int] = (None, 0)
+        super().__init__(*arguments, **options)
+        _make_room(self)
+
+    def readable(self) -> bool:
+        """Return True if more requests are to be read; called at least once a second."""
+        now = time.monotonic()
+        if now - self._looked_at >= self.look_seconds:
+            self._look(now - self._looked_at)
+            self._looked_at = now
+        return bool(super().readable())
+
+    def received(self, data: bytes) -> bool:
+        """Take what was received."""
+        self._moved += len(data)
+        return bool(super().received(data))
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send what the client can take; return how many bytes that were."""
+        sent: int = super().send(data, do_close)
+        self._moved += sent
+        return sent
+
+    def use(self, now: float) -> tuple[int, float] | None:
+        """Return how much this connection is used, for comparison; None if a thread works for it.
+
+        Those without a request come first, those that are idle for long before others; then those
+        whose request or response goes on slowly.
+        """
+        this: Any = self
+        if this.requests or self._is_closing:
+            return None
+        if this.request is None and not this.total_outbufs_len:
+            return 0, this.last_activity
+        return 1, self._moved / (now - self._began + 1)
+
+    def _look(self, seconds: float) -> None:
+        """Close the connection if a request, or a response, was too slow since the last look."""
+        this: Any = self
+        part = this.outbufs[0] if this.total_outbufs_len else this.request
+        before, moved = self._seen
+        self._seen = part, self._moved
+        is_slow = self._moved - moved < self.min_rate * seconds
+        if part is not None and part is before and is_slow:
+            self.will_close = True
 
     @property
     def will_close(self) -> bool:
@@ -101,6 +157,19 @@ class Channel(HTTPChannel):
                 if not is_read and before - this.total_outbufs_len < self.min_read:
                     self.will_close = True
                     raise ClientDisconnected
+
+
+def _make_room(new: Channel) -> None:
+    """Close the connection that is used least, if there are almost as many as there may be."""
+    this: Any = new
+    channels = this.server.active_channels
+    if len(channels) < this.adj.connection_limit * _FULL:
+        return
+    now = time.monotonic()
+    uses = [(channel.use(now), channel) for channel in channels.values() if channel is not new]
+    idle = [each for each in uses if each[0] is not None]
+    if idle:
+        min(idle, key=lambda each: each[0])[1].will_close = True
 
 
 class _Chunks(ChunkedReceiver):
