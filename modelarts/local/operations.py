@@ -384,7 +384,7 @@ class Operations:
             "train_url": job.train_url,
             "resource_id": job.resource_id,
         }
-        has_reason = job.status in FAILED or job.is_idle
+        has_reason = job.status in (*FAILED, JobStatus.WAITING) or job.is_idle
         reason = job.reason if has_reason else self._folders.remark(job.job_id)
         if reason is not None:
             fields["reason"] = reason

@@ -12,6 +12,7 @@ from modelarts.auth import signer
 from modelarts.errors import AuthenticationFailed, RateLimited
 from modelarts.estimator import JobStatus, VisualizationJob
 from tests.clocks import wait_until
+from tests.console import Browser, link_of
 from tests.front_end_clients import URL, Client
 from tests.service import PASSWORD, Service
 
@@ -202,6 +203,19 @@ def _user(front):
 
 
 # Front ends that die -------------------------------------------------------------------------
+
+
+def test_browser_is_signed_in_at_both_front_ends(fronts):
+    """As behind one proxy: both look for the same cookie, and one signs out of both."""
+    here, there = fronts
+    browser, other = Browser(here.service), Browser(there.service)
+    assert "<h1>Jobs</h1>" in browser.open(link_of(here.service)).text
+    other.session.cookies = browser.session.cookies
+    assert "<h1>Jobs</h1>" in other.get("").text
+    other.session.post(other.console + "sign-out", data={"token": other.token})
+    assert browser.get("").url.endswith("/sign-in")
+    browser.close()
+    other.close()
 
 
 def test_kills_lose_no_acknowledged_call(place, postgres):

@@ -489,26 +489,93 @@ def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
     mirrors.shut()
 
 
+def reader(buckets, job_id):
+    """A job over the folder of the test."""
+    return SimpleNamespace(job_id=job_id, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
+
+
+def ignore(job, reason):
+    """Do nothing about a job that cannot be read."""
+
+
 def test_sleeping_board_sends_no_requests_to_obs(buckets, tmp_path):
+    """Nor do two of one folder; while one of them is awake, OBS is asked for both."""
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
     clock = FakeClock()
     mirrors = Mirrors(source_of(buckets), tmp_path, clock)
-    job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
-    other = SimpleNamespace(job_id=2, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
-    folder = mirrors.open(job, lambda job, reason: None).folder
-    mirrors.open(other, lambda job, reason: None)
+    job, other = reader(buckets, 1), reader(buckets, 2)
+    folder = mirrors.open(job, ignore).folder
+    assert mirrors.open(other, ignore).folder == folder
     mirrors.rest(1)
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"xy")
+    clock.now += 3600
+    mirrors.visited(2)
+    wait_until(lambda: (folder / "x.tfevents").read_bytes() == b"xy")
+    mirrors.rest(2)
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"xyz")
     before = len(buckets.reads("/" + buckets.name))
     for _ in range(3):
         clock.now += 3600
-        mirrors.rest(2)
-        mirrors.open(other, lambda job, reason: None)
-    assert len(buckets.reads("/" + buckets.name)) == before + 3  # those of the other
-    assert (folder / "x.tfevents").read_bytes() == b"x"
-    assert mirrors.open(job, lambda job, reason: None).folder == folder
-    assert (folder / "x.tfevents").read_bytes() == b"xy"
+        mirrors.visited(1)
+    assert len(buckets.reads("/" + buckets.name)) == before
+    assert mirrors.open(job, ignore).folder == folder
+    assert (folder / "x.tfevents").read_bytes() == b"xyz"
     mirrors.shut()
+
+
+def test_jobs_over_one_folder_share_a_mirror(buckets, tmp_path):
+    """Each object is read once; the mirror stays until the last job is closed."""
+    for name in "abc":
+        buckets.put(buckets.name, PREFIX + name + ".tfevents", b"x")
+    mirrors = Mirrors(source_of(buckets), tmp_path, FakeClock())
+    folders = {mirrors.open(reader(buckets, number), ignore).folder for number in range(5)}
+    (folder,) = folders
+    wait_until(lambda: len(list(folder.iterdir())) == 3)
+    assert mirrors.requests(0).reads == 3
+    assert mirrors.requests(0) is mirrors.requests(4)
+    assert [len(buckets.reads("/%s/%s%s.tfevents" % (buckets.name, PREFIX, n))) for n in "abc"] == [
+        1,
+        1,
+        1,
+    ]
+    for number in range(4):
+        mirrors.close(number)
+    assert len(list(folder.iterdir())) == 3
+    again = SimpleNamespace(**{**vars(reader(buckets, 4)), "run": 2})
+    mirrors.open(again, ignore)
+    mirrors.close(4, run=1)  # late
+    assert len(list(folder.iterdir())) == 3
+    mirrors.close(4, run=2)
+    wait_until_removed(folder.parent)
+    mirrors.shut()
+
+
+def test_front_ends_share_a_mirror(buckets, tmp_path):
+    """The one that is visited updates it; the last that closes it removes it."""
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
+    clock = FakeClock()
+    here, there = (Mirrors(source_of(buckets), tmp_path, clock, is_shared=True) for _ in range(2))
+    folder = here.open(reader(buckets, 1), ignore).folder
+    assert there.open(reader(buckets, 1), ignore).folder == folder
+    path = "/%s/%sx.tfevents" % (buckets.name, PREFIX)
+    for front, data in ((there, b"xy"), (here, b"xyz")):
+        buckets.put(buckets.name, PREFIX + "x.tfevents", data)
+        clock.now += 6
+        front.visited(1)
+        wait_until(lambda data=data: (folder / "x.tfevents").read_bytes() == data)
+    assert len(buckets.reads(path)) == 3
+    lists = len(buckets.reads("/" + buckets.name))
+    clock.now += 6
+    for front in (here, there):
+        front.visited(1)
+    wait_until(lambda: len(buckets.reads("/" + buckets.name)) > lists)
+    here.close(1)
+    assert (folder / "x.tfevents").read_bytes() == b"xyz"
+    there.close(1)
+    wait_until_removed(folder.parent)
+    assert len(buckets.reads("/" + buckets.name)) == lists + 1
+    for front in (here, there):
+        front.shut()
 
 
 # The service ------------------------------------------------------------------------------
@@ -629,7 +696,7 @@ def test_unreadable_files_fail_job_with_reason(buckets, reading):
         job.refresh()
         assert job.status == JobStatus.FAILED
         assert "may not read object 'logs/x.tfevents'" in job.raw["reason"]
-        wait_until_removed(service.root / "cache" / ("job-%s-1" % job.visualization_id))
+        wait_until(lambda: not list((service.root / "cache").iterdir()))
         buckets.refuse = lambda request: None
         job.restart().wait().delete()
 

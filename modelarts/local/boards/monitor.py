@@ -10,7 +10,7 @@ from multiprocessing.connection import wait
 from threading import Event, Lock, Thread
 from typing import Callable, Iterable, cast
 
-from modelarts.local.boards.engine import Board
+from modelarts.local.boards.engine import Board, EngineAway
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import Job, StoreFailure
 
@@ -140,10 +140,15 @@ class Work:
     def _do(self, call: _Call, job: Job) -> None:
         try:
             call(job)
+        except EngineAway:
+            self._repeat(call, job)
         except StoreFailure as failure:
             _LOG.error("job %d: %s It is tried again.", job.job_id, failure)
-            with self._lock:
-                self._failed.append((self._timeline.monotonic() + AGAIN_SECONDS, call, job))
-            self._wake()
+            self._repeat(call, job)
         except Exception:
             _LOG.exception("job %d: internal error", job.job_id)
+
+    def _repeat(self, call: _Call, job: Job) -> None:
+        with self._lock:
+            self._failed.append((self._timeline.monotonic() + AGAIN_SECONDS, call, job))
+        self._wake()

@@ -123,6 +123,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def place(self) -> str:
+        """Return a text for the place of the database: a copy of it has another."""
+
+    @abstractmethod
     def time(self) -> float:
         """Return the time that all front ends have, in seconds since the epoch."""
 

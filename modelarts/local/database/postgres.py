@@ -188,6 +188,20 @@ class PostgresDatabase(Database):
             ).fetchall()
         return Matches([row[0] for row in rows] if len(rows) <= limit else None)
 
+    def place(self) -> str:
+        """Return a text for the server, the database and its tables."""
+        server = ""
+        with self.transaction() as db:
+            database, table, may_ask = db.execute(
+                "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint, "
+                "'settings'::regclass::oid::bigint, "
+                "has_function_privilege(to_regprocedure('pg_control_system()'), 'EXECUTE')"
+            ).fetchone()
+            if may_ask:
+                sql = "SELECT system_identifier::text FROM pg_control_system()"
+                (server,) = db.execute(sql).fetchone()
+        return f"{server}-{database}-{table}"
+
     def time(self) -> float:
         """Return the time of the server."""
         with self.transaction() as db:

@@ -68,10 +68,10 @@ class Call(UploadCalls):
         call: Callable[[], Response] = getattr(self, mode)
         if mode in ("create_bucket", "delete_bucket"):
             # With the record of its owner, so that no other call comes in between.
-            with self._objects.changing_buckets:
+            with self._objects.locks.changing():
                 return self._checked(mode, needed, call)
         if needed >= Access.WRITE:
-            with self._objects.writing(self._bucket):
+            with self._objects.locks.writing(self._bucket):
                 return self._checked(mode, needed, call)
         return self._checked(mode, needed, call)
 

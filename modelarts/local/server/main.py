@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import resource
-import secrets
 import signal
 import socket
 import sqlite3
@@ -33,7 +31,6 @@ from modelarts.local.engine.base import Limits, TrainingEngine
 from modelarts.local.engine.cluster import Cluster, ClusterError
 from modelarts.local.engine.cluster_trainings import ClusterTrainings
 from modelarts.local.engine.machine import Machine
-from modelarts.local.files import place_of
 from modelarts.local.identity.authentication import KEPT_SECONDS, Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
 from modelarts.local.identity.passwords import MAX_WRONG, WRONG_PER_SECOND, Logins
@@ -56,6 +53,7 @@ from modelarts.local.obs_api.app import ObjectsApi
 from modelarts.local.obs_api.server import ObjectsServer
 from modelarts.local.obs_api.storage import Objects
 from modelarts.local.operations import Operations
+from modelarts.local.server.identity import service_id
 from modelarts.local.server.launcher import STAY, ServiceFile
 from modelarts.local.server.lock import end_when_unused, take
 from modelarts.local.server.logs import bound_files, open_log
@@ -102,12 +100,8 @@ _NO_TRAININGS = (
     "This service reads its logs from OBS (--obs-endpoint), and trainings need buckets on this "
     "machine: it runs none."
 )
-#: The setting with the name of this service on a cluster.
-_NAMESPACE = "ray_namespace"
 #: The setting with the folder that front ends have in common.
 _SHARED = "shared"
-#: The setting with the place of the folder.
-_PLACE = "place"
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -130,7 +124,7 @@ def serve(root: Path, settings: Settings) -> None:
     mounts = _mounts(shared, settings)
     # Those of a cluster are not known yet.
     types, datasets = _types(settings, None if settings.ray_address is None else 1)
-    uploads = _uploads(root, settings)
+    uploads = shared / "uploads"  # on the file system of the buckets
     offered = [] if settings.obs_api is None else [uploads]
     for folder in (root, shared, shared / "obs", shared / "logs", *offered):
         try:
@@ -213,7 +207,8 @@ def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
     folders = _folders(shared, settings, mounts)
     confiner = _confiner(root, settings, accounts)
     _check_shared(settings, store, front_ends)
-    cluster = _cluster(root, settings, store, open_ones)
+    own_id = service_id(root, settings, store, front_ends)
+    cluster = _cluster(root, settings, own_id, open_ones)
     training_engine: TrainingEngine = Machine()
     if cluster is not None:
         types, _ = _types(settings, _gpus(cluster))
@@ -241,7 +236,6 @@ def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
     operations = Operations(store, supervisor, folders, mindinsight, buckets, settings.max_running)
     workspaces = Workspaces(shared, folders)
     training_store = TrainingStore(store)
-    _note_place(root, settings, store, training_store)
     runner = TrainingSupervisor(
         training_store,
         training_engine,
@@ -286,6 +280,7 @@ def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
             common.sessions,
             reach,
             clock,
+            own_id,
             shared,
             _limits(settings),
             shares,
@@ -311,7 +306,7 @@ def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
     if settings.obs_api is not None:
         objects = _listen_objects(network, settings.obs_api, store, open_ones)
         objects_api = _objects_api(
-            Objects((shared / "obs").resolve(), uploads, Clock()),
+            _objects(shared, uploads, settings, front_ends),
             authentication,
             buckets,
             folders,
@@ -354,11 +349,6 @@ def _shared(root: Path, settings: Settings) -> Path:
         return root
     if not is_common:
         raise ConfigurationError("--shared needs both --ray-address and --database")
-    if settings.source is not None:
-        raise ConfigurationError(
-            "--obs-endpoint does not go together with --ray-address and --database: each front end "
-            "would copy the logs. Mount the bucket on all machines, and give --mount NAME=DIR"
-        )
     paths = [Path(os.path.realpath(folder)) for folder in (root, settings.shared)]
     if paths[0] in (paths[1], *paths[1].parents) or paths[1] in paths[0].parents:
         raise ConfigurationError(
@@ -382,14 +372,6 @@ def _check_shared(settings: Settings, store: Store, front_ends: FrontEnds) -> No
         raise ConfigurationError(
             f"--shared {settings.shared}: the other front ends of the database have {theirs}"
         )
-
-
-def _uploads(root: Path, settings: Settings) -> Path:
-    """Return the folder for objects that are not whole, on the file system of the buckets."""
-    if settings.shared is None:
-        return root / "uploads"
-    name = hashlib.sha256(f"{socket.gethostname()}:{root}".encode()).hexdigest()[:16]
-    return settings.shared / "uploads" / name
 
 
 def _database(root: Path, settings: Settings) -> Database:
@@ -457,28 +439,6 @@ def _common(database: Database, clock: ServiceClock, timeline: Timeline) -> _Com
     )
 
 
-def _note_place(root: Path, settings: Settings, store: Store, trainings: TrainingStore) -> None:
-    """Leave the processes of another service alone, if this folder is a copy of its folder."""
-    if store.database.is_shared:
-        return  # trainings belong to a front end, and those have names
-    place = place_of(root)
-    if settings.ray_address is not None:
-        # It may begin on another machine, which has another number for the same file system.
-        place = place.rpartition("-")[2]
-    before = store.setting(_PLACE)
-    if before not in (None, place):
-        number = trainings.disown()
-        if number:
-            _LOG.warning(
-                "%s is a copy of another service's folder, or on another disk than before: %d "
-                "trainings that had not ended are not looked for",
-                root,
-                number,
-            )
-    if before != place:
-        store.keep_setting(_PLACE, place)
-
-
 def _most_connections(most: int) -> int:
     """Return how many connections a server may have, which leave descriptors for all else."""
     return min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
@@ -516,6 +476,16 @@ def _listen_objects(
     return listening
 
 
+def _objects(shared: Path, uploads: Path, settings: Settings, front_ends: FrontEnds) -> Objects:
+    """Return the buckets and objects, without what killed services have left of others."""
+    locks = None if settings.shared is None else shared / "locks"
+    objects = Objects((shared / "obs").resolve(), uploads, Clock(), locks)
+    if front_ends.is_first:
+        objects.uploads.clear()
+        Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
+    return objects
+
+
 def _objects_api(
     objects: Objects,
     authentication: Authentication,
@@ -524,8 +494,6 @@ def _objects_api(
     reach: Reach,
     rate: float,
 ) -> ObjectsApi:
-    objects.uploads.clear()
-    Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(
         objects,
         authentication,
@@ -653,7 +621,7 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     return Confiner(str(settings.shared or root), accounts, by_kernel, on_cluster, front_end)
 
 
-def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack) -> Cluster | None:
+def _cluster(root: Path, settings: Settings, own_id: str, open_ones: ExitStack) -> Cluster | None:
     """Return the cluster on which boards run, if it is not this machine.
 
     Raises:
@@ -661,11 +629,7 @@ def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack)
     """
     if settings.ray_address is None:
         return None
-    namespace = store.setting(_NAMESPACE)
-    if namespace is None:
-        namespace = f"modelarts-{secrets.token_hex(8)}"
-        store.keep_setting(_NAMESPACE, namespace)
-    cluster = Cluster(settings.ray_address, namespace, root / "cluster.log")
+    cluster = Cluster(settings.ray_address, f"modelarts-{own_id}", root / "cluster.log")
     try:
         cluster.open()
     except ClusterError as error:
@@ -733,7 +697,8 @@ def _folders(root: Path, settings: Settings, mounts: dict[str, Mount]) -> LogSou
         return MountedLogs(root, mounts, LocalFolders(root / "obs"))
     from modelarts.local.logs.obs_source import Mirrors
 
-    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.max_cached)
+    is_shared = settings.shared is not None
+    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.max_cached, is_shared)
     return MountedLogs(root, mounts, mirrors)
 
 

@@ -82,6 +82,8 @@ def _problem(spec: Mapping[str, Any], node: str) -> str | None:
             f"the node {node} cannot confine boards to the logs of their jobs (Landlock), which "
             "the machine of the service can"
         )
+    if spec["mindinsight"] and not os.access(spec["mindinsight"], os.X_OK):
+        return f"the node {node} has no MindInsight for {spec['mindinsight']}"
     folder = os.path.dirname(spec["log"])
     if not os.path.isdir(folder):
         return (

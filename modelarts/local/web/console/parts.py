@@ -24,6 +24,7 @@ class Parts:
     """The parts of the service that the pages of the console use.
 
     Attributes:
+        service_id: that of the service; its front ends have the same.
         root: the folder of the service.
         limits: the limits of the service, for people.
     """
@@ -37,6 +38,7 @@ class Parts:
     sessions: Sessions
     reach: Reach
     clock: Clock
+    service_id: str
     root: Path
     limits: Mapping[str, str]
     shares: Shares

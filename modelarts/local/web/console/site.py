@@ -49,7 +49,7 @@ class Site:
         content = b"".join(self._files[name] for name in sorted(self._files))
         self._version = hashlib.sha256(content).hexdigest()[:12]
         # Cookies know no ports: other services of this machine have other names.
-        self._cookie = "modelarts-" + hashlib.sha256(str(parts.root).encode()).hexdigest()[:12]
+        self._cookie = "modelarts-" + parts.service_id
         self._templates = Environment(
             loader=PackageLoader(__package__, "templates"),
             autoescape=True,
