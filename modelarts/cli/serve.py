@@ -332,6 +332,7 @@ def _serve(args: argparse.Namespace) -> int:
         from modelarts.local.server.settings import Settings
 
         source, obs_keys = _source(args)
+        is_terminal = sys.stdout is not None and sys.stdout.isatty()
         settings = Settings(
             network=_network(args),
             users=None if args.users is None else root_folder(args.users),
@@ -344,7 +345,7 @@ def _serve(args: argparse.Namespace) -> int:
             max_cached=args.obs_cache * 1024**3,
             mounts=[_absolute(mount) for mount in args.mount],
             mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),
-            show_link=_show_link if args.print_link or _is_terminal() else None,
+            show_link=_show_link if args.print_link or is_terminal else None,
             **{name: getattr(args, name) for name in _AS_GIVEN},
         )
         serve(root, settings)
@@ -359,10 +360,6 @@ def _load_boards() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(OSError):  # the service says what is wrong
         load()
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _show_link(address: str, signs_in: bool) -> None:
