@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from modelarts.obs.api import Obs
     from modelarts.obs.stores.base import Store
 
-__all__ = ["Parts", "Wiring", "check_network"]
-
 
 class Parts(NamedTuple):
     """The transport, identity and API client of one session."""

@@ -4,9 +4,7 @@ Plain functions on plain dicts, because lists are long and most fields of most j
 looked at.
 """
 
-from typing import Any, Dict, Mapping, Optional
-
-__all__ = ["documented_job", "is_uuid", "to_int"]
+from typing import Any, Callable, Dict, Mapping, Optional
 
 #: Of these, the numbers; some editions send them as strings.
 _NUMBERS = ("job_id", "status", "create_time", "duration")
@@ -78,3 +76,23 @@ def documented_job(raw: Mapping[str, Any]) -> Dict[str, Any]:
     for key, value in raw.items():
         job.setdefault(key, value)
     return job
+
+
+def no_object(answer: Any) -> Optional[str]:
+    """Return why a response is no JSON object; None if it is one. For ``check=``."""
+    return None if isinstance(answer, dict) else "it is not a JSON object"
+
+
+def no_confirmation(answer: Any) -> Optional[str]:
+    """Return why a response confirms nothing; some editions respond to an action with nothing."""
+    return None if answer is None else no_object(answer)
+
+
+def with_list(name: str) -> Callable[[Any], Optional[str]]:
+    """Return a check for responses that have a list of that name."""
+
+    def check(answer: Any) -> Optional[str]:
+        entries = answer.get(name) if isinstance(answer, dict) else None
+        return None if isinstance(entries, list) else "it has no list of %s" % name
+
+    return check

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from modelarts.auth.credentials import AccessKey
     from modelarts.http.client import ServiceClient
 
-__all__ = ["KeySender", "send"]
-
 _LOG = logging.getLogger("modelarts")
 #: Seconds between two looks at temporary keys; the session renews them minutes before they expire.
 _PAUSE = 60.0

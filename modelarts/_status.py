@@ -3,8 +3,6 @@
 import enum
 from typing import Dict, FrozenSet, Mapping, Optional
 
-__all__ = ["FAILED", "JOB_STATE", "STOPPED", "JobStatus"]
-
 
 class JobStatus(enum.IntEnum):
     """The status of a visualization job; also an ``int``.
@@ -100,3 +98,20 @@ JOB_STATE: Mapping[int, str] = _JobState(
     (status.value, ("" if status == JobStatus.MOUNT_FAILED else "JOBSTAT_") + status.name)
     for status in JobStatus
 )
+
+#: The phases of jobs of the v2 API.
+PHASES: Mapping[str, JobStatus] = {
+    "Creating": JobStatus.INIT,
+    "Pending": JobStatus.WAITING,
+    "Running": JobStatus.RUNNING,
+    "Completed": JobStatus.COMPLETED,
+    "Failed": JobStatus.FAILED,
+    "Terminating": JobStatus.KILLING,
+    "Terminated": JobStatus.KILLED,
+    "Abnormal": JobStatus.LOST,
+}
+
+
+def phases_by_status() -> Dict[int, str]:
+    """Return the phase of each status that services in place of the cloud's have."""
+    return {**{status: phase for phase, status in PHASES.items()}, JobStatus.CANCELED: "Terminated"}

@@ -1,7 +1,6 @@
 """The session: its credentials and the addresses of the services."""
 
 import os
-from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -12,7 +11,6 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
-    Type,
     Union,
 )
 
@@ -642,12 +640,7 @@ class Session:
     def __enter__(self) -> "Session":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -710,3 +703,10 @@ def _local_again(root: str, obs: Optional[Session]) -> Session:
 
 def _again(settings: Dict[str, Any]) -> Session:
     return Session(**settings)
+
+
+def checked_session(argument: str, session: object) -> Optional[Session]:
+    """Return a session or None; raise InvalidArgument for anything else."""
+    if session is not None and not isinstance(session, Session):
+        raise InvalidArgument(argument, session, "a modelarts.session.Session")
+    return session

@@ -30,28 +30,6 @@ if TYPE_CHECKING:
 
     from modelarts.models import Schedule
 
-__all__ = [
-    "JOB_TYPES",
-    "MAX_TEXT",
-    "SORT_KEYS",
-    "auto_stop",
-    "flavor",
-    "folders",
-    "is_local",
-    "job_desc",
-    "job_id",
-    "job_name",
-    "job_type",
-    "list_query",
-    "named_values",
-    "nfs",
-    "share_hours",
-    "share_id",
-    "text_of",
-    "train_url",
-    "training_jobs",
-]
-
 #: Characters of a command, or of the value of a parameter.
 MAX_TEXT = 64 * 1024
 _MAX_VALUES = 200
@@ -77,6 +55,7 @@ _JOB_ID = r"[0-9]{1,19}\Z"
 _UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z"
 _MAX_SOURCES = 100
 _MAX_HOURS = 720
+_PARAMETER = r"[^\s=\x00-\x1f-][^\s=\x00-\x1f]{0,127}\Z"
 _NFS = r"nfs:[^\x00-\x20\x7f]{1,1000}\Z"
 
 
@@ -93,6 +72,31 @@ def job_desc(value: object) -> str:
     """0 to 256 characters."""
     if not _is_text(value, 256):
         raise InvalidArgument("job_desc", value, "a text of 0 to 256 characters")
+    return value
+
+
+def description(argument: str, value: object) -> str:
+    """0 to 256 characters; None is none."""
+    text = "" if value is None else value
+    if not _is_text(text, 256):
+        raise InvalidArgument(argument, value, "a text of 0 to 256 characters")
+    return text
+
+
+def text_or_none(argument: str, value: object, allowed: str, longest: int = 1024) -> Optional[str]:
+    """A text that is not too long; None where there is none, or an empty one."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > longest or "\0" in value:
+        raise InvalidArgument(argument, value, allowed + ", as a text")
+    return value
+
+
+def parameter_name(argument: str, value: object) -> str:
+    """The name of an argument of a boot file."""
+    if not isinstance(value, str) or not re.match(_PARAMETER, value):
+        allowed = "names of 1 to 128 characters without '=', blanks, or '-' before"
+        raise InvalidArgument(argument, value, allowed)
     return value
 
 
@@ -262,12 +266,12 @@ def auto_stop(value: object, api: str = "v1") -> "Optional[Schedule]":
 
     least, most = (1, _MAX_HOURS) if api == "v2" else (0, 24)
     allowed = "whole hours from %d to %d, or None" % (least, most)
-    return Schedule(_whole("auto_stop", value, least, most, allowed))
+    return Schedule(whole("auto_stop", value, least, most, allowed))
 
 
 def share_hours(value: object) -> int:
     """Whole hours from 1 to 87600; the service may allow fewer."""
-    return _whole("hours", value, 1, 87600, "whole hours from 1 to 87600")
+    return whole("hours", value, 1, 87600, "whole hours from 1 to 87600")
 
 
 def share_id(value: object) -> str:
@@ -308,9 +312,9 @@ def list_query(
     if status is not None:
         query["status"] = _statuses(status)
     if per_page is not None:
-        query["per_page"] = str(_whole("per_page", per_page, 1, 1000, "a number from 1 to 1000"))
+        query["per_page"] = str(whole("per_page", per_page, 1, 1000, "a number from 1 to 1000"))
     if page is not None:
-        query["page"] = str(_whole("page", page, 1, 2**31 - 1, "a number from 1 on"))
+        query["page"] = str(whole("page", page, 1, 2**31 - 1, "a number from 1 on"))
     if sort_by is not None:
         if sort_by not in SORT_KEYS:
             raise InvalidArgument("sort_by", sort_by, "one of " + ", ".join(SORT_KEYS))
@@ -363,8 +367,9 @@ def _statuses(value: Any) -> str:
     return "|".join(str(number) for number in numbers)
 
 
-def _whole(argument: str, value: Any, least: int, most: int, allowed: str) -> int:
+def whole(argument: str, value: Any, least: int, most: int, allowed: str = "") -> int:
     """An int between two bounds; digits count as one, True does not."""
+    allowed = allowed or "a whole number from %d to %d" % (least, most)
     number: Optional[int] = None
     if isinstance(value, str):
         number = int(value) if re.match(r"-?\d{1,10}\Z", value, re.ASCII) else None

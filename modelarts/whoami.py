@@ -267,13 +267,15 @@ def _without_advice(error: Exception) -> str:
 
 
 def _list_jobs(parts: "Parts") -> str:
+    from modelarts.http.client import lacks_api
+
     dialect = parts.client.dialect
     if dialect.name != "v2":
         try:
             says = _list_v1(parts)
         except NotFound as error:
             # The gateway knows no such API.
-            if dialect.name is not None or error.error_code != "APIG.0101":
+            if dialect.name is not None or not lacks_api(error):
                 raise
         else:
             dialect.name = "v1"

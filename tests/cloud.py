@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 import time
+from contextlib import contextmanager
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,6 +22,18 @@ from modelarts.session import Session
 
 HOST = "modelarts.region-9.example.com"
 IAM = "iam.region-9.example.com"
+#: The keys of a job that the documents name.
+DOCUMENTED = (
+    "job_id",
+    "job_name",
+    "job_desc",
+    "status",
+    "service_url",
+    "train_url",
+    "create_time",
+    "duration",
+    "resource_id",
+)
 _JOBS = re.compile(r"/v1/(?P<project>[^/]+)/visualization-jobs(/(?P<id>\d+)(/(?P<action>\w+))?)?\Z")
 _NEXT = {1: 7, 7: 8, 9: 12}
 _ACTIVE = (1, 7, 8)
@@ -273,3 +286,21 @@ def connect(cloud, **changes):
     names = ("access_key", "secret_key", "project_id", "region_name")
     endpoints = ("modelarts_endpoint", "iam_endpoint")
     return Session(**{**{name: getattr(cloud, name) for name in names + endpoints}, **changes})
+
+
+def with_keys(**changes):
+    """Return a session with the keys AK and SK, of the project p in the region r-1.
+
+    Args:
+        changes: arguments of the session, in addition or in place of these.
+    """
+    keys = {"access_key": "AK", "secret_key": "SK", "project_id": "p", "region_name": "r-1"}
+    return Session(**{**keys, **changes})
+
+
+@contextmanager
+def installed(cloud):
+    """Answer requests by a cloud while a block runs."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        cloud.install(mock)
+        yield cloud

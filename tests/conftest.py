@@ -6,13 +6,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import responses
 
 from modelarts.errors import ModelArtsError
 from modelarts.session import Session
 from tests.building import build_once
 from tests.clocks import FakeClock
-from tests.cloud import Cloud
+from tests.cloud import Cloud, installed
 from tests.postgres import PostgresServer
 from tests.ray_cluster import RayCluster
 from tests.service import SECRETS, Service
@@ -46,9 +45,10 @@ _TESTS = Path(__file__).parent
 _MODULES = sorted(_TESTS.glob("*/test_*.py"))
 #: The files that take longest come first, so that at the end no process waits for another.
 _LONGEST = (
-    *("confinement", "durability", "obs_logs", "trainings", "cluster", "environment", "faults"),
-    *("service", "confinement_fuzz", "mindinsight_confined", "testing_service", "safety"),
-    *("operation", "data_server", "screen", "notebook", "samples"),
+    *("confinement", "cluster", "console_screen", "isolation", "cluster_front_ends", "obs_logs"),
+    *("trainings", "service", "contract", "screen", "data_server", "mindinsight", "front_ends"),
+    *("objects", "durability", "faults", "mindinsight_confined", "testing_service", "notebook"),
+    *("samples", "tutorial", "process", "typing", "quickstart", "faq", "packaging", "users"),
 )
 _FOLDERS = ("local", "wire", "obs", "packaging", "cli", "unit")
 
@@ -211,19 +211,15 @@ def clock():
 @pytest.fixture
 def cloud():
     """The documented service, on the wire."""
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        cloud = Cloud()
-        cloud.install(mock)
+    with installed(Cloud()) as cloud:
         yield cloud
 
 
 @pytest.fixture
 def training_cloud():
     """The service of today, on the wire; a training has written to /bucket/contract/."""
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        cloud = TrainingCloud()
+    with installed(TrainingCloud()) as cloud:
         cloud.add_training("obs://bucket/contract")
-        cloud.install(mock)
         yield cloud
 
 

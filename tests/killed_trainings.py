@@ -16,9 +16,10 @@ import psutil
 from modelarts.errors import JobStateError, NotFound, TransportError
 from modelarts.training.job import TrainingJob
 
-__all__ = ["TrainingClient", "look_at_trainings", "settle_trainings", "write_programs"]
+__all__ = ["MAX_JOBS", "TrainingClient", "look_at_trainings", "settle_trainings", "write_programs"]
 
-_MAX_JOBS = 4
+#: So many trainings of a client may be there.
+MAX_JOBS = 4
 _COUNT = "import sys\nname = sys.argv[1][7:]\nopen(%r + name, 'ab').write(b'.')\n"
 _PROGRAMS = {
     "quick": "print('done')\n",
@@ -72,7 +73,7 @@ class TrainingClient:
     def _call(self, session: Any) -> None:
         mine = [name for name, known in self.known.items() if self._is_there(known)]
         act = self._chance.choice(["create", "stop", "delete"])
-        if act == "create" and len(mine) >= _MAX_JOBS:
+        if act == "create" and len(mine) >= MAX_JOBS:
             act = "delete"
         if act == "create" or not mine:
             self._create(session)

@@ -25,6 +25,7 @@ from modelarts.models import JobStatus
 from modelarts.training.job import TrainingJob
 from tests.killed_objects import ObjectClient, look_at_objects
 from tests.killed_trainings import (
+    MAX_JOBS,
     TrainingClient,
     look_at_trainings,
     settle_trainings,
@@ -44,6 +45,9 @@ _AFTER: Dict[str, FrozenSet[int]] = {"stop": _STOPPED, "restart": _ACTIVE, "dele
 #: That a job's status does not allow a call, in v1 and in v2.
 _NOT_NOW = ("ModelArts.0105", "ModelArts.2796")
 _SETTLED_SECONDS = 60.0
+#: A kill comes after so many answers, and then so many seconds.
+_MOST_ANSWERS = 30
+_MOST_SECONDS = 0.05
 
 
 class Seen(NamedTuple):
@@ -152,9 +156,8 @@ def kill_repeatedly(
                     found = _look(served, session, clients)
                 wrong += ["kill %d: %s" % (number, what) for what in found]
                 if number < kills:
-                    seconds = chance.uniform(0.0, 0.5)
                     with served.session(timeout=30, retries=0, api=api, **settings) as used:
-                        left = _use_and_kill(served, used, clients, seconds)
+                        left = _use_and_kill(served, used, clients, chance)
                     wrong += ["kill %d: process %d was left" % (number + 1, pid) for pid in left]
         finally:
             served.end()
@@ -172,14 +175,15 @@ def kill_under_trainings(root: Path, kills: int, seed: int, options: Sequence[st
     write_programs(root)
     wrong: List[str] = []
     for number in range(kills + 1):
-        served = Served(root, "--max-trainings", "4", *options)
+        # In the end all may be there that run until they are stopped, and have to run.
+        most = 4 if number < kills else MAX_JOBS * _CLIENTS
+        served = Served(root, "--max-trainings", str(most), *options)
         try:
             with served.session(timeout=30, retries=0, api="v2") as session:
                 found = look_at_trainings(session, clients)
                 wrong += ["kill %d: %s" % (number, what) for what in found]
                 if number < kills:
-                    seconds = chance.uniform(0.0, 0.5)
-                    _use_and_kill(served, session, clients, seconds, ends_with_it=False)
+                    _use_and_kill(served, session, clients, chance, ends_with_it=False)
                 else:
                     wrong += settle_trainings(root, session, clients)
                     for job in TrainingJob.iter(session):
@@ -192,16 +196,28 @@ def kill_under_trainings(root: Path, kills: int, seed: int, options: Sequence[st
 
 
 def _use_and_kill(
-    served: Served, session: Any, clients: List[Any], seconds: float, ends_with_it: bool = True
+    served: Served,
+    session: Any,
+    clients: List[Any],
+    chance: random.Random,
+    ends_with_it: bool = True,
 ) -> List[int]:
     """Kill the service under its clients; return the processes below it that are left.
+
+    It is killed after a number of answers, since a busy machine may give none within a time.
 
     Args:
         ends_with_it: whether these have to end with it.
     """
+    answers = sum(client.acknowledged for client in clients) + chance.randint(1, _MOST_ANSWERS)
+    seconds = chance.uniform(0.0, _MOST_SECONDS)
     threads = [threading.Thread(target=client.use, args=(session,)) for client in clients]
     for thread in threads:
         thread.start()
+    while sum(client.acknowledged for client in clients) < answers:
+        if not any(thread.is_alive() for thread in threads):
+            break
+        time.sleep(0.001)
     time.sleep(seconds)
     below = descendants(served.pid)[1:] if ends_with_it else []
     processes = {pid: _opened(pid) for pid in below}
@@ -211,7 +227,7 @@ def _use_and_kill(
     left = []
     for pid, descriptor in processes.items():
         if descriptor is not None:
-            if not select.select([descriptor], [], [], 10)[0]:
+            if not select.select([descriptor], [], [], _SETTLED_SECONDS)[0]:
                 left.append(pid)
             os.close(descriptor)
     return left

@@ -10,6 +10,7 @@ import sys
 import threading
 
 from modelarts.session import Session
+from tests.forkserver import ForkedCommand, needs_exec
 
 #: That of the first user of all services that tests start.
 PASSWORD = secrets.token_urlsafe(18)
@@ -26,23 +27,30 @@ class Service:
         environ: what is in its environment besides that of the tests.
         output: a file for its standard output.
         load_late: load TensorBoard with the first board, as most of these services have none.
+        is_forked: fork it from a process that has imported the service, see ``tests.forkserver``;
+            False: start it as its user does, so that its command line and ``/proc/PID/environ``
+            are its own.
     """
 
-    def __init__(self, root, *arguments, environ=None, output=None, load_late=True):
+    def __init__(self, root, *arguments, environ=None, output=None, load_late=True, is_forked=True):
         self.root = root
         self.log = []
         self._grown = threading.Condition()
         self._give_a_password()
         arguments = ["--load-late", *arguments] if load_late else arguments
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
-            env={**os.environ, **(environ or {})},
-            stdout=output,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
+        command = ["serve", "--root", str(root), *arguments]
+        if is_forked and not any(map(needs_exec, environ or ())):
+            self.process = ForkedCommand(command, environ or {}, stdout=output)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "modelarts", *command],
+                env={**os.environ, **(environ or {})},
+                stdout=output,
+                stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.said("serving ")

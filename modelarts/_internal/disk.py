@@ -2,8 +2,6 @@
 
 import os
 
-__all__ = ["make_folder", "sync_folder"]
-
 
 def make_folder(folder: str, mode: int = 0o700) -> None:
     """Make a folder and those above it that do not exist, and write their names to the disk.

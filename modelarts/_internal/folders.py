@@ -3,8 +3,6 @@
 import posixpath
 from typing import Sequence
 
-__all__ = ["in_short"]
-
 _MAX_FOLDERS = 2
 
 

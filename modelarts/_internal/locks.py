@@ -4,8 +4,6 @@ import os
 from threading import RLock
 from typing import Any
 
-__all__ = ["ForkSafeLock"]
-
 
 class ForkSafeLock:
     """A reentrant lock; after a fork the child has a free one of its own.

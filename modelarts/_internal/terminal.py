@@ -3,8 +3,6 @@
 import unicodedata
 from typing import Optional, TextIO
 
-__all__ = ["text_width", "writable"]
-
 
 def text_width(text: str) -> int:
     """Return how many columns of a terminal a text takes: two for each Chinese character."""

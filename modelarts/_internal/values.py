@@ -6,8 +6,6 @@ goes through are written by hand on this; all others use attrs.
 
 from typing import Any, ClassVar, Dict, FrozenSet, Tuple, TypeVar
 
-__all__ = ["Value"]
-
 _V = TypeVar("_V", bound="Value")
 
 

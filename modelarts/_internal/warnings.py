@@ -2,8 +2,6 @@
 
 import sys
 
-__all__ = ["level_of_the_caller"]
-
 
 def level_of_the_caller() -> int:
     """Return the ``stacklevel`` for our caller's warning that points at the code which uses us."""

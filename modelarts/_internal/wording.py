@@ -2,8 +2,6 @@
 
 from typing import Any, Tuple
 
-__all__ = ["Worded", "command_of", "worded"]
-
 
 class Worded(str):
     """A text that names arguments and methods, with its wording for the command line.

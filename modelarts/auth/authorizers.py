@@ -11,8 +11,6 @@ from modelarts.http.auth import Authorizer
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token
 
-__all__ = ["KeyAuthorizer", "Renewed", "TokenAuthorizer"]
-
 #: Seconds before its expiry in which a token or key is no longer used: it could expire in transit.
 _MARGIN = 120
 

@@ -9,17 +9,6 @@ from typing import Any, Callable, Mapping, Optional, Tuple, Union
 from modelarts._internal.values import Value
 from modelarts.errors import InvalidArgument
 
-__all__ = [
-    "AccessKey",
-    "ApplicationCredential",
-    "CredentialSet",
-    "Credentials",
-    "CredentialsUnavailable",
-    "Password",
-    "StaticToken",
-    "to_seconds",
-]
-
 _BLANK = re.compile(r"[\x00-\x20\x7f]|[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 
 from modelarts.errors import ConfigurationError, InvalidArgument
 
-__all__ = ["ENVIRONMENT", "from_environment", "is_public", "normalize", "of_region", "region_of"]
-
 #: The environment variables that name each service, the first that is set wins.
 ENVIRONMENT: Mapping[str, Tuple[str, ...]] = {
     "modelarts": ("MODELARTS_ENDPOINT", "MA_APIGW_ENDPOINT"),

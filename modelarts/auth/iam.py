@@ -14,8 +14,6 @@ from modelarts.http.errors import read_json
 from modelarts.http.models import Request
 from modelarts.http.transport import Transport
 
-__all__ = ["Token", "catalog_endpoint", "find_project", "inspect", "login", "temporary_keys"]
-
 
 class Token(Value):
     """A token, its expiry and its project.

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from modelarts.auth.iam import Token
     from modelarts.http.transport import Transport
 
-__all__ = ["Identity"]
-
 
 class Identity:
     """The token, keys, project and addresses of the resolved settings.

@@ -11,8 +11,6 @@ from modelarts.auth.credentials import AccessKey, CredentialSet, Password
 from modelarts.auth.providers.variables import ambient, said
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
-__all__ = ["ARGUMENTS", "Arguments", "Resolved", "resolve", "text"]
-
 ARGUMENTS = "arguments"
 _SET_ENDPOINT = "Session.set_endpoint"
 _APIS = ("auto", "v1", "v2")
@@ -155,19 +153,15 @@ def resolve(arguments: Arguments, environ: Mapping[str, str], clock: Clock) -> R
         )
         if address is not None:
             addresses[service] = address
-    obs_path = first(
-        "obs_path",
-        (arguments.obs_path, ARGUMENTS),
-        *([(asked.obs_path, asked.source)] if asked is not None else []),
-        (environ.get("MODELARTS_OBS_PATH"), "environment MODELARTS_OBS_PATH"),
-        (credential_set.obs_path, credential_set.source),
-    )
-    api = first(
-        "api",
-        (arguments.api, ARGUMENTS),
-        *([(asked.api, asked.source)] if asked is not None else []),
-        (environ.get("MODELARTS_API"), "environment MODELARTS_API"),
-        (credential_set.api, credential_set.source),
+    obs_path, api = (
+        first(
+            name,
+            (getattr(arguments, name), ARGUMENTS),
+            *([(getattr(asked, name), asked.source)] if asked is not None else []),
+            (environ.get(variable), "environment " + variable),
+            (getattr(credential_set, name), credential_set.source),
+        )
+        for name, variable in (("obs_path", "MODELARTS_OBS_PATH"), ("api", "MODELARTS_API"))
     )
     if api is not None:
         _check_api(api, sources["api"])

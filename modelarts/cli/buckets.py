@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from modelarts.local.identity.buckets import Buckets
     from modelarts.local.identity.users import Users
 
-__all__ = ["add_to"]
-
 
 def add_to(commands: Commands) -> None:
     """Add the commands to the others."""

@@ -13,8 +13,6 @@ from modelarts.errors import ConfigurationError, ModelArtsError
 if TYPE_CHECKING:
     from modelarts.cli.named import AnyJob
 
-__all__ = ["add_to", "answer", "complete_jobs"]
-
 _SHELLS = ("bash", "zsh", "fish")
 #: Seconds that a completion waits for the service.
 _TIMEOUT_SECONDS = 2.0

@@ -11,8 +11,6 @@ from modelarts.cli.output import say, show, show_json
 from modelarts.visualization.display.board_url import board_address
 from modelarts.visualization.display.notebook import browse
 
-__all__ = ["add_to"]
-
 #: In the service's folder; leads the browser to the link, which no list of processes shows then.
 _PAGE = "open-console.html"
 

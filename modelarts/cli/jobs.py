@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from modelarts.training.job import TrainingJob
     from modelarts.visualization.shares import Share
 
-__all__ = ["add_to", "show_job"]
-
 _Run = Callable[[argparse.Namespace], Optional[int]]
 #: All that is neither ended nor being stopped.
 _STOPPABLE: List[int] = [

@@ -16,21 +16,9 @@ if TYPE_CHECKING:
 
     AnyJob = Union[VisualizationJob, TrainingJob]
 
-__all__ = [
-    "board_named",
-    "id_value",
-    "is_training",
-    "job_named",
-    "jobs_named",
-    "service_option",
-    "training_named",
-    "trainings",
-]
-
 _ID = r"[0-9]{1,19}\Z"
 _LONGEST_SEARCH = 100
 _LONGEST_NAME = 64
-_NO_SUCH_API = "APIG.0101"
 _BOARD = "visualization_job"
 
 
@@ -56,12 +44,13 @@ def is_training(job: "AnyJob") -> bool:
 
 def trainings(session: "Session", **filters: object) -> "Iterator[TrainingJob]":
     """Return the trainings of a service; none if it has only the v1 API."""
+    from modelarts.http.client import lacks_api
     from modelarts.training.job import TrainingJob
 
     try:
         yield from TrainingJob.iter(session, **filters)  # type: ignore[arg-type]
     except NotFound as error:
-        if error.error_code != _NO_SUCH_API:
+        if not lacks_api(error):
             raise
 
 

@@ -20,8 +20,6 @@ from modelarts.cli.options import (
 from modelarts.cli.output import on_one_line, say, show, show_json
 from modelarts.cli.prompts import ask
 
-__all__ = ["add_to"]
-
 _Run = Callable[[argparse.Namespace], Optional[int]]
 
 

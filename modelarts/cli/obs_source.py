@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from modelarts.local.logs.remote import Source
     from modelarts.local.logs.sent_keys import SentKeys
 
-__all__ = ["obs_source", "sent_source"]
-
 #: Seconds for a connection, and for each wait for data.
 _TIMEOUT = 20
 #: Retries of a request by the client itself; a failed update is repeated anyway.

@@ -17,25 +17,6 @@ if TYPE_CHECKING:
 else:  # cannot be subscripted before Python 3.9
     Commands = argparse._SubParsersAction
 
-__all__ = [
-    "Commands",
-    "Parser",
-    "add_command",
-    "add_commands",
-    "add_common",
-    "add_printing",
-    "at_least_0",
-    "checked",
-    "hours",
-    "keep_service",
-    "local_service",
-    "port",
-    "positive",
-    "root_of",
-    "session_of",
-    "text",
-]
-
 _T = TypeVar("_T")
 _Run = Callable[[argparse.Namespace], Optional[int]]
 

@@ -7,17 +7,6 @@ from typing import Any, Optional, Sequence, TextIO
 
 from modelarts._internal.terminal import writable
 
-__all__ = [
-    "discard",
-    "flush",
-    "on_one_line",
-    "say",
-    "show",
-    "show_json",
-    "show_table",
-    "write_json",
-]
-
 
 def show_json(content: Any) -> None:
     """Print a value as JSON."""

@@ -6,8 +6,6 @@ from typing import Sequence
 from modelarts.cli.errors import FAILED, WRONG_USAGE, Refused
 from modelarts.cli.output import say
 
-__all__ = ["ask"]
-
 _SHOWN = 20
 
 

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from modelarts.local.logs.sent_keys import SentKeys
     from modelarts.local.server.network import Network
 
-__all__ = ["add_to"]
-
 _ALLOW_HOST = "MODELARTS_ALLOW_HOST"
+#: The settings that are options of the same name and value.
+_AS_GIVEN = (
+    *("while_used", "database", "ray_address", "max_running", "rate", "board_memory"),
+    *("sleep_after", "stop_after", "max_share_hours", "max_shares", "max_trainings"),
+    *("training_memory", "unconfined_boards", "load_late", "test_clock", "obs_api"),
+)
 
 
 def add_to(commands: Commands) -> None:
@@ -195,10 +199,10 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--sleep-after",
         type=_minutes,
-        default=60.0,
+        default="60",
         metavar="MINUTES",
         help="a board that nobody looked at for so long sleeps until the next visit; 0: none does "
-        "(%(default)g)",
+        "(%(default)s)",
     )
     group.add_argument(
         "--stop-after",
@@ -211,7 +215,7 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--board-memory",
         type=_megabytes,
-        default=2048,
+        default="2048",
         metavar="MB",
         help="the most memory that one board may use, on Linux (%(default)s)",
     )
@@ -323,41 +327,23 @@ def _serve(args: argparse.Namespace) -> int:
         from modelarts.local.server.main import serve
         from modelarts.local.server.settings import Settings
 
-        mib, gib = 1024**2, 1024**3
         source, obs_keys = _source(args)
-        serve(
-            root,
-            Settings(
-                network=_network(args),
-                while_used=args.while_used,
-                database=args.database,
-                max_running=args.max_running,
-                users=None if args.users is None else root_folder(args.users),
-                rate=args.rate,
-                board_memory=args.board_memory * mib,
-                max_share_hours=args.max_share_hours,
-                max_shares=args.max_shares,
-                max_trainings=args.max_trainings,
-                training_memory=args.training_memory and args.training_memory * mib,
-                engines=[_absolute(engine) for engine in args.engine],
-                flavors=args.flavor,
-                datasets=args.dataset,
-                unconfined_boards=args.unconfined_boards,
-                load_late=args.load_late,
-                ray_address=args.ray_address,
-                shared=None if args.shared is None else root_folder(args.shared),
-                sleep_after=args.sleep_after * 60,
-                stop_after=args.stop_after * 3600,
-                test_clock=args.test_clock,
-                source=source,
-                obs_keys=obs_keys,
-                max_cached=args.obs_cache * gib,
-                obs_api=args.obs_api,
-                mounts=[_absolute(mount) for mount in args.mount],
-                mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),
-                show_link=_show_link if args.print_link or _is_terminal() else None,
-            ),
+        settings = Settings(
+            network=_network(args),
+            users=None if args.users is None else root_folder(args.users),
+            engines=[_absolute(engine) for engine in args.engine],
+            flavors=args.flavor,
+            datasets=args.dataset,
+            shared=None if args.shared is None else root_folder(args.shared),
+            source=source,
+            obs_keys=obs_keys,
+            max_cached=args.obs_cache * 1024**3,
+            mounts=[_absolute(mount) for mount in args.mount],
+            mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),
+            show_link=_show_link if args.print_link or _is_terminal() else None,
+            **{name: getattr(args, name) for name in _AS_GIVEN},
         )
+        serve(root, settings)
     return 0
 
 
@@ -408,11 +394,11 @@ def _database(text: str) -> str:
 
 
 def _minutes(text: str) -> float:
-    return _number(text, 0, 525600)
+    return _number(text, 0, 525600) * 60
 
 
 def _hours(text: str) -> float:
-    return _number(text, 0, 87600)
+    return _number(text, 0, 87600) * 3600
 
 
 def _share_hours(text: str) -> int:
@@ -424,7 +410,7 @@ def _seconds(text: str) -> float:
 
 
 def _megabytes(text: str) -> int:
-    return int(_number(text, 128, 1024 * 1024))
+    return int(_number(text, 128, 1024 * 1024)) * 1024**2
 
 
 def _number(text: str, least: float, most: float) -> float:

@@ -22,8 +22,6 @@ from modelarts.cli.output import say, show
 if TYPE_CHECKING:
     from modelarts.training.job import TrainingJob
 
-__all__ = ["add_to"]
-
 _Pair = Tuple[str, str]
 
 

@@ -8,8 +8,6 @@ from modelarts.cli.options import Commands, add_common, session_of
 from modelarts.cli.output import show, show_json
 from modelarts.errors import CredentialsNotFound, ModelArtsError
 
-__all__ = ["add_to"]
-
 
 def add_to(commands: Commands) -> None:
     """Add the command to the others."""

@@ -12,8 +12,6 @@ from typing import Callable, Dict, Iterator, Optional, Sequence
 from modelarts.environment import Environment
 from modelarts.errors import InvalidArgument, ModelArtsError
 
-__all__ = ["EnvironmentNotMade", "find_python", "make_environment", "python_of"]
-
 _PYTHON = ("bin", "python")
 #: Runs a command with more environment variables; returns its exit status.
 Execute = Callable[[Sequence[str], Dict[str, str]], int]

@@ -12,8 +12,6 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-__all__ = ["Adapter"]
-
 
 class Adapter(HTTPAdapter):
     """The adapter of a session: ``verify``, ``cert`` and the proxies of an address are constant."""

@@ -3,8 +3,6 @@
 from typing import Dict, Iterable, Tuple
 from urllib.parse import quote
 
-__all__ = ["Authorizer", "canonical_query"]
-
 
 class Authorizer:
     """Adds the authorization to each attempt of a request."""

@@ -5,13 +5,14 @@ import re
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from modelarts.errors import InvalidArgument, RequestKind, TransportError
+from modelarts.errors import ApiError, InvalidArgument, NotFound, RequestKind, TransportError
 from modelarts.http.auth import Authorizer, canonical_query
 from modelarts.http.errors import read_json, read_part
 from modelarts.http.models import Request, Response
 from modelarts.http.transport import Transport
 
-__all__ = ["Dialect", "ServiceClient"]
+#: The code with which a gateway says that it knows no such API.
+NO_SUCH_API = "APIG.0101"
 
 
 class Dialect:
@@ -198,3 +199,8 @@ class ServiceClient:
 
 def _query_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def lacks_api(error: ApiError) -> bool:
+    """Return True for the gateway's refusal of a call to an API that it does not know."""
+    return isinstance(error, NotFound) and error.error_code == NO_SUCH_API

@@ -7,8 +7,6 @@ from typing import Mapping, Optional, Tuple
 from modelarts._internal.clock import Clock
 from modelarts._internal.locks import ForkSafeLock
 
-__all__ = ["Skew"]
-
 _LOG = logging.getLogger("modelarts.http")
 #: Seconds; a gateway accepts smaller differences, which may be due to the network's delay.
 _MATTERS = 300

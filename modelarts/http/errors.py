@@ -27,8 +27,6 @@ except ImportError:  # older releases of urllib3 1.26
         CertificateError,
     )
 
-__all__ = ["read_json", "read_part", "transport_error"]
-
 #: The part of a response other than JSON that an error keeps, in characters.
 _SHOWN = 4096
 _REFUSED_STATE = r"(?:can't be (stop|resubmit|delete)\. )?job status: (\d+)"

@@ -4,8 +4,6 @@ from typing import Optional, Tuple
 
 from modelarts._internal.wording import Worded, worded
 
-__all__ = ["hint", "hint_of_state"]
-
 _BY_CODE = {
     "ModelArts.0102": "leave workspace_id out, or ask which workspaces there are",
     "ModelArts.0108": "ask the account's administrator for the permission, or use another project",

@@ -7,8 +7,6 @@ from typing import Mapping, NamedTuple, Optional
 
 from modelarts.errors import RequestKind, TransportError
 
-__all__ = ["AttemptInfo", "Request", "Response"]
-
 _NO_HEADERS: Mapping[str, str] = {}
 
 

@@ -4,8 +4,6 @@ from typing import Dict, Mapping, Optional
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # not in typeshed
 
-__all__ = ["Proxies"]
-
 
 class Proxies:
     """The proxies of a session.

@@ -5,8 +5,6 @@ from typing import NamedTuple, Optional, Union
 
 from modelarts.errors import TransportError
 
-__all__ = ["Retry"]
-
 _IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE"))
 _PASSING = frozenset((500, 502, 503, 504))
 

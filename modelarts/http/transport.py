@@ -25,8 +25,6 @@ from modelarts.http.models import AttemptInfo, Request, Response
 from modelarts.http.proxies import Proxies
 from modelarts.http.retry import Retry
 
-__all__ = ["Transport"]
-
 _LOG = logging.getLogger("modelarts.http")
 _T = TypeVar("_T")
 #: The largest response; the responses of these APIs are far smaller.

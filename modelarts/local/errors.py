@@ -7,17 +7,6 @@ import math
 
 from werkzeug.wrappers import Request, Response
 
-__all__ = [
-    "Failure",
-    "GatewayFailure",
-    "IamFailure",
-    "NoSuchTraining",
-    "Throttled",
-    "TrainingFailure",
-    "json_of",
-    "json_response",
-]
-
 
 def json_of(request: Request) -> object:
     """Return the JSON in a request's body; None where it is not JSON."""
@@ -55,7 +44,6 @@ class TrainingFailure(Failure):
         self.solution = solution
 
     def response(self, request_id: str) -> Response:
-        """Return the HTTP response of this refusal."""
         body = {
             "error_msg": self.message,
             "error_code": self.code,
@@ -75,7 +63,6 @@ class GatewayFailure(Failure):
     """A refusal by the API gateway, before the service sees the request."""
 
     def response(self, request_id: str) -> Response:
-        """Return the HTTP response of this refusal."""
         body = {"error_code": self.code, "error_msg": self.message, "request_id": request_id}
         return json_response(body, self.status)
 
@@ -99,6 +86,5 @@ class IamFailure(Failure):
     """A refusal by IAM; ``code`` is the title of the HTTP status."""
 
     def response(self, request_id: str) -> Response:
-        """Return the HTTP response of this refusal."""
         error = {"code": self.status, "title": self.code, "message": self.message}
         return json_response({"error": error}, self.status)

@@ -10,8 +10,6 @@ from typing import Any
 
 from modelarts._internal.disk import sync_folder
 
-__all__ = ["place_of", "read_private", "write_private"]
-
 
 def place_of(folder: Path) -> str:
     """Return a text for the place of a folder: a copy of it has another, a new name leaves it."""

@@ -21,8 +21,6 @@ from modelarts.local.jobs.store import ACTIVE, Job, Store
 from modelarts.local.logs.source import LogSource
 from modelarts.models import FAILED, STOPPED, JobStatus, Schedule
 
-__all__ = ["Operations"]
-
 _LOG = logging.getLogger("modelarts.local")
 _WORKSPACE = "0"
 _HOUR = 3_600_000
@@ -392,7 +390,7 @@ class Operations:
             "train_url": job.train_url,
             "resource_id": job.resource_id,
         }
-        has_reason = job.status in FAILED or job.is_idle
+        has_reason = job.status in (*FAILED, JobStatus.WAITING) or job.is_idle
         reason = job.reason if has_reason else self._folders.remark(job.job_id)
         if reason is not None:
             fields["reason"] = reason

@@ -13,17 +13,6 @@ from modelarts.errors import TransferError
 from modelarts.obs.partial import PartialFile, discard, naming, remove
 from modelarts.obs.stores.base import Progress
 
-__all__ = [
-    "COPY",
-    "PART",
-    "copy",
-    "create",
-    "discard_part",
-    "folds_case",
-    "is_named_so",
-    "same_content",
-]
-
 #: Names of incomplete copies. They do not contain the file's name, so that no program that
 #: searches for certain names finds them.
 COPY = re.compile(r"\.modelarts-[0-9a-f]{16}\.part\Z")

@@ -9,8 +9,6 @@ from typing import Any, Iterable, Iterator, Optional
 from modelarts.obs.multipart.plan import layout
 from modelarts.obs.stores.base import ObjectInfo
 
-__all__ = ["combined", "is_md5", "md5", "md5_of", "same", "to_header"]
-
 _CHUNK = 128 * 1024
 
 

@@ -7,8 +7,6 @@ Source: *OBS SDK Reference*, "Using CRC64 to Verify File Consistency (SDK for Py
 
 from typing import Any, Callable, Iterable, Optional, Tuple
 
-__all__ = ["crc64", "crc64_in", "crc64_of", "is_available", "joined", "parsed"]
-
 _CHUNK = 256 * 1024
 _POLYNOMIAL = 0xC96C5795D7870F42
 _ONE = 1 << 63

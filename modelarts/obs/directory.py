@@ -14,9 +14,7 @@ from modelarts.obs.atomic import PART, folds_case
 from modelarts.obs.executor import Task, run
 from modelarts.obs.paths import ObsPath, local_segments
 from modelarts.obs.progress import Meter
-from modelarts.obs.stores.base import ObjectInfo, Progress, Store
-
-__all__ = ["Comparison", "Fetch", "LocalFile", "Send", "files_below", "folders_in", "say_skipped"]
+from modelarts.obs.stores.base import ObjectInfo, Progress, Store, check_key
 
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
@@ -181,7 +179,7 @@ class Send:
         if file.error is not None:
             raise file.error
         target = self._target / file.relative
-        _check_key(target.key)
+        check_key("an object's name", target.key)
         try:
             if self._known.quick(file) is None and self._known.look(file):
                 self.same.append(file)
@@ -282,12 +280,3 @@ def say_skipped(paths: List[str]) -> None:
 
 def _is_folder(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
-
-
-def _check_key(key: str) -> None:
-    try:
-        fits = len(key.encode("utf-8")) <= 1024
-    except UnicodeEncodeError:
-        fits = False
-    if not fits:
-        raise InvalidArgument("an object's name", key, "a text of at most 1024 bytes in UTF-8")

@@ -8,8 +8,6 @@ import attr
 from modelarts.errors import AuthenticationFailed, IncompleteTransfer
 from modelarts.obs.stores.base import Progress
 
-__all__ = ["THREADS", "Helper", "Stopped", "Task", "Watcher", "WorkerPool", "run"]
-
 _T = TypeVar("_T")
 
 

@@ -11,8 +11,6 @@ from modelarts.obs.crc64 import crc64
 from modelarts.obs.esdk.requests import LocalError
 from modelarts.obs.stores.base import Progress
 
-__all__ = ["Body", "Content", "Source"]
-
 _CHUNK = 256 * 1024
 
 

@@ -14,8 +14,6 @@ from modelarts.obs.paths import parse
 from modelarts.obs.results import Transferred
 from modelarts.obs.stores.base import ObjectInfo
 
-__all__ = ["create_directory", "download_data", "upload_data"]
-
 
 def upload_data(calls: Calls, bucket_path: Any, path: Any) -> Transferred:
     """Send a file, several, or a folder."""

@@ -1,7 +1,7 @@
 """The calls of ``session.obs`` on paths that have been checked."""
 
 import os
-from itertools import islice
+from itertools import chain, islice
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 import attr
@@ -24,8 +24,6 @@ from modelarts.obs.results import ObsObject, Transferred
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 from modelarts.obs.sync import Sync
 from modelarts.obs.sync_cache import Memory
-
-__all__ = ["Calls", "Options"]
 
 _RECURSIVE = Worded("a folder: recursive=True deletes it", "a folder: --recursive deletes it")
 
@@ -93,36 +91,26 @@ class Calls:
         """Send a folder into another one; after an incomplete call, only the missing files."""
         goal = _folder_in(target, folder)
         memory = self._memory("up", folder, goal.url)
-        meter = Meter(options.progress, "upload " + goal.name, self._clock)
-        if memory.interrupted:
-            sync = Sync(self.store, folder, goal, memory, self._clock)
+        with Meter(options.progress, "upload " + goal.name, self._clock) as meter:
+            if memory.interrupted:
+                sync = Sync(self.store, folder, goal, memory, self._clock)
+                try:
+                    return sync.run(options.threads, meter)
+                except PermissionDenied:
+                    pass  # without the permission to list, all files are sent again
+            sending = Send(self.store, goal, Comparison())
+            skipped: List[str] = []
+            memory.interrupted = True
+            memory.save()
             try:
-                return sync.run(options.threads, meter)
-            except PermissionDenied:
-                pass  # without the permission to list, all files are sent again
-            finally:
-                meter.close()
-        sending = Send(self.store, goal, Comparison())
-        skipped: List[str] = []
-        memory.interrupted = True
-        memory.save()
-        try:
-            sending.run_folder(folder, skipped.append, options.threads, meter)
-        except IncompleteTransfer:
-            say_skipped(skipped)
-            raise
-        finally:
-            meter.close()
+                sending.run_folder(folder, skipped.append, options.threads, meter)
+            except IncompleteTransfer:
+                say_skipped(skipped)
+                raise
         memory.interrupted = False
         memory.save()
         say_skipped(skipped)
-        return Transferred(
-            target=goal.url,
-            files=len(sending.sent),
-            bytes=meter.bytes,
-            seconds=meter.seconds,
-            skipped=(*skipped, *sending.gone),
-        )
+        return meter.moved_to(goal.url, len(sending.sent), skipped=[*skipped, *sending.gone])
 
     def upload_files(self, paths: List[str], target: ObsPath, options: Options) -> Transferred:
         """Send files to a folder."""
@@ -145,20 +133,10 @@ class Calls:
         title: str,
         options: Options,
     ) -> Transferred:
-        meter = Meter(options.progress, title, self._clock)
         sending = Send(self.store, goal, known)
-        try:
+        with Meter(options.progress, title, self._clock) as meter:
             sending.run(files, options.threads, meter)
-        finally:
-            meter.close()
-        return Transferred(
-            target=goal.url,
-            files=len(sending.sent),
-            bytes=meter.bytes,
-            seconds=meter.seconds,
-            unchanged=len(sending.same),
-            skipped=tuple(sending.gone),
-        )
+        return meter.moved_to(goal.url, len(sending.sent), len(sending.same), sending.gone)
 
     def passes(self, folder: str, target: ObsPath, options: Options) -> Callable[[], Transferred]:
         """Return a function that updates a folder in OBS; each call is one pass."""
@@ -169,11 +147,8 @@ class Calls:
             if not sync:
                 memory = self._memory("up", folder, goal.url)
                 sync.append(Sync(self.store, folder, goal, memory, self._clock))
-            meter = Meter(options.progress, "upload " + goal.name, self._clock)
-            try:
+            with Meter(options.progress, "upload " + goal.name, self._clock) as meter:
                 return sync[0].run(options.threads, meter)
-            finally:
-                meter.close()
 
         Meter(options.progress, "", self._clock)  # raise the error of a wrong option at once
         return one_pass
@@ -238,20 +213,11 @@ class Calls:
         fetching = Fetch(store, source.key, path, memory.interrupted, tell)
         memory.interrupted = True
         memory.save()
-        try:
-            found_objects = (each for part in (first, objects) for each in part)
-            fetching.run(found_objects, options.threads, meter)
-        finally:
-            meter.close()
+        with meter:
+            fetching.run(chain(first, objects), options.threads, meter)
         memory.interrupted = False
         memory.save()
-        return Transferred(
-            target=path,
-            files=len(fetching.fetched),
-            bytes=meter.bytes,
-            seconds=meter.seconds,
-            unchanged=len(fetching.same),
-        )
+        return meter.moved_to(path, len(fetching.fetched), len(fetching.same))
 
     def copy(self, source: ObsPath, target: ObsPath, options: Options) -> Transferred:
         """Copy an object or a folder within OBS."""
@@ -295,20 +261,10 @@ class Calls:
 
             return Task(ObsPath(info.bucket, info.key).url, copy, info.size)
 
-        meter = Meter(options.progress, "copy " + goal.name, self._clock)
-        try:
-            tasks = (
-                task(info)
-                for part in (first, objects)
-                for info in part
-                if not info.key.endswith("/")
-            )
+        tasks = (task(info) for info in chain(first, objects) if not info.key.endswith("/"))
+        with Meter(options.progress, "copy " + goal.name, self._clock) as meter:
             run(tasks, options.threads, meter)
-        finally:
-            meter.close()
-        return Transferred(
-            target=goal.url, files=len(copied), bytes=meter.bytes, seconds=meter.seconds
-        )
+        return meter.moved_to(goal.url, len(copied))
 
     def make_bucket(self, bucket: str) -> None:
         """Make a bucket if it does not exist."""
@@ -400,12 +356,10 @@ def _one(task: Task, target: str, meter: Meter) -> Transferred:
     """Transfer a single file; an error is raised unchanged."""
     meter.expect(1, task.size)
     meter.began(task)
-    try:
+    with meter:
         task.run(lambda count: meter.moved(task, count))
         meter.ended(task, None)
-    finally:
-        meter.close()
-    return Transferred(target=target, files=1, bytes=meter.bytes, seconds=meter.seconds)
+    return meter.moved_to(target, 1)
 
 
 def _deleted(store: Store, bucket: str, keys: List[str]) -> None:

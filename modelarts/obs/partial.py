@@ -5,8 +5,6 @@ import stat
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
 
-__all__ = ["PartialFile", "discard", "is_still", "lock", "naming", "remove"]
-
 #: Attempts if the usual name belongs to another file at the time of locking.
 _TRIES = 20
 _BINARY = getattr(os, "O_BINARY", 0)

@@ -11,20 +11,6 @@ from modelarts._internal.wording import Worded
 from modelarts.errors import InvalidArgument
 from modelarts.obs.stores.base import Store
 
-__all__ = [
-    "LocalPath",
-    "ObsPath",
-    "growing_dir",
-    "local_dir",
-    "local_file",
-    "local_folder",
-    "local_segments",
-    "local_target",
-    "object_target",
-    "parse",
-    "text_of",
-]
-
 _FORM = "a path in OBS such as 'obs://bucket/folder/'"
 _BUCKET = r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}\Z"
 _DRIVE = r"[A-Za-z]:([\\/]|\Z)"

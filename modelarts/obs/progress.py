@@ -2,13 +2,14 @@
 
 import sys
 import warnings
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any, Callable, Dict, Optional, Sequence, Union
 
 import attr
 
 from modelarts._internal.clock import Clock
 from modelarts.errors import InvalidArgument
 from modelarts.obs.executor import Task, Watcher
+from modelarts.obs.results import Transferred
 
 __all__ = ["Meter", "ProgressOption", "TransferProgress"]
 
@@ -81,7 +82,6 @@ class Meter(Watcher):
             self._show_files()
 
     def began(self, task: Task) -> None:
-        """Record the start of a file."""
         self._name = task.name
 
     def moved(self, task: Task, count: int) -> None:
@@ -111,11 +111,27 @@ class Meter(Watcher):
         """The seconds since the beginning."""
         return self._clock.monotonic() - self._began
 
-    def close(self) -> None:
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Close the bar, which stays visible."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def moved_to(
+        self, target: str, files: int, unchanged: int = 0, skipped: Sequence[str] = ()
+    ) -> Transferred:
+        """Return the result of the transfer."""
+        return Transferred(
+            target=target,
+            files=files,
+            bytes=self.bytes,
+            seconds=self.seconds,
+            unchanged=unchanged,
+            skipped=tuple(skipped),
+        )
 
     def _show_files(self) -> None:
         self._bar.set_postfix_str("%d/%d files" % (self.files, self.total_files))

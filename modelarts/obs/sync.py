@@ -3,8 +3,7 @@
 import os
 import warnings
 from threading import Event
-from types import TracebackType
-from typing import Callable, Dict, List, Optional, Set, Tuple, Type
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 import attr
 
@@ -276,12 +275,7 @@ class Watch:
     def __enter__(self) -> "Watch":
         return self.start()
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if self._pid != os.getpid():
             return  # in a process forked in the block; the parent goes on
         if error is None:

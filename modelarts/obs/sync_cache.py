@@ -8,8 +8,6 @@ from typing import Any, Dict, List, Mapping, Optional
 from modelarts.obs.directory import LocalFile
 from modelarts.obs.partial import remove
 
-__all__ = ["Memory"]
-
 
 class Memory:
     """The files of a folder that are known to be the same in OBS.

@@ -6,8 +6,6 @@ from typing import Iterator, List
 
 from modelarts._internal.clock import Clock, stand_in
 
-__all__ = ["FakeClock", "no_sleep"]
-
 
 class FakeClock(Clock):
     """A clock that stands still, except for its sleeps, which take no time and are recorded.

@@ -4,8 +4,6 @@ import os
 from contextlib import contextmanager
 from typing import Dict, Iterator, Mapping
 
-__all__ = ["environment", "variables"]
-
 
 def variables(
     *,

@@ -9,8 +9,7 @@ import time
 from collections import defaultdict, deque
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import requests
 import responses
@@ -30,8 +29,6 @@ from modelarts.testing.payloads import (
     iam_failure_payload,
 )
 from modelarts.testing.requests import Malformed, Recorded, read_call
-
-__all__ = ["OPERATIONS", "FakeModelArts"]
 
 #: The operations of :meth:`FakeModelArts.fail`.
 OPERATIONS = (
@@ -257,12 +254,7 @@ class FakeModelArts:
             self._entered = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         self._entered.close()
         if self._malformed and error is None:
             raise self._malformed[0]

@@ -8,8 +8,6 @@ from modelarts._internal.clock import Clock
 from modelarts.auth import signer
 from modelarts.testing.payloads import token_payload
 
-__all__ = ["FakeIdentity"]
-
 _DAY = 86_400
 
 

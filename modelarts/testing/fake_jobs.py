@@ -10,8 +10,6 @@ from modelarts.models import FAILED, STOPPED, JobStatus, Schedule
 from modelarts.testing.faults import Fault, quota_exceeded, refused
 from modelarts.testing.payloads import created_payload, job_payload, page_payload
 
-__all__ = ["FakeJobs", "Refusal"]
-
 _ACTIVE = (JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING)
 _ENDED = STOPPED | FAILED
 _Fields = Dict[str, Any]

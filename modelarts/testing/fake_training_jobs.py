@@ -5,27 +5,15 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 from uuid import UUID, uuid4
 
 from modelarts import validation as arguments
+from modelarts._status import phases_by_status
 from modelarts.errors import InvalidArgument
 from modelarts.models import JobStatus
 from modelarts.testing.fake_jobs import FakeJobs, Refusal
 from modelarts.testing.faults import Fault
 
-__all__ = ["FakeTrainingJobs"]
-
 _Fields = Dict[str, Any]
 _KIND = "visualization_job"
-_PHASES = {
-    JobStatus.INIT: "Creating",
-    JobStatus.WAITING: "Pending",
-    JobStatus.RUNNING: "Running",
-    JobStatus.KILLING: "Terminating",
-    JobStatus.COMPLETED: "Completed",
-    JobStatus.FAILED: "Failed",
-    JobStatus.SUBMIT_FAILED: "Failed",
-    JobStatus.KILLED: "Terminated",
-    JobStatus.CANCELED: "Terminated",
-    JobStatus.LOST: "Abnormal",
-}
+_PHASES = {**phases_by_status(), JobStatus.SUBMIT_FAILED: "Failed"}
 #: Status, code and message that v2 has for a code of v1.
 _CODES = {
     "ModelArts.0015": (400, "ModelArts.2775", "Training job not found."),

@@ -17,8 +17,6 @@ from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from modelarts.testing.environment import environment, variables
 
-__all__ = ["LocalService", "service", "started"]
-
 _END_SECONDS = 60.0
 
 

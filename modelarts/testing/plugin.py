@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 # Nothing else at the top: this is loaded in every run of pytest, whatever is tested.
 
-__all__ = ["fake_modelarts", "modelarts_service", "no_sleep"]
-
 
 @pytest.fixture
 def fake_modelarts(tmp_path_factory: "pytest.TempPathFactory") -> "Iterator[FakeModelArts]":

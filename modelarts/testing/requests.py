@@ -7,8 +7,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attr
 
-__all__ = ["Malformed", "Recorded", "read_call"]
-
 _JOBS = re.compile(
     r"/v1/(?P<project_id>[^/]+)/visualization-jobs(?:/(?P<job_id>\d+)(?:/(?P<action>stop|restart))?)?\Z"
 )

@@ -6,8 +6,6 @@ from modelarts.visualization.display.html import box, status_word
 from modelarts.visualization.display.text import Shown, clock_time, last_known, span, title
 from modelarts.visualization.v2 import part
 
-__all__ = ["card"]
-
 
 def card(job: Shown) -> str:
     """One training: name, status, code, folders, times."""

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
 
-from modelarts.errors import ApiError, InvalidArgument
+from modelarts import validation
+from modelarts.errors import InvalidArgument
 from modelarts.session import Session
 from modelarts.training import v2
 from modelarts.training.job import TrainingJob
@@ -12,8 +13,6 @@ from modelarts.training.request import TrainingRequest
 if TYPE_CHECKING:
     from modelarts.training.job import Inputs, Outputs, Parameters
     from modelarts.visualization.job import VisualizationJob
-
-__all__ = ["Estimator"]
 
 _Dict = Dict[str, Any]
 _MAX_PAGE = 50
@@ -230,8 +229,8 @@ class Estimator:
             (12, 5)
         """
         body: _Dict = {
-            "offset": _number("offset", offset, 0, 2**31 - 1),
-            "limit": _number("limit", limit, 1, _MAX_PAGE),
+            "offset": validation.whole("offset", offset, 0, 2**31 - 1),
+            "limit": validation.whole("limit", limit, 1, _MAX_PAGE),
             "sort_by": sort_by,
             "order": order,
         }
@@ -251,11 +250,8 @@ class Estimator:
                     "filters", filters, 'a list of {"key": …, "operator": …, "value": […]}'
                 )
             body["filters"] = [dict(entry) for entry in filters]
-        client = _session(session).client
-        try:
-            return v2.page(client, body)
-        except ApiError as refusal:
-            return v2.as_failure(refusal)
+        client = TrainingJob(session).session.client
+        return v2.documented(lambda: v2.page(client, body))
 
     @classmethod
     def get_train_instance_types(
@@ -276,11 +272,10 @@ class Estimator:
 
         Source: *ModelArts SDK Reference*, "Querying the List of Resource Flavors".
         """
-        client = _session(session).client
-        try:
-            return [str(entry.get("flavor_id")) for entry in v2.flavors(client, flavor_type)]
-        except ApiError as refusal:
-            return v2.as_failure(refusal)
+        client = TrainingJob(session).session.client
+        return v2.documented(
+            lambda: [str(entry.get("flavor_id")) for entry in v2.flavors(client, flavor_type)]
+        )
 
     @classmethod
     def get_framework_list(
@@ -300,17 +295,16 @@ class Estimator:
 
         Source: *ModelArts SDK Reference*, "Querying the List of Engine Types".
         """
-        client = _session(session).client
-        try:
-            return [
+        client = TrainingJob(session).session.client
+        return v2.documented(
+            lambda: [
                 {
                     "framework_type": str(entry.get("engine_name")),
                     "framework_version": str(entry.get("engine_version")),
                 }
                 for entry in v2.engines(client)
             ]
-        except ApiError as refusal:
-            return v2.as_failure(refusal)
+        )
 
     # By id ----------------------------------------------------------------------------------------
 
@@ -470,15 +464,3 @@ class Estimator:
         }
         parts = ("%s=%r" % (name, value) for name, value in shown.items() if value is not None)
         return "%s(%s)" % (type(self).__name__, ", ".join(parts))
-
-
-def _session(session: Optional[Session]) -> Session:
-    return TrainingJob(session).session
-
-
-def _number(argument: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidArgument(argument, value, "a whole number from %d to %d" % (least, most))
-    return value

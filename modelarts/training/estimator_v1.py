@@ -22,20 +22,17 @@ from modelarts._internal.warnings import level_of_the_caller
 from modelarts._status import JOB_STATE, JobStatus
 from modelarts.environment import Environment
 from modelarts.errors import ApiError, InvalidArgument
-from modelarts.session import Session
+from modelarts.session import Session, checked_session
 from modelarts.training.v1_definition import (
     Definition,
     checked_config_name,
     checked_id,
-    description_of,
     made_up_config_name,
 )
 
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
     from modelarts.training.v1_dialect import Trainings, Versions
-
-__all__ = ["Estimator", "TrainingJobVersion"]
 
 _T = TypeVar("_T")
 _Dict = Dict[str, Any]
@@ -93,11 +90,7 @@ class TrainingJobVersion:
             job_name: the name of the training.
             config_name: the name of the parameter configuration.
         """
-        if modelarts_session is not None and not isinstance(modelarts_session, Session):
-            raise InvalidArgument(
-                "modelarts_session", modelarts_session, "a modelarts.session.Session"
-            )
-        self._session = modelarts_session
+        self._session = checked_session("modelarts_session", modelarts_session)
         self.job_id = None if job_id is None else checked_id("job_id", job_id)
         self.version_id = None if version_id is None else checked_id("version_id", version_id)
         self.job_name = job_name
@@ -286,7 +279,7 @@ class TrainingJobVersion:
             >>> job.update_job_description(description="update description")  # doctest: +SKIP
             {'is_success': True}
         """
-        text = description_of("description", description)
+        text = validation.description("description", description)
         return self._documented(lambda api, job_id: api.update(self._client, job_id, text))
 
     # Logs ---------------------------------------------------------------------------------------
@@ -676,7 +669,9 @@ class Estimator(TrainingJobVersion):
                 "a flavor: trainings of this machine have one version",
             )
         if job_desc is not None:
-            definition = attr.evolve(definition, description=description_of("job_desc", job_desc))
+            definition = attr.evolve(
+                definition, description=validation.description("job_desc", job_desc)
+            )
         answer = _run(
             self._client, lambda api: api.create_version(self._client, definition, job, before)
         )
@@ -720,7 +715,7 @@ class Estimator(TrainingJobVersion):
 
         name = made_up_config_name() if config_name is None else checked_config_name(config_name)
         definition = self._definition().reading(inputs, dataset_id, dataset_version_id, data_source)
-        text = description_of("config_desc", config_desc)
+        text = validation.description("config_desc", config_desc)
         _run(self._client, lambda api: api.create_config(self._client, definition, name, text))
         return TrainingJobVersion(self.session, config_name=name)
 
@@ -760,7 +755,7 @@ class Estimator(TrainingJobVersion):
         """
         name = checked_config_name(config_name)
         definition = self._definition().reading(inputs, dataset_id, dataset_version_id, data_source)
-        text = description_of("config_desc", config_desc)
+        text = validation.description("config_desc", config_desc)
         return _documented(
             lambda: _run(
                 self._client,
@@ -1111,9 +1106,7 @@ def _or_failure(call: Callable[[], _T]) -> Union[_T, _Dict]:
 
 
 def _client_of(session: Optional[Session]) -> "ServiceClient":
-    if session is not None and not isinstance(session, Session):
-        raise InvalidArgument("modelarts_session", session, "a modelarts.session.Session")
-    return (session or Session()).client
+    return (checked_session("modelarts_session", session) or Session()).client
 
 
 def _query(

@@ -27,8 +27,6 @@ from modelarts.visualization.logs import place_of_its_own, send_folder
 if TYPE_CHECKING:
     from modelarts.session import Session
 
-__all__ = ["check_places", "located"]
-
 #: Folders in a code folder that are no code, and are not sent.
 _NOT_CODE = frozenset(("__pycache__", ".git", ".hg", ".svn", ".ipynb_checkpoints", ".venv"))
 _CHUNK = 1024 * 1024

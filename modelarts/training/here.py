@@ -21,10 +21,16 @@ from modelarts.environment.virtual import find_python, make_environment
 from modelarts.errors import InvalidArgument, JobStateError, ModelArtsError, api_error
 from modelarts.http.client import ServiceClient
 from modelarts.session import Session
-from modelarts.training.v1_definition import DATA, LOCAL, NUM_GPUS, OUTPUT, Definition
-from modelarts.training.v1_logs import REST, part_of, wanted
-
-__all__ = ["HERE", "LocalTrainings", "Run", "is_local_id", "say"]
+from modelarts.training.v1_definition import (
+    DATA,
+    LOCAL,
+    NUM_GPUS,
+    OUTPUT,
+    REST,
+    Definition,
+    part_of,
+    wanted,
+)
 
 Body = Dict[str, Any]
 
@@ -157,7 +163,6 @@ class Run:
         if self._began is not None and not self.status.is_final:
             duration = int((self._session.clock.monotonic() - self._began) * 1000)
         return {
-            "is_success": True,
             "job_id": self.job_id,
             "job_name": definition.job_name,
             "job_desc": self.description,
@@ -361,7 +366,7 @@ class LocalTrainings:
     def versions(self, client: ServiceClient, job_id: str) -> Body:
         """Return a training with its only version."""
         version = self._of(job_id).details()
-        names = ("is_success", "job_id", "job_name", "job_desc")
+        names = ("job_id", "job_name", "job_desc")
         return {
             **{name: version[name] for name in names},
             "version_count": 1,
@@ -371,7 +376,7 @@ class LocalTrainings:
     def stop(self, client: ServiceClient, job_id: str, version_id: str) -> Body:
         """Stop a training."""
         self._of(job_id).stop()
-        return {"is_success": True}
+        return {}
 
     def delete_version(self, client: ServiceClient, job_id: str, version_id: str) -> Body:
         """Forget a training, which is stopped first."""
@@ -385,16 +390,16 @@ class LocalTrainings:
         else:
             run.close()
         del self._runs[job_id]
-        return {"is_success": True}
+        return {}
 
     def update(self, client: ServiceClient, job_id: str, description: str) -> Body:
         """Change the description."""
         self._of(job_id).description = description
-        return {"is_success": True}
+        return {}
 
     def log_names(self, client: ServiceClient, job_id: str, version_id: Optional[str]) -> Body:
         """Return the name of the log file."""
-        return {"is_success": True, "log_file_list": [self._of(job_id).log_name]}
+        return {"log_file_list": [self._of(job_id).log_name]}
 
     def log(
         self,

@@ -5,7 +5,6 @@ from datetime import datetime, timezone
 from typing import (
     TYPE_CHECKING,
     Any,
-    Callable,
     Dict,
     Iterable,
     Iterator,
@@ -17,16 +16,16 @@ from typing import (
     Union,
 )
 
+from modelarts import validation
 from modelarts._status import JobStatus
 from modelarts.errors import (
-    ApiError,
     InvalidArgument,
     RateLimited,
     ServerError,
     TransportError,
     WaitTimeout,
 )
-from modelarts.session import Session
+from modelarts.session import Session, checked_session
 from modelarts.training import v2
 from modelarts.training.request import TrainingRequest
 
@@ -104,9 +103,7 @@ class TrainingJob:
     __slots__ = ("_fields", "_id", "_seen", "_session")
 
     def __init__(self, session: Optional[Session] = None, job_id: Optional[str] = None) -> None:
-        if session is not None and not isinstance(session, Session):
-            raise InvalidArgument("session", session, "a modelarts.session.Session")
-        self._session = session
+        self._session = checked_session("session", session)
         self._id = None if job_id is None else v2.checked_id(job_id)
         self._fields: _Dict = {}
         self._seen: Optional[float] = None
@@ -287,7 +284,7 @@ class TrainingJob:
         filters = v2.filters(phase, search_content)
         if order not in ("asc", "desc"):
             raise InvalidArgument("order", order, "'asc' or 'desc'")
-        return cls._iterate(_or_default(session), filters, order)
+        return cls._iterate(cls(session).session, filters, order)
 
     @classmethod
     def list(cls, session: Optional[Session] = None, **filters: Any) -> "JobList[Self]":
@@ -343,9 +340,8 @@ class TrainingJob:
             ApiError: the service refused the request.
             TransportError: no response, or an unreadable one.
         """
-        if not isinstance(description, str) or len(description) > 256:
-            raise InvalidArgument("description", description, "a text of 0 to 256 characters")
-        v2.update(self._client(), self._known_id(), description)
+        text = validation.description("description", description)
+        v2.update(self._client(), self._known_id(), text)
         self._fields = {}
         return self
 
@@ -708,7 +704,7 @@ class TrainingJob:
 
         Source: *ModelArts SDK Reference*, "Obtaining the Details About a Training Job".
         """
-        return _documented(lambda: self.refresh().raw)
+        return v2.documented(lambda: self.refresh().raw)
 
     def control_job(self) -> _Dict:
         """End the training before it is complete.
@@ -729,7 +725,7 @@ class TrainingJob:
             self.stop()
             return (self if self._fields else self.refresh()).raw
 
-        return _documented(stop)
+        return v2.documented(stop)
 
     def update_job_configs(self, description: str) -> _Dict:
         """Change the description.
@@ -748,7 +744,7 @@ class TrainingJob:
 
         Source: *ModelArts SDK Reference*, "Modifying the Description of a Training Job".
         """
-        return _documented(lambda: self.update(description)._nothing())
+        return v2.documented(lambda: self.update(description)._nothing())
 
     def get_job_log(self, task_id: str = v2.TASK) -> _Dict:
         """Return the newest part of the log as a dict.
@@ -768,7 +764,7 @@ class TrainingJob:
         Source: *ModelArts SDK Reference*, "Obtaining Training Job Logs".
         """
         job_id, task = self._known_id(), v2.checked_task(task_id)
-        return _documented(lambda: v2.log_preview(self._client(), job_id, task))
+        return v2.documented(lambda: v2.log_preview(self._client(), job_id, task))
 
     def get_job_metrics(self, task_id: str = v2.TASK) -> _Dict:
         """Return the metrics of a task as a dict.
@@ -788,7 +784,7 @@ class TrainingJob:
         Source: *ModelArts SDK Reference*, "Obtaining the Running Metrics of a Training Job".
         """
         job_id, task = self._known_id(), v2.checked_task(task_id)
-        return _documented(lambda: v2.metrics(self._client(), job_id, task))
+        return v2.documented(lambda: v2.metrics(self._client(), job_id, task))
 
     def delete_job(self) -> _Dict:
         """Delete the training.
@@ -803,7 +799,7 @@ class TrainingJob:
 
         Source: *ModelArts SDK Reference*, "Deleting a Training Job".
         """
-        return _documented(lambda: self.delete()._nothing())
+        return v2.documented(lambda: self.delete()._nothing())
 
     # Inside ---------------------------------------------------------------------------------------
 
@@ -921,17 +917,3 @@ class TrainingJob:
 def _whole(follower: "LogFollower") -> "Iterator[str]":
     yield from follower.poll(fresh=True)
     yield from follower.finish()
-
-
-def _or_default(session: Optional[Session]) -> Session:
-    if session is not None and not isinstance(session, Session):
-        raise InvalidArgument("session", session, "a modelarts.session.Session")
-    return session or Session()
-
-
-def _documented(call: Callable[[], _Dict]) -> _Dict:
-    """Return the documented dict of a call: its result, or the failure."""
-    try:
-        return call()
-    except ApiError as refusal:
-        return v2.as_failure(refusal)

@@ -10,8 +10,6 @@ from modelarts.training import v2
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
 
-__all__ = ["LogFollower", "last_lines", "why_ended"]
-
 #: Bytes that are read at once: what a follower holds is a small multiple of it.
 _CHUNK = 1024 * 1024
 #: A line without an end is passed on when it is so long.

@@ -5,8 +5,6 @@ from typing import Optional, Union
 
 import attr
 
-__all__ = ["InputData", "OutputData", "TrainingFiles"]
-
 _Path = Union[str, "os.PathLike[str]"]
 
 #: The names of the first input and output where none is given; those of the original's samples.

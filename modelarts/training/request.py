@@ -10,8 +10,7 @@ import attr
 from modelarts import validation
 from modelarts.errors import InvalidArgument
 from modelarts.training.params import INPUT_NAME, OUTPUT_NAME, InputData, OutputData
-
-__all__ = ["Channel", "Dataset", "TrainingRequest", "is_here"]
+from modelarts.validation import text_or_none as _text
 
 _Path = Union[str, "os.PathLike[str]"]
 
@@ -58,35 +57,17 @@ class Channel:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True, kw_only=True)
 class TrainingRequest:
-    """A request for a new training, whose arguments are valid.
+    """A request for a new training: the valid arguments of :meth:`TrainingJob.create`.
 
     Attributes:
-        job_name: the name.
         has_unique_name: no other job can have the name, since it was made up here.
-        job_description: the description.
         code_dir: ``/bucket/code/``; before :func:`~modelarts.training.files.located` also a
             ``pathlib.Path``.
-        boot_file: the path of the script in ``code_dir``.
         code_path: the folder in OBS that a folder of this machine is sent to; None: one of its own.
-        framework_type: the name of a preset engine.
-        framework_version: its version.
-        user_image_url: a container image.
-        user_command: the command that is run.
         parameters: names and values; the boot file gets ``--name=value``.
-        inputs: the data that is read.
-        outputs: the folders that are written.
-        train_instance_type: the id of a flavor.
-        train_instance_count: the number of nodes.
-        pool_id: the id of a resource pool.
-        log_url: ``/bucket/logs/``, where the log is kept.
         env_variables: variables; some are secret, so they are in no repr.
-        working_dir: the folder in which the command is run.
-        local_code_dir: the folder that the code is copied to.
-        volumes: what is mounted, as v2 has it.
         tensorboard: ``/bucket/summary/``, the folder with the event files; before
             :func:`~modelarts.training.files.located` also the name of an output or a relative path.
-        auto_stop: whole hours after which the service ends the training.
-        workspace_id: the workspace.
     """
 
     job_name: str
@@ -160,9 +141,6 @@ class TrainingRequest:
         # Not from the random module: forked processes share its state.
         made_up = "job-" + os.urandom(4).hex()
         name = validation.job_name(made_up if job_name is None else job_name, "v2")
-        description = "" if job_description is None else job_description
-        if not isinstance(description, str) or len(description) > 256:
-            raise InvalidArgument("job_description", description, "a text of 0 to 256 characters")
         folder, script, target = _code(code_dir, boot_file, obs_path)
         image = _text("user_image_url", user_image_url, "the address of a container image")
         command = _text("user_command", user_command, "a command", validation.MAX_TEXT)
@@ -188,11 +166,11 @@ class TrainingRequest:
         _check_names(values, read, written)
         hours = None
         if auto_stop is not None:
-            hours = _whole("auto_stop", auto_stop, 1, _MAX_HOURS)
+            hours = validation.whole("auto_stop", auto_stop, 1, _MAX_HOURS)
         return cls(
             job_name=name,
             has_unique_name=job_name is None,
-            job_description=description,
+            job_description=validation.description("job_description", job_description),
             code_dir=folder,
             boot_file=script,
             code_path=target,
@@ -204,7 +182,7 @@ class TrainingRequest:
             inputs=read,
             outputs=written,
             train_instance_type=_flavor(train_instance_type),
-            train_instance_count=_whole(
+            train_instance_count=validation.whole(
                 "train_instance_count", train_instance_count, 1, _MAX_NODES
             ),
             pool_id=_text("pool_id", pool_id, "the id of a resource pool"),
@@ -328,23 +306,6 @@ def _folder(argument: str, value: object) -> _Path:
     return "/".join(part for part in parts if part not in ("", ".")) + "/"
 
 
-def _text(argument: str, value: object, allowed: str, longest: int = 1024) -> Optional[str]:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > longest or "\0" in value:
-        raise InvalidArgument(argument, value, allowed + ", as a text")
-    return value
-
-
-def _whole(argument: str, value: Any, least: int, most: int) -> int:
-    allowed = "a whole number from %d to %d" % (least, most)
-    if isinstance(value, str) and value.isdigit() and value.isascii() and len(value) < 10:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidArgument(argument, value, allowed)
-    return value
-
-
 def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     """Return names and values: of ``[{"name": …, "value": …}]`` or of ``{"name": value}``."""
     allowed = 'a list of {"name": …, "value": …}, or {name: value}'
@@ -352,14 +313,7 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     pairs = validation.named_values("parameters", value, allowed, ("name", "label"))
     parameters = []
     for name, setting in pairs:
-        if not isinstance(name, str) or not re.match(
-            r"[^\s=\x00-\x1f-][^\s=\x00-\x1f]{0,127}\Z", name
-        ):
-            raise InvalidArgument(
-                "parameters",
-                name,
-                "names of 1 to 128 characters without '=', blanks, or '-' before",
-            )
+        name = validation.parameter_name("parameters", name)
         parameters.append((name, validation.text_of("parameters", name, setting)))
     return tuple(parameters)
 

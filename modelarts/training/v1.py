@@ -6,34 +6,11 @@ caller. Ids and other numbers come as numbers or as texts, and are returned as n
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
-from modelarts._fields import to_int
+from modelarts._fields import no_confirmation, no_object, to_int, with_list
 from modelarts.errors import InvalidArgument, NotFound
 from modelarts.http.client import ServiceClient
-from modelarts.training.v1_definition import Definition
-from modelarts.training.v1_logs import part_of
+from modelarts.training.v1_definition import Definition, part_of
 from modelarts.visualization import once
-
-__all__ = [
-    "algorithms",
-    "config",
-    "configs",
-    "create",
-    "create_config",
-    "create_version",
-    "delete",
-    "delete_config",
-    "delete_version",
-    "details",
-    "engines",
-    "flavors",
-    "log",
-    "log_names",
-    "page",
-    "stop",
-    "update",
-    "update_config",
-    "versions",
-]
 
 Body = Dict[str, Any]
 
@@ -178,7 +155,7 @@ def versions(client: ServiceClient, job_id: str) -> Body:
     """Return a job with all its versions: ``GET /training-jobs/{job_id}/versions``."""
     operation = "list the versions of training job %s" % job_id
     answer = client.call(
-        operation, "GET", _path(client, job_id, "versions"), check=_with_list("versions")
+        operation, "GET", _path(client, job_id, "versions"), check=with_list("versions")
     )
     shown = _numbers(client, operation, answer)
     shown.setdefault("job_id", to_int(job_id) if job_id.isdigit() else job_id)
@@ -235,11 +212,11 @@ def log_names(client: ServiceClient, job_id: str, version_id: Optional[str]) -> 
     version_id = version_id or _newest(client, job_id)
     operation = "list the log files of training job %s" % job_id
     path = _path(client, job_id, "versions", version_id, "log", "file-names")
-    answer = dict(client.call(operation, "GET", path, check=_no_object))
+    answer = dict(client.call(operation, "GET", path, check=no_object))
     names = answer.get("log_file_list")
     if isinstance(names, str):  # the type in the table of the reference
         names = [name for name in names.split(",") if name]
-    return {**answer, "log_file_list": list(names or []), "is_success": True}
+    return {**answer, "log_file_list": list(names or [])}
 
 
 def log(
@@ -263,7 +240,7 @@ def log(
         query = [("log_file", name), ("lines", str(_LINES))]
         if position is not None:
             query += [("base_line", position), ("order", "asc")]
-        answer = client.call(operation, "GET", path, query, check=_no_object)
+        answer = client.call(operation, "GET", path, query, check=no_object)
         text = answer.get("content") or ""
         if not isinstance(text, str):
             raise client.unreadable(operation, "its content is no text")
@@ -324,7 +301,7 @@ def _engines(client: ServiceClient) -> List[Body]:
 
 def _listed(client: ServiceClient, operation: str, path: str, name: str) -> List[Body]:
     query = [("job_type", "train")]
-    answer = client.call(operation, "GET", path, query, check=_with_list(name))
+    answer = client.call(operation, "GET", path, query, check=with_list(name))
     return [entry for entry in answer[name] if isinstance(entry, dict)]
 
 
@@ -349,7 +326,7 @@ def configs(client: ServiceClient, query: Mapping[str, str]) -> Body:
 def config(client: ServiceClient, name: str) -> Body:
     """Return a parameter configuration: ``GET /training-job-configs/{config_name}``."""
     operation = "show parameter configuration %s" % name
-    answer = client.call(operation, "GET", _configs_path(client, name), check=_no_object)
+    answer = client.call(operation, "GET", _configs_path(client, name), check=no_object)
     return _numbers(client, operation, answer)
 
 
@@ -446,7 +423,7 @@ def _page(
     client: ServiceClient, operation: str, path: str, query: Mapping[str, str], name: str
 ) -> Body:
     sent = {client.sort_parameter if key == "sort_by" else key: query[key] for key in query}
-    answer = client.call(operation, "GET", path, sent.items(), check=_with_list(name))
+    answer = client.call(operation, "GET", path, sent.items(), check=with_list(name))
     return _numbers(client, operation, answer)
 
 
@@ -469,8 +446,8 @@ def _numbers(client: ServiceClient, operation: str, answer: Mapping[str, Any]) -
 def _done(
     client: ServiceClient, operation: str, method: str, path: str, body: Optional[Body] = None
 ) -> Body:
-    answer = client.call(operation, method, path, body=body, check=_no_confirmation)
-    return dict(answer or {}, is_success=True)
+    answer = client.call(operation, method, path, body=body, check=no_confirmation)
+    return dict(answer or {})
 
 
 def _deleted(client: ServiceClient, operation: str, path: str) -> Body:
@@ -479,17 +456,8 @@ def _deleted(client: ServiceClient, operation: str, path: str) -> Body:
     except NotFound as error:
         # Sent again because an answer was lost: the first one did it.
         if error.attempts > 1:
-            return {"is_success": True}
+            return {}
         raise
-
-
-def _no_object(answer: Any) -> Optional[str]:
-    return None if isinstance(answer, dict) else "it is not a JSON object"
-
-
-def _no_confirmation(answer: Any) -> Optional[str]:
-    # Some editions answer an action with nothing but a 2xx.
-    return None if answer is None or isinstance(answer, dict) else "it is not a JSON object"
 
 
 def _no_version(answer: Any) -> Optional[str]:
@@ -502,14 +470,6 @@ def _no_details(answer: Any) -> Optional[str]:
     if not isinstance(answer, dict):
         return "it is not a JSON object"
     return None if "status" in answer else "it is not about a version of a training job"
-
-
-def _with_list(name: str) -> Callable[[Any], Optional[str]]:
-    def check(answer: Any) -> Optional[str]:
-        entries = answer.get(name) if isinstance(answer, dict) else None
-        return None if isinstance(entries, list) else "it has no list of %s" % name
-
-    return check
 
 
 def _path(client: ServiceClient, *parts: str) -> str:

@@ -11,36 +11,21 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 from modelarts._fields import to_int
 from modelarts.errors import InvalidArgument, NotFound, api_error
-from modelarts.http.client import ServiceClient
+from modelarts.http.client import NO_SUCH_API, ServiceClient
 from modelarts.training import v2
 from modelarts.training.params import InputData, OutputData
 from modelarts.training.request import TrainingRequest
-from modelarts.training.v1_definition import DATA, NUM_GPUS, OUTPUT, Definition
-from modelarts.training.v1_logs import REST, part_of, wanted
+from modelarts.training.v1_definition import (
+    DATA,
+    NUM_GPUS,
+    OUTPUT,
+    REST,
+    Definition,
+    part_of,
+    wanted,
+)
 from modelarts.visualization import once
-from modelarts.visualization.v2 import job_filter, part
-
-__all__ = [
-    "algorithms",
-    "config",
-    "configs",
-    "create",
-    "create_config",
-    "create_version",
-    "delete",
-    "delete_config",
-    "delete_version",
-    "details",
-    "engines",
-    "flavors",
-    "log",
-    "log_names",
-    "page",
-    "stop",
-    "update",
-    "update_config",
-    "versions",
-]
+from modelarts.visualization.v2 import job_filter, part, sortable
 
 Body = Dict[str, Any]
 
@@ -118,10 +103,9 @@ def page(client: ServiceClient, query: Mapping[str, str]) -> Body:
     if query.get("status"):
         jobs = [job for job in jobs if str(job["status"]) in query["status"].split("|")]
     key, order = query.get("sort_by", "job_name"), query.get("order", "desc")
-    jobs.sort(key=lambda job: _sortable(job.get(key)), reverse=order == "desc")
+    jobs.sort(key=lambda job: sortable(job.get(key)), reverse=order == "desc")
     per_page, number = int(query.get("per_page", "10")), int(query.get("page", "1"))
     return {
-        "is_success": True,
         "job_total_count": len(jobs),
         "job_count_limit": None,
         "quotas": None,
@@ -136,7 +120,6 @@ def details(client: ServiceClient, job_id: str, version_id: Optional[str]) -> Bo
     else:
         job = _member(client, job_id, version_id)
     return {
-        "is_success": True,
         "job_id": job_id,
         "job_name": _base_name(job, job_id),
         "job_desc": job["job_desc"],
@@ -148,7 +131,6 @@ def versions(client: ServiceClient, job_id: str) -> Body:
     """Return a job with all its versions, the newest first."""
     family = _family(client, job_id)
     return {
-        "is_success": True,
         "job_id": _first_id(family),
         "job_name": _base_name(family[0]),
         "job_desc": family[0]["job_desc"],
@@ -161,27 +143,27 @@ def stop(client: ServiceClient, job_id: str, version_id: str) -> Body:
     """Stop a version; where the answer was lost, its status shows if that has to be repeated."""
     _member(client, job_id, version_id)
     once.stop(v2.CALLS, client, version_id)
-    return {"is_success": True}
+    return {}
 
 
 def delete_version(client: ServiceClient, job_id: str, version_id: str) -> Body:
     """Delete a version."""
     _member(client, job_id, version_id)
     v2.delete(client, version_id)
-    return {"is_success": True}
+    return {}
 
 
 def delete(client: ServiceClient, job_id: str) -> Body:
     """Delete a job with all its versions."""
     for job in reversed(_family(client, job_id)):
         v2.delete(client, job["job_id"])
-    return {"is_success": True}
+    return {}
 
 
 def update(client: ServiceClient, job_id: str, description: str) -> Body:
     """Change the description of a job."""
     v2.update(client, _family(client, job_id)[0]["job_id"], description)
-    return {"is_success": True}
+    return {}
 
 
 # Logs -------------------------------------------------------------------------------------------
@@ -192,7 +174,7 @@ def log_names(client: ServiceClient, job_id: str, version_id: Optional[str]) -> 
     version = version_id or _family(client, job_id)[-1]["job_id"]
     job = v2.details(client, version)
     names = [_LOG % (version, task) for task in job["tasks"] or [v2.TASK]]
-    return {"is_success": True, "log_file_list": names}
+    return {"log_file_list": names}
 
 
 def log(
@@ -258,46 +240,20 @@ def algorithms(client: ServiceClient) -> NoReturn:
     )
 
 
-def create_config(
-    client: ServiceClient, definition: Definition, name: str, description: str
-) -> NoReturn:
+def no_configs(client: ServiceClient, *arguments: object) -> NoReturn:
     """Raise NotFound: v2 has no parameter configurations."""
-    raise _no_configs("create parameter configuration %s" % name)
-
-
-def configs(client: ServiceClient, query: Mapping[str, str]) -> NoReturn:
-    """Raise NotFound: v2 has no parameter configurations."""
-    raise _no_configs("list parameter configurations")
-
-
-def config(client: ServiceClient, name: str) -> NoReturn:
-    """Raise NotFound: v2 has no parameter configurations."""
-    raise _no_configs("show parameter configuration %s" % name)
-
-
-def update_config(
-    client: ServiceClient, definition: Definition, name: str, description: str
-) -> NoReturn:
-    """Raise NotFound: v2 has no parameter configurations."""
-    raise _no_configs("update parameter configuration %s" % name)
-
-
-def delete_config(client: ServiceClient, name: str) -> NoReturn:
-    """Raise NotFound: v2 has no parameter configurations."""
-    raise _no_configs("delete parameter configuration %s" % name)
-
-
-def _no_configs(operation: str) -> Exception:
-    return _missing(
-        operation,
+    raise _missing(
+        "use parameter configurations",
         "The v2 API has no parameter configurations. Keep the arguments in your program, and give "
         "them to Estimator(…) and fit(…)",
     )
 
 
+create_config = configs = config = update_config = delete_config = no_configs
+
+
 def _missing(operation: str, message: str) -> Exception:
-    # The code with which a gateway says that it knows no such API.
-    return api_error(message, status_code=404, error_code="APIG.0101", operation=operation)
+    return api_error(message, status_code=404, error_code=NO_SUCH_API, operation=operation)
 
 
 # Inside -----------------------------------------------------------------------------------------
@@ -472,7 +428,6 @@ def _base_name(job: Body, job_id: Optional[str] = None) -> str:
 
 def _created(job: Body, job_id: str, name: str, version: str) -> Body:
     return {
-        "is_success": True,
         "job_id": job_id,
         "job_name": name,
         "status": job["status"],
@@ -553,9 +508,3 @@ def _path(url: object) -> Optional[str]:
     if not isinstance(url, str) or not url:
         return None
     return url[len("obs:/") :] if url.startswith("obs://") else url
-
-
-def _sortable(value: object) -> Tuple[int, float, str]:
-    if isinstance(value, (int, float)):
-        return 0, value, ""
-    return (1, 0.0, str(value)) if value is not None else (2, 0.0, "")

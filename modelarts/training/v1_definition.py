@@ -1,4 +1,4 @@
-"""The definition of a training of the V1 Estimator, with valid values."""
+"""The definition of a training of the V1 Estimator, with valid values; and parts of its log."""
 
 import os
 import re
@@ -10,27 +10,18 @@ from modelarts import validation
 from modelarts.environment import Environment
 from modelarts.errors import InvalidArgument
 from modelarts.obs.paths import parse
-
-__all__ = [
-    "DATA",
-    "LOCAL",
-    "NUM_GPUS",
-    "OUTPUT",
-    "Definition",
-    "checked_config_name",
-    "checked_id",
-    "description_of",
-    "made_up_config_name",
-]
+from modelarts.validation import text_or_none as _text
 
 #: The flavor of a training that runs as a process on this machine.
 LOCAL = "local"
 #: The arguments of the boot file that the service adds to the hyperparameters.
 DATA, OUTPUT, NUM_GPUS = "data_url", "train_url", "num_gpus"
 
+#: The most bytes of a character in UTF-8 after its first one.
+REST = 3
+
 _JOB_NAME = r"[0-9A-Za-z_-]{1,64}\Z"
 _CONFIG_NAME = r"[0-9A-Za-z_-]{1,20}\Z"
-_LABEL = r"[^\s=\x00-\x1f-][^\s=\x00-\x1f]{0,127}\Z"
 _ID = r"[0-9A-Za-z-]{1,64}\Z"
 _MAX_NODES = 10_000
 _IN_OBS = "a path in OBS, as '/bucket/folder/' or 'obs://bucket/folder/'"
@@ -45,25 +36,9 @@ class Definition:
     Attributes:
         job_name: the name of the job, or of a new version's job; None if it is not known.
         has_unique_name: no other job can have the name, since it was made up here.
-        description: the description.
         code_dir: the folder of the code; with :data:`LOCAL` also a path of this machine.
-        boot_file: the path of the script in ``code_dir``.
         parameters: the labels and values of the hyperparameters.
-        output_path: the folder of the output.
-        log_url: the folder of the logs.
         instance_type: the code of the resource flavor, or :data:`LOCAL`.
-        instance_count: the number of nodes.
-        framework_type: the name of the engine.
-        framework_version: the version of the engine.
-        model_name: the name of a built-in algorithm.
-        user_image_url: the address of a container image.
-        user_command: the command that the image runs.
-        pool_id: the id of a resource pool.
-        inputs: the path of the data.
-        dataset_id: the id of a dataset.
-        dataset_version_id: the version of the dataset.
-        data_source: several sources of data, as documented.
-        workspace_id: the workspace.
         environment: the environment that the boot file runs in on this machine; None for this one.
     """
 
@@ -136,19 +111,20 @@ class Definition:
                 LOCAL,
                 "a flavor: on this machine a boot file runs, no image and no built-in algorithm",
             )
-        description = get("job_description")
         environment = get("environment")
         if environment is not None and not isinstance(environment, Environment):
             raise InvalidArgument("environment", environment, "an Environment")
         return cls(
-            description=description_of("job_description", description),
+            description=validation.description("job_description", get("job_description")),
             code_dir=code_dir,
             boot_file=boot_file,
             parameters=_parameters(get("hyperparameters")),
             output_path=_folder("output_path", get("output_path")),
             log_url=_folder("log_url", get("log_url")),
             instance_type=instance_type,
-            instance_count=_count(get("train_instance_count")),
+            instance_count=validation.whole(
+                "train_instance_count", get("train_instance_count"), 1, _MAX_NODES
+            ),
             framework_type=engine,
             framework_version=version,
             model_name=model,
@@ -251,35 +227,6 @@ def made_up_config_name() -> str:
     return "config" + os.urandom(5).hex()
 
 
-def description_of(argument: str, value: object) -> str:
-    """Return a description; empty for None.
-
-    Raises:
-        InvalidArgument: it is no text of up to 256 characters.
-    """
-    text = "" if value is None else value
-    if not isinstance(text, str) or len(text) > 256:
-        raise InvalidArgument(argument, value, "a text of 0 to 256 characters")
-    return text
-
-
-def _text(argument: str, value: object, allowed: str, longest: int = 1024) -> Optional[str]:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > longest or "\0" in value:
-        raise InvalidArgument(argument, value, allowed + ", as a text")
-    return value
-
-
-def _count(value: object) -> int:
-    allowed = "a whole number from 1 to %d" % _MAX_NODES
-    if isinstance(value, str) and value.isdigit() and len(value) < 6:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_NODES:
-        raise InvalidArgument("train_instance_count", value, allowed)
-    return value
-
-
 def _obs(argument: str, value: object) -> str:
     """Return ``/bucket/path`` for a path in OBS, with the slash at its end as it was given."""
     text = value
@@ -351,12 +298,7 @@ def _parameters(value: Any) -> Tuple[Tuple[str, str], ...]:
     pairs = validation.named_values("hyperparameters", value, allowed, ("label",))
     parameters: Dict[str, str] = {}
     for label, setting in pairs:
-        if not isinstance(label, str) or not re.match(_LABEL, label):
-            raise InvalidArgument(
-                "hyperparameters",
-                label,
-                "labels of 1 to 128 characters without '=', blanks, or '-' before",
-            )
+        label = validation.parameter_name("hyperparameters", label)
         if label in parameters or label in (DATA, OUTPUT):
             raise InvalidArgument(
                 "hyperparameters",
@@ -378,3 +320,58 @@ def _sources(value: Any) -> Tuple[Mapping[str, Any], ...]:
         if not isinstance(entry, Mapping) or entry.get("type") not in ("obs", "dataset"):
             raise InvalidArgument("data_source", entry, allowed)
     return tuple(dict(entry) for entry in value)
+
+
+# Parts of a log, as get_job_log returns them ------------------------------------------------------
+
+
+def wanted(size: int, start: int, length: int) -> Tuple[int, int]:
+    """Return the first byte of a part of a log, and the one after its last.
+
+    Args:
+        size: the size of the log.
+        start: the first byte that is wanted; -1 for the newest ones.
+        length: how many; a negative number for those before ``start``.
+    """
+    if start == -1:
+        start, length = size, -abs(length)
+    begin, end = sorted((start, start + length))
+    return max(0, min(begin, size)), max(0, min(end, size))
+
+
+def part_of(content: bytes, first: int, size: int, start: int, length: int) -> Dict[str, Any]:
+    """Return the documented dict for a part of a log.
+
+    A character belongs to the part with its first byte, so that parts one after the other are
+    the log.
+
+    Args:
+        content: bytes of the log, with :data:`REST` bytes after the part that is wanted.
+        first: the number of the first of them.
+        size: the size of the log.
+        start: as of :func:`wanted`.
+        length: likewise.
+
+    Returns:
+        ``content``; ``lines``, their number; ``start_line`` and ``end_line``, the positions of the
+        first byte and of the one after the last, as texts.
+    """
+    begin, end = wanted(size, start, length)
+    begin = _next_character(content, begin - first) + first
+    end = max(begin, _next_character(content, end - first) + first)
+    text = content[begin - first : end - first].decode("utf-8", "replace")
+    return {
+        "content": text,
+        "lines": len(text.splitlines()),
+        "start_line": str(begin),
+        "end_line": str(end),
+    }
+
+
+def _next_character(content: bytes, index: int) -> int:
+    """Return the index of the first byte of a character, from an index on."""
+    index = max(0, index)
+    for _ in range(REST):
+        if index < len(content) and 0x80 <= content[index] < 0xC0:
+            index += 1
+    return min(index, len(content))

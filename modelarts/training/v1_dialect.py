@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, TypeVar
 
-from modelarts.errors import ApiError, NotFound
 from modelarts.http.client import ServiceClient
+from modelarts.visualization import dialect
 
 if TYPE_CHECKING:
     from typing_extensions import Protocol
@@ -12,13 +12,8 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Trainings", "run"]
-
 Body = Dict[str, Any]
 _T = TypeVar("_T")
-
-#: The code with which the gateway says that it knows no such API.
-_NO_SUCH_API = "APIG.0101"
 
 
 class Versions(Protocol):
@@ -106,20 +101,9 @@ def run(client: ServiceClient, act: Callable[[Trainings], _T]) -> _T:
     Where that is not known yet, v1 is tried; and v2 if the gateway says that v1 is no API. A
     service may have v1 for visualization jobs only, so the two are found out apart.
     """
-    dialect = client.dialect
-    name = "v2" if dialect.name == "v2" else dialect.trainings
-    if name is not None:
-        return act(_module(name))
-    try:
-        answer = act(_module("v1"))
-    except ApiError as error:
-        if not isinstance(error, NotFound) or error.error_code != _NO_SUCH_API:
-            raise
-    else:
-        dialect.trainings = "v1"
-        return answer
-    dialect.trainings = "v2"
-    return act(_module("v2"))
+    if client.dialect.name == "v2":
+        return act(_module("v2"))
+    return dialect.run(client, act, _module, "trainings")
 
 
 def _module(name: str) -> Trainings:

@@ -7,6 +7,7 @@ import re
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
     Iterable,
     Iterator,
@@ -15,17 +16,16 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    TypeVar,
+    Union,
 )
 
-from modelarts._fields import to_int
+from modelarts._fields import to_int, with_list
 from modelarts._internal.wording import Worded, worded
-from modelarts._status import JobStatus
+from modelarts._status import PHASES, JobStatus
 from modelarts.errors import (
     ApiError,
-    BadRequest,
     InvalidArgument,
-    JobStateError,
-    ModelArtsError,
     NotFound,
     TransportError,
 )
@@ -36,40 +36,8 @@ from modelarts.visualization.pages import each
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
 
-__all__ = [
-    "CALLS",
-    "PHASES",
-    "STOPPED",
-    "TASK",
-    "as_failure",
-    "body_of",
-    "check_offers",
-    "checked_id",
-    "checked_task",
-    "create",
-    "delete",
-    "details",
-    "engines",
-    "events",
-    "fields",
-    "filters",
-    "find",
-    "flavors",
-    "iterate",
-    "log_link",
-    "log_preview",
-    "metrics",
-    "name_hint",
-    "page",
-    "raw_details",
-    "series",
-    "statuses",
-    "stop",
-    "update",
-    "without_variables",
-]
-
 Body = Dict[str, Any]
+_T = TypeVar("_T")
 
 #: The task of a training on one node.
 TASK = "worker-0"
@@ -81,8 +49,6 @@ _TASK = r"[0-9A-Za-z._-]{1,128}\Z"
 _EVENTS = 50  # on a page; not every service allows the documented 100
 _SHOWN_NAMES = 20
 _UNTIL = "a JobStatus or a phase such as 'Completed', or several"
-#: The status of each phase.
-PHASES = {name: status for name, status in v2.STATUSES.items() if name != "CreateFailed"}
 #: Those of a training that was stopped: unlike a board it is not complete then.
 STOPPED = frozenset((JobStatus.KILLED, JobStatus.CANCELED))
 
@@ -174,15 +140,7 @@ def _channel(channel: Channel) -> Body:
 
 def create(client: "ServiceClient", request: TrainingRequest) -> Body:
     """Create a training: ``POST /training-jobs``."""
-
-    def check(answer: Any) -> Optional[str]:
-        wrong = v2.no_job(answer)
-        if wrong is None and answer["metadata"].get("name", request.job_name) != request.job_name:
-            return "it is about another job"
-        return wrong
-
-    body = body_of(request)
-    answer = client.call(request.operation, "POST", v2.jobs_path(client), body=body, check=check)
+    answer = v2.send_create(client, request.operation, request.job_name, body_of(request))
     return fields(client, request.operation, answer)
 
 
@@ -228,48 +186,24 @@ def update(client: "ServiceClient", job_id: str, description: str) -> None:
 
 
 def stop(client: "ServiceClient", job_id: str) -> Body:
-    """Stop a training: ``POST /training-jobs/{id}/actions``; returns its fields.
-
-    Raises:
-        JobStateError: its phase does not allow that; it is looked up, as the refusal does not tell
-            it.
-    """
+    """Stop a training, and return its fields; raises JobStateError like the stop of a board."""
     operation = "stop training job %s" % job_id
-    path = v2.jobs_path(client, job_id, "actions")
-    try:
-        answer = client.call(operation, "POST", path, body={"action_type": "terminate"})
-    except (BadRequest, JobStateError) as refusal:
-        try:
-            job = details(client, job_id)
-        except ModelArtsError:
-            raise refusal from None
-        # Without the code for this (ModelArts.2796) the phase decides.
-        if isinstance(refusal, BadRequest) and job["phase"] in v2.ACTIVE:
-            raise
-        raise v2.state_error(refusal, job) from None
+    answer = v2.terminate(client, operation, job_id, details)
     if v2.no_job(answer) is None and answer["metadata"]["id"] == job_id:
         return fields(client, operation, answer)
     return {}
 
 
 def delete(client: "ServiceClient", job_id: str) -> None:
-    """Delete a training: ``DELETE /training-jobs/{id}``."""
-    try:
-        client.call("delete training job %s" % job_id, "DELETE", v2.jobs_path(client, job_id))
-    except NotFound as error:
-        # Sent again because an answer was lost: the first one did it.
-        if error.attempts <= 1:
-            raise
+    """Delete a training."""
+    v2.delete(client, job_id, "delete training job %s")
 
 
 def page(client: "ServiceClient", body: Mapping[str, Any]) -> Body:
     """Return one page of jobs of all kinds as it came: ``POST /training-job-searches``."""
 
-    def check(answer: Any) -> Optional[str]:
-        items = answer.get("items") if isinstance(answer, dict) else None
-        return None if isinstance(items, list) else "it is not a list of training jobs"
-
     path = "/v2/%s/training-job-searches" % client.project_id
+    check = with_list("items")
     return dict(client.call("list training jobs", "POST", path, body=dict(body), check=check))
 
 
@@ -297,7 +231,7 @@ def metrics(client: "ServiceClient", job_id: str, task_id: str) -> Body:
     """Return the metrics of a task: ``GET …/metrics/{task_id}``."""
     operation = "show the metrics of training job %s" % job_id
     path = v2.jobs_path(client, job_id, "metrics", task_id)
-    return dict(client.call(operation, "GET", path, check=_with_list("metrics")))
+    return dict(client.call(operation, "GET", path, check=with_list("metrics")))
 
 
 def events(client: "ServiceClient", job_id: str, order: str = "asc") -> Iterator[Body]:
@@ -307,7 +241,7 @@ def events(client: "ServiceClient", job_id: str, order: str = "asc") -> Iterator
     offset = 0
     while True:
         query = [("limit", str(_EVENTS)), ("offset", str(offset)), ("order", order)]
-        answer = client.call(operation, "GET", path, query, check=_with_list("events"))
+        answer = client.call(operation, "GET", path, query, check=with_list("events"))
         entries = [entry for entry in answer["events"] if isinstance(entry, dict)]
         yield from entries
         offset += len(answer["events"])
@@ -359,23 +293,15 @@ def flavors(client: "ServiceClient", flavor_type: Optional[str] = None) -> List[
     """Return the flavors: ``GET /training-job-flavors``."""
     path = "/v2/%s/training-job-flavors" % client.project_id
     query = [] if flavor_type is None else [("flavor_type", flavor_type)]
-    answer = client.call("list flavors", "GET", path, query, check=_with_list("flavors"))
+    answer = client.call("list flavors", "GET", path, query, check=with_list("flavors"))
     return [entry for entry in answer["flavors"] if isinstance(entry, dict)]
 
 
 def engines(client: "ServiceClient") -> List[Body]:
     """Return the preset engines: ``GET /training-job-engines``."""
     path = "/v2/%s/training-job-engines" % client.project_id
-    answer = client.call("list engines", "GET", path, check=_with_list("items"))
+    answer = client.call("list engines", "GET", path, check=with_list("items"))
     return [entry for entry in answer["items"] if isinstance(entry, dict)]
-
-
-def _with_list(name: str) -> Any:
-    def check(answer: Any) -> Optional[str]:
-        entries = answer.get(name) if isinstance(answer, dict) else None
-        return None if isinstance(entries, list) else "it has no list of %s" % name
-
-    return check
 
 
 # Answers ------------------------------------------------------------------------------------------
@@ -418,11 +344,14 @@ _KEPT = (
 )
 
 
-def as_failure(refusal: ApiError) -> Body:
-    """Return a refusal as the documented dict, with ``error_msg`` and ``error_code``."""
-    failure = refusal.as_dict()
-    del failure["is_success"], failure["error_message"]  # v2 has neither
-    return failure
+def documented(call: "Callable[[], _T]") -> "Union[_T, Body]":
+    """Return what a call returns; of a refusal ``error_msg`` and ``error_code``."""
+    try:
+        return call()
+    except ApiError as refusal:
+        failure = refusal.as_dict()
+        del failure["is_success"], failure["error_message"]  # v2 has neither
+        return failure
 
 
 def without_variables(known: Mapping[str, Any]) -> Body:

@@ -1,9 +1,20 @@
 """Chooses between the v1 and the v2 API, once for each session."""
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    TypeVar,
+    cast,
+)
 
-from modelarts.errors import ApiError, InvalidArgument, NotFound
-from modelarts.http.client import ServiceClient
+from modelarts.errors import ApiError, InvalidArgument
+from modelarts.http.client import ServiceClient, lacks_api
 
 if TYPE_CHECKING:
     from typing_extensions import Protocol
@@ -12,13 +23,8 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Api", "check_id", "iterate", "run", "settle"]
-
 Body = Dict[str, Any]
 _T = TypeVar("_T")
-
-#: The gateway's error code for an unknown API.
-_NO_SUCH_API = "APIG.0101"
 
 
 class Api(Protocol):
@@ -54,23 +60,34 @@ class Api(Protocol):
         """Delete a job."""
 
 
-def run(client: ServiceClient, act: Callable[[Api], _T]) -> _T:
+def run(
+    client: ServiceClient,
+    act: Callable[[Any], _T],
+    module: "Optional[Callable[[str], Any]]" = None,
+    kept_as: str = "name",
+) -> _T:
     """Call ``act`` with the API that the service has.
 
     If that is not known yet, v1 is tried; then v2, if the gateway has no v1 API.
+
+    Args:
+        module: returns the module of an API; by default that for visualization jobs.
+        kept_as: the attribute of the client's dialect that keeps which API it is.
     """
-    if client.dialect.name is not None:
-        return act(_module(client.dialect.name))
+    dialect, module = client.dialect, module or _module
+    name = getattr(dialect, kept_as)
+    if name is not None:
+        return act(module(name))
     try:
-        answer = act(_module("v1"))
+        answer = act(module("v1"))
     except ApiError as error:
-        if not isinstance(error, NotFound) or error.error_code != _NO_SUCH_API:
+        if not lacks_api(error):
             raise
     else:
-        client.dialect.name = "v1"
+        setattr(dialect, kept_as, "v1")
         return answer
-    client.dialect.name = "v2"
-    return act(_module("v2"))
+    setattr(dialect, kept_as, "v2")
+    return act(module("v2"))
 
 
 def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:

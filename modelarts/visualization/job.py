@@ -2,7 +2,6 @@
 
 import os
 from datetime import datetime, timezone
-from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -13,7 +12,6 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
-    Type,
     TypeVar,
     Union,
 )
@@ -29,7 +27,7 @@ from modelarts.errors import (
     ModelArtsError,
     NotFound,
 )
-from modelarts.session import Session
+from modelarts.session import Session, checked_session
 from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
@@ -632,12 +630,7 @@ class VisualizationJob:
     def __enter__(self) -> "VisualizationJob":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         """Stop the job, unless it is stopped, failed or deleted already."""
         try:
             try:
@@ -1290,14 +1283,11 @@ class VisualizationJob:
 def _one_session(first: Optional[Session], second: Optional[Session]) -> Optional[Session]:
     if first is not None and second is not None and first is not second:
         raise InvalidArgument("session", second, "the same as modelarts_session, or one of the two")
-    session = first if first is not None else second
-    if session is not None and not isinstance(session, Session):
-        raise InvalidArgument("modelarts_session", session, "a modelarts.session.Session")
-    return session
+    return checked_session("modelarts_session", first if first is not None else second)
 
 
 def _or_default(session: Optional[Session]) -> Session:
-    return _one_session(session, None) or Session()
+    return checked_session("modelarts_session", session) or Session()
 
 
 def _page_query(

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from modelarts.session import Session
     from modelarts.visualization.request import CreateRequest
 
-__all__ = ["FirstLook", "mounted", "place_of_its_own", "send_folder"]
-
 #: Seconds that a finished create waits for the check.
 _PATIENCE = 1.0
 #: The objects that are checked: the first page of a list.

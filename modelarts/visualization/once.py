@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Creation", "JobCalls", "create", "restart", "stop"]
-
 Body = Dict[str, Any]
 _R = TypeVar("_R", bound="Creation")
 _C = TypeVar("_C", bound="Creation", contravariant=True)

@@ -2,8 +2,6 @@
 
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
 
-__all__ = ["each"]
-
 Body = Dict[str, Any]
 #: 512 numbers that follow each other are bits of one integer.
 _SHIFT, _MASK = 9, 511

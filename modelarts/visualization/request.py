@@ -9,8 +9,6 @@ from modelarts.errors import InvalidArgument
 if TYPE_CHECKING:
     from modelarts.session import Session
 
-__all__ = ["CreateRequest"]
-
 
 class CreateRequest(NamedTuple):
     """A request for a new job, whose parameters are valid.

@@ -17,7 +17,7 @@ from typing import (
     Tuple,
 )
 
-from modelarts._fields import documented_job
+from modelarts._fields import documented_job, no_confirmation
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
 from modelarts.visualization.pages import each
@@ -25,20 +25,6 @@ from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
     from modelarts.models import JobPage
-
-__all__ = [
-    "create",
-    "delete",
-    "details",
-    "documented_page",
-    "find",
-    "iterate",
-    "page",
-    "resolve",
-    "restart",
-    "stop",
-    "update",
-]
 
 Body = Dict[str, Any]
 
@@ -178,7 +164,7 @@ def _call(
 ) -> Any:
     path = "%s/%s%s" % (_path(client), job_id, action)
     return client.call(
-        "%s %s" % (doing, job_id), method, path, body=body, check=check or _no_confirmation
+        "%s %s" % (doing, job_id), method, path, body=body, check=check or no_confirmation
     )
 
 
@@ -204,11 +190,6 @@ def _no_list(answer: Any) -> Optional[str]:
     if not isinstance(answer, dict) or "jobs" not in answer:
         return "it is not a list of jobs"
     return None
-
-
-def _no_confirmation(answer: Any) -> Optional[str]:
-    # Some editions respond to an action with an empty 2xx.
-    return None if answer is None or isinstance(answer, dict) else "it is not a JSON object"
 
 
 def _done(answer: Any) -> Body:

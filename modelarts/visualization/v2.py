@@ -5,10 +5,21 @@ A job is a training job of the kind ``visualization_job``. Its sources are train
 Reference*, "Training Management", of 2025 and 2026.
 """
 
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from modelarts._fields import documented_job, to_int
-from modelarts._status import JobStatus
+from modelarts._status import PHASES, JobStatus
 from modelarts.errors import (
     ApiError,
     BadRequest,
@@ -24,50 +35,13 @@ from modelarts.visualization.request import CreateRequest
 if TYPE_CHECKING:
     from modelarts.http.client import ServiceClient
 
-__all__ = [
-    "ACTIVE",
-    "PAGE",
-    "STATUSES",
-    "check_sources",
-    "completed",
-    "create",
-    "definition",
-    "delete",
-    "details",
-    "documented_page",
-    "find",
-    "flat",
-    "iterate",
-    "job_details",
-    "job_filter",
-    "jobs_path",
-    "no_job",
-    "part",
-    "resolve",
-    "search_jobs",
-    "sent_fields",
-    "state_error",
-    "stop",
-    "update",
-]
-
 Body = Dict[str, Any]
 
 _KIND = "visualization_job"
-STATUSES: Mapping[str, JobStatus] = {
-    "Creating": JobStatus.INIT,
-    "Pending": JobStatus.WAITING,
-    "Running": JobStatus.RUNNING,
-    "Completed": JobStatus.COMPLETED,
-    "Failed": JobStatus.FAILED,
-    "Terminating": JobStatus.KILLING,
-    "Terminated": JobStatus.KILLED,
-    "Abnormal": JobStatus.LOST,
-    "CreateFailed": JobStatus.SUBMIT_FAILED,
-}
-_NUMBERS = {phase: int(status) for phase, status in STATUSES.items()}
+_STATUSES: Mapping[str, JobStatus] = {**PHASES, "CreateFailed": JobStatus.SUBMIT_FAILED}
+_NUMBERS = {phase: int(status) for phase, status in _STATUSES.items()}
 #: The phases in which a job can be terminated.
-ACTIVE = ("Creating", "Pending", "Running")
+_ACTIVE = ("Creating", "Pending", "Running")
 #: The greatest size of a page that the service allows.
 PAGE = 50
 #: The pages of trainings, newest first, that are searched for the folder of a train_url.
@@ -81,13 +55,6 @@ _SILENT = ("train_url", "schedule", "sources", "job_type", "resource_id", "pool_
 
 def create(client: "ServiceClient", request: CreateRequest) -> Body:
     """Create a job: ``POST /training-jobs``."""
-
-    def check(answer: Any) -> Optional[str]:
-        wrong = no_job(answer)
-        if wrong is None and answer["metadata"].get("name", request.job_name) != request.job_name:
-            return "it is about another job"
-        return wrong
-
     summary: Body = {"log_type": request.job_type}
     if request.sources:
         summary["data_sources"] = [_data_source(kind, name) for kind, name in request.sources]
@@ -112,10 +79,20 @@ def create(client: "ServiceClient", request: CreateRequest) -> Body:
         spec["auto_stop"] = {"time_unit": "HOURS", "duration": hours}
     if spec:
         body["spec"] = spec
-    answer = client.call(
-        "create visualization job", "POST", jobs_path(client), body=body, check=check
-    )
+    answer = send_create(client, "create visualization job", request.job_name, body)
     return _readable(client, "create visualization job", answer)
+
+
+def send_create(client: "ServiceClient", operation: str, job_name: str, body: Body) -> Body:
+    """Send the request for a new job of any kind, and return the response."""
+
+    def check(answer: Any) -> Optional[str]:
+        wrong = no_job(answer)
+        if wrong is None and answer["metadata"].get("name", job_name) != job_name:
+            return "it is about another job"
+        return wrong
+
+    return dict(client.call(operation, "POST", jobs_path(client), body=body, check=check))
 
 
 def resolve(client: "ServiceClient", request: CreateRequest) -> CreateRequest:
@@ -258,7 +235,7 @@ def iterate(client: "ServiceClient", query: Mapping[str, str], per_page: int) ->
         jobs = (job for job in jobs if str(job["status"]) in statuses)
     key = _own_order(query)
     if key is not None:
-        return iter(sorted(jobs, key=lambda job: _sortable(job.get(key)), reverse=order == "desc"))
+        return iter(sorted(jobs, key=lambda job: sortable(job.get(key)), reverse=order == "desc"))
     return jobs
 
 
@@ -276,32 +253,46 @@ def update(client: "ServiceClient", job_id: str, job_desc: str) -> Body:
 
 
 def stop(client: "ServiceClient", job_id: str) -> Body:
-    """Stop a job: ``POST /training-jobs/{id}/actions``.
+    """Stop a job; raises JobStateError if its phase does not allow that."""
+    terminate(client, "stop visualization job %s" % job_id, job_id, details)
+    return {"is_success": True}
+
+
+def terminate(
+    client: "ServiceClient",
+    operation: str,
+    job_id: str,
+    read: "Callable[[ServiceClient, str], Body]",
+) -> Any:
+    """Stop a job of any kind: ``POST /training-jobs/{id}/actions``; return the response.
+
+    Args:
+        read: returns the fields of the job.
 
     Raises:
         JobStateError: its phase does not allow that; the phase is requested, as the refusal does
             not contain it.
     """
-    operation = "stop visualization job %s" % job_id
+    path = jobs_path(client, job_id, "actions")
     try:
-        path = jobs_path(client, job_id, "actions")
-        client.call(operation, "POST", path, body={"action_type": "terminate"})
+        return client.call(operation, "POST", path, body={"action_type": "terminate"})
     except (BadRequest, JobStateError) as refusal:
         try:
-            job = details(client, job_id)
+            job = read(client, job_id)
         except ModelArtsError:
             raise refusal from None
         # Without the code for this (ModelArts.2796) the phase decides.
-        if isinstance(refusal, BadRequest) and job["phase"] in ACTIVE:
+        if isinstance(refusal, BadRequest) and job["phase"] in _ACTIVE:
             raise
-        raise state_error(refusal, job) from None
-    return {"is_success": True}
+        raise _state_error(refusal, job) from None
 
 
-def delete(client: "ServiceClient", job_id: str) -> Body:
-    """Delete a job: ``DELETE /training-jobs/{id}``."""
+def delete(
+    client: "ServiceClient", job_id: str, operation: str = "delete visualization job %s"
+) -> Body:
+    """Delete a job of any kind: ``DELETE /training-jobs/{id}``."""
     try:
-        client.call("delete visualization job %s" % job_id, "DELETE", jobs_path(client, job_id))
+        client.call(operation % job_id, "DELETE", jobs_path(client, job_id))
     except NotFound as error:
         # Sent again after a lost response: the first request has deleted the job.
         if error.attempts <= 1:
@@ -463,7 +454,7 @@ def _filters(query: Mapping[str, str]) -> List[Mapping[str, Any]]:
         filters.append(job_filter("name", [query["search_content"]], "like"))
     if query.get("status"):
         numbers = {int(number) for number in query["status"].split("|")}
-        phases = [phase for phase, status in STATUSES.items() if status in numbers]
+        phases = [phase for phase, status in _STATUSES.items() if status in numbers]
         # A status without a phase: no job has it.
         filters.append(job_filter("phase", phases or ["none"]))
     return filters
@@ -483,7 +474,8 @@ def _own_order(query: Mapping[str, str]) -> Optional[str]:
     return "train_url" if key == "log_dir" else key
 
 
-def _sortable(value: object) -> Tuple[int, float, str]:
+def sortable(value: object) -> Tuple[int, float, str]:
+    """Return a key by which fields sort: numbers, then texts, then what is not known."""
     if isinstance(value, (int, float)):
         return 0, value, ""
     return (1, 0.0, str(value)) if value is not None else (2, 0.0, "")
@@ -552,7 +544,7 @@ def _reason(status: Mapping[str, Any]) -> Optional[str]:
     return None
 
 
-def state_error(refusal: ApiError, job: Body) -> JobStateError:
+def _state_error(refusal: ApiError, job: Body) -> JobStateError:
     """Return a refusal as the error for a job whose phase does not allow the request."""
     error = JobStateError(
         refusal.error_msg,

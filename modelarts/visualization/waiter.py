@@ -1,8 +1,7 @@
 """Waits until a job has a status, cannot reach it any more, or the time is over."""
 
 from math import ceil
-from types import TracebackType
-from typing import TYPE_CHECKING, FrozenSet, Iterable, Optional, Type, Union
+from typing import TYPE_CHECKING, FrozenSet, Iterable, Optional, Union
 
 from modelarts._internal.clock import Clock
 from modelarts._internal.wording import worded
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from typing_extensions import Protocol
 else:
     Protocol = object
-
-__all__ = ["Until", "Waitable", "wait_for"]
 
 Until = Union[int, Iterable[int]]
 
@@ -118,12 +115,7 @@ class _News:
     def __enter__(self) -> "_News":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if self._line is not None and self._told:
             interrupted = "; no longer waited for, it goes on" if _is_interrupt(error) else ""
             self._line.end("%s after %s%s" % (self._now(), span(self.waited()), interrupted))

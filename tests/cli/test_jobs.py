@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,7 @@ from modelarts.cli.errors import guarded
 from modelarts.errors import ModelArtsError
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.cloud import HOST, Cloud
-
-DOCUMENTED = {
-    "job_id",
-    "job_name",
-    "job_desc",
-    "status",
-    "service_url",
-    "train_url",
-    "create_time",
-    "duration",
-    "resource_id",
-}
+from tests.cloud import DOCUMENTED, HOST, Cloud
 
 
 @pytest.fixture(autouse=True)
@@ -44,19 +33,8 @@ def region(cloud, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys):
-    """Run a command; answers its exit code, and what it printed."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            code = main(["jobs", *arguments])
-        except SystemExit as ended:
-            code = ended.code
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def run(command):
+    return partial(command, "jobs")
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import pty
 import re
 import subprocess
 import sys
+from functools import partial
 
 import pytest
-
-from modelarts.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -40,16 +39,8 @@ def runs(tmp_path):
 
 
 @pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            code = main(["obs", *map(str, arguments)])
-        except SystemExit as ended:
-            code = ended.code
-        return (code, *capsys.readouterr())
-
-    return run
+def run(command):
+    return partial(command, "obs")
 
 
 def test_a_folder_goes_there_and_comes_back(run, runs, place, tmp_path):

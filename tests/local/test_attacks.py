@@ -518,12 +518,22 @@ def test_flood_of_connections_leaves_room(tmp_path):
     assert "Too many open files" not in (root / "service.log").read_text()
 
 
-def test_bucket_is_not_removed_while_it_is_written_to(tmp_path):
+@pytest.mark.parametrize("front_ends", [1, 2])
+def test_bucket_is_not_removed_while_it_is_written_to(tmp_path, front_ends):
     """An object of one user does not get into the next bucket of the name."""
     (tmp_path / "obs").mkdir()
     (tmp_path / "uploads").mkdir()
-    objects = Objects(tmp_path / "obs", tmp_path / "uploads", Clock())
+    locks = tmp_path / "locks" if front_ends > 1 else None
+    both = [
+        Objects(tmp_path / "obs", tmp_path / "uploads", Clock(), locks) for _ in range(front_ends)
+    ]
+    objects, other = both[0], both[-1]
     objects.create_bucket("bucket")
-    with objects.writing("bucket"), pytest.raises(Refusal, match="not empty"):
+    with other.locks.writing("bucket"), pytest.raises(Refusal, match="not empty"):
         objects.delete_bucket("bucket")
-    objects.delete_bucket("bucket")
+    upload = objects.uploads.begin("bucket", "key")
+    with pytest.raises(Refusal, match="not empty"):
+        other.delete_bucket("bucket")
+    other.uploads.abort(other.uploads.find("bucket", "key", upload))
+    with other.locks.changing():  # the handler holds it while it removes the owner, too
+        other.delete_bucket("bucket")

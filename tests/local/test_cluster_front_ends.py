@@ -21,6 +21,8 @@ from tests.served import fetch
 from tests.service import Service
 
 pytestmark = pytest.mark.local
+# What tests/local/test_front_ends.py claims, on a cluster.
+pytestmark = [pytestmark, pytest.mark.extended]
 
 HOUR = 3600
 WAITS = """
@@ -258,6 +260,15 @@ def refused(world, *arguments):
     )
     assert done.returncode == 1, done.stderr
     return done.stderr
+
+
+def test_folder_in_common_belongs_to_one_database(world, fronts):
+    """A copy of the database, or another one, would remove what it does not know."""
+    other = world.postgres.database()
+    both = ("--ray-address", world.cluster.address, "--database", other)
+    text = refused(world, *both, "--shared", str(world.shared))
+    assert "belongs to another database" in text
+    assert "remove %s" % (world.shared / "database.json") in text
 
 
 def test_folder_in_common_is_needed_and_the_same(world, fronts):

@@ -154,7 +154,7 @@ def test_printed_link_signs_in_once(shared, open_browser):
     answer = first.session.get(link)
     cookie = answer.headers["Set-Cookie"]
     assert re.fullmatch(
-        r"modelarts-[0-9a-f]{12}=[\w-]{43}; (Expires=[^;]+; )?Max-Age=43200; HttpOnly; "
+        r"modelarts-[0-9a-f]{16}=[\w-]{43}; (Expires=[^;]+; )?Max-Age=43200; HttpOnly; "
         r"SameSite=Strict",
         cookie,
     )

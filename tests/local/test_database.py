@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -424,6 +425,25 @@ def pair(postgres):
     yield databases
     for database in databases:
         database.close()
+
+
+def test_copy_of_a_database_has_another_place(postgres):
+    """Also one that PostgreSQL copies as it is, for a user who may do little; not a new look."""
+    url = postgres.database()
+    name = re.search(r"/(\w+)\?", url).group(1)
+    places = []
+    for address in (url, url, postgres.address(name, "plain")):
+        database = PostgresDatabase(address)
+        places.append(database.place())
+        database.close()
+        if not places[1:]:
+            postgres.execute("CREATE DATABASE copied TEMPLATE %s" % name)
+            postgres.execute("CREATE USER plain")
+            postgres.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO plain", url)
+    database = PostgresDatabase(postgres.address("copied"))
+    assert places == [places[0]] * 3
+    assert database.place() != places[0]
+    database.close()
 
 
 def test_sessions_hold_across_front_ends(pair, tmp_path):

@@ -47,44 +47,49 @@ def _one_sentence(done):
 # Kills ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_random_kills_lose_nothing_acknowledged(tmp_path, seed):
+KILLS = pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.extended)])
+
+
+@KILLS
+def test_random_kills_lose_nothing_acknowledged(tmp_path, kills):
     """``python -m benchmarks.kills 200`` does it 200 times."""
-    seen = kill_repeatedly(tmp_path, 3, seed)
+    seen = kill_repeatedly(tmp_path, kills, 1)
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_random_kills_lose_nothing_made_through_v2(tmp_path, seed):
+@pytest.mark.extended
+def test_random_kills_lose_nothing_made_through_v2(tmp_path):
     """``python -m benchmarks.kills 200 --v2`` does it 200 times."""
-    seen = kill_repeatedly(tmp_path, 2, seed, api="v2")
+    seen = kill_repeatedly(tmp_path, 2, 1, api="v2")
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_kills_at_random_moments_leave_every_object_whole(tmp_path, seed):
+@KILLS
+def test_kills_at_random_moments_leave_every_object_whole(tmp_path, kills):
     """``python -m benchmarks.kills 200 --objects`` does it 200 times."""
-    seen = kill_repeatedly(tmp_path, 2, seed, objects=True)
+    seen = kill_repeatedly(tmp_path, kills, 1, objects=True)
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_kills_leave_every_training_as_acknowledged(tmp_path, seed):
+@KILLS
+def test_kills_leave_every_training_as_acknowledged(tmp_path, kills):
     """``python -m benchmarks.kills 200 --trainings`` does it 200 times."""
-    seen = kill_under_trainings(tmp_path, 2, seed)
+    seen = kill_under_trainings(tmp_path, kills, 1)
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
 
+@pytest.mark.extended
 def test_random_kills_lose_nothing_in_postgres(tmp_path, postgres):
     seen = kill_repeatedly(tmp_path, 2, 1, options=("--database", postgres.database()))
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
 
+@pytest.mark.extended
 def test_kills_leave_every_training_in_postgres(tmp_path, postgres):
     seen = kill_under_trainings(tmp_path, 2, 1, options=("--database", postgres.database()))
     assert seen.wrong == []

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import threading
 import time
 
 import pytest
@@ -12,6 +11,8 @@ import requests
 from modelarts.auth import signer
 from modelarts.errors import AuthenticationFailed, RateLimited
 from modelarts.estimator import JobStatus, VisualizationJob
+from tests.clocks import wait_until
+from tests.console import Browser, link_of
 from tests.front_end_clients import URL, Client
 from tests.service import PASSWORD, Service
 
@@ -84,13 +85,6 @@ def _path(url):
     return re.sub(r"\Ahttps?://[^/]+", "", url)
 
 
-def _until(holds, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
-
-
 def test_job_of_one_front_end_is_seen_and_stopped_by_another(fronts, plain):
     here, there = fronts
     job = VisualizationJob.create(URL, session=here.session).wait()
@@ -104,7 +98,7 @@ def test_job_of_one_front_end_is_seen_and_stopped_by_another(fronts, plain):
     same.stop().wait(until=JobStatus.KILLED)
     assert job.refresh().status == JobStatus.KILLED
     assert plain.get(here.address + _path(job.service_url), timeout=60).status_code == 503
-    _until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in pids))
+    wait_until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in pids))
     same.restart().wait()
     assert job.refresh().status == JobStatus.RUNNING
     same.delete()
@@ -166,7 +160,7 @@ def test_request_is_a_replay_at_the_other_front_end(fronts, plain):
 
     assert send(here).status_code == 200
     begun = time.monotonic()
-    _until(
+    wait_until(
         lambda: send(there).status_code == 401
     )  # after the moment in which it may be an equal call
     assert time.monotonic() - begun > 4
@@ -211,6 +205,19 @@ def _user(front):
 # Front ends that die -------------------------------------------------------------------------
 
 
+def test_browser_is_signed_in_at_both_front_ends(fronts):
+    """As behind one proxy: both look for the same cookie, and one signs out of both."""
+    here, there = fronts
+    browser, other = Browser(here.service), Browser(there.service)
+    assert "<h1>Jobs</h1>" in browser.open(link_of(here.service)).text
+    other.session.cookies = browser.session.cookies
+    assert "<h1>Jobs</h1>" in other.get("").text
+    other.session.post(other.console + "sign-out", data={"token": other.token})
+    assert browser.get("").url.endswith("/sign-in")
+    browser.close()
+    other.close()
+
+
 def test_kills_lose_no_acknowledged_call(place, postgres):
     """Kills a front end, and all of the database, while clients use both."""
     own = (*place[:2], postgres.database())
@@ -219,15 +226,17 @@ def test_kills_lose_no_acknowledged_call(place, postgres):
     try:
         for client in clients:
             client.start()
-        _until(lambda: all(client.acknowledged > 2 for client in clients), 60)
+        wait_until(lambda: all(client.acknowledged > 2 for client in clients), 60)
         postgres.stop()
-        _until(lambda: sum(client.refused for client in clients) > 20, 60)
+        wait_until(lambda: sum(client.refused for client in clients) > 20, 60)
         postgres.start()
-        _until(lambda: sum(client.acknowledged for client in clients) > 200, 60)
+        wait_until(lambda: sum(client.acknowledged for client in clients) > 200, 60)
         first.end(signal.SIGKILL)
         second.service.said("this front end .* leads", 1)
         before = [client.acknowledged for client in clients]
-        _until(lambda: all(now.acknowledged > then + 2 for now, then in zip(clients, before)), 60)
+        wait_until(
+            lambda: all(now.acknowledged > then + 2 for now, then in zip(clients, before)), 60
+        )
     finally:
         for client in clients:
             client.ending.set()

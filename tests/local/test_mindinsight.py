@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import reaper
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import MOST_FILES
+from modelarts.local.identity.users_file import edit, prepare
 from tests.clocks import wait_until
 from tests.local import client
 from tests.local.mindinsight import SUMMARY, ask, create, home_with_mindinsight
@@ -27,8 +27,9 @@ pytestmark = pytest.mark.local
 
 
 def start(folder):
-    """Start a service whose bucket has the summary, and whose user's home has MindInsight."""
+    """Start a service of two users whose bucket has the summary, and whose home has MindInsight."""
     shutil.copytree(SUMMARY, folder / "root" / "obs" / "bucket" / "logs")
+    edit(prepare(folder / "root"), lambda users: users.with_user("ann"))
     return Service(folder / "root", environ={"HOME": str(home_with_mindinsight(folder))})
 
 
@@ -80,9 +81,7 @@ def processes(root):
 
 def wait_until_gone(pids):
     """Returns when all of them have ended."""
-    deadline = time.monotonic() + 30
-    while any(_is_there(pid) for pid in pids):
-        assert time.monotonic() < deadline, pids
+    wait_until(lambda: not any(map(_is_there, pids)))
 
 
 def _is_there(pid):
@@ -171,6 +170,7 @@ def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     assert client.get(job.service_url).status_code == 200
 
 
+@pytest.mark.extended
 def test_mindinsight_restarts_after_killed_service(tmp_path):
     """Mindinsight ends with a service that is killed and is there again."""
     service = start(tmp_path)
@@ -192,7 +192,10 @@ def test_mindinsight_restarts_after_killed_service(tmp_path):
     assert list((service.root / "mindinsight").iterdir()) == []
 
 
-@pytest.mark.parametrize("which", ["board", "reaper", "gunicorn"])
+@pytest.mark.parametrize(
+    "which",
+    ["board", *(pytest.param(name, marks=pytest.mark.extended) for name in ("reaper", "gunicorn"))],
+)
 def test_killing_any_mindinsight_process_fails_the_job(running, which):
     service, job = running
     pids = sorted(processes(service.root))
@@ -253,7 +256,7 @@ def test_mindinsight_is_found(tmp_path, monkeypatch, place):
     monkeypatch.setenv("HOME", str(places["home"]))
     monkeypatch.setenv("PATH", str(places["path"]))
     option = str(commands["option"]) if place == "option" else None
-    assert MindInsight(option, tmp_path)._python() == "/python/of/%s/python" % place
+    assert MindInsight(option, tmp_path).python() == "/python/of/%s/python" % place
 
 
 def test_python_without_mindinsight_fails_the_job(tmp_path, monkeypatch):

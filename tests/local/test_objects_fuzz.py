@@ -575,17 +575,36 @@ def requests(draw):
     return method, path, headers, body, framing == "right"
 
 
-@given(request=st.one_of(calls(), calls(), requests()), v4=st.booleans())
+def _settings(examples):
+    return settings(
+        max_examples=EXAMPLES or examples,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+SIGNED = given(request=st.one_of(calls(), calls(), requests()), v4=st.booleans())
+
+
+@SIGNED
 @seed(SEED)
-@settings(
-    max_examples=EXAMPLES or 400,
-    deadline=None,
-    database=None,
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
+@_settings(80)
 def test_signed_requests_neither_fail_nor_lead_out(world, request, v4):
     """No request that is well signed is an error of the service or leads out."""
+    _send(world, request, v4)
+
+
+@pytest.mark.extended
+@SIGNED
+@seed(SEED)
+@_settings(400)
+def test_more_signed_requests_neither_fail_nor_lead_out(world, request, v4):
+    _send(world, request, v4)
+
+
+def _send(world, request, v4):
     method, target, headers, body, is_whole = request
     target = target.replace("{upload}", world.upload())
     sent = world.signed(method, target, headers, v4) + body

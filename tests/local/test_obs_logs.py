@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -30,7 +29,7 @@ from modelarts.session import Session
 from modelarts.visualization.display.table import facts
 from tests.boards import curve
 from tests.buckets import Buckets, access_key_of
-from tests.clocks import FakeClock
+from tests.clocks import FakeClock, wait_until
 from tests.http_server import Metadata, served
 from tests.service import SECRETS, Service
 
@@ -56,16 +55,22 @@ def source_of(buckets):
     return Source(buckets.endpoint, client, lambda: KEYS, "the test")
 
 
-@pytest.fixture
-def buckets():
-    """A server of its own with the bucket ``training``."""
+@pytest.fixture(scope="module")
+def server():
     SECRETS.add(Buckets.secret_key)
-    buckets = Buckets()
-    bucket = "training-%s" % os.urandom(4).hex()  # moto keeps one store for all servers
-    buckets.make(bucket)
-    buckets.name = bucket
-    yield buckets
-    buckets.close()
+    server = Buckets()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def buckets(server):
+    """A server with a new, empty bucket; its account of requests is empty, too."""
+    server.name = "training-%s" % os.urandom(4).hex()
+    server.make(server.name)
+    server.asked.clear()
+    yield server
+    server.refuse = lambda request: None
 
 
 @pytest.fixture
@@ -462,9 +467,7 @@ def test_a_server_that_is_gone_is_asked_again(buckets, bucket, mirror):
 
 def wait_until_removed(folder):
     """A round that goes on meanwhile has to end first."""
-    deadline = time.monotonic() + 30
-    while folder.exists():
-        assert time.monotonic() < deadline
+    wait_until(lambda: not folder.exists())
 
 
 def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
@@ -479,35 +482,100 @@ def test_obs_is_asked_as_often_as_somebody_looks(buckets, tmp_path):
     mirrors.visited(1)  # too soon
     clock.now += 6
     mirrors.visited(1)
-    deadline = time.monotonic() + 30
-    while (folder / "x.tfevents").read_bytes() != b"xy":
-        assert time.monotonic() < deadline
+    wait_until(lambda: (folder / "x.tfevents").read_bytes() == b"xy")
     assert len(buckets.reads("/" + buckets.name)) == before + 1
     mirrors.close(1)
     wait_until_removed(folder.parent)
     mirrors.shut()
 
 
+def reader(buckets, job_id):
+    """A job over the folder of the test."""
+    return SimpleNamespace(job_id=job_id, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
+
+
+def ignore(job, reason):
+    """Do nothing about a job that cannot be read."""
+
+
 def test_sleeping_board_sends_no_requests_to_obs(buckets, tmp_path):
+    """Nor do two of one folder; while one of them is awake, OBS is asked for both."""
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
     clock = FakeClock()
     mirrors = Mirrors(source_of(buckets), tmp_path, clock)
-    job = SimpleNamespace(job_id=1, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
-    other = SimpleNamespace(job_id=2, run=1, train_url="/%s/%s" % (buckets.name, PREFIX))
-    folder = mirrors.open(job, lambda job, reason: None).folder
-    mirrors.open(other, lambda job, reason: None)
+    job, other = reader(buckets, 1), reader(buckets, 2)
+    folder = mirrors.open(job, ignore).folder
+    assert mirrors.open(other, ignore).folder == folder
     mirrors.rest(1)
     buckets.put(buckets.name, PREFIX + "x.tfevents", b"xy")
+    clock.now += 3600
+    mirrors.visited(2)
+    wait_until(lambda: (folder / "x.tfevents").read_bytes() == b"xy")
+    mirrors.rest(2)
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"xyz")
     before = len(buckets.reads("/" + buckets.name))
     for _ in range(3):
         clock.now += 3600
-        mirrors.rest(2)
-        mirrors.open(other, lambda job, reason: None)
-    assert len(buckets.reads("/" + buckets.name)) == before + 3  # those of the other
-    assert (folder / "x.tfevents").read_bytes() == b"x"
-    assert mirrors.open(job, lambda job, reason: None).folder == folder
-    assert (folder / "x.tfevents").read_bytes() == b"xy"
+        mirrors.visited(1)
+    assert len(buckets.reads("/" + buckets.name)) == before
+    assert mirrors.open(job, ignore).folder == folder
+    assert (folder / "x.tfevents").read_bytes() == b"xyz"
     mirrors.shut()
+
+
+def test_jobs_over_one_folder_share_a_mirror(buckets, tmp_path):
+    """Each object is read once; the mirror stays until the last job is closed."""
+    for name in "abc":
+        buckets.put(buckets.name, PREFIX + name + ".tfevents", b"x")
+    mirrors = Mirrors(source_of(buckets), tmp_path, FakeClock())
+    folders = {mirrors.open(reader(buckets, number), ignore).folder for number in range(5)}
+    (folder,) = folders
+    wait_until(lambda: len(list(folder.iterdir())) == 3)
+    assert mirrors.requests(0).reads == 3
+    assert mirrors.requests(0) is mirrors.requests(4)
+    assert [len(buckets.reads("/%s/%s%s.tfevents" % (buckets.name, PREFIX, n))) for n in "abc"] == [
+        1,
+        1,
+        1,
+    ]
+    for number in range(4):
+        mirrors.close(number)
+    assert len(list(folder.iterdir())) == 3
+    again = SimpleNamespace(**{**vars(reader(buckets, 4)), "run": 2})
+    mirrors.open(again, ignore)
+    mirrors.close(4, run=1)  # late
+    assert len(list(folder.iterdir())) == 3
+    mirrors.close(4, run=2)
+    wait_until_removed(folder.parent)
+    mirrors.shut()
+
+
+def test_front_ends_share_a_mirror(buckets, tmp_path):
+    """The one that is visited updates it; the last that closes it removes it."""
+    buckets.put(buckets.name, PREFIX + "x.tfevents", b"x")
+    clock = FakeClock()
+    here, there = (Mirrors(source_of(buckets), tmp_path, clock, is_shared=True) for _ in range(2))
+    folder = here.open(reader(buckets, 1), ignore).folder
+    assert there.open(reader(buckets, 1), ignore).folder == folder
+    path = "/%s/%sx.tfevents" % (buckets.name, PREFIX)
+    for front, data in ((there, b"xy"), (here, b"xyz")):
+        buckets.put(buckets.name, PREFIX + "x.tfevents", data)
+        clock.now += 6
+        front.visited(1)
+        wait_until(lambda data=data: (folder / "x.tfevents").read_bytes() == data)
+    assert len(buckets.reads(path)) == 3
+    lists = len(buckets.reads("/" + buckets.name))
+    clock.now += 6
+    for front in (here, there):
+        front.visited(1)
+    wait_until(lambda: len(buckets.reads("/" + buckets.name)) > lists)
+    here.close(1)
+    assert (folder / "x.tfevents").read_bytes() == b"xyz"
+    there.close(1)
+    wait_until_removed(folder.parent)
+    assert len(buckets.reads("/" + buckets.name)) == lists + 1
+    for front in (here, there):
+        front.shut()
 
 
 # The service ------------------------------------------------------------------------------
@@ -532,6 +600,20 @@ def serve(buckets, tmp_path, monkeypatch):
         assert not any(Buckets.secret_key in line for line in service.log if line)
 
 
+@pytest.fixture(scope="module")
+def reading(server, tmp_path_factory):
+    """A service that reads those buckets, for all tests that do it no harm."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELARTS_ACCESS_KEY", Buckets.access_key)
+        patch.setenv("MODELARTS_SECRET_KEY", Buckets.secret_key)
+        root = tmp_path_factory.mktemp("reading") / "root"
+        # In the environment and the command line of a process of its own.
+        service = Service(root, "--obs-endpoint", server.endpoint, is_forked=False)
+    yield service
+    assert service.end() == 0
+    assert not any(Buckets.secret_key in line for line in service.log if line)
+
+
 class Training:
     """Adds to an event file, and uploads it whole after each step."""
 
@@ -553,11 +635,11 @@ class Training:
             RecordWriter(file).write(event.SerializeToString())
 
 
-def test_job_shows_objects_and_later_additions(buckets, serve, tmp_path):
+def test_job_shows_objects_and_later_additions(buckets, reading, tmp_path):
     """A job shows what is in obs and what training adds meanwhile."""
     training = Training(buckets, tmp_path / "run", "logs/run/")
     training.step(1, 0.5)
-    service = serve()
+    service = reading
     assert service.connection["obs_endpoint"] == buckets.endpoint
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
@@ -565,15 +647,16 @@ def test_job_shows_objects_and_later_additions(buckets, serve, tmp_path):
         training.step(2, 0.25)
         assert curve(job, 2) == [(1, 0.5), (2, 0.25)]
         assert "reason" not in job.refresh().raw
-        (cache,) = (service.root / "cache").iterdir()
+        cache = service.root / "cache" / ("job-%s-1" % job.visualization_id)
+        assert cache.is_dir()
         job.delete()
         wait_until_removed(cache)
 
 
-def test_obs_keys_are_in_no_file_log_or_command_line(buckets, serve, tmp_path):
+def test_obs_keys_are_in_no_file_log_or_command_line(buckets, reading, tmp_path):
     """The keys for obs are in no file no log and no command line."""
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
-    service = serve()
+    service = reading
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
         board = service.board_pid(job)
@@ -581,9 +664,8 @@ def test_obs_keys_are_in_no_file_log_or_command_line(buckets, serve, tmp_path):
             with open("/proc/%d/cmdline" % pid) as file:
                 assert Buckets.secret_key not in file.read()
         job.stop().wait(until=JobStatus.KILLED)
-    assert service.end() == 0
     kept = [file for file in service.root.rglob("*") if file.is_file()]
-    assert kept
+    assert {"service.log", "jobs.sqlite", "service.json"} <= {file.name for file in kept}
     assert [file for file in kept if Buckets.secret_key.encode() in file.read_bytes()] == []
 
 
@@ -594,35 +676,34 @@ def test_obs_keys_are_in_no_file_log_or_command_line(buckets, serve, tmp_path):
         ((403, "AccessDenied"), r"the keys of AK/SK from environment MODELARTS_\* may not read"),
     ],
 )
-def test_a_create_over_a_bucket_that_cannot_be_read_is_refused(buckets, serve, refusal, said):
-    service = serve()
+def test_a_create_over_a_bucket_that_cannot_be_read_is_refused(buckets, reading, refusal, said):
     buckets.refuse = lambda request: refusal
-    with service.session() as session:
+    with reading.session() as session:
         with pytest.raises(BadRequest, match=said) as caught:
-            VisualizationJob.create("/nowhere-at-all/logs/", session=session)
+            VisualizationJob.create("/nowhere-at-all/logs/", "refused", session=session)
         assert caught.value.error_code == "ModelArts.0104"
-        assert VisualizationJob.list(session) == []
+        assert VisualizationJob.list(session, search_content="refused") == []
 
 
-def test_unreadable_files_fail_job_with_reason(buckets, serve):
+def test_unreadable_files_fail_job_with_reason(buckets, reading):
     """A job whose files turn out not to be readable fails with the reason."""
     buckets.put(buckets.name, "logs/x.tfevents", b"x")
     buckets.refuse = lambda r: (403, "AccessDenied") if r.path.endswith("x.tfevents") else None
-    service = serve()
+    service = reading
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/" % buckets.name, session=session)
         service.said(r"job %s: failed" % job.visualization_id)
         job.refresh()
         assert job.status == JobStatus.FAILED
         assert "may not read object 'logs/x.tfevents'" in job.raw["reason"]
-        wait_until_removed(service.root / "cache" / ("job-%s-1" % job.visualization_id))
+        wait_until(lambda: not list((service.root / "cache").iterdir()))
         buckets.refuse = lambda request: None
-        job.restart().wait()
+        job.restart().wait().delete()
 
 
-def test_jobs_run_while_obs_is_silent(buckets, serve, tmp_path):
+def test_jobs_run_while_obs_is_silent(buckets, reading, tmp_path):
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
-    service = serve()
+    service = reading
     buckets.stop()
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
@@ -630,6 +711,7 @@ def test_jobs_run_while_obs_is_silent(buckets, serve, tmp_path):
         assert "Connection refused" in job.refresh().raw["reason"]
         buckets.start_again()
         assert curve(job, 1, seconds=120) == [(1, 0.5)]
+        job.delete()
 
 
 def test_killed_service_shows_mirror_and_goes_on(buckets, serve, tmp_path):
@@ -650,9 +732,9 @@ def test_killed_service_shows_mirror_and_goes_on(buckets, serve, tmp_path):
         assert curve(job, 2, seconds=120) == [(1, 0.5), (2, 0.25)]
 
 
-def test_details_and_log_count_requests(buckets, serve, tmp_path):
+def test_details_and_log_count_requests(buckets, reading, tmp_path):
     Training(buckets, tmp_path / "run", "logs/run/").step(1, 0.5)
-    service = serve()
+    service = reading
     with service.session() as session:
         job = VisualizationJob.create("/%s/logs/run/" % buckets.name, session=session).wait()
         assert curve(job, 1) == [(1, 0.5)]
@@ -660,9 +742,10 @@ def test_details_and_log_count_requests(buckets, serve, tmp_path):
         assert (counted["list"] >= 1, counted["read"]) == (True, 1)
         shown = facts(job)
         assert "OBS requests %d list, 1 read (0.0 MB)" % counted["list"] in shown
-        service.said("job 1: up to date: 1 list and 1 read requests to OBS, 0.0 MB")
+        name = "job %s" % job.visualization_id
+        service.said(name + ": up to date: 1 list and 1 read requests to OBS, 0.0 MB")
         job.delete()
-        service.said(r"job 1: in all: \d+ list and 1 read requests to OBS")
+        service.said(name + r": in all: \d+ list and 1 read requests to OBS")
 
 
 # Session.local(obs=…) ---------------------------------------------------------------------

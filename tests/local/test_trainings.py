@@ -295,14 +295,14 @@ def test_what_a_training_leaves_running_is_ended(trainer, number):
 
 
 def test_fork_bomb_is_ended(tmp_path):
-    """It stops by itself after 4000 processes, should the service not end it."""
+    """It stops by itself after 2600 processes, should the service not end it."""
     counter = tmp_path / "count"
     service = Service(tmp_path / "root")
     trainer = Trainer(service)
     program = """
         import os, time
         file = os.open(%r, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-        while os.fstat(file).st_size < 4000:
+        while os.fstat(file).st_size < 2600:
             os.write(file, b".")
             if os.fork() == 0:
                 os.setsid()

@@ -24,7 +24,8 @@ from modelarts.session import Session
 from tests.buckets import Buckets
 from tests.certificates import a_certificate
 from tests.clocks import FakeClock
-from tests.obs.transfers import AK, SK, a_file, settings, store_of
+from tests.cloud import with_keys
+from tests.obs.transfers import SK, a_file, settings, store_of
 
 pytestmark = pytest.mark.obs
 
@@ -114,9 +115,7 @@ def test_bucket_host_needs_its_certificate(server, tmp_path, names):
 def test_cname_addresses_the_bucket():
     """A bucket is addressed by a name of its own where that is asked for."""
     url = "https://b.obs.eu-de.otc.t-systems.com"
-    session = Session(
-        access_key=AK, secret_key=SK, project_id="p", region_name="eu-de", obs_endpoint=url
-    )
+    session = with_keys(obs_endpoint=url)
     assert session.get_obs_client(is_cname=True).is_cname
 
 
@@ -195,9 +194,7 @@ def tls_for(folder, *names):
     ],
 )
 def test_how_a_server_is_addressed_and_signed_for(endpoint, signature, path_style):
-    session = Session(
-        access_key=AK, secret_key=SK, project_id="p", region_name="eu-de", obs_endpoint=endpoint
-    )
+    session = with_keys(obs_endpoint=endpoint)
     client = session.get_obs_client()
     assert (client.signature, client.path_style) == (signature, path_style)
     assert not client.is_signature_negotiation
@@ -214,9 +211,7 @@ def test_how_a_server_is_addressed_and_signed_for(endpoint, signature, path_styl
     ],
 )
 def test_an_endpoint_that_it_cannot_use_is_said(endpoint, words):
-    session = Session(
-        access_key=AK, secret_key=SK, project_id="p", region_name="eu-de", obs_endpoint=endpoint
-    )
+    session = with_keys(obs_endpoint=endpoint)
     with pytest.raises(ConfigurationError, match=words):
         session.get_obs_client()
 
@@ -293,14 +288,7 @@ def test_certificates_must_name_the_host():
     ],
 )
 def test_bucket_goes_before_the_host_of_obs_only(endpoint, host):
-    session = Session(
-        access_key=AK,
-        secret_key=SK,
-        project_id="p",
-        region_name="eu-de",
-        obs_endpoint=endpoint,
-        proxies={},
-    )
+    session = with_keys(obs_endpoint=endpoint, proxies={})
     client = session.get_obs_client()
     assert client.calling_format.get_server(client.server, "b") == host
     client.close()
@@ -333,15 +321,7 @@ def moto():
 
 def test_a_server_that_speaks_s3_does_as_well(moto, tmp_path):
     """Parts are of 5 MB at least there, names are listed in its way of quoting."""
-    session = Session(
-        access_key=AK,
-        secret_key=SK,
-        project_id="p",
-        region_name="us-east-1",
-        obs_endpoint=moto,
-        proxies={},
-        clock=FakeClock(),
-    )
+    session = with_keys(region_name="us-east-1", obs_endpoint=moto, proxies={}, clock=FakeClock())
     client = session.get_obs_client(max_retry_count=0)
     assert client.createBucket("bucket").status == 200
     store = ObsStore(client, session.clock, sizes=Sizes(multipart=6_000_000))
@@ -362,15 +342,7 @@ def test_a_server_that_speaks_s3_does_as_well(moto, tmp_path):
 
 
 def test_a_server_that_is_not_there_is_a_transport_error(tmp_path):
-    session = Session(
-        access_key=AK,
-        secret_key=SK,
-        project_id="p",
-        region_name="eu-de",
-        obs_endpoint="http://127.0.0.1:1",
-        proxies={},
-        clock=FakeClock(),
-    )
+    session = with_keys(obs_endpoint="http://127.0.0.1:1", proxies={}, clock=FakeClock())
     store = ObsStore(session.get_obs_client(max_retry_count=0), session.clock)
     with pytest.raises(TransportError, match=r"127\.0\.0\.1:1"):
         store.head("b", "k")

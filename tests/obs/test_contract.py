@@ -404,6 +404,20 @@ def test_more_objects_than_fit_a_page_are_listed_and_deleted(obs, bucket, home):
     assert urls(obs, bucket) == []
 
 
+def test_more_than_a_thousand_objects_are_listed_and_deleted(objects_service):
+    """A page of OBS has a thousand."""
+    folder = objects_service.root / "obs" / ("b-" + os.urandom(6).hex()) / "many"
+    folder.mkdir(parents=True)
+    for number in range(1005):
+        (folder / ("%04d" % number)).touch()
+    url = "obs://%s/many/" % folder.parent.name
+    endpoint = objects_service.connection["obs_http_endpoint"]
+    with objects_service.session(obs_endpoint=endpoint) as session:
+        assert urls(session.obs, url) == [url + "%04d" % number for number in range(1005)]
+        assert session.obs.delete(url, recursive=True) == 1005
+        assert urls(session.obs, url) == []
+
+
 def test_delete_needs_recursive_and_empty_bucket(obs, bucket, home):
     """A folder is deleted only with recursive and a bucket only if said."""
     obs.upload_dir(tree(home / "d", {"a": b"1", "sub/b": b"2"}), bucket)

@@ -235,27 +235,9 @@ def test_importing_the_sdk_loads_nothing_that_is_large(module):
 # What a module says of itself -------------------------------------------------------------
 
 
-def public_names(tree):
-    """Return the names that a module defines for others, without its imports."""
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            targets = [node.name]
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            given = node.targets if isinstance(node, ast.Assign) else [node.target]
-            targets = [one.id for target in given for one in ast.walk(target) if hasattr(one, "id")]
-        else:
-            targets = []
-        yield from (name for name in targets if name == "__all__" or not name.startswith("_"))
-
-
 def test_modules_say_what_they_are_for(trees):
     short = [name for name, tree in trees.items() if len(ast.get_docstring(tree) or "") <= 10]
     assert short == []
-
-
-def test_modules_with_public_names_list_them(trees):
-    public = {name: set(public_names(tree)) for name, tree in trees.items()}
-    assert [name for name, names in public.items() if names and "__all__" not in names] == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")

@@ -12,8 +12,8 @@ from modelarts.environment.conda_env import CondaDependencies
 from modelarts.environment.virtual import make_environment, python_of
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import Estimator, JobStatus
-from modelarts.session import Session
 from tests.clocks import wait_until
+from tests.cloud import with_keys
 from tests.http_server import Handler, served
 
 #: As a user of the original would write it, but for the folder and the package.
@@ -93,13 +93,7 @@ def code(tmp_path, monkeypatch):
 
 
 def session(tmp_path):
-    return Session(
-        access_key="AK",
-        secret_key="SK",
-        project_id="p",
-        region_name="r-1",
-        obs_endpoint=tmp_path.as_uri(),
-    )
+    return with_keys(obs_endpoint=tmp_path.as_uri())
 
 
 def define(tmp_path, code, environment):

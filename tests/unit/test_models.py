@@ -17,6 +17,7 @@ from modelarts.models import (
     documented_job,
     to_int,
 )
+from tests.cloud import DOCUMENTED
 
 NAMES = {
     0: "UNKNOWN",
@@ -262,23 +263,10 @@ def test_a_time_is_read_from_milliseconds_and_from_seconds(create_time, expected
     assert created.tzinfo is timezone.utc
 
 
-DOCUMENTED = [
-    "job_id",
-    "job_name",
-    "job_desc",
-    "status",
-    "service_url",
-    "train_url",
-    "create_time",
-    "duration",
-    "resource_id",
-]
-
-
 def test_documented_job_converts_numbers_only():
     """A documented job has numbers as numbers and keeps the rest."""
     job = documented_job(WIRE)
-    assert list(job)[: len(DOCUMENTED)] == DOCUMENTED
+    assert list(job)[: len(DOCUMENTED)] == [*DOCUMENTED]
     assert job == {**WIRE, "job_id": 8992, "status": 8, "create_time": 1565149736000}
     assert type(job["status"]) is int
 

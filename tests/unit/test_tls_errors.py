@@ -11,7 +11,7 @@ import urllib3.exceptions
 from modelarts.errors import RequestKind, TransportError
 from modelarts.http.errors import transport_error
 from modelarts.http.models import Request
-from modelarts.session import Session
+from tests.cloud import with_keys
 
 REQUEST = Request("GET", "https://h.example.com", "/x", kind=RequestKind.AUTHENTICATION)
 
@@ -67,10 +67,7 @@ def test_real_plain_server_is_recognized():
 
         thread = threading.Thread(target=answer)
         thread.start()
-        session = Session(
-            access_key="AK",
-            secret_key="SK",
-            project_id="p",
+        session = with_keys(
             modelarts_endpoint="https://127.0.0.1:%d" % listening.getsockname()[1],
             proxies={},
             retries=0,

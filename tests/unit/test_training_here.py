@@ -11,8 +11,8 @@ import pytest
 
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import JOB_STATE, Estimator, JobStatus
-from modelarts.session import Session
 from tests.clocks import wait_until
+from tests.cloud import with_keys
 
 BOOT = """
 import argparse, os, sys
@@ -45,13 +45,7 @@ def bucket(tmp_path):
 
 @pytest.fixture
 def session(bucket):
-    return Session(
-        access_key="AK",
-        secret_key="SK",
-        project_id="p",
-        region_name="r-1",
-        obs_endpoint=bucket.parent.as_uri(),
-    )
+    return with_keys(obs_endpoint=bucket.parent.as_uri())
 
 
 def define(session, **changes):

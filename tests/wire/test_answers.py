@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from modelarts.errors import ApiError, ModelArtsError
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.models import JobInfo, Schedule
-from modelarts.session import Session
 from tests.clocks import FakeClock
-from tests.cloud import HOST, Cloud
+from tests.cloud import DOCUMENTED, HOST, Cloud, with_keys
 
 JOBS = "https://%s/v1/%s/visualization-jobs" % (HOST, Cloud.project_id)
 
@@ -31,15 +30,7 @@ json_values = st.recursive(
     max_leaves=12,
 )
 FIELDS = (
-    "job_id",
-    "job_name",
-    "job_desc",
-    "status",
-    "service_url",
-    "train_url",
-    "create_time",
-    "duration",
-    "resource_id",
+    *DOCUMENTED,
     "remaining_duration",
     "schedule",
     "job_type",
@@ -67,11 +58,8 @@ slowly = settings(max_examples=150, deadline=None, suppress_health_check=[Health
 
 @pytest.fixture(scope="module")
 def session():
-    return Session(
-        access_key="AK",
-        secret_key="SK",
+    return with_keys(
         project_id=Cloud.project_id,
-        region_name="r-1",
         modelarts_endpoint=Cloud.modelarts_endpoint,
         retries=1,
         clock=FakeClock(),

@@ -33,7 +33,15 @@ SERVICES = {
 }
 
 
-@pytest.fixture(params=["wire", "wire-v2", "fake", "fake-v2", *SERVICES])
+#: Databases and places of boards; both have tests of their own.
+EXTENDED = ("postgres", "ray-postgres")
+
+
+def _param(name):
+    return pytest.param(name, marks=pytest.mark.extended) if name in EXTENDED else name
+
+
+@pytest.fixture(params=map(_param, ["wire", "wire-v2", "fake", "fake-v2", *SERVICES]))
 def world(request):
     """How to connect, as keyword arguments of Session."""
     if request.param not in SERVICES:
@@ -74,23 +82,26 @@ def _password(world, **changes):
     return Session(**{**{k: v for k, v in world.items() if k not in without}, **changes})
 
 
-@pytest.fixture(params=[_keys, _password], ids=["keys", "password"])
-def connect(request, world):
-    """Makes a session of this mode."""
-    opened = []
-
-    def make(**changes):
-        opened.append(request.param(world, **changes))
-        return opened[-1]
-
-    yield make
-    for session in opened:
+@pytest.fixture(scope="module")
+def kept():
+    """Sessions with services: to log in takes as long as a guess of a password is to take."""
+    sessions = {}
+    yield sessions
+    for session in sessions.values():
         session.close()
 
 
-@pytest.fixture
-def session(connect):
-    return connect()
+@pytest.fixture(params=[_keys, _password], ids=["keys", "password"])
+def session(request, world, kept):
+    """A session of this mode."""
+    name = request.node.callspec.params["world"]
+    if name in SERVICES:
+        if (name, request.param) not in kept:
+            kept[name, request.param] = request.param(world)
+        yield kept[name, request.param]
+    else:
+        with request.param(world) as session:
+            yield session
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.session import Session
 from tests import training_cloud as training_cloud_module
 from tests.clocks import FakeClock
+from tests.cloud import with_keys
 
 PROJECT = "0" * 32
 ENDPOINT = "https://modelarts.example.com"
@@ -38,15 +39,12 @@ def mock():
 
 def connect(**changes):
     settings = {
-        "access_key": "AK",
-        "secret_key": "SK",
         "project_id": PROJECT,
-        "region_name": "r-1",
         "modelarts_endpoint": ENDPOINT,
         "retries": 0,
         "clock": FakeClock(),
     }
-    return Session(**{**settings, **changes})
+    return with_keys(**{**settings, **changes})
 
 
 def board(phase="Running", **changes):

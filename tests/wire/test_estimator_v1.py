@@ -6,21 +6,18 @@ import re
 
 import pytest
 import requests
-import responses
 
 from modelarts.errors import AmbiguousCreate, BadRequest, InvalidArgument, NotFound
 from modelarts.estimator import JOB_STATE, Estimator, JobStatus
 from tests.clocks import FakeClock
-from tests.cloud import connect
+from tests.cloud import connect, installed
 from tests.v1_samples import PUBLIC_SCRIPT, SAMPLES, set_environment
 from tests.v1_trainings import V1Trainings
 
 
 @pytest.fixture
 def cloud():
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        cloud = V1Trainings()
-        cloud.install(mock)
+    with installed(V1Trainings()) as cloud:
         yield cloud
 
 

@@ -4,12 +4,11 @@ import json
 
 import pytest
 import requests
-import responses
 
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import JOB_STATE, Estimator, JobStatus
 from tests.clocks import FakeClock
-from tests.cloud import connect
+from tests.cloud import connect, installed
 from tests.training_cloud import TrainingCloud
 from tests.v1_samples import SAMPLES, set_environment
 
@@ -39,21 +38,14 @@ class Cloud(TrainingCloud):
 
 @pytest.fixture
 def cloud():
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        cloud = Cloud()
-        cloud.install(mock)
+    with installed(Cloud()) as cloud:
         yield cloud
 
 
 @pytest.fixture(params=["auto", "v1", "v2"])
 def session(request, cloud):
     """``api`` is about boards; trainings are found to be v2 in any case."""
-    return connect(
-        cloud,
-        api=request.param,
-        retries=0,
-        clock=FakeClock(),
-    )
+    return connect(cloud, api=request.param, retries=0, clock=FakeClock())
 
 
 def define(session, **changes):

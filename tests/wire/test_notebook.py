@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty
 from urllib.parse import urljoin, urlsplit
@@ -36,22 +36,52 @@ job.wait(progress=False)
 """
 
 
-def run(service, *cells):
-    """Execute a notebook headless; answers what is below each of these cells."""
-    import nbformat  # takes seconds, in each process that collects the tests
-    from nbclient import NotebookClient
+class Notebook:
+    """A notebook without a screen; its kernel has the environment of the test that makes it."""
 
-    sources = [_BEGIN % str(service.root), _JOB % _SCRIPT, *cells, "job.delete(); None"]
-    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    saved = nbformat.writes(notebook)
-    assert not [secret for secret in SECRETS if secret in saved]
-    return [cell.outputs for cell in notebook.cells[2:-1]]
+    def __init__(self, started):
+        import nbformat  # takes seconds, in each process that collects the tests
+        from nbclient import NotebookClient
+
+        self._format = nbformat
+        self._notebook = nbformat.v4.new_notebook()
+        self._client = NotebookClient(self._notebook, timeout=120, kernel_name="python3")
+        started.enter_context(self._client.setup_kernel())
+
+    def run(self, *sources):
+        """Execute cells; answers what is below each of them."""
+        first = len(self._notebook.cells)
+        self._notebook.cells += map(self._format.v4.new_code_cell, sources)
+        for number in range(first, len(self._notebook.cells)):
+            self._client.execute_cell(self._notebook.cells[number], number)
+        saved = self._format.writes(self._notebook)
+        assert not [secret for secret in SECRETS if secret in saved]
+        return [cell.outputs for cell in self._notebook.cells[first:]]
 
 
-def test_a_notebook_shows_the_card_the_list_and_the_board(service):
+@pytest.fixture(scope="module")
+def started():
+    """Servers that tests of this module share; the first one that needs it starts each."""
+    with ExitStack() as stack:
+        stack.by_name = {}
+        yield stack
+
+
+@pytest.fixture
+def run(service, started):
+    """Executes cells in a notebook with a session and a job."""
+    if "notebook" not in started.by_name:
+        started.by_name["notebook"] = Notebook(started)
+
+    def run(*cells):
+        sources = [_BEGIN % str(service.root), _JOB % _SCRIPT, *cells, "job.delete(); None"]
+        return started.by_name["notebook"].run(*sources)[2:-1]
+
+    return run
+
+
+def test_a_notebook_shows_the_card_the_list_and_the_board(run):
     below = run(
-        service,
         "job",
         "VisualizationJob.list(session, search_content='in-a-notebook')",
         "job.show(height=640)",
@@ -82,9 +112,8 @@ def test_a_notebook_shows_the_card_the_list_and_the_board(service):
     assert [page.count("&lt;script&gt;alert(1)&lt;/script&gt;") for page in pages] == [1, 1, 0]
 
 
-def test_a_wait_leaves_one_line(service):
+def test_a_wait_leaves_one_line(run):
     ((line,),) = run(
-        service,
         """
 try:
     job.wait(until=JobStatus.KILLED, timeout=3)  # longer than its first look takes
@@ -98,14 +127,13 @@ except WaitTimeout:
     assert line["output_type"] == "display_data"
 
 
-def test_a_wait_that_needs_no_waiting_shows_nothing(service):
-    ((),) = run(service, "job.wait(); None")
+def test_a_wait_that_needs_no_waiting_shows_nothing(run):
+    ((),) = run("job.wait(); None")
 
 
-def test_stopped_job_is_not_shown_but_advised(service):
+def test_stopped_job_is_not_shown_but_advised(run):
     """A job that was stopped is not shown but said how to restart."""
     ((said,),) = run(
-        service,
         """
 job.stop().wait(until=JobStatus.KILLED, progress=False)
 try:
@@ -119,33 +147,34 @@ job.restart().wait(progress=False); None
     assert "is KILLED (12) and will not become RUNNING; job.restart() runs it again" in said["text"]
 
 
-def test_open_links_without_browser(service):
-    ((link, answer),) = run(
-        service, "import os; os.environ.update(BROWSER='no-such-browser', PATH=''); job.open()"
+def test_open_links_without_browser(run, service):
+    _, (link, answer), _ = run(
+        "import os; known = dict(os.environ)",
+        "os.environ.update(BROWSER='no-such-browser', PATH=''); job.open()",
+        "os.environ.clear(); os.environ.update(known)",
     )
     address = answer["data"]["text/plain"].strip("'")
     assert address.startswith(service.connection["modelarts_endpoint"])
     assert 'href="%s"' % address in link["data"]["text/html"]
 
 
-def test_a_template_tells_how_the_browser_gets_to_the_board(service):
-    ((board,),) = run(
-        service,
+def test_a_template_tells_how_the_browser_gets_to_the_board(run, service):
+    (board,), _ = run(
         """
 import os
 os.environ["TENSORBOARD_PROXY_URL"] = "https://hub.example.com/user/ann/proxy/%PORT%/"
 job.show()
 """,
+        'del os.environ["TENSORBOARD_PROXY_URL"]',
     )
     port = urlsplit(service.connection["modelarts_endpoint"]).port
     address = "https://hub.example.com/user/ann/proxy/%d/modelarts/tensorboard/" % port
     assert '<iframe src="%s' % address in board["data"]["text/html"]
 
 
-def test_magic_shows_board_and_reuses_job(service):
+def test_magic_shows_board_and_reuses_job(run, service):
     """The magic shows the board of a folder and takes the same job again."""
     loaded, first, second, wrong = run(
-        service,
         "%load_ext modelarts",
         "%%modelarts_board /bucket/notebook/ --local %s --height 300" % service.root,
         "%%modelarts_board obs://bucket/notebook --local %s" % service.root,
@@ -279,10 +308,11 @@ class JupyterServer:
 
 
 @pytest.fixture
-def jupyter(tmp_path):
-    server = JupyterServer(tmp_path)
-    yield server
-    server.close()
+def jupyter(started, tmp_path):
+    if "jupyter" not in started.by_name:
+        started.by_name["jupyter"] = JupyterServer(tmp_path)
+        started.callback(started.by_name["jupyter"].close)
+    return started.by_name["jupyter"]
 
 
 def test_board_is_reached_through_jupyter_server(jupyter, tmp_path):

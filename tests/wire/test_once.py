@@ -29,7 +29,7 @@ from modelarts.http.models import Request
 from modelarts.session import Session
 from modelarts.testing import answer_lost, server_error
 from tests.clocks import FakeClock
-from tests.cloud import HOST, Cloud
+from tests.cloud import HOST, Cloud, with_keys
 
 JOBS = "https://%s/v1/%s/visualization-jobs" % (HOST, Cloud.project_id)
 LOST = requests.ConnectionError("reset by peer")
@@ -45,13 +45,8 @@ def clock():
 
 @pytest.fixture
 def session(clock):
-    return Session(
-        access_key="AK",
-        secret_key="SK",
-        project_id=Cloud.project_id,
-        region_name="r-1",
-        modelarts_endpoint=Cloud.modelarts_endpoint,
-        clock=clock,
+    return with_keys(
+        project_id=Cloud.project_id, modelarts_endpoint=Cloud.modelarts_endpoint, clock=clock
     )
 
 
@@ -370,10 +365,7 @@ def test_a_delete_of_a_job_that_is_not_there_is_an_error(session, service):
 def test_call_ends_within_its_limit(clock):
     """A call ends within its time whatever pauses are asked for."""
     began = clock.now
-    session = Session(
-        access_key="AK",
-        secret_key="SK",
-        project_id="p",
+    session = with_keys(
         modelarts_endpoint=Cloud.modelarts_endpoint,
         clock=clock,
         timeout=10,
@@ -399,10 +391,7 @@ def test_an_error_without_an_answer_says_how_often_was_tried(session):
 
 def test_each_attempt_is_told_of(session, clock):
     told = []
-    session = Session(
-        access_key="AK",
-        secret_key="SK",
-        project_id="p",
+    session = with_keys(
         modelarts_endpoint=Cloud.modelarts_endpoint,
         clock=clock,
         on_response=told.append,
@@ -446,10 +435,7 @@ def test_an_answer_that_only_drips_is_given_up(clock):
 
     thread = threading.Thread(target=drip)
     thread.start()
-    session = Session(
-        access_key="AK",
-        secret_key="SK",
-        project_id="p",
+    session = with_keys(
         modelarts_endpoint="http://127.0.0.1:%d" % listening.getsockname()[1],
         clock=Hasty(),
         proxies={},

@@ -25,8 +25,6 @@ from modelarts.auth.providers.environment import (
 )
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
-__all__ = ["add_provider", "find", "remove_provider"]
-
 _GIVE = Worded(
     "Pass access_key= and secret_key=, or username= and password=, use Session.local()",
     "Use --local for the service on this machine",

@@ -17,47 +17,23 @@ from modelarts.auth.providers.base import (
     ProviderContext,
     both_or_neither,
 )
-from modelarts.auth.providers.environment import keystone
+from modelarts.auth.providers.environment import OPENSTACK, keystone
 from modelarts.errors import ConfigurationError, InvalidArgument
-
-__all__ = ["CloudsYaml", "DefaultConfig", "ExplicitConfig", "HuaweiCloudCredentials"]
 
 #: Every spelling that has been published for the original SDK's file.
 _SPELLINGS: Mapping[str, Iterable[str]] = {
     "access_key": ("access_key", "access_Key", "ak"),
     "secret_key": ("secret_key", "access_Key_Secret", "sk"),
     "security_token": ("security_token", "securitytoken"),
-    "account": ("account",),
-    "username": ("username",),
-    "password": ("password",),
-    "project_id": ("project_id",),
     "region_name": ("region_name", "region"),
-    "modelarts_endpoint": ("modelarts_endpoint",),
-    "iam_endpoint": ("iam_endpoint",),
-    "obs_endpoint": ("obs_endpoint",),
-    "obs_path": ("obs_path",),
-    "api": ("api",),
+    **{
+        name: (name,)
+        for name in ("account", "username", "password", "project_id", "obs_path", "api")
+    },
+    **{name + "_endpoint": (name + "_endpoint",) for name in ("modelarts", "iam", "obs")},
 }
 #: The keys of ``auth`` in a ``clouds.yaml`` that are used.
-_CLOUD = (
-    "ak",
-    "sk",
-    "security_token",
-    "auth_url",
-    "token",
-    "username",
-    "password",
-    "user_id",
-    "application_credential_id",
-    "application_credential_name",
-    "application_credential_secret",
-    "user_domain_id",
-    "user_domain_name",
-    "domain_id",
-    "domain_name",
-    "project_id",
-    "project_name",
-)
+_CLOUD = ("ak", "sk", "security_token", *OPENSTACK)
 _warned: Set[Path] = set()
 
 
@@ -220,8 +196,9 @@ def _cloud_settings(cloud: Mapping[str, Any], where: str) -> Dict[str, Optional[
             that was written cannot be recovered.
     """
     auth = _mapping(cloud.get("auth"))
-    values = [("auth." + name, auth.get(name)) for name in _CLOUD]
-    values += [(name, cloud.get(name)) for name in ("auth_type", "region_name")]
+    outside = ("auth_type", "region_name")
+    values = [("auth." + name, auth.get(name)) for name in _CLOUD if name not in outside]
+    values += [(name, cloud.get(name)) for name in outside]
     settings: Dict[str, Optional[str]] = {}
     for name, value in values:
         if value is not None and not isinstance(value, str):

@@ -13,8 +13,6 @@ from modelarts.auth.credentials import AccessKey, CredentialSet, to_seconds
 from modelarts.auth.providers.base import CredentialsUnavailable, Provider, ProviderContext
 from modelarts.errors import ConfigurationError, RequestKind, TransportError
 
-__all__ = ["EcsMetadata"]
-
 _ENDPOINT = "http://169.254.169.254"
 _TIMEOUT = 1.0
 _TOKEN_SECONDS = "21600"

@@ -20,14 +20,6 @@ from modelarts.auth.providers.base import (
 from modelarts.auth.providers.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
 
-__all__ = [
-    "HuaweiCloudVariables",
-    "ModelArtsVariables",
-    "OpenStackVariables",
-    "S3Variables",
-    "keystone",
-]
-
 
 class ModelArtsVariables(Provider):
     """``MODELARTS_ACCESS_KEY`` and ``_SECRET_KEY``, or ``_USERNAME`` and ``_PASSWORD``."""
@@ -90,7 +82,7 @@ def _keys(environ: Mapping[str, str], access: str, secret: str, token: str) -> A
 #: The ``auth_type`` of application credentials.
 _APPLICATION = "v3applicationcredential"
 #: The environment variables of a Keystone client's settings; the first that is set is used.
-_OPENSTACK: Mapping[str, Tuple[str, ...]] = {
+OPENSTACK: Mapping[str, Tuple[str, ...]] = {
     "auth_url": ("OS_AUTH_URL",),
     "token": ("OS_TOKEN", "OS_AUTH_TOKEN"),
     "username": ("OS_USERNAME",),
@@ -123,7 +115,7 @@ class OpenStackVariables(Provider):
         environ = context.environ
         settings: Dict[str, Optional[str]] = {}
         names: Dict[str, str] = {}
-        for setting, variables in _OPENSTACK.items():
+        for setting, variables in OPENSTACK.items():
             names[setting] = next(
                 (variable for variable in variables if environ.get(variable)), variables[0]
             )

@@ -4,8 +4,6 @@ from typing import Mapping, Optional, Tuple
 
 from modelarts.auth import endpoints
 
-__all__ = ["ambient", "said"]
-
 
 def said(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
     """Return the region and project id in the variables of this package."""

@@ -23,16 +23,6 @@ import attr
 from modelarts.local.boards import landlock
 from modelarts.local.identity.users_file import Accounts
 
-__all__ = [
-    "DEVICES",
-    "SYSTEM",
-    "Confinement",
-    "Confiner",
-    "clear_environment",
-    "installed_paths",
-    "real_path",
-]
-
 #: Read by the C library and by Python, and of no interest to anybody.
 SYSTEM: tuple[str, ...] = (
     "/lib",

@@ -23,16 +23,6 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import DEVICES, EVENT_FILE, SYSTEM, Confinement, real_path
 from modelarts.local.boards.sandbox import end_with_parent
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_RUNS",
-    "DataServer",
-    "Unavailable",
-    "program",
-    "start",
-    "suits",
-]
-
 #: What the Python reader is used for at most: so many bytes of event files, and folders with some.
 MAX_BYTES = 256 * 1024
 MAX_RUNS = 20

@@ -11,14 +11,13 @@ from werkzeug.middleware.http_proxy import ProxyMiddleware
 
 from modelarts.local.boards import data_server
 from modelarts.local.boards.confinement import Confinement, Confiner
+from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.tensorboard import KEY_HEADER
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-__all__ = ["START_SECONDS", "Board", "BoardEngine", "EngineAway", "board_of"]
 
 #: TensorBoard is slow on a machine that swaps; past this a start has failed.
 START_SECONDS = 120
@@ -156,13 +155,13 @@ class BoardEngine(ABC):
         """Note that no board is started any more."""
 
     @abstractmethod
-    def start(self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None) -> Board:
+    def start(self, job: Job, logs: Logs, mindinsight: MindInsight | None = None) -> Board:
         """Start the board of a job over its logs, or return the one that was left.
 
         It does not answer yet.
 
         Args:
-            mindinsight: what the board's process runs in place of TensorBoard.
+            mindinsight: what the board runs in place of TensorBoard.
 
         Raises:
             EngineAway: it cannot be started at the moment.

@@ -21,20 +21,6 @@ from typing import Iterable, Iterator
 import tensorboard
 import tensorboard.assets
 
-__all__ = [
-    "INDEX",
-    "PATH",
-    "RELOAD",
-    "content",
-    "from_archive",
-    "names",
-    "page",
-    "refer",
-    "text",
-    "version",
-    "with_nonce",
-]
-
 INDEX = "index.html"
 #: Beside the pages of the boards, whose paths have two more parts.
 PATH = "frontend"

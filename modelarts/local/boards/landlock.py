@@ -14,8 +14,6 @@ import sys
 from functools import lru_cache
 from typing import Iterable
 
-__all__ = ["abi", "restrict", "restrict_signals"]
-
 # The same numbers on every architecture.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1

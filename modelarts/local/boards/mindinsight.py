@@ -35,8 +35,6 @@ from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["ENVIRONMENT", "MindInsight", "serve"]
-
 #: In the workspace too, a link to a short path: multiprocessing makes sockets there.
 _TEMPORARY = "tmp"
 #: The Python environment where MindInsight is looked for; its pins hold other packages back.
@@ -79,7 +77,7 @@ class MindInsight:
 
     def check(self) -> None:
         """Raise ValueError, which says what to do, where MindInsight cannot be run."""
-        self._python()
+        self.python()
 
     def prepare(self) -> None:
         """Remove what the boards of a killed service have left."""
@@ -93,10 +91,10 @@ class MindInsight:
         Raises:
             ValueError: MindInsight is not installed.
         """
-        return partial(serve, self._python(), str(self._folder))
+        return partial(serve, self.python(), str(self._folder))
 
-    def _python(self) -> str:
-        """The Python that MindInsight is installed for."""
+    def python(self) -> str:
+        """Return the path of the Python that MindInsight is installed for. Raises ValueError."""
         environment = os.path.expanduser(ENVIRONMENT)
         command = self._command
         if command is None:
@@ -126,6 +124,7 @@ def serve(
     key: str,
     log: str,
     memory: int,
+    host: str = "127.0.0.1",
 ) -> None:
     """Run MindInsight until the other end of ``connection`` is closed.
 
@@ -133,6 +132,7 @@ def serve(
 
     Args:
         memory: the most that each of its processes may allocate, in bytes (Linux only).
+        host: the address of this machine to listen on.
     """
     confine(memory)
     limit_files()
@@ -148,7 +148,7 @@ def serve(
     Thread(target=_end_with, args=(connection, group, folders), daemon=True).start()
     try:
         _wait_for_answer(process)
-        server = listen()
+        server = listen(host)
         server.app = guarded(_forward, key)
     except (OSError, RuntimeError) as error:
         connection.send(("failed", f"{error}; see {log}"))

@@ -14,8 +14,6 @@ import sys
 
 from modelarts.local.boards.sandbox import end_with_parent
 
-__all__ = ["isolate_network"]
-
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _SET_DUMPABLE = 4
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1

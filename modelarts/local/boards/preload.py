@@ -23,8 +23,6 @@ from modelarts.local.boards.confinement import installed_paths
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["ASSETS", "PLUGINS", "index_only"]
-
 #: Seconds that browsers keep a script of which they know the version, as by TensorBoard.
 _KEEP = 24 * 3600
 

@@ -24,6 +24,7 @@ from werkzeug.wsgi import ClosingIterator
 from modelarts.local.boards import tensorboard as board
 from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.boards.engine import START_SECONDS, Board, BoardEngine, board_of
+from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import short_folder
 from modelarts.local.files import place_of
 from modelarts.local.jobs.store import Job
@@ -31,8 +32,6 @@ from modelarts.local.logs.source import Logs
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-__all__ = ["BoardProcess", "Processes", "continue_parents", "visited"]
 
 #: The modules that boards use, loaded before the fork, so that their memory is shared; the last one
 #: sees to it. What this system does not have is left out.
@@ -86,11 +85,6 @@ class BoardProcess(Board):
         return self._process.sentinel
 
     def wait_until_it_answers(self, prefix: str) -> None:
-        """``prefix`` is the path of its page.
-
-        Raises:
-            RuntimeError: it does not come up; the message says why.
-        """
         outcome, detail = (
             "failed",
             f"no answer within {START_SECONDS} seconds; see {self._log.name}",
@@ -143,7 +137,6 @@ class BoardProcess(Board):
         self.kill()
 
     def kill(self) -> None:
-        """End it. A board keeps nothing that could be lost."""
         with self._lock:
             self._process.kill()
         if not wait([self._process.sentinel], _KILL_SECONDS):
@@ -197,7 +190,6 @@ class Processes(BoardEngine):
             forkserver.ensure_running()
 
     def close(self) -> None:
-        """Note that no board is started any more."""
         continue_parents()
         self._temporary.unlink(missing_ok=True)
 
@@ -222,19 +214,19 @@ class Processes(BoardEngine):
     def end(self, job: Job) -> None:
         """Do nothing: the service that has started a board ends it."""
 
-    def start(
-        self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None
-    ) -> BoardProcess:
+    def start(self, job: Job, logs: Logs, mindinsight: MindInsight | None = None) -> BoardProcess:
         """Start the board of a job over its logs; it does not answer yet.
 
         Args:
-            mindinsight: what the board's process runs in place of TensorBoard.
+            mindinsight: what the board runs in place of TensorBoard.
         """
         key = secrets.token_hex(16)
         log = self.log(job.job_id)
         confinement = self.confiner.of(str(logs.folder), logs.links)
         program, choice = self._reader(confinement)
-        serve = mindinsight or partial(board.serve, program)
+        serve: Callable[..., None] = partial(board.serve, program)
+        if mindinsight is not None:
+            serve = mindinsight.target()
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=serve, args=(theirs, confinement, key, str(log), self._memory), daemon=True
@@ -286,7 +278,8 @@ def visited(enter: Callable[[], Board | None], leave: Callable[[Board], None]) -
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         board = enter()
         if board is None:
-            gone = Response("The board has just ended.\n", 503, content_type="text/plain")
+            text = "The board has just ended, or cannot be started now.\n"
+            gone = Response(text, 503, content_type="text/plain", headers={"Retry-After": "2"})
             return gone(environ, start_response)
         try:
             parts = board.page(environ, start_response)

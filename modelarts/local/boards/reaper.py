@@ -12,8 +12,6 @@ import subprocess
 import sys
 import threading
 
-__all__ = ["end", "main"]
-
 
 def main() -> None:
     """Run the command and wait for either end."""

@@ -11,15 +11,6 @@ import tempfile
 import threading
 from multiprocessing import forkserver
 
-__all__ = [
-    "MOST_FILES",
-    "confine",
-    "end_with_parent",
-    "limit_files",
-    "open_output",
-    "short_folder",
-]
-
 #: How many files and connections a board may have open.
 MOST_FILES = 4096
 _STACK = 1024 * 1024

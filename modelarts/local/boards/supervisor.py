@@ -17,9 +17,8 @@ from modelarts.local.boards.cluster.processes import ClusterProcesses
 from modelarts.local.boards.confinement import Confiner
 from modelarts.local.boards.engine import Board, BoardEngine, EngineAway, board_of
 from modelarts.local.boards.mindinsight import MindInsight
-from modelarts.local.boards.monitor import Watcher
+from modelarts.local.boards.monitor import AGAIN_SECONDS, Watcher, Work
 from modelarts.local.boards.process import Processes, visited
-from modelarts.local.boards.tasks import AGAIN_SECONDS, Work
 from modelarts.local.boards.visits import Visits
 from modelarts.local.database.front_ends import FrontEnds, Gone, OnlyFrontEnd
 from modelarts.local.engine.cluster import Cluster
@@ -30,8 +29,6 @@ from modelarts.models import JobStatus
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-__all__ = ["Supervisor"]
 
 _LOG = logging.getLogger("modelarts.local")
 #: So much of the jobs' durations is lost at most when the service is killed; so late is a
@@ -85,6 +82,8 @@ class Supervisor:
             if cluster is None
             else ClusterProcesses(logs, board_memory, confiner, cluster)
         )
+        if cluster is not None:
+            cluster.returned = self.wake
         # Front ends have their boards in common: the leader looks after all of them.
         self._is_common = self._is_shared and self._processes.is_shared
         self._visits = Visits(store, timeline, stop_after, self._is_common and sleep_after > 0)
@@ -355,14 +354,27 @@ class Supervisor:
         except EngineAway as error:
             if status == JobStatus.RUNNING:
                 _LOG.error("job %d: its board cannot be started now: %s", job.job_id, error)
+                if not self._is_shared and not job.asleep:  # then the next visit may start it
+                    running = [JobStatus.RUNNING]
+                    self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1)
             elif not self._closed:
-                self._fail(job, f"{board_of(job)} did not start: {error}")
+                self._note_delay(job, str(error))
+                raise
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
                 self._fail(job, f"{board_of(job)} did not start: {error}")
         finally:
             with self._lock:
                 self._starting.pop((job.job_id, job.run), None)
+
+    def _note_delay(self, job: Job, why: str) -> None:
+        """Record why a job still waits for its board."""
+        reason = f"{board_of(job)} is started later: {why}"
+        current = self._store.get(job.job_id)
+        if current is not None and current.reason != reason:
+            _LOG.error("job %d: %s", job.job_id, reason)
+            waiting = [JobStatus.WAITING]
+            self._store.move(job.job_id, waiting, JobStatus.WAITING, job.run, reason=reason)
 
     def _discard(self, board: Board) -> None:
         """End a board that was stopped or deleted while it started.
@@ -424,7 +436,7 @@ class Supervisor:
 
     def _launch(self, job: Job, status: int) -> Board:
         logs = self._folders.open(job, self.give_up)
-        mindinsight = self._mindinsight.target() if job.job_type == "mindinsight" else None
+        mindinsight = self._mindinsight if job.job_type == "mindinsight" else None
         if not self._is_wanted(job, status):
             raise RuntimeError("it was stopped or deleted before")
         # Without the lock, which requests take: it may take long.

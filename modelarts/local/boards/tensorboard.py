@@ -23,8 +23,6 @@ from modelarts.local.boards.sandbox import confine, limit_files, open_output
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["KEY_HEADER", "guarded", "listen", "serve"]
-
 #: What the service shows its boards. They listen on loopback, where any user of the machine
 #: can knock, or on the address of a node of a cluster; without this header they answer nothing.
 KEY_HEADER = "X-Board-Key"

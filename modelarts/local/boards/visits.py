@@ -9,8 +9,6 @@ from typing import Mapping
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import Job, Store
 
-__all__ = ["LOOKS_SECONDS", "Visits"]
-
 #: An open board asks for data at least twice in this time while its tab is visible.
 LOOKS_SECONDS = 65.0
 #: So many visitors are kept for a board, the latest.

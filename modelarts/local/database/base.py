@@ -13,8 +13,6 @@ from werkzeug.wrappers import Response
 
 from modelarts.local.errors import Failure
 
-__all__ = ["Database", "DatabaseUnavailable", "Matches", "StoreFailure", "contains"]
-
 #: The seconds after which a client may try again while the database cannot be reached.
 RETRY_SECONDS = 1
 
@@ -123,6 +121,10 @@ class Database(ABC):
         Args:
             limit: how many are few.
         """
+
+    @abstractmethod
+    def place(self) -> str:
+        """Return a text for the place of the database: a copy of it has another."""
 
     @abstractmethod
     def time(self) -> float:

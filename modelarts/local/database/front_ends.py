@@ -13,8 +13,6 @@ from modelarts._internal.clock import Clock
 if TYPE_CHECKING:
     from modelarts.local.database.postgres import PostgresDatabase
 
-__all__ = ["FrontEnds", "Gone", "OnlyFrontEnd", "SharedFrontEnds"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: The first halves of the keys of locks: of being there, of the name, and of the leader.
 _ANY = 0x6D610003
@@ -167,7 +165,6 @@ class SharedFrontEnds(FrontEnds):
 
     @property
     def is_leader(self) -> bool:
-        """True if this one does what only one may do."""
         return self._leads
 
     def living(self) -> Callable[[str], bool]:

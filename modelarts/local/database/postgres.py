@@ -24,8 +24,6 @@ from modelarts.local.database.base import (
 )
 from modelarts.local.database.postgres_schema import prepare
 
-__all__ = ["PostgresDatabase", "read"]
-
 _MAX_CONNECTIONS = 8
 #: After a failed attempt to connect, others fail at once for so long.
 _PAUSE = 0.5
@@ -190,6 +188,20 @@ class PostgresDatabase(Database):
             ).fetchall()
         return Matches([row[0] for row in rows] if len(rows) <= limit else None)
 
+    def place(self) -> str:
+        """Return a text for the server, the database and its tables."""
+        server = ""
+        with self.transaction() as db:
+            database, table, may_ask = db.execute(
+                "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint, "
+                "'settings'::regclass::oid::bigint, "
+                "has_function_privilege(to_regprocedure('pg_control_system()'), 'EXECUTE')"
+            ).fetchone()
+            if may_ask:
+                sql = "SELECT system_identifier::text FROM pg_control_system()"
+                (server,) = db.execute(sql).fetchone()
+        return f"{server}-{database}-{table}"
+
     def time(self) -> float:
         """Return the time of the server."""
         with self.transaction() as db:
@@ -197,7 +209,6 @@ class PostgresDatabase(Database):
         return float(row[0])
 
     def close(self) -> None:
-        """Close all connections."""
         with self._lock:
             self._is_closed = True
             connections, self._free = self._free, []

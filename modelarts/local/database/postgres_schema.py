@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from modelarts.errors import ConfigurationError
 from modelarts.local.database.schema import INDEXES, SCHEMA, VERSION
 
-__all__ = ["MIN_SERVER", "Features", "prepare"]
-
 #: The oldest server that is looked after still.
 MIN_SERVER = 130000
 #: The first half of the key of the lock under which tables are made.

@@ -7,16 +7,6 @@ from pathlib import Path
 
 from modelarts.local.database.wal import check_log
 
-__all__ = [
-    "INDEXES",
-    "SCHEMA",
-    "VERSION",
-    "add_indexes",
-    "has_index_of_texts",
-    "has_indexes",
-    "open_database",
-]
-
 #: A released schema is never changed: a later version comes with the steps that lead to it.
 VERSION = 8
 #: The tables, for SQLite and, with other names of types, for PostgreSQL.

@@ -17,8 +17,7 @@ from modelarts.local.database.schema import (
     has_indexes,
     open_database,
 )
-
-__all__ = ["SqliteDatabase"]
+from modelarts.local.files import place_of
 
 _LOG = logging.getLogger("modelarts.local")
 #: The shortest search that the index of texts has.
@@ -41,6 +40,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
+        self._folder = path.parent
         self._lock = RLock()
         self._db = open_database(path)
         self._has_indexes = has_indexes(self._db)
@@ -106,6 +106,10 @@ class SqliteDatabase(Database):
                 "SELECT rowid FROM job_texts WHERE job_texts MATCH ? LIMIT ?", (phrase, limit + 1)
             ).fetchall()
         return Matches([row[0] for row in rows] if len(rows) <= limit else None)
+
+    def place(self) -> str:
+        """Return a text for the place of the folder with the file."""
+        return place_of(self._folder)
 
     def time(self) -> float:
         """Return the time of this machine."""

@@ -13,8 +13,6 @@ import shutil
 import struct
 from pathlib import Path
 
-__all__ = ["check_log"]
-
 _LOG = logging.getLogger("modelarts.local")
 _HEADER = 32
 _FRAME_HEADER = 24

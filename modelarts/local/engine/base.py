@@ -8,8 +8,6 @@ from typing import Mapping, Sequence
 
 import attr
 
-__all__ = ["Ended", "EngineError", "Launch", "Limits", "TrainingEngine", "Usage"]
-
 
 class EngineError(Exception):
     """A training cannot be started; the message says why."""

@@ -12,7 +12,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout  # Python 3.10 has two
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,14 +26,13 @@ import attr
 from modelarts.local.engine.driver import LEAST_RAY, Problem
 from modelarts.local.engine.host import Host
 
-__all__ = ["Cluster", "ClusterError", "Resources", "State"]
-
 _LOG = logging.getLogger("modelarts.local")
 _CODE = "import sys; del sys.path[0]; from modelarts.local.engine.driver import main; main()"
 _CONNECT_SECONDS = 5.0
 _JOIN_SECONDS = 90.0
 _CALL_SECONDS = 60.0
 _AGAIN_SECONDS = 2.0
+_LOOK_SECONDS = 2.0
 _TOKEN = "RAY_AUTH_TOKEN"
 _TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 
@@ -65,10 +66,16 @@ class Cluster:
         address: that of Ray's head, as ``HOST:PORT``.
         namespace: the name that no other service of the cluster has.
         log: where the output of Ray's part in the service goes.
+
+    Attributes:
+        silence: the sentence that the cluster does not answer.
+        returned: is called when the cluster is there again after it was lost.
     """
 
     def __init__(self, address: str, namespace: str, log: Path) -> None:
         self.address = address
+        self.silence = f"the Ray cluster at {address} does not answer"
+        self.returned: Callable[[], None] = lambda: None
         self._namespace = namespace
         self._log = log
         self._lock = Lock()
@@ -160,6 +167,16 @@ class Cluster:
         cpus, gpus = self._call("sizes")
         return int(cpus), int(gpus)
 
+    def is_there(self) -> bool:
+        """Return True if the cluster was joined and its head can be reached."""
+        if self._connection is None:
+            return False
+        try:
+            _reach(self.address, _LOOK_SECONDS)
+        except OSError:
+            return False
+        return True
+
     def stop(self, name: str) -> None:
         """End a process at once, if it runs.
 
@@ -183,23 +200,29 @@ class Cluster:
         with self._lock:
             connection = self._connection
             if connection is None:
-                raise ClusterError(f"the Ray cluster at {self.address} does not answer")
+                raise ClusterError(self.silence)
             number = next(self._numbers)
             self._pending[number] = future
             try:
                 connection.send((number, do, arguments))
             except OSError:
                 del self._pending[number]
-                raise ClusterError(f"the Ray cluster at {self.address} does not answer") from None
+                raise ClusterError(self.silence) from None
+        deadline = time.monotonic() + _CALL_SECONDS
         try:
-            return future.result(_CALL_SECONDS)
-        except TimeoutError:
-            raise ClusterError(
-                f"the Ray cluster at {self.address} did not answer within {_CALL_SECONDS:g} seconds"
-            ) from None
+            while time.monotonic() < deadline:
+                try:
+                    return future.result(_LOOK_SECONDS)
+                except FutureTimeout:
+                    # Ray itself tries for a minute to reach a head that is gone.
+                    if not self.is_there():
+                        raise ClusterError(self.silence) from None
         finally:
             with self._lock:
                 self._pending.pop(number, None)
+        raise ClusterError(
+            f"the Ray cluster at {self.address} did not answer within {_CALL_SECONDS:g} seconds"
+        )
 
     def _join(self, is_first: bool = False) -> None:
         ours, theirs = socket.socketpair()
@@ -319,6 +342,7 @@ class Cluster:
                     reason = "it was lost with the cluster"
                     changed({"phase": "ended", "reason": reason, "is_lost": True})
             _LOG.info("the Ray cluster at %s is there again", self.address)
+            self.returned()
         except ClusterError as error:
             _LOG.error("%s", error)
 
@@ -349,8 +373,14 @@ def _check_address(address: str) -> None:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ClusterError(f"--ray-address {address}: give HOST:PORT, such as 10.0.0.1:6379")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+        _reach(address, _CONNECT_SECONDS)
     except OSError as error:
         raise ClusterError(
             f"there is no Ray cluster at {address}: {error.strerror or error}"
         ) from None
+
+
+def _reach(address: str, seconds: float) -> None:
+    """Raise OSError where nothing listens at an address."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), seconds).close()

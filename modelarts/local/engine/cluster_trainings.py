@@ -23,8 +23,6 @@ from modelarts.local.engine.base import (
 from modelarts.local.engine.cluster import Cluster, ClusterError, Resources, State
 from modelarts.local.engine.training_host import TrainingHost
 
-__all__ = ["ClusterTrainings"]
-
 _LOG = logging.getLogger("modelarts.local")
 _GONE: State = {"phase": "ended", "reason": "its actor on the Ray cluster is gone"}
 

@@ -25,8 +25,6 @@ from typing import Any
 from modelarts.local.engine.host import Host
 from modelarts.local.engine.spares import Spares
 
-__all__ = ["LEAST_RAY", "Problem", "main", "probe"]
-
 #: The first with token authentication.
 LEAST_RAY = "2.52"
 _SECONDS = 10
@@ -76,11 +74,13 @@ def _check(address: str) -> tuple[Problem, str]:
     """Look at the cluster before it is joined: Ray takes minutes to fail then."""
     try:
         import ray
-        from ray.exceptions import AuthenticationError
     except ImportError:
         return Problem.NOT_INSTALLED, ""
     if _numbers(ray.__version__) < _numbers(LEAST_RAY):
         return Problem.TOO_OLD, ray.__version__
+    # Older ones have no such error.
+    from ray.exceptions import AuthenticationError
+
     # Ray reads its mode once for each process, so what a caller without a token is told takes one.
     environ = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     command = [sys.executable, "-c", _PROBE, address]
@@ -164,8 +164,13 @@ class _Driver:
             self._pool.submit(self._do, number, do, arguments)
 
     def _do(self, number: int, do: str, arguments: tuple[Any, ...]) -> None:
+        from ray.exceptions import AuthenticationError
+
         try:
             self._send("answer", number, getattr(self, "_" + do)(*arguments))
+        except AuthenticationError:
+            # There is another head at the address: it is to be joined anew, by another process.
+            os._exit(1)
         except Exception as error:
             self._send("failed", number, _line(error))
 

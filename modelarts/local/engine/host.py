@@ -7,8 +7,6 @@ import time
 from threading import Condition
 from typing import Any, Mapping
 
-__all__ = ["Host"]
-
 #: How long a call for another state waits for one.
 _WAIT_SECONDS = 60.0
 

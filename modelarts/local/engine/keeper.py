@@ -29,8 +29,6 @@ import sys
 import time
 from typing import Any, Callable
 
-__all__ = ["main"]
-
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 #: How often the limits are looked at, and how often the number of all processes of the system is.
 _LOOK_SECONDS = 1.0
@@ -144,7 +142,7 @@ class _Keeper:
         status = None
         while status is None:
             select.select([self._wakeup], [], [], _COUNT_SECONDS)
-            _drain(self._wakeup)
+            drain(self._wakeup)
             status = self._reap()
             now = time.monotonic()
             if self._kill_at is not None:
@@ -331,7 +329,8 @@ def _kill(call: Callable[[int, int], None], pid: int, number: int) -> None:
         pass
 
 
-def _drain(descriptor: int) -> None:
+def drain(descriptor: int) -> None:
+    """Read what there is to read, without waiting for more."""
     try:
         while os.read(descriptor, 4096):
             pass

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
-__all__ = ["Spares"]
-
 #: How long Ray keeps a process that nothing uses; then, as many as there are free processors.
 _KEPT_SECONDS = 600
 _CALL_SECONDS = 10

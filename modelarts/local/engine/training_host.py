@@ -13,8 +13,6 @@ from modelarts import __version__
 from modelarts.local.engine.host import Host
 from modelarts.local.engine.machine import EngineError, Launch, Limits, Machine
 
-__all__ = ["TrainingHost"]
-
 
 class TrainingHost(Host):
     """The actor of one training, which runs once: the actor is not started again.

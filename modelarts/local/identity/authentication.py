@@ -25,8 +25,6 @@ from modelarts.local.identity.rate_limit import Rate, ReplayCheck, Replays
 from modelarts.local.identity.users import Project, User, Users
 from modelarts.local.identity.users_file import Accounts
 
-__all__ = ["KEPT_SECONDS", "TOKEN_SECONDS", "Authentication", "Caller", "TemporaryKeys"]
-
 TOKEN_SECONDS = 24 * 3600
 _MOST_SKEW = 15 * 60
 #: So long a signature has to be known.

@@ -17,8 +17,6 @@ from modelarts.local.identity.private_file import PrivateFile
 from modelarts.local.identity.users import OWNER
 from modelarts.local.identity.users_file import Accounts
 
-__all__ = ["EVERYONE", "Access", "Bucket", "BucketAccess", "Buckets", "BucketsFile", "key_of"]
-
 #: In place of a project's id: all users of the service.
 EVERYONE = "*"
 _VERSION = 1

@@ -11,8 +11,6 @@ from modelarts.local.errors import Throttled
 from modelarts.local.identity.rate_limit import Limit, Rate
 from modelarts.local.identity.users import User
 
-__all__ = ["MAX_WRONG", "WRONG_PER_SECOND", "Logins"]
-
 MAX_WRONG = 10
 WRONG_PER_SECOND = 0.1
 

@@ -13,8 +13,6 @@ from modelarts._internal.disk import make_folder
 from modelarts.errors import ConfigurationError
 from modelarts.local.files import read_private, write_private
 
-__all__ = ["PrivateFile"]
-
 _LOG = logging.getLogger("modelarts.local")
 Value = TypeVar("Value")
 

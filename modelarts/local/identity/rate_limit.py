@@ -8,8 +8,6 @@ from typing import Protocol
 
 from modelarts._internal.clock import Clock
 
-__all__ = ["Limit", "Rate", "ReplayCheck", "Replays"]
-
 
 class Limit(Protocol):
     """A limit of the rate of calls of each caller."""

@@ -13,17 +13,6 @@ import attr
 from modelarts._internal.clock import Clock
 from modelarts.local.identity.users import User, Users
 
-__all__ = [
-    "LINK_SECONDS",
-    "SESSION_SECONDS",
-    "BrowserSession",
-    "BrowserSessions",
-    "Sessions",
-    "hashed",
-    "mark_of",
-    "user_of",
-]
-
 LINK_SECONDS = 600.0
 SESSION_SECONDS = 12 * 3600.0
 _MAX_LINKS = 1000
@@ -90,7 +79,6 @@ class BrowserSessions(Sessions):
         self._sessions: OrderedDict[str, BrowserSession] = OrderedDict()
 
     def make_link(self, user: User) -> str:
-        """Return the key of a new link, which signs this user in once, within ten minutes."""
         key = secrets.token_urlsafe(32)
         with self._lock:
             self._forget()
@@ -100,14 +88,12 @@ class BrowserSessions(Sessions):
         return key
 
     def use_link(self, key: str, users: Users) -> User | None:
-        """Return the user of a link; None where it has ended, was used, or never was."""
         with self._lock:
             self._forget()
             link = self._links.pop(hashed(key), None)
         return None if link is None else user_of(link, users)
 
     def begin(self, user: User) -> tuple[str, BrowserSession]:
-        """Begin a session; returns the value of its cookie, and the session."""
         cookie = secrets.token_urlsafe(32)
         session = self._new(user, SESSION_SECONDS)
         with self._lock:
@@ -121,7 +107,6 @@ class BrowserSessions(Sessions):
         return cookie, session
 
     def find(self, cookie: str, users: Users) -> tuple[User, BrowserSession] | None:
-        """Return the user and the session of a cookie; None where there is no such session."""
         with self._lock:
             session = self._sessions.get(hashed(cookie))
         if session is None or session.until <= self._clock.monotonic():
@@ -130,7 +115,6 @@ class BrowserSessions(Sessions):
         return None if user is None else (user, session)
 
     def end(self, cookie: str) -> None:
-        """End a session."""
         with self._lock:
             self._sessions.pop(hashed(cookie), None)
 

@@ -19,8 +19,6 @@ from modelarts.local.identity.sessions import (
 )
 from modelarts.local.identity.users import User, Users
 
-__all__ = ["SharedRate", "SharedReplays", "SharedSessions"]
-
 _MAX_SESSIONS_OF_USER = 50
 #: How often old signatures are removed.
 _FORGET_SECONDS = 60.0
@@ -44,13 +42,11 @@ class SharedSessions(Sessions):
         self._now = now
 
     def make_link(self, user: User) -> str:
-        """Return the key of a new link, which signs this user in once, within ten minutes."""
         key = secrets.token_urlsafe(32)
         self._add(key, user, LINK_SECONDS, is_link=True)
         return key
 
     def use_link(self, key: str, users: Users) -> User | None:
-        """Return the user of a link; None where it has ended, was used, or never was."""
         session = self._get(key, is_link=True)
         if session is None:
             return None
@@ -62,18 +58,15 @@ class SharedSessions(Sessions):
         return user_of(session, users) if cursor.rowcount else None
 
     def begin(self, user: User) -> tuple[str, BrowserSession]:
-        """Begin a session; returns the value of its cookie, and the session."""
         cookie = secrets.token_urlsafe(32)
         return cookie, self._add(cookie, user, SESSION_SECONDS, is_link=False)
 
     def find(self, cookie: str, users: Users) -> tuple[User, BrowserSession] | None:
-        """Return the user and the session of a cookie; None where there is no such session."""
         session = self._get(cookie, is_link=False)
         user = None if session is None else user_of(session, users)
         return None if session is None or user is None else (user, session)
 
     def end(self, cookie: str) -> None:
-        """End a session."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM browser_sessions WHERE key_hash = ?", (hashed(cookie),))
 

@@ -16,8 +16,6 @@ from werkzeug.security import generate_password_hash
 
 from modelarts.errors import InvalidArgument
 
-__all__ = ["OWNER", "Key", "Project", "User", "Users"]
-
 #: The user that a service begins with, and that ``Session.local()`` is.
 OWNER = "local"
 _VERSION = 1

@@ -8,8 +8,6 @@ from typing import Callable
 from modelarts.local.identity.private_file import PrivateFile
 from modelarts.local.identity.users import OWNER, Users
 
-__all__ = ["Accounts", "edit", "prepare", "read", "users_file"]
-
 
 class Accounts(PrivateFile[Users]):
     """The users of a service, kept in a file that may be edited while the service runs.

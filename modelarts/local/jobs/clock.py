@@ -22,8 +22,6 @@ from typing import Any, Callable
 from modelarts._internal.clock import Clock
 from modelarts.local.jobs.store import Store, StoreFailure
 
-__all__ = ["MovableClock", "ServiceClock", "SharedMovableClock", "SharedTimeline", "Timeline"]
-
 _SETTING = "timeline"
 _AHEAD = "ahead"
 
@@ -68,7 +66,6 @@ class MovableClock(ServiceClock):
         return super().monotonic() + self.ahead
 
     def since_boot(self) -> float:
-        """Seconds that go on while the machine sleeps."""
         return super().since_boot() + self.ahead
 
 
@@ -148,7 +145,6 @@ class SharedMovableClock(MovableClock):
         return self._known
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
         with self._store.alone():
             ahead = float(self._store.setting(_AHEAD) or 0.0)
             self._store.keep_setting(_AHEAD, repr(ahead + seconds))

@@ -11,8 +11,6 @@ from modelarts.local.errors import Failure
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import PAGES, Job, Store
 
-__all__ = ["KEY_LENGTH", "SHARED", "Share", "Shares"]
-
 #: The last part of the path of a link, where the address of a board has the number of its job.
 SHARED = "shared"
 _KEY_BYTES = 32

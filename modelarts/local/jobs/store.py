@@ -183,7 +183,7 @@ class Store:
         """
         query = _Query(project_id, workspace_id, sort_by, descending, now)
         if statuses:
-            query.restrict(f"status IN ({', '.join(str(int(s)) for s in statuses)})")
+            query.restrict(f"status IN ({_marks(statuses)})")
         numbers, changes = self._counts(project_id, workspace_id)
         total = sum(
             number for status, number in numbers.items() if not statuses or status in statuses
@@ -254,12 +254,8 @@ class Store:
         """Return a page of few jobs, which are read and then sorted."""
         # Its own limit keeps the database from reading all jobs in their order instead.
         few = f"(SELECT {_COLUMNS} FROM jobs WHERE {query.where} LIMIT {max(total, 1)}) AS few"
-        with self.transaction() as db:
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM {few} ORDER BY {query.order} {_limit(limit, offset)}",
-                query.values,
-            ).fetchall()
-        return [Job(**row) for row in rows], total
+        page = _limit(limit, offset)
+        return self._jobs(f"{few} ORDER BY {query.order} {page}", query.values), total
 
     def _walk(
         self, query: _Query, total: int, limit: int | None, offset: int, changes: int
@@ -298,12 +294,7 @@ class Store:
             )
         else:
             ids = f"SELECT job_id FROM jobs WHERE {query.where} ORDER BY {query.order} {page}"
-        with self.transaction() as db:
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE job_id IN ({ids}) ORDER BY {query.order}",
-                query.values,
-            ).fetchall()
-        jobs = [Job(**row) for row in rows]
+        jobs = self._jobs(f"jobs WHERE job_id IN ({ids}) ORDER BY {query.order}", query.values)
         if jobs and offset >= _FEW and query.sort_by != "duration":
             # Of the first and of the last one, from which the next page goes on.
             for at, job in ((offset, jobs[0]), (offset + len(jobs) - 1, jobs[-1])):
@@ -325,43 +316,25 @@ class Store:
 
     def count_active(self, project_id: str) -> int:
         """How many of a project's jobs have, or are about to have, a board."""
-        with self.transaction() as db:
-            row = db.execute(
-                f"SELECT sum(number) FROM job_counts WHERE project_id = ? "
-                f"AND status IN ({_ACTIVE})",
-                (project_id,),
-            ).fetchone()
-        return int(row[0] or 0)
+        sql = f"SELECT sum(number) FROM job_counts WHERE project_id = ? AND status IN ({_ACTIVE})"
+        return self._value(sql, (project_id,)) or 0
 
     def with_status(self, statuses: Iterable[int]) -> list[Job]:
         """Return all jobs that have one of these statuses."""
-        marks = ", ".join(str(int(status)) for status in statuses)
-        with self.transaction() as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE status IN ({marks})").fetchall()
-        return [Job(**row) for row in rows]
+        return self._jobs(f"jobs WHERE status IN ({_marks(statuses)})")
 
     def last_start(self) -> int:
         """When the last of the running jobs began to run, on the timeline's ``running``."""
-        with self.transaction() as db:
-            row = db.execute("SELECT max(running_since) FROM jobs").fetchone()
-        return int(row[0] or 0)
+        return self._value("SELECT max(running_since) FROM jobs") or 0
 
     def due(self, now: int) -> list[Job]:
         """Return the active jobs whose schedule says that they stop by now."""
-        with self.transaction() as db:
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,)
-            ).fetchall()
-        return [Job(**row) for row in rows]
+        return self._jobs(f"jobs WHERE stop_at <= ? AND status IN ({_ACTIVE})", (now,))
 
     def idle(self, latest: int) -> list[Job]:
         """Return the running jobs that were not visited after this time."""
-        with self.transaction() as db:
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE status = ? AND visited_at <= ?",
-                (int(JobStatus.RUNNING), latest),
-            ).fetchall()
-        return [Job(**row) for row in rows]
+        values = (int(JobStatus.RUNNING), latest)
+        return self._jobs("jobs WHERE status = ? AND visited_at <= ?", values)
 
     def keep_visits(self, times: Mapping[int, int]) -> None:
         """Write when jobs were last visited."""
@@ -395,10 +368,7 @@ class Store:
 
     def next_stop(self) -> int | None:
         """When the next schedule is due."""
-        with self.transaction() as db:
-            row = db.execute(f"SELECT min(stop_at) FROM jobs WHERE status IN ({_ACTIVE})")
-            value: int | None = row.fetchone()[0]
-        return value
+        return self._value(f"SELECT min(stop_at) FROM jobs WHERE status IN ({_ACTIVE})")
 
     def any_active(self) -> bool:
         """Return True if there is an active job."""
@@ -421,7 +391,7 @@ class Store:
         """
         columns = {"status": int(target), **columns}
         changes = ", ".join(f"{name} = :{name}" for name in columns)
-        marks = ", ".join(str(int(status)) for status in sources)
+        marks = _marks(sources)
         same_run = "" if in_run is None else " AND run = :in_run"
         same_board = "" if in_board is None else " AND board_number = :in_board"
         with self.transaction() as db:
@@ -443,12 +413,24 @@ class Store:
 
     def remove(self, job_id: int, sources: Iterable[int]) -> bool:
         """Remove a job with the links to its board, if it has one of these statuses."""
-        marks = ", ".join(str(int(status)) for status in sources)
+        marks = _marks(sources)
         with self.alone() as db:
             cursor = db.execute(
                 f"DELETE FROM jobs WHERE job_id = ? AND status IN ({marks})", (job_id,)
             )
         return bool(cursor.rowcount > 0)
+
+    def _jobs(self, query: str, values: Any = ()) -> list[Job]:
+        """Return the jobs of a query, which begins with its table."""
+        with self.transaction() as db:
+            rows = db.execute(f"SELECT {_COLUMNS} FROM {query}", values).fetchall()
+        return [Job(**row) for row in rows]
+
+    def _value(self, query: str, values: Any = ()) -> int | None:
+        """Return the number that is the one result of a query; None for NULL."""
+        with self.transaction() as db:
+            value = db.execute(query, values).fetchone()[0]
+        return None if value is None else int(value)
 
     def setting(self, name: str) -> str | None:
         """Return a value that the service keeps for itself."""
@@ -498,6 +480,10 @@ class _Query:
         if column == "job_id":
             return f"job_id {self.direction}"
         return f"{column} {self.direction}, job_id {self.direction}"
+
+
+def _marks(statuses: Iterable[int]) -> str:
+    return ", ".join(str(int(status)) for status in statuses)
 
 
 def _among(ids: list[int]) -> str:

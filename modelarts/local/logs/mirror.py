@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from contextlib import closing
 from itertools import count
@@ -20,10 +21,9 @@ from typing import Any, Iterator, Sequence
 
 import attr
 
+from modelarts.local.logs.access import FolderAccess
 from modelarts.local.logs.remote import Bucket, LogObject, Unreadable
 from modelarts.local.logs.wanted import select
-
-__all__ = ["Budget", "Mirror"]
 
 #: The bytes before the new part of an object that are fetched again and compared.
 _OVERLAP = 4096
@@ -76,12 +76,13 @@ class _Fetch:
 
 
 class Mirror:
-    """The mirror of a job; only one update runs at a time.
+    """A mirror of a ``train_url``; only one update runs at a time.
 
     Args:
         folder: the folder of the mirror, which may be removed.
         origin: the source in words; a folder with another source is emptied.
         ended: an event; when it is set, an update ends at the next piece of data.
+        access: that of several front ends to the folder; None: there is one.
 
     Attributes:
         files: the folder that the board reads.
@@ -91,7 +92,13 @@ class Mirror:
     """
 
     def __init__(
-        self, folder: Path, origin: str, prefix: str, budget: Budget, ended: Event
+        self,
+        folder: Path,
+        origin: str,
+        prefix: str,
+        budget: Budget,
+        ended: Event,
+        access: FolderAccess | None = None,
     ) -> None:
         self.files = folder / "files"
         self.left_out: dict[str, str] = {}
@@ -103,7 +110,10 @@ class Mirror:
         self._prefix = prefix
         self._budget = budget
         self._ended = ended
+        self._access = access
         self._known: dict[str, _File] = {}
+        # Of the index that is known.
+        self._version: object = None
 
     def open(self) -> bool:
         """Take over the files of an earlier service; return True if there are any.
@@ -111,7 +121,20 @@ class Mirror:
         Raises:
             OSError: the folder cannot be used.
         """
+        if self._access is None:
+            return self._load()
+        self._access.begin()
+        with self._access.updating() as may_update:
+            if may_update:
+                return self._load()
+        # Another front end updates it.
+        self.files.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._index_version() is not None
+
+    def _load(self) -> bool:
         index: Any = None
+        self._version = self._index_version()
+        self._forget()
         try:
             index = json.loads((self._folder / "index.json").read_text())
         except (FileNotFoundError, ValueError):
@@ -135,11 +158,25 @@ class Mirror:
     def round(self, bucket: Bucket) -> int:
         """Update the folder from the bucket once; return the number of changed files.
 
+        Nothing is done where another front end does it, or has just done it.
+
         Raises:
             Refused: OBS refuses the request, and another attempt cannot help.
             Passing: the update failed, and another attempt may succeed.
             OSError: the disk is full, or the folder is gone.
         """
+        if self._access is None:
+            return self._round(bucket)
+        with self._access.updating() as may_update:
+            if not may_update or self._access.is_fresh():
+                return 0
+            if self._index_version() != self._version:
+                self._load()
+            number = self._round(bucket)
+            self._access.note()
+            return number
+
+    def _round(self, bucket: Bucket) -> int:
         listed = list(bucket.list(self._prefix))
         self.listed = len(listed)
         selection = select(self._prefix, listed)
@@ -159,9 +196,31 @@ class Mirror:
 
     def remove(self) -> None:
         """Remove the whole mirror."""
+        folder = self.retire()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def retire(self) -> Path | None:
+        """Give the folder up, so that another mirror can take its place.
+
+        Returns:
+            The folder with its files, which is to be removed; None: there is none, or another
+            front end uses it.
+        """
+        self._forget()
+        aside = self._folder.with_name(f"gone.{secrets.token_hex(8)}")
+        try:
+            if self._access is None:
+                os.rename(self._folder, aside)
+            elif not self._access.end(lambda: os.rename(self._folder, aside)):
+                return None
+        except OSError:
+            return None  # it was removed by another
+        return aside
+
+    def _forget(self) -> None:
         self._budget.give(sum(known.size for known in self._known.values()))
         self._known.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _fetch(self, bucket: Bucket, fetch: _Fetch) -> None:
         """Fetch the changed objects in parallel, and raise the first error."""
@@ -313,6 +372,15 @@ class Mirror:
         part = self._folder / "index.json.part"
         part.write_text(json.dumps({"origin": self._origin, "files": files}))
         os.replace(part, self._folder / "index.json")
+        self._version = self._index_version()
+
+    def _index_version(self) -> object:
+        """Return what is another value after the index was written; None where there is none."""
+        try:
+            state = os.stat(self._folder / "index.json")
+        except OSError:
+            return None
+        return state.st_ino, state.st_mtime_ns, state.st_size
 
 
 def _digest(file: Any = None) -> Any:

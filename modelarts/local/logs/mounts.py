@@ -25,8 +25,6 @@ from modelarts.local.logs.source import Logs, LogSource, folder_of, inside
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Requests
 
-__all__ = ["Mount", "MountedLogs", "Mounts", "MountsFile", "mount", "mount_option", "problem_with"]
-
 _VERSION = 1
 _FOLDER = "mounts"  # in the root; links to the folders of mounts that have several
 _NAME = re.compile(r"[0-9a-z][0-9a-z.-]{1,61}[0-9a-z]\Z")
@@ -258,7 +256,6 @@ class MountedLogs(LogSource):
         return logs
 
     def visited(self, job_id: int) -> None:
-        """Note that the job's board was visited."""
         self._other.visited(job_id)
 
     def rest(self, job_id: int) -> None:
@@ -275,7 +272,6 @@ class MountedLogs(LogSource):
         return next((problem for problem in problems if problem is not None), None)
 
     def requests(self, job_id: int) -> Requests | None:
-        """Return the requests to OBS for a running job; None where its logs are not in OBS."""
         return self._other.requests(job_id)
 
     def close(self, job_id: int, run: int | None = None) -> None:
@@ -285,7 +281,6 @@ class MountedLogs(LogSource):
         self._other.close(job_id, run)
 
     def shut(self) -> None:
-        """End all reading: the service ends."""
         self._other.shut()
 
     def _mount(self, name: str) -> Mount | None:

@@ -1,24 +1,24 @@
-"""The folders of boards whose logs are in OBS: a mirror for each running job."""
+"""The folders of boards whose logs are in OBS: a mirror for each ``train_url`` of running jobs."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Condition, Event, Thread
-from typing import Callable, Iterable
+from threading import Condition, Event, Lock, Thread
+from typing import Any, Callable, Dict, Iterable
 
 import attr
 
 from modelarts._internal.clock import Clock
 from modelarts.local.jobs.store import Job
+from modelarts.local.logs.access import FolderAccess
 from modelarts.local.logs.mirror import Budget, Mirror
 from modelarts.local.logs.remote import Bucket, Passing, Refused, Requests, Source
 from modelarts.local.logs.source import Logs, LogSource
-
-__all__ = ["MOST_BYTES", "Mirrors"]
 
 _LOG = logging.getLogger("modelarts.local")
 #: The default limit of disk space for the files of all jobs.
@@ -37,23 +37,34 @@ _WORKERS = 8
 
 
 @attr.s(slots=True, auto_attribs=True, eq=False)
-class _Following:
-    """A job whose files are followed. All fields but ``mirror`` are protected by the lock."""
+class _Reader:
+    """A job that reads a mirror. ``resting``: its board sleeps."""
 
     job: Job
+    give_up: Callable[[Job, str], None]
+    resting: bool = False
+
+
+@attr.s(slots=True, auto_attribs=True, eq=False)
+class _Following:
+    """A mirror, and the jobs that read it. All other fields are protected by the lock."""
+
+    name: str
+    bucket: Bucket
     mirror: Mirror
     ended: Event
-    give_up: Callable[[Job, str], None]
     due: float
     visited: float
+    readers: Dict[int, _Reader] = attr.ib(factory=dict)
     began: float = float("-inf")
+    is_open: bool = False
     busy: bool = False
-    resting: bool = False
+    is_wanted_again: bool = False  # True if a job came while it was being ended
     failures: int = 0
     reached: bool = False  # True after the first successful update
     is_logged: bool = False  # True if its first requests are in the log
     remark: str | None = None
-    bucket: Bucket | None = None
+    opening: Any = attr.ib(factory=Lock)
     first: Event = attr.ib(factory=Event)
 
     @property
@@ -61,21 +72,36 @@ class _Following:
         """The number of requests of a list."""
         return 1 + self.mirror.listed // 1000
 
+    @property
+    def resting(self) -> bool:
+        """True while the boards of all its jobs sleep."""
+        return all(reader.resting for reader in self.readers.values())
+
 
 class Mirrors(LogSource):
-    """The mirrors of jobs with logs in OBS, in ``folder``.
+    """The mirrors of jobs with logs in OBS, in ``folder``; jobs of one ``train_url`` share one.
 
     Args:
         most: the bytes that they may use together.
+        is_shared: other front ends have the same folder.
     """
 
-    def __init__(self, source: Source, folder: Path, clock: Clock, most: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        clock: Clock,
+        most: int = MOST_BYTES,
+        is_shared: bool = False,
+    ) -> None:
         self._source = source
         self._folder = folder.resolve()
         self._clock = clock
         self._budget = Budget(most)
+        self._is_shared = is_shared
         self._changed = Condition()
-        self._followed: dict[int, _Following] = {}
+        self._followed: dict[str, _Following] = {}
+        self._by_job: dict[int, _Following] = {}
         self._closed = False
         # True if OBS responded to the last request.
         self._answers = True
@@ -113,49 +139,48 @@ class Mirrors(LogSource):
         return True
 
     def keep(self, jobs: Iterable[Job]) -> None:
-        """Remove the mirrors of all other jobs."""
-        names = {_name(job) for job in jobs}
+        """Remove the mirrors that no job reads."""
+        names = {self._name(job.train_url) for job in jobs}
         if self._folder.is_dir():
             for path in self._folder.iterdir():
-                if path.name not in names:
-                    shutil.rmtree(path, ignore_errors=True)
+                if path.name.partition(".")[0] not in names:
+                    path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
     def open(self, job: Job, give_up: Callable[[Job, str], None]) -> Logs:
-        """Return the folder of the job's mirror.
+        """Return the folder of the mirror of the job's ``train_url``.
 
         Waits until the mirror was brought up to date, but not longer than a second after its first
         file is there, or five seconds without one.
         """
-        with self._changed:
-            following = self._followed.get(job.job_id)
-        if following is not None and following.job.run == job.run:
-            self._wake(following)
-            return Logs(following.mirror.files)
-        bucket, prefix = _parts(job.train_url)
-        origin = f"{self._source.endpoint}/{bucket}/{prefix}"
-        ended = Event()
-        mirror = Mirror(self._folder / _name(job), origin, prefix, self._budget, ended)
-        has_files = mirror.open()
-        now = self._clock.monotonic()
-        following = _Following(job, mirror, ended, give_up, due=now, visited=now, reached=has_files)
-        with self._changed:
-            self._followed[job.job_id] = following
-            self._changed.notify()
-        _LOG.info("job %d: reads %s", job.job_id, origin)
-        if self._answers and not has_files and mirror.has_files.wait(_PATIENCE):
+        following = self._by_job.get(job.job_id)
+        if following is not None:
+            reader = following.readers.get(job.job_id)
+            if reader is not None and reader.job.run == job.run:
+                self._wake(following, reader)
+                return Logs(following.mirror.files)
+            self.close(job.job_id)
+        following = self._follow(_Reader(job, give_up))
+        try:
+            with following.opening:
+                if not following.is_open:
+                    self._open(following)
+        except OSError:
+            self.close(job.job_id)
+            raise
+        if self._answers and not following.reached and following.mirror.has_files.wait(_PATIENCE):
             following.first.wait(_MORE_FILES)
-        return Logs(mirror.files)
+        return Logs(following.mirror.files)
 
     def rest(self, job_id: int) -> None:
-        """Send no requests to OBS until the job's board is opened again."""
-        following = self._followed.get(job_id)
-        if following is not None:
-            with self._changed:
-                following.resting = True
+        """Note that the job's board sleeps; if all of a mirror do, OBS is not asked for it."""
+        with self._changed:
+            following = self._by_job.get(job_id)
+            if following is not None:
+                following.readers[job_id].resting = True
 
     def visited(self, job_id: int) -> None:
         """Update more often, and at once after a pause."""
-        following = self._followed.get(job_id)
+        following = self._by_job.get(job_id)
         if following is None:
             return
         with self._changed:
@@ -167,26 +192,29 @@ class Mirrors(LogSource):
 
     def remark(self, job_id: int) -> str | None:
         """Return a remark on missing files or failed updates of a job; None otherwise."""
-        following = self._followed.get(job_id)
+        following = self._by_job.get(job_id)
         return following.remark if following is not None else None
 
     def requests(self, job_id: int) -> Requests | None:
-        """Return the requests to OBS for a running job since it, or the service, has started."""
-        following = self._followed.get(job_id)
-        bucket = following.bucket if following is not None else None
-        return bucket.requests if bucket is not None else None
+        """Return the requests to OBS for the mirror of a running job since it was begun here."""
+        following = self._by_job.get(job_id)
+        return following.bucket.requests if following is not None else None
 
     def close(self, job_id: int, run: int | None = None) -> None:
-        """Remove the mirror of that run."""
+        """End the reading of that run; remove the mirror if no other job reads it."""
         with self._changed:
-            following = self._followed.get(job_id)
-            if following is None or run not in (None, following.job.run):
+            following = self._by_job.get(job_id)
+            if following is None or run not in (None, following.readers[job_id].job.run):
                 return
-            del self._followed[job_id]
+            del self._by_job[job_id]
+            if len(following.readers) > 1:
+                del following.readers[job_id]
+                return
             following.ended.set()
             if following.busy:
                 return  # removed at the end of its update
-        self._dispose(following)
+            removed = self._retire(following)
+        _remove(removed)
 
     def shut(self) -> None:
         """End all updates; the files are kept for the next service."""
@@ -196,21 +224,65 @@ class Mirrors(LogSource):
                 following.ended.set()
             self._changed.notify()
 
-    def _wake(self, following: _Following) -> None:
+    def _name(self, train_url: str) -> str:
+        """Return the name of a mirror's folder."""
+        return hashlib.sha256(self._origin(train_url).encode()).hexdigest()[:16]
+
+    def _origin(self, train_url: str) -> str:
+        return "/".join([self._source.endpoint, *_parts(train_url)])
+
+    def _follow(self, reader: _Reader) -> _Following:
+        """Add a job to those of its mirror, which is made if there is none."""
+        job = reader.job
+        name, origin = self._name(job.train_url), self._origin(job.train_url)
+        bucket, prefix = _parts(job.train_url)
         with self._changed:
-            if not following.resting:
+            following = self._followed.get(name)
+            if following is None:
+                ended = Event()
+                access = FolderAccess(self._folder / name, self._clock) if self._is_shared else None
+                mirror = Mirror(self._folder / name, origin, prefix, self._budget, ended, access)
+                now = self._clock.monotonic()
+                following = _Following(
+                    name, Bucket(self._source, bucket), mirror, ended, due=now, visited=now
+                )
+                self._followed[name] = following
+            elif following.ended.is_set():
+                # Its last job has just left, and its update goes on.
+                following.ended.clear()
+                following.readers.clear()
+                following.is_wanted_again = True
+            following.readers[job.job_id] = reader
+            self._by_job[job.job_id] = following
+            number = len(following.readers)
+        among = f", as {number} jobs do" if number > 1 else ""
+        _LOG.info("job %d: reads %s%s", job.job_id, origin, among)
+        return following
+
+    def _open(self, following: _Following) -> None:
+        has_files = following.mirror.open()
+        with self._changed:
+            following.is_open = True
+            following.reached = has_files
+            self._changed.notify()
+
+    def _wake(self, following: _Following, reader: _Reader) -> None:
+        with self._changed:
+            was_resting, reader.resting = following.resting, False
+            if not was_resting:
                 return
-            following.resting = False
             following.due = self._clock.monotonic()
             following.first.clear()
             self._changed.notify()
         if self._answers:
             following.first.wait(_PATIENCE)
 
-    def _dispose(self, following: _Following) -> None:
-        if following.bucket is not None:
-            _log_requests("in all", following.job, following.bucket.requests)
-        following.mirror.remove()
+    def _retire(self, following: _Following) -> Path | None:
+        """Forget a mirror that no job reads; return the folder that is to be removed."""
+        del self._followed[following.name]
+        if following.is_open:
+            _log_requests("in all", following)
+        return following.mirror.retire()
 
     def _plan(self) -> None:
         """Start the updates that are due."""
@@ -220,7 +292,7 @@ class Mirrors(LogSource):
                 idle = [
                     following
                     for following in self._followed.values()
-                    if not (following.busy or following.resting)
+                    if following.is_open and not (following.busy or following.resting)
                 ]
                 for following in idle:
                     if following.due <= now:
@@ -244,9 +316,6 @@ class Mirrors(LogSource):
         refusal, remark = None, None
         failed = True
         try:
-            if following.bucket is None:
-                name, _ = _parts(following.job.train_url)
-                following.bucket = Bucket(self._source, name)
             following.mirror.round(following.bucket)
             remark = _left_out(following.mirror.left_out)
             failed = False
@@ -257,41 +326,49 @@ class Mirrors(LogSource):
         except OSError as why:
             remark = f"{why.filename or self._folder}: {why.strerror}"
         finally:
-            self._finish(following, failed, remark)
-        if refusal is not None and not following.reached and not following.ended.is_set():
-            following.give_up(following.job, refusal)
+            readers = self._finish(following, failed, remark)
+        if refusal is not None and not following.reached:
+            for reader in readers:
+                reader.give_up(reader.job, refusal)
 
-    def _finish(self, following: _Following, failed: bool, remark: str | None) -> None:
+    def _finish(self, following: _Following, failed: bool, remark: str | None) -> list[_Reader]:
+        """Note the end of an update; return those who read the mirror."""
+        removed = None
         with self._changed:
             now = self._clock.monotonic()
-            ended = following.ended.is_set() and not self._closed
-            if remark is not None and remark != following.remark and not following.ended.is_set():
-                _LOG.warning("job %d: %s", following.job.job_id, remark)
+            ended = following.ended.is_set()
+            readers = [] if ended else list(following.readers.values())
+            if remark is not None and remark != following.remark and not ended:
+                _LOG.warning("%s: %s", _names(following), remark)
             following.remark = remark
             following.failures = following.failures + 1 if failed else 0
-            if not failed and not following.is_logged and following.bucket is not None:
+            if not (failed or following.is_logged) and following.bucket.requests.lists:
                 following.is_logged = True
-                _log_requests("up to date", following.job, following.bucket.requests)
+                _log_requests("up to date", following)
             following.reached = following.reached or not failed
             self._answers = not failed
             is_visited = now - following.visited < _VISIT_SECONDS
             pause = (_VISITED if is_visited else _UNVISITED) * following.pages
             if failed:
                 pause = min(_VISITED * 2 ** min(following.failures, 10), _UNVISITED)
-            following.due = now + pause
+            following.due = now if following.is_wanted_again else now + pause
+            following.is_wanted_again = False
             following.busy = False
             following.first.set()
             # There is nothing to wait for.
             following.mirror.has_files.set()
+            if ended and not self._closed:
+                removed = self._retire(following)
             self._changed.notify()
-        if ended:
-            self._dispose(following)
+        _remove(removed)
+        return readers
 
 
-def _log_requests(when: str, job: Job, requests: Requests) -> None:
+def _log_requests(when: str, following: _Following) -> None:
+    requests = following.bucket.requests
     _LOG.info(
-        "job %d: %s: %d list and %d read requests to OBS, %.1f MB",
-        job.job_id,
+        "%s: %s: %d list and %d read requests to OBS, %.1f MB",
+        _names(following),
         when,
         requests.lists,
         requests.reads,
@@ -299,8 +376,15 @@ def _log_requests(when: str, job: Job, requests: Requests) -> None:
     )
 
 
-def _name(job: Job) -> str:
-    return f"job-{job.job_id}-{job.run}"
+def _names(following: _Following) -> str:
+    """Return the jobs that read a mirror, in words."""
+    numbers = [str(number) for number in sorted(following.readers)]
+    return f"job {numbers[0]}" if len(numbers) == 1 else f"jobs {', '.join(numbers)}"
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _parts(train_url: str) -> tuple[str, str]:

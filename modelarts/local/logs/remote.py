@@ -11,8 +11,6 @@ import attr
 
 from modelarts.errors import ModelArtsError
 
-__all__ = ["Bucket", "LogObject", "Passing", "Refused", "Requests", "Source", "Unreadable"]
-
 _CHUNK = 256 * 1024
 
 

@@ -8,8 +8,6 @@ import attr
 
 from modelarts.errors import TransportError
 
-__all__ = ["ObsKeys", "SentKeys"]
-
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class ObsKeys:

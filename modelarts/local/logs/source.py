@@ -13,8 +13,6 @@ from modelarts.local.jobs.store import Job
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Requests
 
-__all__ = ["LocalFolders", "LogSource", "Logs", "folder_of", "inside"]
-
 
 def folder_of(obs: Path, train_url: str) -> Path:
     """``/bucket/path/`` below the folder that stands for OBS.

@@ -9,8 +9,6 @@ import attr
 
 from modelarts.local.logs.remote import LogObject
 
-__all__ = ["MOST_FILES", "MOST_OBJECT", "Selection", "select"]
-
 #: The largest object that is read, in bytes.
 MOST_OBJECT = 1024**3
 #: How many objects of a job are read.

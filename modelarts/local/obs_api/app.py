@@ -32,8 +32,6 @@ from modelarts.local.web.security import check_names
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["ObjectsApi"]
-
 _LOG = logging.getLogger("modelarts.local")
 
 

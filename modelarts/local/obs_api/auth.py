@@ -21,8 +21,6 @@ import attr
 from modelarts.local.errors import GatewayFailure
 from modelarts.local.identity.authentication import Authentication, Caller
 
-__all__ = ["SUBRESOURCES", "Asked", "Refusal", "signer_of"]
-
 _MOST_SKEW = 15 * 60
 _SIGNED = (
     "CDNNotifyConfiguration acl append attname backtosource cors customdomain delete deletebucket "

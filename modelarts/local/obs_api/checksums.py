@@ -12,8 +12,6 @@ from cachetools import LRUCache
 from modelarts._internal.clock import Clock
 from modelarts.obs.crc64 import crc64, is_available
 
-__all__ = ["Etags", "Sums", "blocks", "digests", "digests_of"]
-
 _BLOCK = 1 << 20
 
 

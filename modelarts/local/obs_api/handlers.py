@@ -23,8 +23,6 @@ from modelarts.local.obs_api.span import Span
 from modelarts.local.obs_api.upload_handlers import UploadCalls
 from modelarts.local.obs_api.xml import as_refusal, iso, missing, xml
 
-__all__ = ["Call"]
-
 _NOT_KEPT = ("meta-", "server-side-encryption", "website-redirect-location", "tagging", "expires")
 _CONDITIONS = {"if-match", "if-none-match"}
 _ALLOWED_ACL = (None, "private", "bucket-owner-full-control")
@@ -70,10 +68,10 @@ class Call(UploadCalls):
         call: Callable[[], Response] = getattr(self, mode)
         if mode in ("create_bucket", "delete_bucket"):
             # With the record of its owner, so that no other call comes in between.
-            with self._objects.changing_buckets:
+            with self._objects.locks.changing():
                 return self._checked(mode, needed, call)
         if needed >= Access.WRITE:
-            with self._objects.writing(self._bucket):
+            with self._objects.locks.writing(self._bucket):
                 return self._checked(mode, needed, call)
         return self._checked(mode, needed, call)
 

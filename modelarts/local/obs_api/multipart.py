@@ -20,8 +20,6 @@ from modelarts.local.obs_api.auth import Refusal
 from modelarts.local.obs_api.checksums import blocks, digests_of
 from modelarts.obs.stores.folder import FolderStore
 
-__all__ = ["MIN_PART", "Part", "Upload", "Uploads", "check_length"]
-
 MIN_PART = 100 * 1024
 _BLOCK = 1 << 20
 _UPLOAD = re.compile(r"[0-9a-f]{32}\Z")

@@ -17,8 +17,6 @@ from modelarts.local.obs_api.checksums import digests
 from modelarts.local.obs_api.xml import missing
 from modelarts.obs.crc64 import is_available
 
-__all__ = ["CRC64", "LARGEST", "MOST_KEYS", "MOST_PARTS", "Sent"]
-
 #: Bytes of an object that is sent in one piece, and of a part.
 LARGEST = 5 * 1024**3
 MOST_KEYS = 1000

@@ -18,8 +18,6 @@ from modelarts.local.obs_api.app import ObjectsApi
 from modelarts.local.obs_api.request import LARGEST
 from modelarts.local.web.waitress import MAX_BODY_IN_MEMORY, Channel, Parser
 
-__all__ = ["ObjectsServer"]
-
 _THREADS = 8
 
 

@@ -6,8 +6,6 @@ import errno
 import os
 from typing import BinaryIO
 
-__all__ = ["Span"]
-
 
 class Span:
     """The bytes of an open file from ``start`` to ``stop``, in positions of that file.

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
-from threading import RLock
-from typing import BinaryIO, Iterator, Sequence, cast
+from typing import BinaryIO, Sequence, cast
 
 import attr
 
@@ -19,12 +17,11 @@ from modelarts._internal.clock import Clock
 from modelarts._internal.disk import sync_folder
 from modelarts.errors import ApiError
 from modelarts.local.obs_api.auth import Refusal
+from modelarts.local.obs_api.bucket_locks import BucketLocks, SharedBucketLocks
 from modelarts.local.obs_api.checksums import Etags
 from modelarts.local.obs_api.multipart import Uploads, check_length
 from modelarts.obs.stores.base import ObjectInfo
 from modelarts.obs.stores.folder import FolderStore
-
-__all__ = ["Object", "Objects", "Page"]
 
 #: A name for a new bucket, and for any folder that may be one.
 _NEW_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
@@ -56,37 +53,21 @@ class Objects:
     Args:
         obs: the folder with the buckets.
         staging: the folder of parts and incomplete bodies.
+        locks: the folder for the locks of several front ends; None: there is one.
 
     Attributes:
         etags: the checksums of objects.
         uploads: the uploads in parts.
+        locks: keep buckets from being removed, and from changing their owners meanwhile.
     """
 
-    def __init__(self, obs: Path, staging: Path, clock: Clock) -> None:
+    def __init__(self, obs: Path, staging: Path, clock: Clock, locks: Path | None = None) -> None:
         self._obs = obs
         self._staging = staging
         self._store = FolderStore(obs.as_uri(), durable=True)
         self.etags = Etags(clock)
         self.uploads = Uploads(staging, self._store, clock)
-        #: Held while a bucket is made or removed, and its owner recorded.
-        self.changing_buckets = RLock()
-        self._writers: Counter[str] = Counter()
-
-    @contextmanager
-    def writing(self, bucket: str) -> Iterator[None]:
-        """Keep a bucket from being removed, so that nothing is written to the next one of its name.
-
-        What is checked of the bucket has to be checked within.
-        """
-        with self.changing_buckets:
-            self._writers[bucket] += 1
-        try:
-            yield
-        finally:
-            with self.changing_buckets:
-                self._writers[bucket] -= 1
-                if not self._writers[bucket]:
-                    del self._writers[bucket]
+        self.locks = BucketLocks() if locks is None else SharedBucketLocks(locks)
 
     # Buckets -------------------------------------------------------------------------------
 
@@ -124,13 +105,13 @@ class Objects:
 
     def delete_bucket(self, bucket: str) -> None:
         """Remove an empty bucket. Raise Refusal if it has objects, or is written to."""
-        with self.changing_buckets:
-            self._delete_bucket(bucket)
+        with self.locks.removing(bucket) as is_free:
+            self._delete_bucket(bucket, is_free)
 
-    def _delete_bucket(self, bucket: str) -> None:
+    def _delete_bucket(self, bucket: str, is_free: bool) -> None:
         self.check_bucket(bucket)
         kept = Refusal(409, "BucketNotEmpty", "The bucket is not empty.")
-        if self._writers[bucket]:
+        if not is_free:
             raise kept
         if next(self._store.list(bucket), None) is not None or self.uploads.list(bucket):
             raise kept

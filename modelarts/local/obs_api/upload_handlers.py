@@ -15,8 +15,6 @@ from modelarts.local.obs_api.request import MOST_KEYS, MOST_PARTS, Sent
 from modelarts.local.obs_api.storage import Objects
 from modelarts.local.obs_api.xml import Names, iso, missing, xml
 
-__all__ = ["UploadCalls"]
-
 
 class UploadCalls:
     """A request about an upload in parts.

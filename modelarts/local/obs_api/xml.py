@@ -13,8 +13,6 @@ from werkzeug.wrappers import Response
 from modelarts.errors import ApiError
 from modelarts.local.obs_api.auth import Refusal
 
-__all__ = ["Names", "as_refusal", "iso", "missing", "refused", "xml"]
-
 #: The characters that XML 1.0 does not allow.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

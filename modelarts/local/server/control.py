@@ -13,8 +13,6 @@ from modelarts.errors import ConfigurationError
 from modelarts.local.server.launcher import SERVICE_LOCK, is_served, running
 from modelarts.models import JobStatus
 
-__all__ = ["NOT_RUNNING", "status", "stop"]
-
 #: The exit code, as of an init script.
 NOT_RUNNING = 3
 _STOP_SECONDS = 60.0

@@ -16,18 +16,6 @@ from modelarts._internal.disk import make_folder
 from modelarts.errors import ConfigurationError, InvalidArgument
 from modelarts.local.files import write_private
 
-__all__ = [
-    "DEFAULT_ROOT",
-    "PROGRAMS_LOCK",
-    "SERVICE_LOCK",
-    "STAY",
-    "ServiceFile",
-    "connect",
-    "is_served",
-    "root_folder",
-    "running",
-]
-
 DEFAULT_ROOT = "~/.modelarts/local"
 #: Locked by each program that uses a service, for as long as it lives.
 PROGRAMS_LOCK = "programs.lock"

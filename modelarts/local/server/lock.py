@@ -13,8 +13,6 @@ from modelarts._internal.clock import Clock
 from modelarts.errors import ConfigurationError
 from modelarts.local.server.launcher import PROGRAMS_LOCK, SERVICE_LOCK, STAY, ServiceFile
 
-__all__ = ["end_when_unused", "take"]
-
 #: How often to look whether trainings have ended.
 _BUSY_SECONDS = 1.0
 _LOG = logging.getLogger("modelarts.local")

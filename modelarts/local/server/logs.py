@@ -9,8 +9,6 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from threading import Event, Thread
 
-__all__ = ["bound_files", "open_log"]
-
 _LOG = logging.getLogger("modelarts.local")
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _MOST_OF_THE_SERVICE = 2 * 1024 * 1024

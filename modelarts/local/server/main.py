@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import resource
-import secrets
 import signal
 import socket
 import sqlite3
@@ -33,7 +31,6 @@ from modelarts.local.engine.base import Limits, TrainingEngine
 from modelarts.local.engine.cluster import Cluster, ClusterError
 from modelarts.local.engine.cluster_trainings import ClusterTrainings
 from modelarts.local.engine.machine import Machine
-from modelarts.local.files import place_of
 from modelarts.local.identity.authentication import KEPT_SECONDS, Authentication
 from modelarts.local.identity.buckets import BucketAccess, BucketsFile
 from modelarts.local.identity.passwords import MAX_WRONG, WRONG_PER_SECOND, Logins
@@ -56,6 +53,7 @@ from modelarts.local.obs_api.app import ObjectsApi
 from modelarts.local.obs_api.server import ObjectsServer
 from modelarts.local.obs_api.storage import Objects
 from modelarts.local.operations import Operations
+from modelarts.local.server.identity import service_id
 from modelarts.local.server.launcher import STAY, ServiceFile
 from modelarts.local.server.lock import end_when_unused, take
 from modelarts.local.server.logs import bound_files, open_log
@@ -85,8 +83,6 @@ from modelarts.local.web.waitress import MAX_BODY_IN_MEMORY, Channel
 if TYPE_CHECKING:
     from modelarts.local.server.tls import TlsServer
 
-__all__ = ["serve"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: As many requests for pages may come from one address; a page is a few dozen of them.
 _PAGES = 500.0
@@ -104,12 +100,8 @@ _NO_TRAININGS = (
     "This service reads its logs from OBS (--obs-endpoint), and trainings need buckets on this "
     "machine: it runs none."
 )
-#: The setting with the name of this service on a cluster.
-_NAMESPACE = "ray_namespace"
 #: The setting with the folder that front ends have in common.
 _SHARED = "shared"
-#: The setting with the place of the folder.
-_PLACE = "place"
 _THREADS = MOST_OPEN + 8  # whatever the boards do, some are left for the API
 
 
@@ -132,7 +124,7 @@ def serve(root: Path, settings: Settings) -> None:
     mounts = _mounts(shared, settings)
     # Those of a cluster are not known yet.
     types, datasets = _types(settings, None if settings.ray_address is None else 1)
-    uploads = _uploads(root, settings)
+    uploads = shared / "uploads"  # on the file system of the buckets
     offered = [] if settings.obs_api is None else [uploads]
     for folder in (root, shared, shared / "obs", shared / "logs", *offered):
         try:
@@ -158,145 +150,10 @@ def serve(root: Path, settings: Settings) -> None:
             raise ConfigurationError(f"{root} cannot be served: {error}") from None
         # No file beside the program that started it is a module of the service.
         os.chdir(root)
+        data = _Data(root, shared, mounts, uploads, types, datasets, store, accounts, buckets_file)
         try:
             with ExitStack() as open_ones:
-                front_ends = _front_ends(store.database, root)
-                open_ones.callback(front_ends.close)
-                movable = _movable(settings, store, front_ends)
-                clock = movable or ServiceClock()
-                network, source = settings.network, settings.source
-                plain, tls = _listen(network, store, open_ones)
-                reach = network.reach(url_of(plain, "http", _plain_host(network)))
-                folders = _folders(shared, settings, mounts)
-                confiner = _confiner(root, settings, accounts)
-                _check_shared(settings, store, front_ends)
-                cluster = _cluster(root, settings, store, open_ones)
-                training_engine: TrainingEngine = Machine()
-                if cluster is not None:
-                    types, _ = _types(settings, _gpus(cluster))
-                    training_engine = ClusterTrainings(cluster, settings.training_memory or 0)
-                timeline = _timeline(store, clock, front_ends)
-                mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
-                supervisor = Supervisor(
-                    store,
-                    folders,
-                    mindinsight,
-                    shared / "logs",
-                    timeline,
-                    settings.board_memory,
-                    settings.sleep_after,
-                    settings.stop_after,
-                    confiner,
-                    front_ends,
-                    cluster,
-                    settings.load_late,
-                )
-                # Clients have clocks of their own, which nobody moved.
-                common = _common(store.database, clock, timeline)
-                authentication = Authentication(
-                    accounts, clock, settings.rate, Clock(), common.replays
-                )
-                buckets = BucketAccess(accounts, buckets_file)
-                operations = Operations(
-                    store, supervisor, folders, mindinsight, buckets, settings.max_running
-                )
-                workspaces = Workspaces(shared, folders)
-                training_store = TrainingStore(store)
-                _note_place(root, settings, store, training_store)
-                runner = TrainingSupervisor(
-                    training_store,
-                    training_engine,
-                    workspaces,
-                    types,
-                    timeline,
-                    _max_trainings(settings),
-                    Limits(settings.training_memory or _max_memory()),
-                    front_ends,
-                )
-                trainings = Trainings(
-                    training_store,
-                    runner,
-                    workspaces,
-                    types,
-                    datasets,
-                    timeline,
-                    buckets,
-                    _MAX_TRAININGS,
-                    _NO_TRAININGS if source is not None else None,
-                )
-                api = Api(operations, authentication, reach)
-                links = LogLinks(clock)
-                shares = Shares(store, timeline, settings.max_share_hours, settings.max_shares)
-                pages = Pages(
-                    operations,
-                    supervisor,
-                    shares,
-                    reach,
-                    Rate(_PAGES, 10 * _PAGES, Clock()),
-                    Rate(_GUESSES, _MAX_GUESSES, Clock()),
-                )
-                logins = Logins(clock, common.wrong_passwords)
-                console = Console(
-                    Parts(
-                        operations,
-                        supervisor,
-                        trainings,
-                        accounts,
-                        authentication,
-                        logins,
-                        common.sessions,
-                        reach,
-                        clock,
-                        shared,
-                        _limits(settings),
-                        shares,
-                    )
-                )
-                app = App(
-                    api,
-                    TrainingJobs(api, operations, supervisor.log, trainings, links),
-                    Iam(authentication, reach, logins),
-                    pages,
-                    reach,
-                    links,
-                    ShareApi(api, operations, shares),
-                    TestClock(movable, supervisor, runner, authentication, front_ends.announce)
-                    if movable
-                    else None,
-                    ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
-                    console,
-                )
-                if tls is not None:
-                    open_ones.callback(_serve_tls(app, tls, network).close)
-                objects = None
-                if settings.obs_api is not None:
-                    objects = _listen_objects(network, settings.obs_api, store, open_ones)
-                    objects_api = _objects_api(
-                        Objects((shared / "obs").resolve(), uploads, Clock()),
-                        authentication,
-                        buckets,
-                        folders,
-                        reach,
-                        settings.rate,
-                    )
-                    server = ObjectsServer(objects_api, objects, uploads, _most_connections(200))
-                    open_ones.callback(server.close)
-                    server.start()
-                obs = source.endpoint if source else (shared / "obs").resolve().as_uri()
-                connection = _connection(accounts.users(), reach.local, obs)
-                if settings.obs_keys is not None:
-                    connection["obs_keys_sent"] = True
-                if settings.database is not None:
-                    connection["database"] = store.database.name
-                if objects is not None:
-                    address = url_of(objects, "http", _plain_host(network))
-                    connection["obs_http_endpoint"] = address
-                    _LOG.info("the OBS API is at %s", address)
-                if settings.show_link is not None:
-                    owner = accounts.users().by_name.get(OWNER)
-                    link = CONSOLE if owner is None else console.link(owner)
-                    settings.show_link((reach.public or reach.local) + link, owner is not None)
-                _run(app, supervisor, runner, front_ends, plain, file, connection, root, settings)
+                _run(_build(data, settings, open_ones), file, root, settings)
         except StoreFailure as failure:
             raise ConfigurationError(f"{root} cannot be served: {failure.__cause__}") from None
         except OSError as error:
@@ -305,6 +162,175 @@ def serve(root: Path, settings: Settings) -> None:
         if store is not None:
             store.close()
         os.close(lock)
+
+
+class _Data(NamedTuple):
+    """The folders and files of a service, and the kinds of its trainings."""
+
+    root: Path
+    shared: Path
+    mounts: dict[str, Mount]
+    uploads: Path
+    types: MachineTypes
+    datasets: Datasets
+    store: Store
+    accounts: Accounts
+    buckets_file: BucketsFile
+
+
+class _Service(NamedTuple):
+    """The parts of a service that begin and end."""
+
+    app: App
+    supervisor: Supervisor
+    trainings: TrainingSupervisor
+    front_ends: FrontEnds
+    listening: socket.socket
+    #: The content of ``service.json``.
+    connection: dict[str, Any]
+
+
+def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
+    """Make the parts of a service, and listen; nothing is answered yet.
+
+    Raises:
+        ConfigurationError: a setting cannot be used; so do StoreFailure and OSError.
+    """
+    root, shared, mounts, uploads, types, datasets, store, accounts, buckets_file = data
+    front_ends = _front_ends(store.database, root)
+    open_ones.callback(front_ends.close)
+    movable = _movable(settings, store, front_ends)
+    clock = movable or ServiceClock()
+    network, source = settings.network, settings.source
+    plain, tls = _listen(network, store, open_ones)
+    reach = network.reach(url_of(plain, "http", _plain_host(network)))
+    folders = _folders(shared, settings, mounts)
+    confiner = _confiner(root, settings, accounts)
+    _check_shared(settings, store, front_ends)
+    own_id = service_id(root, settings, store, front_ends)
+    cluster = _cluster(root, settings, own_id, open_ones)
+    training_engine: TrainingEngine = Machine()
+    if cluster is not None:
+        types, _ = _types(settings, _gpus(cluster))
+        training_engine = ClusterTrainings(cluster, settings.training_memory or 0)
+    timeline = _timeline(store, clock, front_ends)
+    mindinsight = MindInsight(settings.mindinsight, root / "mindinsight")
+    supervisor = Supervisor(
+        store,
+        folders,
+        mindinsight,
+        shared / "logs",
+        timeline,
+        settings.board_memory,
+        settings.sleep_after,
+        settings.stop_after,
+        confiner,
+        front_ends,
+        cluster,
+        settings.load_late,
+    )
+    # Clients have clocks of their own, which nobody moved.
+    common = _common(store.database, clock, timeline)
+    authentication = Authentication(accounts, clock, settings.rate, Clock(), common.replays)
+    buckets = BucketAccess(accounts, buckets_file)
+    operations = Operations(store, supervisor, folders, mindinsight, buckets, settings.max_running)
+    workspaces = Workspaces(shared, folders)
+    training_store = TrainingStore(store)
+    runner = TrainingSupervisor(
+        training_store,
+        training_engine,
+        workspaces,
+        types,
+        timeline,
+        _max_trainings(settings),
+        Limits(settings.training_memory or _max_memory()),
+        front_ends,
+    )
+    trainings = Trainings(
+        training_store,
+        runner,
+        workspaces,
+        types,
+        datasets,
+        timeline,
+        buckets,
+        _MAX_TRAININGS,
+        _NO_TRAININGS if source is not None else None,
+    )
+    api = Api(operations, authentication, reach)
+    links = LogLinks(clock)
+    shares = Shares(store, timeline, settings.max_share_hours, settings.max_shares)
+    pages = Pages(
+        operations,
+        supervisor,
+        shares,
+        reach,
+        Rate(_PAGES, 10 * _PAGES, Clock()),
+        Rate(_GUESSES, _MAX_GUESSES, Clock()),
+    )
+    logins = Logins(clock, common.wrong_passwords)
+    console = Console(
+        Parts(
+            operations,
+            supervisor,
+            trainings,
+            accounts,
+            authentication,
+            logins,
+            common.sessions,
+            reach,
+            clock,
+            own_id,
+            shared,
+            _limits(settings),
+            shares,
+        )
+    )
+    app = App(
+        api,
+        TrainingJobs(api, operations, supervisor.log, trainings, links),
+        Iam(authentication, reach, logins),
+        pages,
+        reach,
+        links,
+        ShareApi(api, operations, shares),
+        TestClock(movable, supervisor, runner, authentication, front_ends.announce)
+        if movable
+        else None,
+        ObsKeysApi(settings.obs_keys, authentication) if settings.obs_keys else None,
+        console,
+    )
+    if tls is not None:
+        open_ones.callback(_serve_tls(app, tls, network).close)
+    objects = None
+    if settings.obs_api is not None:
+        objects = _listen_objects(network, settings.obs_api, store, open_ones)
+        objects_api = _objects_api(
+            _objects(shared, uploads, settings, front_ends),
+            authentication,
+            buckets,
+            folders,
+            reach,
+            settings.rate,
+        )
+        server = ObjectsServer(objects_api, objects, uploads, _most_connections(200))
+        open_ones.callback(server.close)
+        server.start()
+    obs = source.endpoint if source else (shared / "obs").resolve().as_uri()
+    connection = _connection(accounts.users(), reach.local, obs)
+    if settings.obs_keys is not None:
+        connection["obs_keys_sent"] = True
+    if settings.database is not None:
+        connection["database"] = store.database.name
+    if objects is not None:
+        address = url_of(objects, "http", _plain_host(network))
+        connection["obs_http_endpoint"] = address
+        _LOG.info("the OBS API is at %s", address)
+    if settings.show_link is not None:
+        owner = accounts.users().by_name.get(OWNER)
+        link = CONSOLE if owner is None else console.link(owner)
+        settings.show_link((reach.public or reach.local) + link, owner is not None)
+    return _Service(app, supervisor, runner, front_ends, plain, connection)
 
 
 def _shared(root: Path, settings: Settings) -> Path:
@@ -323,11 +349,6 @@ def _shared(root: Path, settings: Settings) -> Path:
         return root
     if not is_common:
         raise ConfigurationError("--shared needs both --ray-address and --database")
-    if settings.source is not None:
-        raise ConfigurationError(
-            "--obs-endpoint does not go together with --ray-address and --database: each front end "
-            "would copy the logs. Mount the bucket on all machines, and give --mount NAME=DIR"
-        )
     paths = [Path(os.path.realpath(folder)) for folder in (root, settings.shared)]
     if paths[0] in (paths[1], *paths[1].parents) or paths[1] in paths[0].parents:
         raise ConfigurationError(
@@ -351,14 +372,6 @@ def _check_shared(settings: Settings, store: Store, front_ends: FrontEnds) -> No
         raise ConfigurationError(
             f"--shared {settings.shared}: the other front ends of the database have {theirs}"
         )
-
-
-def _uploads(root: Path, settings: Settings) -> Path:
-    """Return the folder for objects that are not whole, on the file system of the buckets."""
-    if settings.shared is None:
-        return root / "uploads"
-    name = hashlib.sha256(f"{socket.gethostname()}:{root}".encode()).hexdigest()[:16]
-    return settings.shared / "uploads" / name
 
 
 def _database(root: Path, settings: Settings) -> Database:
@@ -426,28 +439,6 @@ def _common(database: Database, clock: ServiceClock, timeline: Timeline) -> _Com
     )
 
 
-def _note_place(root: Path, settings: Settings, store: Store, trainings: TrainingStore) -> None:
-    """Leave the processes of another service alone, if this folder is a copy of its folder."""
-    if store.database.is_shared:
-        return  # trainings belong to a front end, and those have names
-    place = place_of(root)
-    if settings.ray_address is not None:
-        # It may begin on another machine, which has another number for the same file system.
-        place = place.rpartition("-")[2]
-    before = store.setting(_PLACE)
-    if before not in (None, place):
-        number = trainings.disown()
-        if number:
-            _LOG.warning(
-                "%s is a copy of another service's folder, or on another disk than before: %d "
-                "trainings that had not ended are not looked for",
-                root,
-                number,
-            )
-    if before != place:
-        store.keep_setting(_PLACE, place)
-
-
 def _most_connections(most: int) -> int:
     """Return how many connections a server may have, which leave descriptors for all else."""
     return min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
@@ -485,6 +476,16 @@ def _listen_objects(
     return listening
 
 
+def _objects(shared: Path, uploads: Path, settings: Settings, front_ends: FrontEnds) -> Objects:
+    """Return the buckets and objects, without what killed services have left of others."""
+    locks = None if settings.shared is None else shared / "locks"
+    objects = Objects((shared / "obs").resolve(), uploads, Clock(), locks)
+    if front_ends.is_first:
+        objects.uploads.clear()
+        Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
+    return objects
+
+
 def _objects_api(
     objects: Objects,
     authentication: Authentication,
@@ -493,8 +494,6 @@ def _objects_api(
     reach: Reach,
     rate: float,
 ) -> ObjectsApi:
-    objects.uploads.clear()
-    Thread(target=_clear_copies, args=(objects, Clock().time()), daemon=True).start()
     return ObjectsApi(
         objects,
         authentication,
@@ -531,17 +530,8 @@ def _serve_tls(app: App, listening: socket.socket, network: Network) -> TlsServe
     return server
 
 
-def _run(
-    app: App,
-    supervisor: Supervisor,
-    trainings: TrainingSupervisor,
-    front_ends: FrontEnds,
-    listening: socket.socket,
-    file: ServiceFile,
-    connection: dict[str, Any],
-    root: Path,
-    settings: Settings,
-) -> None:
+def _run(service: _Service, file: ServiceFile, root: Path, settings: Settings) -> None:
+    app, supervisor, trainings, front_ends, listening, connection = service
     # Behind a proxy on this machine, callers are told apart by what it says of them.
     behind: dict[str, Any] = {
         "trusted_proxy": "127.0.0.1",
@@ -631,7 +621,7 @@ def _confiner(root: Path, settings: Settings, accounts: Accounts) -> Confiner:
     return Confiner(str(settings.shared or root), accounts, by_kernel, on_cluster, front_end)
 
 
-def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack) -> Cluster | None:
+def _cluster(root: Path, settings: Settings, own_id: str, open_ones: ExitStack) -> Cluster | None:
     """Return the cluster on which boards run, if it is not this machine.
 
     Raises:
@@ -639,11 +629,7 @@ def _cluster(root: Path, settings: Settings, store: Store, open_ones: ExitStack)
     """
     if settings.ray_address is None:
         return None
-    namespace = store.setting(_NAMESPACE)
-    if namespace is None:
-        namespace = f"modelarts-{secrets.token_hex(8)}"
-        store.keep_setting(_NAMESPACE, namespace)
-    cluster = Cluster(settings.ray_address, namespace, root / "cluster.log")
+    cluster = Cluster(settings.ray_address, f"modelarts-{own_id}", root / "cluster.log")
     try:
         cluster.open()
     except ClusterError as error:
@@ -711,7 +697,8 @@ def _folders(root: Path, settings: Settings, mounts: dict[str, Mount]) -> LogSou
         return MountedLogs(root, mounts, LocalFolders(root / "obs"))
     from modelarts.local.logs.obs_source import Mirrors
 
-    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.max_cached)
+    is_shared = settings.shared is not None
+    mirrors = Mirrors(settings.source, root / "cache", Clock(), settings.max_cached, is_shared)
     return MountedLogs(root, mounts, mirrors)
 
 

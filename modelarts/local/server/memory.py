@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 
-__all__ = ["use_few_arenas"]
-
 #: Of ``mallopt``, by ``malloc.h`` of glibc.
 _M_ARENA_MAX = -8
 _ARENAS = 2

@@ -12,8 +12,6 @@ import attr
 from modelarts.errors import ConfigurationError
 from modelarts.local.web.hosts import ANY, Reach, is_unspecified
 
-__all__ = ["Network", "listen", "url_of"]
-
 _LOG = logging.getLogger("modelarts.local")
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from modelarts.local.logs.remote import Source
     from modelarts.local.logs.sent_keys import SentKeys
 
-__all__ = ["Settings"]
-
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Settings:

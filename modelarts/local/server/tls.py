@@ -23,8 +23,6 @@ from werkzeug.wsgi import ClosingIterator
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["TlsServer"]
-
 #: Of a body that is too long, so many times the allowed bytes are still read before the answer.
 _MAX_DROPPED = 64
 #: A client that reads nothing of what it asked for is disconnected after so many milliseconds.

@@ -9,8 +9,6 @@ from modelarts import validation as arguments
 from modelarts.errors import InvalidArgument
 from modelarts.local.training.definition import illegal
 
-__all__ = ["Datasets"]
-
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
 
 

@@ -14,8 +14,6 @@ from modelarts import validation as arguments
 from modelarts.errors import InvalidArgument
 from modelarts.local.errors import TrainingFailure
 
-__all__ = ["Data", "Definition", "Engine", "illegal", "read"]
-
 _CODE = "ModelArts.0104"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")

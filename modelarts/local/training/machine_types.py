@@ -12,8 +12,6 @@ import attr
 
 from modelarts.local.training.definition import Engine, illegal
 
-__all__ = ["Flavor", "Interpreter", "MachineTypes"]
-
 CPU, GPU = "CPU", "GPU"
 #: The number of a GPU that the cluster chooses.
 ANY_GPU = "any"

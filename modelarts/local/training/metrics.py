@@ -11,8 +11,6 @@ from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import StoreFailure
 from modelarts.local.training.store import Training, TrainingStore
 
-__all__ = ["METRICS", "Sampler"]
-
 _LOG = logging.getLogger("modelarts.local")
 #: In percent of the machine that runs it. Source: *API Reference*, "Querying the Running Metrics
 #: of a Job".

@@ -19,8 +19,6 @@ from modelarts.local.training.store import Event, Training, TrainingStore
 from modelarts.local.training.supervisor import TrainingSupervisor
 from modelarts.local.training.workspace import Workspaces
 
-__all__ = ["Trainings"]
-
 
 class Trainings:
     """The operations on the trainings of one service.

@@ -12,8 +12,6 @@ import attr
 from modelarts.local.jobs.store import Store
 from modelarts.models import JobStatus
 
-__all__ = ["LIVE", "Event", "Training", "TrainingStore"]
-
 #: The statuses of trainings that have not ended.
 LIVE = (JobStatus.INIT, JobStatus.WAITING, JobStatus.RUNNING, JobStatus.KILLING)
 _LIVE = ", ".join(str(int(status)) for status in LIVE)

@@ -30,8 +30,6 @@ from modelarts.local.training.store import LIVE, Event, Training, TrainingStore
 from modelarts.local.training.workspace import PreparationError, Workspaces
 from modelarts.models import JobStatus
 
-__all__ = ["TrainingSupervisor"]
-
 _LOG = logging.getLogger("modelarts.local")
 _WAITING = (JobStatus.INIT, JobStatus.WAITING)
 #: A schedule is late by so much at most after the machine slept.

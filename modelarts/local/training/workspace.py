@@ -14,8 +14,6 @@ from modelarts.local.training.definition import Definition, illegal
 from modelarts.local.training.machine_types import Interpreter
 from modelarts.local.training.store import Training
 
-__all__ = ["TASK", "PreparationError", "Workspaces"]
-
 TASK = "worker-0"
 _MOXING = Path(__file__).resolve().parents[2] / "_moxing"
 #: What trainings have of the environment of the service; nothing in it is a key.

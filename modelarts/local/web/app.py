@@ -37,8 +37,6 @@ from modelarts.local.web.v2 import TrainingJobs
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["App", "document"]
-
 _LOG = logging.getLogger("modelarts.local")
 _KEY = re.compile(f"({PAGES}|{LOGS})[^/]+")
 _PAGE = PAGES + "<string(length=32):key>/<int:job_id>/"

@@ -46,8 +46,6 @@ from modelarts.models import STOPPED, JobStatus
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["MOST_OPEN", "Pages"]
-
 #: How many requests may wait for boards at once; and for one of them, which may hang.
 MOST_OPEN = 40
 _MOST_OPEN_OF_ONE = 12

@@ -12,8 +12,6 @@ from modelarts.local.identity.authentication import Authentication
 from modelarts.local.jobs.clock import MovableClock
 from modelarts.local.training.supervisor import TrainingSupervisor
 
-__all__ = ["TestClock"]
-
 _MOST_SECONDS = 10 * 366 * 86400
 
 

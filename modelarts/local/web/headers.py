@@ -12,8 +12,6 @@ from http.client import HTTPException, responses
 from typing import Iterable
 from urllib.parse import quote, urlsplit
 
-__all__ = ["COMMON", "OPENER", "for_board", "for_visitor", "frontend_policy", "status_line"]
-
 #: In every answer of the service.
 COMMON = (
     ("X-Content-Type-Options", "nosniff"),

@@ -13,8 +13,6 @@ from werkzeug.wrappers import Request
 from modelarts.errors import InvalidArgument
 from modelarts.local.jobs.store import PAGES
 
-__all__ = ["ANY", "CONSOLE", "Reach", "board_host", "is_unspecified", "public_url"]
-
 #: The beginning of the paths of the console.
 CONSOLE = "/console/"
 #: Stands for all names.

@@ -17,8 +17,6 @@ from modelarts.local.identity.passwords import Logins
 from modelarts.local.identity.users import Project, User
 from modelarts.local.web.hosts import Reach
 
-__all__ = ["Iam"]
-
 
 class Iam:
     """Answers ``/v3/auth/tokens`` and ``/v3/projects``.

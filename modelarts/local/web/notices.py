@@ -9,8 +9,6 @@ from html import escape
 
 from werkzeug.wrappers import Request, Response
 
-__all__ = ["notice", "wants_page"]
-
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 36rem; margin: 15vh auto 0; padding: 0 1rem; }

@@ -11,8 +11,6 @@ from modelarts.local.identity.authentication import Authentication
 from modelarts.local.identity.users import OWNER
 from modelarts.local.logs.sent_keys import ObsKeys, SentKeys
 
-__all__ = ["ObsKeysApi"]
-
 _MAX_LENGTH = 16 * 1024
 
 

@@ -11,8 +11,6 @@ from modelarts.local.errors import GatewayFailure
 from modelarts.local.jobs.store import PAGES
 from modelarts.local.web.hosts import Reach
 
-__all__ = ["check", "check_names", "is_of_plugin"]
-
 _ENCODED = re.compile(r"%(2f|5c|00)", re.IGNORECASE)
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]|(^|/)\.{1,2}(/|$)")
 _SHOWN = ("document", "iframe", "frame")

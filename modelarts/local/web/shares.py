@@ -16,8 +16,6 @@ from modelarts.local.jobs.store import Job
 from modelarts.local.operations import Operations
 from modelarts.local.web.v1 import Api
 
-__all__ = ["ShareApi"]
-
 _MAX_ID = 2**63 - 1
 _HOURS = 24
 

@@ -11,33 +11,21 @@ import json
 import os
 import secrets
 from threading import Lock
-from typing import Any, BinaryIO, Iterator, Mapping
+from typing import Any, BinaryIO, Iterator
 
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
+from modelarts._status import phases_by_status
 from modelarts.local.errors import GatewayFailure, json_response
 from modelarts.local.jobs.clock import ServiceClock
 from modelarts.local.training.metrics import METRICS
 from modelarts.local.training.operations import Trainings
 from modelarts.local.training.store import Training
 from modelarts.local.training.workspace import TASK
-from modelarts.models import JobStatus
-
-__all__ = ["LOGS", "PHASES", "LogLinks", "metrics_of", "preview", "shown"]
 
 #: The phase of each status that jobs of this service have.
-PHASES: Mapping[int, str] = {
-    JobStatus.INIT: "Creating",
-    JobStatus.WAITING: "Pending",
-    JobStatus.RUNNING: "Running",
-    JobStatus.KILLING: "Terminating",
-    JobStatus.COMPLETED: "Completed",
-    JobStatus.FAILED: "Failed",
-    JobStatus.KILLED: "Terminated",
-    JobStatus.CANCELED: "Terminated",
-    JobStatus.LOST: "Abnormal",
-}
+PHASES = phases_by_status()
 #: The beginning of the paths of links to logs; the rest is a key that has to be known.
 LOGS = "/local/logs/"
 _MAX_PREVIEW = 5 * 1024 * 1024

@@ -12,8 +12,6 @@ from modelarts.local.identity.authentication import Authentication, Caller
 from modelarts.local.operations import Operations
 from modelarts.local.web.hosts import Reach
 
-__all__ = ["Api"]
-
 _PROJECT = re.compile(r"[0-9a-f]{32}\Z")
 _MOST_ID = 2**63 - 1
 

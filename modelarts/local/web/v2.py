@@ -29,8 +29,6 @@ from modelarts.local.web.trainings import PHASES, LogLinks
 from modelarts.local.web.v1 import Api
 from modelarts.models import FAILED, JobStatus
 
-__all__ = ["TrainingJobs"]
-
 _KIND = "visualization_job"
 _WORKSPACE = "0"
 _MAX_ID = 2**63 - 1

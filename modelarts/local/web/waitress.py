@@ -13,8 +13,6 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.utilities import BadRequest
 
-__all__ = ["MAX_BODY_IN_MEMORY", "Channel", "Parser"]
-
 #: Bytes of a body, or of a response, that are kept in memory; more are kept in a file. There may
 #: be as many of each as there are connections.
 MAX_BODY_IN_MEMORY = 64 * 1024

@@ -10,8 +10,6 @@ from modelarts.auth.credentials import AccessKey
 from modelarts.errors import ConfigurationError
 from modelarts.obs.esdk.connections import Connections, make_context
 
-__all__ = ["make_client"]
-
 # OBS is at obs.<region>.…, private clouds of the same make at obsv3.<region>.… and the like.
 _OBS_HOST = r"obs[a-z0-9-]*\."
 # Parts of a bucket's name for which requests would reach another bucket, or objects in a folder.

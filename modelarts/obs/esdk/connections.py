@@ -18,8 +18,6 @@ from urllib.parse import unquote, urlsplit
 
 from modelarts.errors import ConfigurationError
 
-__all__ = ["Connections", "make_context"]
-
 _Place = Tuple[str, str, int]
 #: Seconds after the last use in which a connection is not checked.
 _FRESH = 1.0

@@ -9,8 +9,6 @@ from modelarts.auth.credentials import AccessKey
 from modelarts.obs.crc64 import parsed
 from modelarts.obs.esdk.connections import Connections
 
-__all__ = ["SessionClient", "Stored"]
-
 
 class Stored(NamedTuple):
     """The response to a request that stored bytes."""

@@ -20,8 +20,6 @@ from modelarts.errors import (
 )
 from modelarts.http.retry import Retry
 
-__all__ = ["PASSING", "Asking", "LocalError"]
-
 #: After these a later call may resume the transfer; after other refusals it cannot.
 PASSING = (AuthenticationFailed, RateLimited, ServerError)
 

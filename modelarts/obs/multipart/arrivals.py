@@ -9,8 +9,6 @@ from modelarts.obs.esdk.requests import Asking
 from modelarts.obs.io import Body, Source
 from modelarts.obs.multipart.plan import Part
 
-__all__ = ["Arrived", "Sender", "arrived_in", "whole_crc64", "whole_etag"]
-
 
 class Arrived(NamedTuple):
     """A part that was stored.

@@ -12,8 +12,6 @@ from typing import Any, Dict, Iterator, List
 from modelarts.obs.atomic import PART
 from modelarts.obs.partial import is_still, lock, remove
 
-__all__ = ["Checkpoint", "folder", "stale"]
-
 #: Seconds without a change after which a record counts as abandoned.
 _LIFETIME = 7 * 24 * 3600
 

@@ -15,8 +15,6 @@ from modelarts.obs.multipart.plan import SIZES
 from modelarts.obs.partial import PartialFile, discard, naming
 from modelarts.obs.stores.base import ObjectInfo, Progress
 
-__all__ = ["Download"]
-
 _CHUNK = 256 * 1024
 
 

@@ -6,8 +6,6 @@ the last one. S3 servers want 5 MB at least.
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-__all__ = ["MAX_PARTS", "MIN_PART_S3", "SIZES", "Layout", "Part", "Sizes", "layout"]
-
 #: Maximum number of parts of one object.
 MAX_PARTS = 10_000
 #: Minimum bytes of a part on servers other than OBS; the last part may be smaller.

@@ -20,8 +20,6 @@ from modelarts.obs.multipart.checkpoint import Checkpoint, stale
 from modelarts.obs.multipart.plan import MIN_PART_S3, SIZES, Layout, Part, Sizes
 from modelarts.obs.stores.base import Progress
 
-__all__ = ["Upload", "abort_stale"]
-
 
 class Upload:
     """The upload of one file.

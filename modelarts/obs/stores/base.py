@@ -5,8 +5,9 @@ from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 import attr
 
-__all__ = ["ObjectInfo", "Progress", "Store"]
+from modelarts.errors import InvalidArgument
 
+_LONGEST_KEY = 1024
 #: Called with the number of bytes transferred; negative if a part is sent again.
 Progress = Callable[[int], None]
 
@@ -103,3 +104,14 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close connections and threads."""
+
+
+def check_key(argument: str, key: str) -> None:
+    """Raise InvalidArgument for what cannot be the name of an object in OBS."""
+    try:
+        length = len(key.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise InvalidArgument(argument, key, "a name in Unicode") from None
+    if not 0 < length <= _LONGEST_KEY:
+        allowed = "a name of 1 to %d bytes in UTF-8 (it has %d)" % (_LONGEST_KEY, length)
+        raise InvalidArgument(argument, key, allowed)

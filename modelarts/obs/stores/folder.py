@@ -28,8 +28,6 @@ from modelarts.obs.partial import discard
 from modelarts.obs.paths import local_segments
 from modelarts.obs.stores.base import ObjectInfo, Progress, Store
 
-__all__ = ["FolderStore"]
-
 #: Attempts if a folder is removed with its last object while a file is sent to it.
 _TRIES = 20
 
@@ -59,7 +57,6 @@ class FolderStore(Store):
         self._changing_folders = ForkSafeLock()
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
-        """Return the object of that name; None if it does not exist."""
         with _refusals("look at", bucket, key):
             try:
                 path = self._path(bucket, key)

@@ -18,11 +18,8 @@ from modelarts.obs.io import Body, Content, Source
 from modelarts.obs.multipart.download import Download
 from modelarts.obs.multipart.plan import MAX_PARTS, SIZES, Sizes
 from modelarts.obs.multipart.upload import Upload, abort_stale
-from modelarts.obs.stores.base import ObjectInfo, Progress, Store
+from modelarts.obs.stores.base import ObjectInfo, Progress, Store, check_key
 
-__all__ = ["ObsStore"]
-
-_LONGEST_KEY = 1024
 #: Bytes of an object: so many parts of 5 GiB.
 _LARGEST = MAX_PARTS * 5 * 1024**3
 #: Bytes of an object up to which it is copied in one request, as OBS allows.
@@ -65,8 +62,7 @@ class ObsStore(Store):
         self._looked_for_stale = False
 
     def head(self, bucket: str, key: str) -> Optional[ObjectInfo]:
-        """Return the object of that name; None if it does not exist."""
-        _check_key(key)
+        check_key("key", key)
         client = self._client
         answer = self._asking.ask(
             "look up obs://%s/%s" % (bucket, key),
@@ -134,14 +130,13 @@ class ObsStore(Store):
 
     def make_folder(self, bucket: str, key: str) -> None:
         """Make an empty folder: an object without content, whose key ends with a slash."""
-        _check_key(key)
+        check_key("key", key)
         self._asking.ask(
             "create obs://%s/%s" % (bucket, key),
             lambda: self._client.putContent(bucket, key, content=""),
         )
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Return all objects whose key begins with ``prefix``, by key."""
         marker: Optional[str] = None
         while True:
             page = self._page(bucket, prefix, marker)
@@ -192,7 +187,7 @@ class ObsStore(Store):
             InvalidArgument: the file is larger than the largest object.
             TransferError: the file changed while it was being sent.
         """
-        _check_key(key)
+        check_key("key", key)
         source = Source.of(path)
         if source.size > _LARGEST:
             raise InvalidArgument("a file", path, "at most 48.8 TiB, the maximum size of an object")
@@ -264,7 +259,7 @@ class ObsStore(Store):
         Raises:
             TransferError: the object was replaced meanwhile.
         """
-        _check_key(key)
+        check_key("key", key)
         operation = "copy obs://%s/%s to obs://%s/%s" % (info.bucket, info.key, bucket, key)
         if info.size > self._copied:
             self._copy_parts(operation, info, bucket, key, progress)
@@ -341,7 +336,6 @@ class ObsStore(Store):
         Download(self._asking, info, path, range_size=self._sizes.range).forget()
 
     def delete(self, bucket: str, keys: Sequence[str]) -> Sequence[Tuple[str, Exception]]:
-        """Delete objects; return those that could not be deleted, with the reasons."""
         failed: List[Tuple[str, Exception]] = []
         # XML cannot represent control characters.
         odd = [key for key in keys if any(letter < " " for letter in key)]
@@ -393,16 +387,6 @@ class ObsStore(Store):
             looked, self._looked_for_stale = self._looked_for_stale, True
         if not looked:
             abort_stale(self._asking)
-
-
-def _check_key(key: str) -> None:
-    try:
-        length = len(key.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise InvalidArgument("key", key, "a name in Unicode") from None
-    if not 0 < length <= _LONGEST_KEY:
-        allowed = "a name of 1 to %d bytes in UTF-8 (it has %d)" % (_LONGEST_KEY, length)
-        raise InvalidArgument("key", key, allowed)
 
 
 def _explained(answer: Any, other: Callable[[], Any]) -> Any:

@@ -12,8 +12,6 @@ from importlib.util import find_spec
 from typing import Mapping, Optional
 from urllib.parse import urlsplit
 
-__all__ = ["board_address", "is_web_address"]
-
 _PORT = "%PORT%"
 
 

@@ -17,8 +17,6 @@ from modelarts.visualization.display.text import clock_time, folders, last_known
 if TYPE_CHECKING:
     from modelarts.visualization.display.text import Shown
 
-__all__ = ["box", "card", "frame", "link", "status_word", "table"]
-
 _MOST_ROWS = 100
 _GREEN, _BLUE, _AMBER, _RED, _GREY = "#1a7f37", "#0969da", "#9a6700", "#cf222e", "#5f6770"
 _PILL = (

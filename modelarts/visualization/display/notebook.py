@@ -5,16 +5,6 @@ import sys
 from html import escape
 from typing import Any, Optional, TextIO, Union
 
-__all__ = [
-    "Line",
-    "NotebookLine",
-    "TerminalLine",
-    "browse",
-    "in_notebook",
-    "live_line",
-    "publish",
-]
-
 #: Browsers of a terminal: they cannot show a board, and a notebook's user could not end them.
 _TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m")
 

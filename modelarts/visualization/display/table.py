@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from modelarts.models import JobInfo
     from modelarts.visualization.display.text import Shown
 
-__all__ = ["facts", "fitting", "kind_of", "look", "show", "table"]
-
 _HEADS = ("ID", "NAME", "STATUS", "CREATED", "TRAIN URL", "DESCRIPTION")
 _STATUS = _HEADS.index("STATUS")
 #: The columns that are shortened in a narrow terminal, first to last: the smallest width, and True

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Shown", "clock_time", "folders", "last_known", "one_line", "span", "title"]
-
 
 class Shown(Protocol):
     """A job that can be shown: a visualization job, or a training."""

@@ -20,8 +20,6 @@ import traceback
 from glob import glob
 from typing import Any
 
-__all__ = ["RULES", "confine"]
-
 RULES = "MODELARTS_BOARD_RULES"
 _CHANGES = ("os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink")
 _STARTS = ("os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")

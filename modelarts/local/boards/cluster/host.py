@@ -15,8 +15,6 @@ from modelarts.local.boards import landlock
 from modelarts.local.boards.cluster import parent
 from modelarts.local.engine.host import Host
 
-__all__ = ["BoardHost"]
-
 #: A board that no service asks for its state for so long ends.
 _LEASE_SECONDS = 900.0
 _START_SECONDS = 120.0
@@ -84,6 +82,8 @@ def _problem(spec: Mapping[str, Any], node: str) -> str | None:
             f"the node {node} cannot confine boards to the logs of their jobs (Landlock), which "
             "the machine of the service can"
         )
+    if spec["mindinsight"] and not os.access(spec["mindinsight"], os.X_OK):
+        return f"the node {node} has no MindInsight for {spec['mindinsight']}"
     folder = os.path.dirname(spec["log"])
     if not os.path.isdir(folder):
         return (

@@ -15,27 +15,31 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Mapping, NoReturn
+from typing import Any, Callable, Mapping, NoReturn
 
 import modelarts
 from modelarts.local.boards.sandbox import short_folder
-
-__all__ = ["main", "start"]
+from modelarts.local.engine.keeper import drain
 
 _CODE = (
     "import sys; del sys.path[0]; "
     "from modelarts.local.boards.cluster.parent import main; main(sys.argv[1])"
 )
+#: Where boards that are MindInsight have their folders, below that of the parent.
+_WORKSPACES = "mindinsight"
 _PAUSE = 0.01
 _COME_UP_SECONDS = 60.0
 _IDLE_SECONDS = 10.0
 #: How long one that starts waits for another one that is about to end.
 _LOCK_SECONDS = 10.0
 #: What the parent, and so its boards, have of the environment of a node; nothing in it is a key.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "HOME")
+_ENVIRONMENT = (
+    *("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "HOME"),
+)
 
 
 def start(spec: Mapping[str, Any]) -> tuple[Connection, socket.socket]:
@@ -72,6 +76,9 @@ def main(path: str) -> None:
     if not _is_alone(folder, lock):
         return
     from modelarts.local.boards import data_server, preload, tensorboard  # noqa: F401
+    from modelarts.local.boards.mindinsight import MindInsight
+
+    MindInsight(None, folder / _WORKSPACES).prepare()
 
     with socket.socket(socket.AF_UNIX) as listening:
         (folder / "socket").unlink(missing_ok=True)
@@ -119,7 +126,7 @@ class _Parent:
                 if key.fileobj is self._listening:
                     self._accept()
                 elif key.fileobj == self._woken:
-                    _drain(self._woken)
+                    drain(self._woken)
                 else:
                     self._hear(key.data)
             self._reap()
@@ -196,15 +203,17 @@ class _Parent:
 
 
 def _serve(connection: Connection) -> None:
-    from modelarts.local.boards import data_server, tensorboard
+    from modelarts.local.boards import data_server, mindinsight, tensorboard
     from modelarts.local.boards.confinement import Confinement
 
     spec = connection.recv()
     program = data_server.program() if spec["data_server"] else None
     confinement = Confinement(**spec["confinement"])
-    tensorboard.serve(
-        program, connection, confinement, spec["key"], spec["log"], spec["memory"], spec["host"]
-    )
+    serve: Callable[..., None] = partial(tensorboard.serve, program)
+    if spec["mindinsight"]:
+        folder = os.path.join(_folder(), _WORKSPACES)
+        serve = partial(mindinsight.serve, spec["mindinsight"], folder)
+    serve(connection, confinement, spec["key"], spec["log"], spec["memory"], spec["host"])
 
 
 def _folder() -> str:
@@ -259,11 +268,3 @@ def _launch(folder: str) -> None:
             stderr=log,
             check=True,
         )
-
-
-def _drain(descriptor: int) -> None:
-    try:
-        while os.read(descriptor, 4096):
-            pass
-    except BlockingIOError:
-        pass

@@ -26,14 +26,13 @@ from modelarts.local.boards.engine import (
     EngineAway,
     board_of,
 )
+from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.engine.cluster import Cluster, ClusterError, Resources, State
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-__all__ = ["ClusterBoard", "ClusterProcesses"]
 
 _LOG = logging.getLogger("modelarts.local")
 _NAME = re.compile(r"board-\d+-\d+-\d+$")
@@ -96,7 +95,7 @@ class ClusterBoard(Board):
         """``prefix`` is the path of its page.
 
         Raises:
-            EngineAway: the cluster was lost meanwhile.
+            EngineAway: the cluster was lost meanwhile, or does not answer.
             RuntimeError: it does not come up; the message says why.
         """
         with self._condition:
@@ -112,6 +111,8 @@ class ClusterBoard(Board):
                 raise RuntimeError("the service ends")
         if self.was_lost():
             raise EngineAway("the Ray cluster was lost")
+        if state["phase"] != "ended" and not self._cluster.is_there():
+            raise EngineAway(self._cluster.silence)
         self.kill()
         if state["phase"] == "ended":
             raise RuntimeError(f"{state['reason']}; see {self._log.name}")
@@ -138,6 +139,8 @@ class ClusterBoard(Board):
         if not is_lost:
             return parts
         text = "The node of this board does not answer. The board is being started on another.\n"
+        if not self._cluster.is_there():
+            text = "The Ray cluster does not answer. The board is started again when it does.\n"
         away = Response(text, 503, content_type="text/plain", headers={"Retry-After": "2"})
         return away(environ, start_response)
 
@@ -239,26 +242,22 @@ class ClusterProcesses(BoardEngine):
         """Note that no board is started any more."""
         self._cluster.close()
 
-    def start(
-        self, job: Job, logs: Logs, mindinsight: Callable[..., None] | None = None
-    ) -> ClusterBoard:
+    def start(self, job: Job, logs: Logs, mindinsight: MindInsight | None = None) -> ClusterBoard:
         """Start the board of a job over its logs, or return the one that is there.
 
         It does not answer yet.
 
         Raises:
             EngineAway: the cluster does not answer.
-            RuntimeError: it cannot be started.
+            ValueError: it cannot be started.
         """
-        if mindinsight is not None:
-            raise RuntimeError("MindInsight does not run on a Ray cluster")
         name = _name(job)
         board = ClusterBoard(job, self._cluster, name, self.log(job.job_id))
         try:
             self._cluster.start(
                 name,
                 BoardHost,
-                self._spec(job, logs),
+                self._spec(job, logs, mindinsight),
                 Resources(_CPUS, self._memory // _SHARE),
                 board.changed,
                 restarts=True,
@@ -270,7 +269,7 @@ class ClusterProcesses(BoardEngine):
     def _names(self) -> set[str]:
         return {name for name in self._cluster.names() if _NAME.match(name)}
 
-    def _spec(self, job: Job, logs: Logs) -> dict[str, Any]:
+    def _spec(self, job: Job, logs: Logs, mindinsight: MindInsight | None) -> dict[str, Any]:
         confinement = self.confiner.of(str(logs.folder), logs.links)
         program, choice = self._reader(confinement)
         return {
@@ -279,8 +278,9 @@ class ClusterProcesses(BoardEngine):
             "enforced": confinement.is_enforced,
             "log": str(self.log(job.job_id)),
             "memory": self._memory,
+            "mindinsight": mindinsight and mindinsight.python(),
             "data_server": program is not None,
-            "choice": choice,
+            "choice": None if mindinsight is not None else choice,
         }
 
 

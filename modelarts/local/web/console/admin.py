@@ -17,8 +17,6 @@ from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.console.text import size
 from modelarts.local.web.console.visit import Visit
 
-__all__ = ["AdminPages"]
-
 #: With fewer bytes free, the page about the service warns.
 _NEARLY_FULL = 2**30
 
@@ -47,12 +45,12 @@ class AdminPages:
 
     def users(self, visit: Visit, project_id: str) -> Response:
         """Return the list of users."""
-        _need_admin(visit)
+        visit.need_admin()
         return self._list(visit, "", None)
 
     def add(self, visit: Visit, project_id: str) -> Response:
         """Add a user with a password."""
-        _need_admin(visit)
+        visit.need_admin()
         form = visit.request.form
         name, password = form.get("name", ""), form.get("password", "")
         projects = tuple(
@@ -66,7 +64,7 @@ class AdminPages:
 
     def user(self, visit: Visit, project_id: str, name: str) -> Response:
         """Return the page of one user."""
-        _need_admin(visit)
+        visit.need_admin()
         user = self._parts.authentication.users().by_name.get(name)
         if user is None:
             raise Failure(404, "ModelArts.0015", "There is no such user.")
@@ -74,14 +72,14 @@ class AdminPages:
 
     def password(self, visit: Visit, project_id: str, name: str) -> Response:
         """Give a user another password, which ends the user's sessions and tokens."""
-        _need_admin(visit)
+        visit.need_admin()
         password = visit.request.form.get("password", "")
         self._edit(lambda users: users.with_password(name, password))
         return visit.back("users", done="password")
 
     def remove(self, visit: Visit, project_id: str, name: str) -> Response:
         """Remove a user. The user ``local`` cannot remove itself."""
-        _need_admin(visit)
+        visit.need_admin()
         if name == OWNER:
             raise Failure(400, "ModelArts.0104", "The user local cannot be removed here.")
         self._edit(lambda users: users.without_user(name))
@@ -132,8 +130,3 @@ class AdminPages:
             raise Failure(400, "ModelArts.0104", str(error)) from None
         except ConfigurationError as error:
             raise Failure(500, "ModelArts.0010", str(error)) from None
-
-
-def _need_admin(visit: Visit) -> None:
-    if not visit.is_admin:
-        raise Failure(403, "ModelArts.0203", "Only the user local sees the users.")

@@ -16,8 +16,6 @@ from modelarts.local.web.hosts import CONSOLE
 if TYPE_CHECKING:
     from modelarts.local.web.console.site import Site
 
-__all__ = ["LINKS", "Console"]
-
 #: Where programs with keys ask for a link that signs in a browser.
 LINKS = "/local/console-links"
 

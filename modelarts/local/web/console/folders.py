@@ -14,8 +14,6 @@ from modelarts.local.errors import Failure
 from modelarts.local.identity.authentication import Caller
 from modelarts.local.operations import Operations
 
-__all__ = ["Choice", "Choices", "Folders"]
-
 _EVENTS = ".tfevents."
 _MAX_CHOICES = 500
 #: So many entries are looked at for event files, in all folders of a page.

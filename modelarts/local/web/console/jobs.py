@@ -18,8 +18,6 @@ from modelarts.local.web.console.visit import Visit
 from modelarts.local.web.hosts import Reach
 from modelarts.models import FAILED, STOPPED, JobStatus
 
-__all__ = ["JobPages"]
-
 _PER_PAGE = 50
 _MAX_ID = 2**63 - 1
 #: The columns that a list can be sorted by, with their names in the API.

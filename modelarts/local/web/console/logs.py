@@ -11,8 +11,6 @@ from werkzeug.wrappers import Response
 
 from modelarts.local.web.console.visit import Visit
 
-__all__ = ["log_part", "tail"]
-
 #: A page shows so many bytes at first, and at most so many more with each request.
 _MAX_TAIL = 64 * 1024
 _MAX_PART = 256 * 1024

@@ -16,8 +16,6 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from modelarts.local.boards.engine import Board
 from modelarts.local.boards.supervisor import Supervisor
 
-__all__ = ["Observation", "Observer"]
-
 #: How long an observation is shown before the board is looked at again: on its own page, in a list.
 _FRESH_SECONDS = 5.0
 _FRESH_IN_LIST_SECONDS = 30.0

@@ -18,14 +18,13 @@ from modelarts.local.operations import Operations
 from modelarts.local.training.operations import Trainings
 from modelarts.local.web.hosts import Reach
 
-__all__ = ["Parts"]
-
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Parts:
     """The parts of the service that the pages of the console use.
 
     Attributes:
+        service_id: that of the service; its front ends have the same.
         root: the folder of the service.
         limits: the limits of the service, for people.
     """
@@ -39,6 +38,7 @@ class Parts:
     sessions: Sessions
     reach: Reach
     clock: Clock
+    service_id: str
     root: Path
     limits: Mapping[str, str]
     shares: Shares

@@ -26,8 +26,6 @@ from modelarts.local.web.console.storage import StoragePages
 from modelarts.local.web.console.trainings import TrainingPages
 from modelarts.local.web.console.visit import Unchanged, Visit
 
-__all__ = ["Site"]
-
 _LOG = logging.getLogger("modelarts.local")
 _STATIC = Path(__file__).with_name("static")
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -51,7 +49,7 @@ class Site:
         content = b"".join(self._files[name] for name in sorted(self._files))
         self._version = hashlib.sha256(content).hexdigest()[:12]
         # Cookies know no ports: other services of this machine have other names.
-        self._cookie = "modelarts-" + hashlib.sha256(str(parts.root).encode()).hexdigest()[:12]
+        self._cookie = "modelarts-" + parts.service_id
         self._templates = Environment(
             loader=PackageLoader(__package__, "templates"),
             autoescape=True,

@@ -15,8 +15,6 @@ from modelarts.local.errors import Failure
 from modelarts.local.web.console.parts import Parts
 from modelarts.local.web.console.visit import Visit
 
-__all__ = ["Size", "StoragePages"]
-
 _WORKSPACE = "0"
 _LOG = re.compile(r"job-([0-9]{1,18})\.log\Z")
 #: So long, and at so many files, one page looks for sizes.
@@ -88,14 +86,14 @@ class StoragePages:
 
     def ask(self, visit: Visit, project_id: str) -> Response:
         """Return the question before logs are deleted."""
-        _need_admin(visit)
+        visit.need_admin()
         gone = self._gone()
         total = sum(size for _, size in gone)
         return visit.render("storage_delete.html", gone=gone, total=total)
 
     def delete(self, visit: Visit, project_id: str) -> Response:
         """Delete the logs of jobs that are gone."""
-        _need_admin(visit)
+        visit.need_admin()
         for path, _ in self._gone():
             path.unlink(missing_ok=True)
         return visit.back("storage", done="logs")
@@ -108,11 +106,6 @@ class StoragePages:
             if name is not None and self._parts.operations.find(int(name.group(1))) is None:
                 sizes.append((path, _size_of(path)))
         return sizes
-
-
-def _need_admin(visit: Visit) -> None:
-    if not visit.is_admin:
-        raise Failure(403, "ModelArts.0203", "Only the user local may do this.")
 
 
 def _size_of(path: Path) -> int:

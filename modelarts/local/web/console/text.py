@@ -7,8 +7,6 @@ from typing import Any, Callable, Mapping
 
 from modelarts.models import FAILED, STOPPED, JobStatus
 
-__all__ = ["FILTERS", "STATUS_GROUPS", "ago", "duration", "group", "size"]
-
 #: The statuses that a list can be filtered by.
 STATUS_GROUPS: Mapping[str, tuple[int, ...]] = {
     "running": (JobStatus.RUNNING,),

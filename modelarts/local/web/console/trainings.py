@@ -15,8 +15,6 @@ from modelarts.local.web.console.visit import Visit
 from modelarts.local.web.trainings import PHASES
 from modelarts.models import JobStatus
 
-__all__ = ["Plot", "TrainingPages", "plot"]
-
 _TRAINING = "/trainings/<string(maxlength=64):training_id>"
 _WORKSPACE = "0"
 _PER_PAGE = 50

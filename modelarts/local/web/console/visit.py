@@ -15,8 +15,6 @@ from modelarts.local.identity.authentication import Caller
 from modelarts.local.identity.sessions import BrowserSession
 from modelarts.local.identity.users import OWNER, Project, User
 
-__all__ = ["Unchanged", "Visit"]
-
 
 class Unchanged(Exception):
     """The script has the live part of the page as it is."""
@@ -68,6 +66,11 @@ class Visit:
     def is_admin(self) -> bool:
         """True for the user that the service began with."""
         return self.user.name == OWNER
+
+    def need_admin(self) -> None:
+        """Raise Failure for everybody but that user."""
+        if not self.is_admin:
+            raise Failure(403, "ModelArts.0203", "Only the user local may do this.")
 
     @property
     def here(self) -> str:

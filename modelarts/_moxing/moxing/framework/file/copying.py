@@ -14,8 +14,6 @@ from . import objects
 from .errors import MoxFileNameDuplicateException, MoxFileNotExistsException
 from .paths import LocalOrUrl, Remote, is_remote, local, remote
 
-__all__ = ["copy_file", "copy_tree"]
-
 
 class _Source(NamedTuple):
     """A file to copy; ``info`` is the metadata of an object, None for a file of this machine."""

@@ -9,15 +9,6 @@ from typing import Iterator, NamedTuple, Optional
 
 from modelarts.errors import ApiError, TransferError
 
-__all__ = [
-    "MoxFileNameDuplicateException",
-    "MoxFileNotExistsException",
-    "MoxFileReadException",
-    "MoxFileRespException",
-    "Response",
-    "refusals",
-]
-
 
 class Response(NamedTuple):
     """The parts of a response of OBS that say why it refused.

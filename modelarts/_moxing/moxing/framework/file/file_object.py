@@ -3,14 +3,11 @@
 import os
 import tempfile
 import weakref
-from types import TracebackType
-from typing import Any, Iterable, Iterator, List, Optional, Type
+from typing import Any, Iterable, Iterator, List, Optional
 
 from . import objects
 from .errors import MoxFileNotExistsException, refusals
 from .paths import LocalOrUrl, is_remote, local, remote
-
-__all__ = ["File"]
 
 
 def _discard(path: str) -> None:
@@ -192,12 +189,7 @@ class File:
     def __enter__(self) -> "File":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[Any]:

@@ -12,23 +12,6 @@ from .errors import MoxFileNotExistsException
 from .paths import Remote
 from .session import FOLDERS, store
 
-__all__ = [
-    "Entry",
-    "children",
-    "copy",
-    "descendants",
-    "download",
-    "exists",
-    "head",
-    "is_folder",
-    "make_folder",
-    "private_file",
-    "remove_folder",
-    "remove_object",
-    "tree",
-    "upload",
-]
-
 
 class Entry(NamedTuple):
     """A file or folder in a folder; the size of a folder is 0."""

@@ -6,8 +6,6 @@ from typing import NamedTuple, Union
 
 from modelarts.obs.paths import parse
 
-__all__ = ["LocalOrUrl", "Remote", "is_remote", "local", "remote"]
-
 LocalOrUrl = Union[str, "os.PathLike[str]"]
 
 _SCHEMES = ("obs://", "s3://")

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from modelarts.obs.stores.base import Store
     from modelarts.session import Session
 
-__all__ = ["FOLDERS", "set_auth", "store"]
-
 _lock = ForkSafeLock()
 _settings: Dict[str, Any] = {}
 _session: "Optional[Session]" = None

@@ -13,8 +13,6 @@ from . import file_io
 from .file_object import File
 from .paths import is_remote
 
-__all__ = ["shift"]
-
 _Function = Callable[..., Any]
 
 

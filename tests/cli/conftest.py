@@ -1,0 +1,20 @@
+"""What tests of the command share."""
+
+import pytest
+
+from modelarts.cli import main
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs ``modelarts`` with arguments; returns its exit code, and what it printed."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as ended:
+            code = ended.code
+        return (code, *capsys.readouterr())
+
+    return run
