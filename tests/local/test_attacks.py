@@ -1,5 +1,6 @@
 """Attacks by somebody who knows the repository; ``docs/reliability.md`` has the table."""
 
+import fcntl
 import hashlib
 import io
 import json
@@ -477,6 +478,22 @@ def test_keeper_that_says_nothing_is_killed(monkeypatch):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
         assert "said nothing for 0.1 seconds" in machine._let_go(keeper)
     assert keeper.returncode == -9
+
+
+def test_keeper_is_heard_through_any_descriptor():
+    """A service has more of them than select() knows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    reading, writing = os.pipe()
+    try:
+        with open(fcntl.fcntl(reading, fcntl.F_DUPFD, 1500), "rb") as output:
+            os.write(writing, b"ready\n")
+            assert machine._read_line(output) == b"ready\n"
+            os.close(writing)
+            assert machine._read_line(output) == b""
+    finally:
+        os.close(reading)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_file_that_could_not_be_read_is_read_later(tmp_path):
