@@ -1,4 +1,4 @@
-"""What tests of the command share."""
+"""Fixtures of the tests of the command."""
 
 import pytest
 
