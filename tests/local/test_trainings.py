@@ -527,6 +527,17 @@ def test_stopped_keeper_goes_on(trainer):
     assert trainer.wait(job_id)["status"]["phase"] == "Terminated"
 
 
+def test_stopped_training_is_deleted(trainer):
+    program = "import time; print('started', flush=True); time.sleep(600)"
+    job_id = trainer.create(program, "suspended")
+    wait_until(lambda: "started" in trainer.log(job_id))
+    keeper = (trainer.service.root / "trainings" / job_id / "lock").read_text()
+    (training,) = psutil.Process(int(keeper)).children()
+    training.suspend()
+    trainer.call("DELETE", "training-jobs/" + job_id)
+    wait_until(lambda: not training.is_running(), 8)  # not only after the grace period
+
+
 def test_log_link_reads_parts_without_a_signature(trainer):
     job_id = trainer.create("print('0123456789')", "linked")
     trainer.wait(job_id)
