@@ -334,6 +334,7 @@ def test_service_joins_the_cluster_again(world, job):
     os.kill(driver(world), signal.SIGKILL)
     assert world.shows(job)
     other = VisualizationJob.create("/logs/", session=world.session)
+    training = train(world, "print('trained')")
     world.service.said("job %s: TensorBoard is started later" % other.visualization_id)
     assert other.refresh().status == JobStatus.WAITING
     assert "the Ray cluster at" in other.raw["reason"]
@@ -341,6 +342,7 @@ def test_service_joins_the_cluster_again(world, job):
     other.wait()
     assert world.shows(other)
     assert "reason" not in other.raw
+    assert training.wait().phase == "Completed"
     assert set(before) < set(boards(world))
     other.delete()
     wait_until(lambda: boards(world) == before)
