@@ -29,6 +29,8 @@ from tests.served import descendants, fetch
 from tests.service import Service
 
 pytestmark = pytest.mark.local
+# What other tests claim of boards and trainings on one machine, on a cluster.
+pytestmark = [pytestmark, pytest.mark.extended]
 
 HOUR = 3600
 
@@ -179,7 +181,6 @@ def test_sleeping_board_has_no_actor(world, job):
     assert world.shows(job)
 
 
-@pytest.mark.extended
 def test_next_service_finds_its_boards(world, job):
     """Nothing is started twice; a board whose job is gone is ended."""
     gone = world.create()
@@ -290,7 +291,6 @@ def test_training_runs_in_an_actor(world, waits):
     wait_until(lambda: not is_alive(actor))
 
 
-@pytest.mark.extended
 def test_training_outlives_a_killed_service(world, waits):
     before = keeper(world, waits)
     world.service.end(signal.SIGKILL)
@@ -327,7 +327,6 @@ def driver(world):
     return pid
 
 
-@pytest.mark.extended
 def test_service_joins_the_cluster_again(world, job):
     """Ray ends a process that loses its cluster; the service and the boards go on."""
     before = boards(world)
@@ -405,7 +404,6 @@ def node(world):
     return world.cluster.add_node()
 
 
-@pytest.mark.extended
 def test_samples_of_trainings_run_on_two_nodes(world, node):
     """Both have one that waits, so the scripts run beside them wherever there is room."""
     shutil.rmtree(str(world.folder / "root" / "obs" / "bucket" / "out"), ignore_errors=True)
@@ -437,7 +435,6 @@ def test_samples_of_trainings_run_on_two_nodes(world, node):
         job.delete()
 
 
-@pytest.mark.extended
 def test_killed_node_loses_no_board(world, node):
     """Its boards are on another one within 30 seconds, under their addresses."""
     jobs = [world.create()]

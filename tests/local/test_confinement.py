@@ -72,7 +72,7 @@ CONFIG = "projector_config.pbtxt"
 #: each kind, and fewer by the kernel, which does not know one file from another.
 OF_MODES = {
     "by the kernel": (0, 3, 6, 9, 13),
-    "by the kernel, with a data server": (5, 11, 12, 14, 17),
+    "by the kernel, with a data server": (0, 5, 9, 11, 12, 14),
     "by code alone": range(0, 20, 2),
 }
 EXTENTS = pytest.mark.parametrize(
@@ -80,7 +80,13 @@ EXTENTS = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module", params=OF_MODES)
+MODES = [
+    pytest.param("by the kernel", marks=pytest.mark.extended),
+    *("by the kernel, with a data server", "by code alone"),
+]
+
+
+@pytest.fixture(scope="module", params=MODES)
 def hostile(request, tmp_path_factory):
     """A service with secrets, a board over a hostile folder, and what must not be read."""
     by_kernel = request.param != "by code alone"

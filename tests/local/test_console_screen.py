@@ -1,7 +1,9 @@
 """The console on the screen of a real browser."""
 
+import os
 import re
 import shutil
+import signal
 from contextlib import suppress
 
 import pytest
@@ -238,7 +240,7 @@ def test_keyboard_alone_is_enough(open_page, mounted):
 
 
 def test_focus_stays_while_a_list_is_renewed(open_page, mounted):
-    """A row is another one when its status changes; the button beside it keeps the focus."""
+    """A button keeps the focus when the status changes, also to one in which there is none."""
     page = open_page()
     with mounted.session() as session:
         path = "/v1/%s/visualization-jobs" % session.project_id
@@ -248,7 +250,16 @@ def test_focus_stays_while_a_list_is_renewed(open_page, mounted):
         row = page.locator("#j%d" % number)
         row.get_by_text("RUNNING").wait_for()
         button(page, "Delete", "focus").focus()
-        session.request("POST", "%s/%d/stop" % (path, number))
+        # While the boards' parent is held, the stop lasts.
+        pid = int(mounted.said(r"job %d: running, process (\d+)" % number).group(1))
+        with open("/proc/%d/stat" % pid) as file:
+            parent = int(file.read().rsplit(")", 1)[1].split()[1])
+        os.kill(parent, signal.SIGSTOP)
+        try:
+            session.request("POST", "%s/%d/stop" % (path, number))
+            row.get_by_text("KILLING").wait_for()
+        finally:
+            os.kill(parent, signal.SIGCONT)
         row.get_by_text("KILLED").wait_for()
         row.get_by_role("button", name="Restart").wait_for()
         assert page.evaluate(ACTIVE).startswith("Delete job")

@@ -31,7 +31,10 @@ URL = "/bucket/logs/"
 PASSWORD = "not-to-be-shown-4711"
 
 
-@pytest.fixture(params=["sqlite", "postgres", "postgres-trigrams"])
+STORES = ["sqlite", "postgres", pytest.param("postgres-trigrams", marks=pytest.mark.extended)]
+
+
+@pytest.fixture(params=STORES)
 def store(request, tmp_path):
     """An empty store on each database."""
     if request.param == "sqlite":

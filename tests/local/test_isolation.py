@@ -307,6 +307,7 @@ def test_each_board_has_a_host_of_its_own(hosts):
         assert key[:8] not in name  # names are not secret, on their way
 
 
+@pytest.mark.extended
 def test_board_works_at_its_own_host(page, hosts):
     page.goto(hosts.victim)
     page.locator("scalar-card").first.wait_for()
@@ -314,7 +315,7 @@ def test_board_works_at_its_own_host(page, hosts):
     assert page.refused == []
 
 
-@pytest.mark.parametrize("path", PAGES[:2])
+@pytest.mark.parametrize("path", [PAGES[0], pytest.param(PAGES[1], marks=pytest.mark.extended)])
 def test_page_at_its_own_host_reads_no_other(page, hosts, path):
     """It has its own origin, so it may use cookies and storage: those of this one board."""
     page.goto(hosts.attacker + path)

@@ -95,6 +95,7 @@ def _is_there(pid):
 # The real one -----------------------------------------------------------------------------
 
 
+@pytest.mark.extended
 def test_what_mindspore_wrote_is_read_back_through_the_page(running):
     _, job = running
     page = client.get(job.service_url)
@@ -110,6 +111,7 @@ def test_what_mindspore_wrote_is_read_back_through_the_page(running):
     ]
 
 
+@pytest.mark.extended
 def test_mindinsight_listens_on_no_port(running):
     """Its own command would, on one that every user of the machine can reach."""
     service, job = running
@@ -133,6 +135,7 @@ def _sockets(pid):
     return {link[8:-1] for link in links if link.startswith("socket:[")}
 
 
+@pytest.mark.extended
 def test_the_board_answers_nobody_but_its_service(running):
     service, job = running
     inodes = _sockets(board_of(service, job))
@@ -144,6 +147,7 @@ def test_the_board_answers_nobody_but_its_service(running):
     assert client.get("http://127.0.0.1:%d/" % port).status_code == 403
 
 
+@pytest.mark.extended
 def test_mindinsight_has_board_limits_and_appends_log(running):
     """Mindinsight has the limits of a board and appends to its log."""
     service, job = running
@@ -160,6 +164,7 @@ def test_mindinsight_has_board_limits_and_appends_log(running):
     assert int(flags, 8) & os.O_APPEND
 
 
+@pytest.mark.extended
 def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     service, job = running
     pids = processes(service.root)
@@ -192,10 +197,8 @@ def test_mindinsight_restarts_after_killed_service(tmp_path):
     assert list((service.root / "mindinsight").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "which",
-    ["board", *(pytest.param(name, marks=pytest.mark.extended) for name in ("reaper", "gunicorn"))],
-)
+@pytest.mark.extended
+@pytest.mark.parametrize("which", ["board", "reaper", "gunicorn"])
 def test_killing_any_mindinsight_process_fails_the_job(running, which):
     service, job = running
     pids = sorted(processes(service.root))

@@ -12,6 +12,8 @@ SWEEP = Path(__file__).parents[2] / "samples" / "sweep.py"
 SAMPLE = Path(__file__).parents[2] / "samples" / "quickstart.py"
 
 
+# One is run by .ci/run, as the README says.
+@pytest.mark.extended
 def test_two_quickstarts_read_own_curves(tmp_path):
     """Two quickstarts beside each other read their own curves back."""
     runs = [

@@ -53,7 +53,14 @@ pages = st.fixed_dictionaries(
 )
 statuses = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 409, 429, 500, 503])
 
-slowly = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+def _settings(examples):
+    return settings(
+        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+
+
+few, many = _settings(40), _settings(150)
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +104,20 @@ def _attempt(call):
         return error
 
 
-@slowly
+@few
 @given(status=statuses, body=jobs | json_values)
 def test_details(session, status, body):
+    _look_at_details(session, status, body)
+
+
+@pytest.mark.extended
+@many
+@given(status=statuses, body=jobs | json_values)
+def test_more_details(session, status, body):
+    _look_at_details(session, status, body)
+
+
+def _look_at_details(session, status, body):
     with _answering(status, body):
         _attempt(lambda: _is_right(VisualizationJob.get(197, session)))
         info = _attempt(VisualizationJob(session, 197).get_visualization_job_info)
@@ -108,10 +126,21 @@ def test_details(session, status, body):
             assert info["status"] is None or type(info["status"]) is int
 
 
-@slowly
+@few
 @given(status=statuses, body=pages | json_values)
 @example(status=200, body={"jobs": [{"job_id": [None]}]})
 def test_lists(session, status, body):
+    _look_at_lists(session, status, body)
+
+
+@pytest.mark.extended
+@many
+@given(status=statuses, body=pages | json_values)
+def test_more_lists(session, status, body):
+    _look_at_lists(session, status, body)
+
+
+def _look_at_lists(session, status, body):
     with _answering(status, body):
         _attempt(lambda: [_is_right(job) for job in VisualizationJob.list(session)])
         _attempt(lambda: VisualizationJob.get_visualization_job_object_list(session))
@@ -120,9 +149,20 @@ def test_lists(session, status, body):
             assert all(type(job["status"]) in (int, type(None)) for job in listed["jobs"])
 
 
-@slowly
+@few
 @given(status=statuses, body=jobs | json_values)
 def test_creates_and_actions(session, status, body):
+    _look_at_actions(session, status, body)
+
+
+@pytest.mark.extended
+@many
+@given(status=statuses, body=jobs | json_values)
+def test_more_creates_and_actions(session, status, body):
+    _look_at_actions(session, status, body)
+
+
+def _look_at_actions(session, status, body):
     with _answering(status, body):
         _attempt(lambda: _is_right(VisualizationJob.create("/bucket/logs/", session=session)))
         job = VisualizationJob(session, 197)
@@ -132,7 +172,7 @@ def test_creates_and_actions(session, status, body):
         assert isinstance(stopped, (dict, ModelArtsError))
 
 
-@slowly
+@many
 @given(status=statuses, body=st.binary(max_size=200))
 def test_bytes_that_are_nothing(session, status, body):
     with _answering(status, body):

@@ -120,6 +120,7 @@ def _jobs(cloud):
     return {str(number): job["job_name"] for number, job in cloud.jobs.items()}
 
 
+@pytest.mark.parametrize("turns", [60, pytest.param(150, marks=pytest.mark.extended)])
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize(
     ("cloud", "api", "create", "names_of"),
@@ -130,12 +131,12 @@ def _jobs(cloud):
     ],
     ids=["v1", "v2", "trainings"],
 )
-def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named):
+def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named, turns):
     cloud = request.getfixturevalue(cloud)
     before = set(names_of(cloud))
     made, doubtful, slowest = [], [], []
     with _faulty(cloud, 0.4, api=api) as (session, _):
-        for turn in range(150):
+        for turn in range(turns):
             name = "job-%d" % turn if named else None
             job, error = _timed(lambda name=name: create(session, name), slowest)
             if error is None:
@@ -150,8 +151,8 @@ def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named
         assert jobs.pop(job_id) == name, SEED
     # What is left was never answered: each is named by the error that said so.
     assert set(jobs.values()) <= set(doubtful), SEED
-    # How many come through depends on the seed (about 123, so a few more or less).
-    assert len(made) > 90, (SEED, len(doubtful))
+    # How many come through depends on the seed: of 150 about 123.
+    assert len(made) > 0.5 * turns, (SEED, len(doubtful))
 
 
 def test_stops_of_trainings_are_done_or_refused(trainings):
@@ -190,13 +191,14 @@ def test_stops_and_restarts_are_done_once_or_said_to_be_undone(documented):
     assert done > 180, SEED
 
 
-def test_the_running_service_behind_a_faulty_network(service):
+@pytest.mark.parametrize("turns", [10, pytest.param(30, marks=pytest.mark.extended)])
+def test_the_running_service_behind_a_faulty_network(service, turns):
     found = service.connection
     cloud = type("CredentialSet", (), found)
     made, doubtful, slowest = [], [], []
     target = found["modelarts_endpoint"][len("http://") :]
     with _faulty(cloud, 0.4, target) as (session, _):
-        for _ in range(30):
+        for _ in range(turns):
             job, error = _timed(
                 lambda: VisualizationJob.create("/bucket/faults/", session=session), slowest
             )

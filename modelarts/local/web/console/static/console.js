@@ -53,13 +53,21 @@ const keysOf = (element) =>
 /** Replace an element, and keep the focus where it was. */
 function replace(before, after) {
   const focused = before.contains(document.activeElement) ? document.activeElement : null;
-  const label = focused && (focused.getAttribute("aria-label") || focused.textContent);
+  const label =
+    focused && (focused.dataset.focus || focused.getAttribute("aria-label") || focused.textContent);
   before.replaceWith(after);
   if (!focused) return;
   const choices = Array.from(after.querySelectorAll("a, button, [tabindex]"));
   const same = choices.find((each) => (each.getAttribute("aria-label") || each.textContent) === label);
   const target = same || choices[0];
-  if (target) target.focus();
+  if (target) {
+    target.focus();
+  } else {
+    // A job that is being stopped has no buttons; the focus waits here for those that come.
+    after.dataset.focus = label;
+    after.tabIndex = -1;
+    after.focus();
+  }
 }
 
 async function refresh() {
