@@ -45,9 +45,10 @@ _TESTS = Path(__file__).parent
 _MODULES = sorted(_TESTS.glob("*/test_*.py"))
 #: The files that take longest come first, so that at the end no process waits for another.
 _LONGEST = (
-    *("confinement", "durability", "obs_logs", "trainings", "cluster", "environment", "faults"),
-    *("service", "confinement_fuzz", "mindinsight_confined", "testing_service", "safety"),
-    *("operation", "data_server", "screen", "notebook", "samples"),
+    *("confinement", "cluster", "console_screen", "isolation", "cluster_front_ends", "obs_logs"),
+    *("trainings", "service", "contract", "screen", "data_server", "mindinsight", "front_ends"),
+    *("objects", "durability", "faults", "mindinsight_confined", "testing_service", "notebook"),
+    *("samples", "tutorial", "process", "typing", "quickstart", "faq", "packaging", "users"),
 )
 _FOLDERS = ("local", "wire", "obs", "packaging", "cli", "unit")
 

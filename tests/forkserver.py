@@ -26,15 +26,21 @@ from importlib import import_module
 from multiprocessing import util
 from pathlib import Path
 
-__all__ = ["ForkedCommand"]
+__all__ = ["ForkedCommand", "needs_exec"]
 
-#: What a test may change in the environment after the parent was started, and only exec() heeds.
-_AT_START = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG")
+_ROOT = Path(__file__).resolve().parent.parent
+#: The beginnings of names in the environment that a program looks at when it starts.
+_AT_START = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG", "RAY_", "GRPC_")
 
 #: What services import when they run.
 _IMPORTED = ("modelarts.__main__", "modelarts.local.server.main")
 #: The place of what the parent of the boards imports.
-_BOARDS = "modelarts.local.boards.process"
+_BOARDS = "modelarts.local.boards.parent"
+
+
+def needs_exec(name):
+    """Return True for a variable of the environment that has no effect after the start."""
+    return name.startswith(_AT_START)
 
 
 class ForkedCommand:
@@ -42,16 +48,19 @@ class ForkedCommand:
 
     Args:
         arguments: those after ``modelarts``.
+        environ: more variables of its environment.
         stdout: a descriptor or a file; its output is thrown away where there is none.
     """
 
-    def __init__(self, arguments, stdout=None):
+    def __init__(self, arguments, environ, stdout=None):
         read, write = os.pipe()
         self.stderr = os.fdopen(read, encoding="utf-8", errors="replace")
         null = os.open(os.devnull, os.O_RDWR)
         output = null if stdout is None else stdout if isinstance(stdout, int) else stdout.fileno()
         try:
-            self.pid, self._ended = _Parent.running().start(list(arguments), [null, output, write])
+            environ = {**os.environ, **environ}
+            files = [null, output, write]
+            self.pid, self._ended = _Parent.running().start(list(arguments), environ, files)
         finally:
             os.close(null)
             os.close(write)
@@ -85,52 +94,51 @@ class _Ended(threading.Event):
     code = None
 
 
-class _Parent:
-    """The process that forks, one for each process of the tests."""
+_LOCK = threading.Lock()
+#: Those that run, by the environment of their Python.
+_PARENTS = {}
 
-    _running = None
-    _lock = threading.Lock()
+
+class _Parent:
+    """The process that forks, one for each process of the tests and environment of Python."""
 
     @classmethod
     def running(cls):
-        """Return the one of this process; it is started anew for another environment of Python."""
-        with cls._lock:
-            environ = {k: v for k, v in os.environ.items() if k.startswith(_AT_START)}
-            if cls._running is not None and cls._running._environ != environ:
-                cls._running.close()
-                cls._running = None
-            if cls._running is None:
-                cls._running = cls(environ)
-            return cls._running
+        """Return the one for the environment as it is now."""
+        environ = tuple(sorted(pair for pair in os.environ.items() if needs_exec(pair[0])))
+        with _LOCK:
+            if environ not in _PARENTS:
+                _PARENTS[environ] = cls()
+            return _PARENTS[environ]
 
-    def __init__(self, environ):
-        self._environ = environ
+    def __init__(self):
         self._socket, other = socket.socketpair()
         with other:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(other.fileno())],
+                cwd=str(_ROOT),
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
         self._answers = self._socket.makefile("r")
+        self._order = threading.Lock()
         self._started = threading.Condition()
-        self._pids = []
+        self._new = []
         self._ends = {}
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         atexit.register(self.close)
 
-    def start(self, arguments, descriptors):
+    def start(self, arguments, environ, descriptors):
         """Return the process id of a new command, and what tells its end."""
-        order = {"arguments": arguments, "environ": dict(os.environ), "cwd": os.getcwd()}
+        order = {"arguments": arguments, "environ": environ, "cwd": os.getcwd()}
         content = json.dumps(order).encode()
-        with self._started:
+        with self._order, self._started:
             socket.send_fds(self._socket, [b"%10d" % len(content)], descriptors)
             self._socket.sendall(content)
-            assert self._started.wait_for(lambda: self._pids, timeout=120), "nothing was started"
-            pid = self._pids.pop()
-            return pid, self._ends[pid]
+            assert self._started.wait_for(lambda: self._new, timeout=120), "nothing was started"
+            return self._new.pop()
 
     def _read(self):
         for line in self._answers:
@@ -141,8 +149,8 @@ class _Parent:
                     ended.code = answer["code"]
                     ended.set()
                 else:
-                    self._ends[answer["pid"]] = _Ended()
-                    self._pids.append(answer["pid"])
+                    ended = self._ends[answer["pid"]] = _Ended()
+                    self._new.append((answer["pid"], ended))
                     self._started.notify_all()
 
     def close(self):

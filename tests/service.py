@@ -10,7 +10,7 @@ import sys
 import threading
 
 from modelarts.session import Session
-from tests.forkserver import ForkedCommand
+from tests.forkserver import ForkedCommand, needs_exec
 
 #: That of the first user of all services that tests start.
 PASSWORD = secrets.token_urlsafe(18)
@@ -28,7 +28,8 @@ class Service:
         output: a file for its standard output.
         load_late: load TensorBoard with the first board, as most of these services have none.
         is_forked: fork it from a process that has imported the service, see ``tests.forkserver``;
-            False: start it as its user does. One with an ``environ`` is always so started.
+            False: start it as its user does, so that its command line and ``/proc/PID/environ``
+            are its own.
     """
 
     def __init__(self, root, *arguments, environ=None, output=None, load_late=True, is_forked=True):
@@ -38,8 +39,8 @@ class Service:
         self._give_a_password()
         arguments = ["--load-late", *arguments] if load_late else arguments
         command = ["serve", "--root", str(root), *arguments]
-        if is_forked and not environ:
-            self.process = ForkedCommand(command, stdout=output)
+        if is_forked and not any(map(needs_exec, environ or ())):
+            self.process = ForkedCommand(command, environ or {}, stdout=output)
         else:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "modelarts", *command],

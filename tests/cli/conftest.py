@@ -1,4 +1,4 @@
-"""What tests of the command share."""
+"""Fixtures of the tests of the command."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from modelarts.cli import main
 
 
 @pytest.fixture
-def command(capsys):
+def run_command(capsys):
     """Runs ``modelarts`` with arguments; returns its exit code, and what it printed."""
 
     def run(*arguments):

@@ -179,6 +179,7 @@ def test_sleeping_board_has_no_actor(world, job):
     assert world.shows(job)
 
 
+@pytest.mark.extended
 def test_next_service_finds_its_boards(world, job):
     """Nothing is started twice; a board whose job is gone is ended."""
     kept = boards(world)
@@ -290,6 +291,7 @@ def test_training_runs_in_an_actor(world, waits):
     wait_until(lambda: not is_alive(actor))
 
 
+@pytest.mark.extended
 def test_training_outlives_a_killed_service(world, waits):
     before = keeper(world, waits)
     world.service.end(signal.SIGKILL)
@@ -326,6 +328,7 @@ def driver(world):
     return pid
 
 
+@pytest.mark.extended
 def test_service_joins_the_cluster_again(world, job):
     """Ray ends a process that loses its cluster; the service and the boards go on."""
     before = boards(world)
@@ -403,6 +406,7 @@ def node(world):
     return world.cluster.add_node()
 
 
+@pytest.mark.extended
 def test_samples_of_trainings_run_on_two_nodes(world, node):
     """Both have one that waits, so the scripts run beside them wherever there is room."""
     shutil.rmtree(str(world.folder / "root" / "obs" / "bucket" / "out"), ignore_errors=True)
@@ -434,6 +438,7 @@ def test_samples_of_trainings_run_on_two_nodes(world, node):
         job.delete()
 
 
+@pytest.mark.extended
 def test_killed_node_loses_no_board(world, node):
     """Its boards are on another one within 30 seconds, under their addresses."""
     jobs = [world.create()]

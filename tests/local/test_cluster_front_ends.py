@@ -21,6 +21,8 @@ from tests.served import fetch
 from tests.service import Service
 
 pytestmark = pytest.mark.local
+# What tests/local/test_front_ends.py claims, on a cluster.
+pytestmark = [pytestmark, pytest.mark.extended]
 
 HOUR = 3600
 WAITS = """

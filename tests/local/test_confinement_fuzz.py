@@ -68,7 +68,7 @@ def _is_special(entry):
 
 class World:
     def __init__(self, root, *arguments):
-        self.service = Service(root, *arguments, environ={"TRAINER": MARK})
+        self.service = Service(root, *arguments, environ={"TRAINER": MARK}, is_forked=False)
         self.root = self.service.root
         secret = root / "obs" / "other" / "secret.txt"
         secret.parent.mkdir(parents=True)
@@ -170,7 +170,11 @@ class World:
         return answer
 
 
-@pytest.fixture(scope="module", params=["by the kernel", "by code alone"])
+#: The kernel does not look at names, so that most can go wrong without it.
+MODES = ["by code alone", pytest.param("by the kernel", marks=pytest.mark.extended)]
+
+
+@pytest.fixture(scope="module", params=MODES)
 def world(request, tmp_path_factory):
     if request.param == "by the kernel" and not landlock.abi():
         pytest.fail("this machine has no Landlock, so nothing was tested")

@@ -231,6 +231,7 @@ def browser():
         yield browser
 
 
+@pytest.mark.extended
 def test_visitor_starts_the_board_with_one_click(browser, stopped):
     page = browser.new_page()
     page.goto(stopped.service_url)

@@ -286,6 +286,10 @@ def test_reason_of_board_is_not_passed_on(world):
 def test_link_shows_no_page_of_a_plugin(page, world):
     for path in PAGES:
         assert page.goto(world.share + path).status == 403
+
+
+@pytest.mark.extended
+def test_shared_board_breaks_no_rule_of_its_policy(page, world):
     page.goto(world.share)
     page.locator("scalar-card").first.wait_for()
     assert page.refused == []
@@ -320,11 +324,13 @@ def test_page_at_its_own_host_reads_no_other(page, hosts, path):
     assert {name for name, result in got.items() if result.startswith("got")} <= own
 
 
+@pytest.mark.extended
 def test_plugin_at_its_own_host_is_shown(page, hosts):
     page.goto(hosts.attacker + "#hostile")
     page.frame_locator("iframe[src*=plugin_entry]").get_by_text("rendered ").wait_for()
 
 
+@pytest.mark.extended
 def test_board_in_frame_of_notebook_at_its_own_host(page, hosts, world):
     """A frame at another origin shows it: here, one on a page of another service."""
     page.goto(world.origin + "/healthz")

@@ -17,6 +17,7 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import reaper
 from modelarts.local.boards.mindinsight import MindInsight
 from modelarts.local.boards.sandbox import MOST_FILES
+from modelarts.local.identity.users_file import edit, prepare
 from tests.clocks import wait_until
 from tests.local import client
 from tests.local.mindinsight import SUMMARY, ask, create, home_with_mindinsight
@@ -26,8 +27,9 @@ pytestmark = pytest.mark.local
 
 
 def start(folder):
-    """Start a service whose bucket has the summary, and whose user's home has MindInsight."""
+    """Start a service of two users whose bucket has the summary, and whose home has MindInsight."""
     shutil.copytree(SUMMARY, folder / "root" / "obs" / "bucket" / "logs")
+    edit(prepare(folder / "root"), lambda users: users.with_user("ann"))
     return Service(folder / "root", environ={"HOME": str(home_with_mindinsight(folder))})
 
 
@@ -168,6 +170,7 @@ def test_mindinsight_ends_with_its_job_and_runs_again_on_restart(running):
     assert client.get(job.service_url).status_code == 200
 
 
+@pytest.mark.extended
 def test_mindinsight_restarts_after_killed_service(tmp_path):
     """Mindinsight ends with a service that is killed and is there again."""
     service = start(tmp_path)
@@ -189,7 +192,10 @@ def test_mindinsight_restarts_after_killed_service(tmp_path):
     assert list((service.root / "mindinsight").iterdir()) == []
 
 
-@pytest.mark.parametrize("which", ["board", "reaper", "gunicorn"])
+@pytest.mark.parametrize(
+    "which",
+    ["board", *(pytest.param(name, marks=pytest.mark.extended) for name in ("reaper", "gunicorn"))],
+)
 def test_killing_any_mindinsight_process_fails_the_job(running, which):
     service, job = running
     pids = sorted(processes(service.root))

@@ -120,7 +120,7 @@ def hostile(request, tmp_path_factory):
     shutil.copytree(SUMMARY, logs)
     extra = [] if request.param == "by the kernel" else ["--unconfined-boards"]
     environ = {"TRAINER": MARK, "HOME": str(home_with_mindinsight(folder))}
-    service = Service(root, *extra, environ=environ)
+    service = Service(root, *extra, environ=environ, is_forked=False)
     targets = make_targets(service)
     runs = [_attack(logs, number, target) for number, target in enumerate(targets)]
     with service.session() as session:
@@ -218,21 +218,6 @@ def test_log_of_mindinsight_names_each_refused_path_once(hostile):
     wait_until(lambda: line in log.read_text())
     # Each of its processes keeps its own list, and a pool of them reads the files.
     assert 1 <= log.read_text().count(line) <= 3
-
-
-def test_several_users_have_mindinsight(tmp_path):
-    from modelarts.local.identity.users_file import edit, prepare
-
-    root = tmp_path / "root"
-    shutil.copytree(SUMMARY, root / "obs" / "bucket" / "logs")
-    edit(prepare(root), lambda users: users.with_user("ann"))
-    service = Service(root, environ={"HOME": str(home_with_mindinsight(tmp_path))})
-    try:
-        with service.session() as session:
-            job = create(session).wait()
-            assert {each["train_id"] for each in _runs(job)} == {"./run-1"}
-    finally:
-        service.end()
 
 
 # Its Python by itself -----------------------------------------------------------------------

@@ -20,7 +20,7 @@ ROW = "document.querySelector('scalar-card tb-data-table-content-row')?.innerTex
 SETTINGS = "JSON.parse(localStorage.getItem('_tb_global_settings'))"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def browser():
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
@@ -90,6 +90,10 @@ class Chromium:
         self.call("Page.navigate", page, url=url)
         return page
 
+    def close_page(self, page):
+        """Close a page, which then asks for nothing any more."""
+        self.call("Page.close", page)
+
     def evaluate(self, page, expression):
         """Return the value of an expression a moment later, or the error as a text."""
         later = (
@@ -111,9 +115,16 @@ class Chromium:
         os.close(self._answers)
 
 
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser = Chromium(tmp_path_factory.mktemp("chromium") / "profile")
+    yield browser
+    browser.close()
+
+
 @pytest.fixture
-def chromium(tmp_path, request):
-    browser = Chromium(tmp_path / "profile", storage=getattr(request, "param", True))
+def chromium_without_storage(tmp_path):
+    browser = Chromium(tmp_path / "profile", storage=False)
     yield browser
     browser.close()
 
@@ -146,6 +157,7 @@ def test_curve_grows_on_the_screen(chromium, board, runs):
     wait_until(lambda: chromium.step(page) == 2)
     write(runs, [3, 4, 5])
     wait_until(lambda: chromium.step(page) == 5)
+    chromium.close_page(page)
 
 
 def test_choice_not_to_reload_is_kept(chromium, board):
@@ -154,11 +166,12 @@ def test_choice_not_to_reload_is_kept(chromium, board):
     wait_until(lambda: chromium.step(page) == 2)
     settings = chromium.evaluate(page, SETTINGS)
     assert (settings["autoReload"], settings["theme"]) == (False, "dark")
+    chromium.close_page(page)
 
 
-@pytest.mark.parametrize("chromium", [False], indirect=True)
-def test_board_is_shown_where_storage_is_refused(chromium, board):
+def test_board_is_shown_where_storage_is_refused(chromium_without_storage, board):
     """Without storage TensorBoard alone says that its data could not be loaded."""
+    chromium = chromium_without_storage
     plain = chromium.open(board + "data/environment")
     wait_until(lambda: "SecurityError" in str(chromium.evaluate(plain, "localStorage.length")))
     page = chromium.open(board)

@@ -393,7 +393,7 @@ def test_right_password_costs_no_attempt(file):
     clock = FakeClock()
     logins = Logins(clock)
     ann = read(file).by_name["ann"]
-    for _ in range(3):
+    for _ in range(2):
         for _ in range(9):
             assert not logins.is_right(ann, "wrong", "ann", "address")
         assert logins.is_right(ann, ANNS, "ann", "address")

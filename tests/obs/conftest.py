@@ -36,7 +36,15 @@ def by_host(server):
     return make_store(server, obs_endpoint=url, proxies={"http": server.url})
 
 
-@pytest.fixture(params=[FolderPlace, ServicePlace, ObsPlace], ids=["folder", "service", "obs"])
+#: The OBS API of the local service has tests of its own, in tests/local/test_objects.py.
+PLACES = [
+    pytest.param(FolderPlace, id="folder"),
+    pytest.param(ServicePlace, id="service", marks=pytest.mark.extended),
+    pytest.param(ObsPlace, id="obs"),
+]
+
+
+@pytest.fixture(params=PLACES)
 def place(request, tmp_path):
     """A place that keeps objects, with a session and one bucket."""
     place = request.param(request, tmp_path)

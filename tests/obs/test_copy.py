@@ -166,6 +166,13 @@ def test_created_directory_is_there(place):
     assert list(session.obs.list("obs://%s/" % place.bucket)) == []
 
 
+def test_service_lists_no_directory_without_objects(request, tmp_path):
+    place = ServicePlace(request, tmp_path)
+    url = place.session.create_directory(place.bucket, "/dir/")
+    assert place.session.obs.is_obs_path_exists(url) is False
+    place.close()
+
+
 def test_created_directory_is_filled_and_deleted(place, home):
     obs, url = place.session.obs, place.session.create_directory(place.bucket, "/d/")
     obs.upload_file(tree(home, {"a.txt": b"1"}) / "a.txt", url)

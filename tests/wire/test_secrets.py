@@ -115,7 +115,7 @@ def test_not_in_pickles_of_jobs_and_sessions(service, secrets):
 
 
 def test_not_in_the_process_list_nor_in_what_the_service_writes(tmp_path):
-    service = Service(tmp_path)
+    service = Service(tmp_path, is_forked=False)
     try:
         found = service.connection
         with service.password_session() as session:
