@@ -5,7 +5,6 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -31,12 +30,18 @@ def resources():
             yield {**pod, **group["template"]}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("resource", list(resources()), ids=lambda resource: resource["kind"])
 def test_manifest_follows_the_schema_of_kubernetes(resource):
+    import kubernetes_validate
+
     kubernetes_validate.validate(resource, VERSION, strict=True)
 
 
+@pytest.mark.extended
 def test_misspelt_field_of_a_pod_is_noticed():
+    import kubernetes_validate
+
     pod = list(resources())[-1]
     pod["spec"]["containers"][0]["resource"] = {}
     with pytest.raises(kubernetes_validate.ValidationError, match="resource"):
