@@ -324,12 +324,7 @@ class ApiError(ModelArtsError):
 
         Source: *SDK Reference*, response parameters.
         """
-        failure = {
-            "is_success": False,
-            "error_code": self.error_code,
-            "error_msg": self.error_msg,
-            "error_message": self.error_msg,
-        }
+        failure = _failure(self.error_code, self.error_msg)
         if self.error_solution is not None:
             failure["error_solution"] = self.error_solution
         return failure
@@ -428,12 +423,7 @@ class IncompleteTransfer(ModelArtsError):
 
         Source: *SDK Reference*, response parameters.
         """
-        return {
-            "is_success": False,
-            "error_code": self.error_code,
-            "error_msg": self.error_msg,
-            "error_message": self.error_msg,
-        }
+        return _failure(self.error_code, self.error_msg)
 
 
 class WaitError(ModelArtsError):
@@ -516,6 +506,15 @@ def api_error(error_msg: str, **details: Any) -> ApiError:
     if kind is None:
         kind = ServerError if status >= 500 else ApiError if 300 <= status < 400 else BadRequest
     return kind(error_msg, **details)
+
+
+def _failure(code: Optional[str], message: str) -> Dict[str, Any]:
+    return {
+        "is_success": False,
+        "error_code": code,
+        "error_msg": message,
+        "error_message": message,
+    }
 
 
 def _shortened(text: str, most: int = 120) -> str:

@@ -35,7 +35,7 @@ _AT_START = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG", "RAY_", "GRPC_")
 #: What services import when they run.
 _IMPORTED = ("modelarts.__main__", "modelarts.local.server.main")
 #: The place of what the parent of the boards imports.
-_BOARDS = "modelarts.local.boards.process"
+_BOARDS = "modelarts.local.boards.parent"
 
 
 def needs_exec(name):

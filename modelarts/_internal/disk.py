@@ -9,7 +9,7 @@ def make_folder(folder: str, mode: int = 0o700) -> None:
     Raises:
         OSError: it cannot be made, or is a file.
     """
-    missing = []
+    folder, missing = os.path.abspath(folder), []
     while not os.path.isdir(folder):
         missing.append(folder)
         folder = os.path.dirname(folder)

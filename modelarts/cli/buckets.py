@@ -1,6 +1,7 @@
 """``modelarts buckets``: the owners of the buckets of a service on this machine."""
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from modelarts.cli.options import (
@@ -49,7 +50,7 @@ def add_to(commands: Commands) -> None:
     give = _add_verb(
         verbs,
         "give",
-        _give,
+        partial(_change, access=None),
         "give a bucket to a project, whoever had it before",
         """  modelarts buckets give training --project team-a
   modelarts buckets give scratch --user ann""",
@@ -68,7 +69,7 @@ def add_to(commands: Commands) -> None:
     unshare = _add_verb(
         verbs,
         "unshare",
-        _unshare,
+        partial(_change, access="NONE"),
         "take that back",
         "  modelarts buckets unshare datasets --everyone",
     )
@@ -126,16 +127,8 @@ def _list(args: argparse.Namespace) -> None:
     show_table(rows)
 
 
-def _give(args: argparse.Namespace) -> None:
-    _change(args, None)
-
-
 def _share(args: argparse.Namespace) -> None:
     _change(args, "WRITE" if args.write else "READ")
-
-
-def _unshare(args: argparse.Namespace) -> None:
-    _change(args, "NONE")
 
 
 def _change(args: argparse.Namespace, access: Optional[str]) -> None:

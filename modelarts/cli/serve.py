@@ -4,7 +4,9 @@ import argparse
 import logging
 import math
 import os
+import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Optional, Tuple
 from urllib.parse import unquote
 
@@ -324,10 +326,13 @@ def _serve(args: argparse.Namespace) -> int:
             show(stop(root, Clock()))
             return 0
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        if not args.load_late and args.ray_address is None:
+            _load_boards()
         from modelarts.local.server.main import serve
         from modelarts.local.server.settings import Settings
 
         source, obs_keys = _source(args)
+        is_terminal = sys.stdout is not None and sys.stdout.isatty()
         settings = Settings(
             network=_network(args),
             users=None if args.users is None else root_folder(args.users),
@@ -340,15 +345,21 @@ def _serve(args: argparse.Namespace) -> int:
             max_cached=args.obs_cache * 1024**3,
             mounts=[_absolute(mount) for mount in args.mount],
             mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),
-            show_link=_show_link if args.print_link or _is_terminal() else None,
+            show_link=_show_link if args.print_link or is_terminal else None,
             **{name: getattr(args, name) for name in _AS_GIVEN},
         )
         serve(root, settings)
     return 0
 
 
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
+def _load_boards() -> None:
+    """Load what boards share while this process imports the service."""
+    from modelarts.local.boards.parent import load
+
+    # Until the service has handlers of its own; its temporary folder is removed at the exit.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(OSError):  # the service says what is wrong
+        load()
 
 
 def _show_link(address: str, signs_in: bool) -> None:

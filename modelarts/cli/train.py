@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, Tuple
+from typing import TYPE_CHECKING, Dict, Tuple
 
 from modelarts import validation as arguments
 from modelarts.cli.options import (
@@ -20,7 +20,7 @@ from modelarts.cli.options import (
 from modelarts.cli.output import say, show
 
 if TYPE_CHECKING:
-    from modelarts.training.job import TrainingJob
+    pass
 
 _Pair = Tuple[str, str]
 
@@ -208,7 +208,8 @@ def _train(args: argparse.Namespace) -> None:
             say("training %s (%s) was created" % (job.job_id, job.job_name))
         try:
             if args.board:
-                _open_board(job, show if not as_json else say)
+                tell = say if as_json else show
+                tell("board: %s" % job.board().open())
             if args.follow:
                 job.follow(file=sys.stderr if as_json else None, timeout=args.timeout)
             elif args.wait:
@@ -216,7 +217,3 @@ def _train(args: argparse.Namespace) -> None:
         finally:
             if as_json or not args.follow:
                 show_job(job, args)
-
-
-def _open_board(job: "TrainingJob", tell: Callable[[str], object]) -> None:
-    tell("board: %s" % job.board().open())

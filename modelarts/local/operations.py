@@ -116,7 +116,10 @@ class Operations:
 
     def job(self, project_id: str, job_id: int) -> Job:
         """Return a job. Raises Failure where the project has none of that id."""
-        return self._job(project_id, job_id)
+        job = self._store.get(job_id, project_id)
+        if job is None:
+            raise Failure(404, "ModelArts.0015", f"The visualization job {job_id} does not exist.")
+        return job
 
     def jobs(
         self,
@@ -147,10 +150,6 @@ class Operations:
             limit=limit,
             offset=offset,
         )
-
-    def fields(self, job: Job) -> dict[str, Any]:
-        """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""
-        return self._fields(job)
 
     def page(self, project_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         """``GET /visualization-jobs``. Reads ``sortBy`` and ``sort_by``."""
@@ -186,7 +185,7 @@ class Operations:
             "quotas": self._max_running,
             "job_total_count": total,
             "job_count_limit": left,
-            "jobs": [self._fields(job) for job in jobs],
+            "jobs": [self.fields(job) for job in jobs],
         }
 
     def active(self, project_id: str) -> tuple[int, int]:
@@ -195,11 +194,11 @@ class Operations:
 
     def details(self, project_id: str, job_id: int) -> dict[str, Any]:
         """Return a job's fields: ``GET /visualization-jobs/{job_id}``."""
-        return {"is_success": True, **self._fields(self._job(project_id, job_id))}
+        return {"is_success": True, **self.fields(self.job(project_id, job_id))}
 
     def update(self, project_id: str, job_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Change a description: ``PUT /visualization-jobs/{job_id}``."""
-        job = self._job(project_id, job_id)
+        job = self.job(project_id, job_id)
         try:
             job_desc = arguments.job_desc(body.get("job_desc"))
         except InvalidArgument as error:
@@ -209,7 +208,7 @@ class Operations:
 
     def stop(self, project_id: str, job_id: int) -> dict[str, Any]:
         """Stop a job: ``POST /visualization-jobs/{job_id}/stop``."""
-        self._job(project_id, job_id)
+        self.job(project_id, job_id)
         if self._supervisor.stop(job_id, "a request") is None:
             raise self._wrong_state(project_id, job_id, "stop")
         return {"is_success": True}
@@ -217,7 +216,7 @@ class Operations:
     def restart(self, caller: Caller, project_id: str, job_id: int) -> dict[str, Any]:
         """``POST /visualization-jobs/{job_id}/restart``: from a stopped or failed job only."""
         with self._store.alone():
-            job = self._job(project_id, job_id)
+            job = self.job(project_id, job_id)
             reads_as = self._reader(caller, job.train_url, project_id)
             if job.status not in STOPPED | FAILED:
                 raise self._wrong_state(project_id, job_id, "resubmit")
@@ -238,7 +237,7 @@ class Operations:
         except InvalidArgument as error:
             raise _illegal(str(error)) from None
         with self._store.alone():
-            job = self._job(project_id, job_id)
+            job = self.job(project_id, job_id)
             now = self._timeline.passed()
             stop_at = max(job.stop_at or 0, now) + added * _HOUR
             if stop_at > now + _MAX_LEFT:
@@ -303,7 +302,7 @@ class Operations:
 
     def delete(self, project_id: str, job_id: int) -> dict[str, Any]:
         """``DELETE /visualization-jobs/{job_id}``: refused while it is being stopped."""
-        self._job(project_id, job_id)
+        self.job(project_id, job_id)
         if not self._store.remove(job_id, (*ACTIVE, *STOPPED, *FAILED)):
             raise self._wrong_state(project_id, job_id, "delete")
         self._supervisor.end_now(job_id)
@@ -355,14 +354,8 @@ class Operations:
                 403, "ModelArts.0108", f"The bucket {bucket} was just taken by another project."
             )
 
-    def _job(self, project_id: str, job_id: int) -> Job:
-        job = self._store.get(job_id, project_id)
-        if job is None:
-            raise Failure(404, "ModelArts.0015", f"The visualization job {job_id} does not exist.")
-        return job
-
     def _wrong_state(self, project_id: str, job_id: int, verb: str) -> Failure:
-        status = self._job(project_id, job_id).status
+        status = self.job(project_id, job_id).status
         return Failure(400, "ModelArts.0105", f"This job can't be {verb}. job status: {status}")
 
     def _quota_exceeded(self) -> Failure:
@@ -373,7 +366,8 @@ class Operations:
             f"{self._max_running} jobs are active.",
         )
 
-    def _fields(self, job: Job) -> dict[str, Any]:
+    def fields(self, job: Job) -> dict[str, Any]:
+        """Return the fields of a job as the v1 API has them; its ``service_url`` is a path."""
         left = None if job.stop_at is None else max(0, job.stop_at - self._timeline.passed())
         schedule = Schedule(job.schedule_hours) if job.schedule_hours is not None else None
         fields = {

@@ -6,7 +6,7 @@ from modelarts.cli import main
 
 
 @pytest.fixture
-def command(capsys):
+def run_command(capsys):
     """Runs ``modelarts`` with arguments; returns its exit code, and what it printed."""
 
     def run(*arguments):

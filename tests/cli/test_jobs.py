@@ -33,8 +33,8 @@ def region(cloud, monkeypatch):
 
 
 @pytest.fixture
-def run(command):
-    return partial(command, "jobs")
+def run(run_command):
+    return partial(run_command, "jobs")
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_create_answers_the_documented_dict(cloud, run):
     code, out, _ = run("create", "/bucket/logs/", "--wait", "--output", "json")
     said = json.loads(out)
     assert code == 0
-    assert set(said) >= DOCUMENTED | {"status_name", "is_success"}
+    assert set(said) >= {*DOCUMENTED} | {"status_name", "is_success"}
     assert (said["status"], said["status_name"], said["is_success"]) == (8, "RUNNING", True)
     assert said["service_url"].startswith("https://" + HOST)
 
@@ -181,7 +181,7 @@ def test_a_list_has_the_jobs_of_all_pages(cloud, run):
     code, out, _ = run("list", "--output", "json")
     jobs = json.loads(out)
     assert (code, [job["job_id"] for job in jobs]) == (0, ids)
-    assert all(set(job) >= DOCUMENTED | {"status_name"} for job in jobs)
+    assert all(set(job) >= {*DOCUMENTED} | {"status_name"} for job in jobs)
     code, out, _ = run("list")
     assert (code, len(out.splitlines())) == (0, 231)
 
@@ -303,7 +303,7 @@ def test_a_stop_and_a_restart_may_be_waited_for(cloud, run):
     run("wait", "nightly", "--until", "stopped")
     code, out, _ = run("restart", "nightly", "--wait", "-o", "json")
     (said,) = json.loads(out)
-    assert set(said) >= DOCUMENTED
+    assert set(said) >= {*DOCUMENTED}
     assert (said["status_name"], said["is_success"]) == ("RUNNING", True)
 
 

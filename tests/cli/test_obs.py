@@ -39,8 +39,8 @@ def runs(tmp_path):
 
 
 @pytest.fixture
-def run(command):
-    return partial(command, "obs")
+def run(run_command):
+    return partial(run_command, "obs")
 
 
 def test_a_folder_goes_there_and_comes_back(run, runs, place, tmp_path):

@@ -26,8 +26,8 @@ def cloud(training_cloud, tmp_path, monkeypatch, no_sleep):
 
 
 @pytest.fixture
-def run(command):
-    return command
+def run(run_command):
+    return run_command
 
 
 def train(run, *arguments):

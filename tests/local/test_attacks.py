@@ -1,9 +1,11 @@
 """Attacks by somebody who knows the repository; ``docs/reliability.md`` has the table."""
 
+import fcntl
 import hashlib
 import io
 import json
 import os
+import re
 import resource
 import select
 import socket
@@ -22,7 +24,7 @@ import requests
 from waitress.server import create_server
 
 from modelarts._internal.clock import Clock
-from modelarts.errors import PermissionDenied
+from modelarts.errors import ApiError, PermissionDenied
 from modelarts.estimator import VisualizationJob
 from modelarts.local.engine import machine
 from modelarts.local.identity.buckets import Access, BucketAccess, BucketsFile
@@ -143,6 +145,57 @@ def test_administrator_who_is_alone_reaches_all():
     assert not users.with_user("ann").without_user("ann").is_shared
 
 
+def test_removed_user_is_nobody(shared):
+    """Nor is somebody of the same name later; a session and a token of before end."""
+
+    def change(users):
+        return users.with_user("bob").with_password("bob", PASSWORD)
+
+    edit(shared.users, change)
+    address = shared.connection["modelarts_endpoint"]
+    user = {"name": "bob", "password": PASSWORD, "domain": {"name": "local"}}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    scope = {"project": {"name": "local-1"}}
+    body = {"auth": {"identity": identity, "scope": scope}}
+    made = requests.post(address + "/v3/auth/tokens", json=body, timeout=60)
+    token = made.headers["X-Subject-Token"]
+    SECRETS.add(token)
+    browser = Browser(shared)
+    assert browser.sign_in("bob", PASSWORD).url.endswith("/jobs")
+    project_id = made.json()["token"]["project"]["id"]
+    path = "%s/v1/%s/visualization-jobs" % (address, project_id)
+
+    def status():
+        return requests.get(path, headers={"X-Auth-Token": token}, timeout=30).status_code
+
+    assert status() == 200
+    edit(shared.users, lambda users: users.without_user("bob"))
+    assert status() == 401
+    assert browser.get("").url.endswith("/sign-in")
+    edit(shared.users, change)
+    assert status() == 401
+    assert browser.get("").url.endswith("/sign-in")
+    browser.close()
+    edit(shared.users, lambda users: users.without_user("bob"))
+
+
+def test_jobs_of_others_are_not_deleted_by_their_ids(shared, connect):
+    """Named in a body, and in the path in upper case."""
+    local, ann = (connect(**keys_of(shared, name)) for name in ("local", "ann"))
+    job = VisualizationJob.create("/ids/logs/", session=local)
+    job_id = "00000000-0000-0000-0000-%012x" % int(job.job_id)
+    path = "/v2/%s/training-jobs/batch-delete"
+    body = {"jobs": [{"metadata": {"id": each}} for each in (job_id, job_id[:-12] + "f" * 12)]}
+    results = ann.request("POST", path % ann.project_id, body=body)["delete_job_results"]
+    answers = [(each["success"], each["error_code"]) for each in results]
+    assert answers == [(False, answers[0][1])] * 2  # as if there were no such job
+    for project in (local.project_id, local.project_id.upper()):
+        with pytest.raises(ApiError):
+            ann.request("POST", path % project, body=body)
+    assert [each.job_id for each in VisualizationJob.list(local)] == [job.job_id]
+    job.delete()
+
+
 # HTTP ---------------------------------------------------------------------------------------
 
 
@@ -182,6 +235,44 @@ def test_request_that_proxies_read_otherwise_is_refused(shared, fields, api):
 def test_encoding_of_other_version_is_refused(shared, version):
     head = "POST / HTTP/%s\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     assert " 400 " in exchange(shared, head % version)[:20]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("GET /healthz HTTP/1.1\r\nHost: other.example.com\r\n", "421"),
+        ("GET /healthz HTTP/1.1\r\nHOST\r\nHost: other.example.com\r\n", "4"),
+        ("GET /healthz HTTP/1.1\r\n", "4"),
+        ("GET /healthz HTTP/1.1\r\nHost: a_b\r\n", "421"),
+        ("CONNECT other.example.com:443 HTTP/1.1\r\nHOST\r\n", "4"),
+        ("OPTIONS * HTTP/1.1\r\nHOST\r\n", "4"),
+        ("PRI * HTTP/2.0\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHOST\r\nUpgrade: websocket\r\n", "200"),
+        ("GET /healthz HTTP/1.1\r\nHOST\r\nUpgrade: h2c\r\n", "200"),
+        ("GET /v1/%0d%0a/visualization-jobs HTTP/1.1\r\nHOST\r\n", "4"),
+        ("GET http://other.example.com/healthz HTTP/1.1\r\nHOST\r\n", "4"),
+        ("GET /healthz/../healthz HTTP/1.1\r\nHOST\r\n", "4"),
+        ("GET /console/..%2fhealthz HTTP/1.1\r\nHOST\r\n", "4"),
+        ("GET /healthz%00 HTTP/1.1\r\nHOST\r\n", "4"),
+        ("GET /healthz;x HTTP/1.1\r\nHOST\r\n", "4"),
+        ("GET /\xffhealthz HTTP/1.1\r\nHOST\r\n", "4"),
+        ("GET /modelarts/tensorboard/%s/%s/ HTTP/1.1\r\nHOST\r\n" % ("a" * 32, "9" * 6000), "4"),
+    ],
+)
+def test_odd_heads_are_refused_or_answered_as_http_1(shared, head, expected):
+    answer = exchange(shared, head + "Connection: close\r\n\r\n")
+    assert answer.startswith(("HTTP/1.1 " + expected, "HTTP/1.0 " + expected))
+    assert len(re.findall(r"HTTP/1\.[01] \d", answer)) == 1
+
+
+def test_requests_of_a_connection_are_answered_in_order(shared):
+    """Each once, also with bodies where none belongs, and with Expect."""
+    head = "GET /%s HTTP/1.1\r\nHOST\r\nContent-Length: 5\r\n\r\nGET /"
+    heads = "".join(head % name for name in ["healthz", "nowhere"] * 25)
+    last = "GET /healthz HTTP/1.1\r\nHOST\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    answer = exchange(shared, heads + last)
+    statuses = re.findall(r"HTTP/1\.1 (\d+)", answer)
+    assert statuses == ["200", "404"] * 25 + ["200"]
 
 
 class Patience(Channel):
@@ -297,7 +388,7 @@ def test_copy_of_a_folder_leaves_the_other_service_alone(tmp_path):
     assert original.end() == 0
 
 
-@pytest.mark.parametrize("version", [1, 6])
+@pytest.mark.parametrize("version", [1, 7])
 def test_folder_of_another_version_is_left_as_it_is(tmp_path, version):
     """It is refused before anything is written, and the refusal says what to do."""
     with sqlite3.connect(tmp_path / "jobs.sqlite") as database:
@@ -363,9 +454,8 @@ def test_stopped_parent_of_boards_holds_up_nobody(shared, connect):
     """The service has it go on when it needs it; requests do not wait for it."""
     session = connect(**keys_of(shared, "local"))
     VisualizationJob.create("/stopped/logs/", session=session).wait().delete()
-    own = psutil.Process(shared.process.pid).children()
-    parent = next(each for each in own if "forkserver" in " ".join(each.cmdline()))
-    parent.suspend()
+    for each in psutil.Process(shared.process.pid).children():
+        each.suspend()  # and the tracker of multiprocessing
     job = VisualizationJob.create("/stopped/logs/", session=session)
     assert [each.job_id for each in VisualizationJob.list(session)] == [job.job_id]
     job.wait().delete()
@@ -394,6 +484,22 @@ def test_keeper_that_says_nothing_is_killed(monkeypatch):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
         assert "said nothing for 0.1 seconds" in machine._let_go(keeper)
     assert keeper.returncode == -9
+
+
+def test_keeper_is_heard_through_any_descriptor():
+    """A service has more of them than select() knows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    reading, writing = os.pipe()
+    try:
+        with open(fcntl.fcntl(reading, fcntl.F_DUPFD, 1500), "rb") as output:
+            os.write(writing, b"ready\n")
+            assert machine._read_line(output) == b"ready\n"
+            os.close(writing)
+            assert machine._read_line(output) == b""
+    finally:
+        os.close(reading)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_file_that_could_not_be_read_is_read_later(tmp_path):

@@ -1,6 +1,7 @@
 """Boards whose event files TensorBoard's data server reads; both readers show the same."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -13,6 +14,8 @@ from tensorboardX import SummaryWriter
 
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.boards import data_server
+from modelarts.local.boards.confinement import Confinement
+from modelarts.local.boards.sandbox import MOST_FILES
 from modelarts.local.identity.users_file import edit
 from modelarts.visualization.display.table import facts
 from tests.clocks import wait_until
@@ -202,6 +205,18 @@ def test_small_logs_that_grow_get_the_data_server(service, tmp_path):
         job.delete()
 
 
+def test_too_many_files_are_left_to_the_python_reader(tmp_path, monkeypatch):
+    """A data server would leave some of them out, and say nothing to whoever looks."""
+    _fill(tmp_path)
+    confinement = Confinement(str(tmp_path))
+    assert data_server.suits(confinement)
+    limit = data_server._OTHER_FILES + data_server.MAX_RUNS
+    monkeypatch.setattr(data_server, "_max_files", lambda: limit)
+    assert not data_server.suits(confinement)
+    monkeypatch.setattr(data_server, "_max_files", lambda: limit + 1)
+    assert data_server.suits(confinement)
+
+
 def test_named_pipe_in_the_logs_is_left_to_the_python_reader(service, tmp_path):
     """The data server would wait for its writer, and show nothing that comes after it."""
     folder = service.root / "obs" / "readers" / tmp_path.name
@@ -282,7 +297,9 @@ def filled(tmp_path):
 
 
 def test_data_server_ends_with_its_board(filled):
+    """Also one that is stopped, and so does not notice by itself."""
     service, job, board, reader = filled
+    os.kill(reader, signal.SIGSTOP)
     os.kill(board, signal.SIGKILL)
     wait_until(lambda: job.refresh().status == JobStatus.FAILED)
     wait_until(lambda: not _running(reader))
@@ -293,7 +310,11 @@ def test_data_server_ends_with_its_board(filled):
 
 
 def test_data_server_ends_with_its_service(filled):
+    """Until then it may open more files than its board, as it keeps each event file open."""
     service, _, board, reader = filled
+    hard = resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE)[1]
+    assert resource.prlimit(reader, resource.RLIMIT_NOFILE)[0] == hard
+    assert resource.prlimit(board, resource.RLIMIT_NOFILE)[1] <= MOST_FILES
     service.end(signal.SIGKILL)
     wait_until(lambda: not _running(board) and not _running(reader))
 

@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 from obs import CompleteMultipartUploadRequest, CompletePart
 
+from modelarts._internal.disk import make_folder
 from modelarts.session import Session
 from tests.clocks import wait_until
 from tests.power_cuts import Trace, tracing
@@ -116,3 +117,15 @@ def test_users_are_on_the_disk_when_a_command_ends(tmp_path):
         seen = Trace(trace, tmp_path / "home")
         assert seen.wrong == []
         assert seen.kept["."] == 1
+
+
+def test_folders_are_made_below_relative_paths(tmp_path, monkeypatch):
+    """Twice is as good as once; what is a file is no folder."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        make_folder("a/b")
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").touch()
+    for path in ("file", "file/c"):
+        with pytest.raises(FileExistsError):
+            make_folder(path)

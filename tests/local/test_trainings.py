@@ -25,7 +25,9 @@ from modelarts.local.training.store import TrainingStore
 from modelarts.local.web.trainings import preview
 from modelarts.session import Session
 from tests.clocks import wait_until
+from tests.console import Browser, link_of
 from tests.lazy import Lazy
+from tests.served import descendants
 from tests.service import Service
 
 pytestmark = pytest.mark.local
@@ -525,6 +527,17 @@ def test_stopped_keeper_goes_on(trainer):
     assert trainer.wait(job_id)["status"]["phase"] == "Terminated"
 
 
+def test_stopped_training_is_deleted(trainer):
+    program = "import time; print('started', flush=True); time.sleep(600)"
+    job_id = trainer.create(program, "suspended")
+    wait_until(lambda: "started" in trainer.log(job_id))
+    keeper = (trainer.service.root / "trainings" / job_id / "lock").read_text()
+    (training,) = psutil.Process(int(keeper)).children()
+    training.suspend()
+    trainer.call("DELETE", "training-jobs/" + job_id)
+    wait_until(lambda: not training.is_running(), 8)  # not only after the grace period
+
+
 def test_log_link_reads_parts_without_a_signature(trainer):
     job_id = trainer.create("print('0123456789')", "linked")
     trainer.wait(job_id)
@@ -674,6 +687,37 @@ def test_training_sees_no_keys(trainer):
     assert "MODELARTS_OBS_ENDPOINT" in log
     for name in ("access_key", "secret_key"):
         assert found[name] not in log
+
+
+def test_secrets_of_a_training_stay_out_of_sight(trainer):
+    """Its variables are in no argument, log, event and page; what it writes is no HTML there."""
+    address, script = (
+        "https://ann:hidden-word@index.example.com/simple",
+        "<script>alert(1)</script>",
+    )
+    program = "print('<script>alert(1)</script>', flush=True); import time; time.sleep(600)"
+    job_id = trainer.create(
+        program,
+        "secret",
+        {
+            "environments": {"PIP_INDEX_URL": address},
+            "parameters": [{"name": "text", "value": script}],
+        },
+    )
+    wait_until(lambda: "script" in trainer.log(job_id))
+    keeper = (trainer.service.root / "trainings" / job_id / "lock").read_text()
+    for pid in descendants(int(keeper)):
+        assert "hidden-word" not in Path("/proc/%d/cmdline" % pid).read_text()
+    browser = Browser(trainer.service)
+    browser.open(link_of(trainer.service))
+    page = browser.page("trainings/" + job_id).text
+    browser.close()
+    assert "PIP_INDEX_URL" in page
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert") == 2
+    shown = [page, *trainer.events(job_id), *filter(None, trainer.service.log)]
+    assert not [text for text in shown if "hidden-word" in text]
+    assert os.stat(str(trainer.service.root / "trainings" / job_id)).st_mode & 0o077 == 0
 
 
 def test_metrics_tell_of_processors_and_memory(trainer):

@@ -4,6 +4,7 @@ The seed is printed, and ``MODELARTS_TEST_SEED`` sets it.
 """
 
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -36,17 +37,24 @@ def trainings():
         yield cloud
 
 
-def _session(cloud, proxy, **changes):
-    return connect(
-        cloud,
-        modelarts_endpoint=proxy.url,
-        iam_endpoint=proxy.url,
-        proxies={},
-        timeout=TIMEOUT,
-        retries=RETRIES,
-        clock=Hurried(),
-        **changes,
-    )
+@contextmanager
+def _faulty(cloud, share, target=None, **changes):
+    """A session with a cloud behind a proxy that spoils this share of the calls; and the proxy."""
+    print("seed", SEED)
+    proxy = FaultProxy(target or cloud.target, SEED, share)
+    settings = {
+        "modelarts_endpoint": proxy.url,
+        "iam_endpoint": proxy.url,
+        "proxies": {},
+        "timeout": TIMEOUT,
+        "retries": RETRIES,
+        "clock": Hurried(),
+    }
+    try:
+        with connect(cloud, **settings, **changes) as session:
+            yield session, proxy
+    finally:
+        proxy.close()
 
 
 def _timed(call, slowest):
@@ -61,29 +69,24 @@ def _timed(call, slowest):
 
 
 def test_every_call_ends_in_a_right_answer_or_a_typed_error(documented):
-    print("seed", SEED)
     number = documented.add(status=8)
-    proxy = FaultProxy(documented.target, SEED, share=0.5)
     slowest, right = [], 0
-    try:
-        with _session(documented, proxy) as session:
-            calls = [
-                lambda: VisualizationJob.get(number, session).status,
-                lambda: [job.job_id for job in VisualizationJob.iter(session, per_page=1)],
-                lambda: VisualizationJob.get_visualization_job_list(session)["is_success"],
-                lambda: VisualizationJob(session, number).update("same").job_desc,
-            ]
-            expected = [JobStatus.RUNNING, [str(number)], True, "same"]
-            for turn in range(480):
-                which = turn % len(calls)
-                answer, error = _timed(calls[which], slowest)
-                if error is None and which == 2 and answer is False:
-                    continue  # the failure dict of a refusal
-                if error is None:
-                    assert answer == expected[which], "seed %d" % SEED
-                    right += 1
-    finally:
-        proxy.close()
+    with _faulty(documented, 0.5) as (session, proxy):
+        calls = [
+            lambda: VisualizationJob.get(number, session).status,
+            lambda: [job.job_id for job in VisualizationJob.iter(session, per_page=1)],
+            lambda: VisualizationJob.get_visualization_job_list(session)["is_success"],
+            lambda: VisualizationJob(session, number).update("same").job_desc,
+        ]
+        expected = [JobStatus.RUNNING, [str(number)], True, "same"]
+        for turn in range(480):
+            which = turn % len(calls)
+            answer, error = _timed(calls[which], slowest)
+            if error is None and which == 2 and answer is False:
+                continue  # the failure dict of a refusal
+            if error is None:
+                assert answer == expected[which], "seed %d" % SEED
+                right += 1
     assert all(proxy.met.values()), proxy.met
     # With half of all attempts failing, four attempts fail together once in sixteen times.
     assert right > 340, (SEED, proxy.met)
@@ -129,22 +132,17 @@ def _jobs(cloud):
     ids=["v1", "v2", "trainings"],
 )
 def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named, turns):
-    print("seed", SEED)
     cloud = request.getfixturevalue(cloud)
     before = set(names_of(cloud))
-    proxy = FaultProxy(cloud.target, SEED, share=0.4)
     made, doubtful, slowest = [], [], []
-    try:
-        with _session(cloud, proxy, api=api) as session:
-            for turn in range(turns):
-                name = "job-%d" % turn if named else None
-                job, error = _timed(lambda name=name: create(session, name), slowest)
-                if error is None:
-                    made.append((job.job_id, job.job_name))
-                elif isinstance(error, AmbiguousCreate):
-                    doubtful.append(error.job_name)
-    finally:
-        proxy.close()
+    with _faulty(cloud, 0.4, api=api) as (session, _):
+        for turn in range(turns):
+            name = "job-%d" % turn if named else None
+            job, error = _timed(lambda name=name: create(session, name), slowest)
+            if error is None:
+                made.append((job.job_id, job.job_name))
+            elif isinstance(error, AmbiguousCreate):
+                doubtful.append(error.job_name)
     jobs = {key: name for key, name in names_of(cloud).items() if key not in before}
     names = list(jobs.values())
     assert len(names) == len(set(names)), "a job was doubled; seed %d" % SEED
@@ -158,73 +156,59 @@ def test_creates_equal_jobs_exactly(request, cloud, api, create, names_of, named
 
 
 def test_stops_of_trainings_are_done_or_refused(trainings):
-    print("seed", SEED)
-    proxy = FaultProxy(trainings.target, SEED, share=0.4)
     done, slowest = 0, []
-    try:
-        with _session(trainings, proxy) as session:
-            job = TrainingJob(session, TRAINING)
-            for _ in range(120):
-                trainings.jobs[TRAINING]["status"]["phase"] = "Running"
-                trainings._work[TRAINING] = [b"."] * 100
-                _, error = _timed(job.stop, slowest)
-                if error is None:
-                    phase = trainings.jobs[TRAINING]["status"]["phase"]
-                    assert phase in ("Terminating", "Terminated"), SEED
-                    done += 1
-    finally:
-        proxy.close()
+    with _faulty(trainings, 0.4) as (session, _):
+        job = TrainingJob(session, TRAINING)
+        for _ in range(120):
+            trainings.jobs[TRAINING]["status"]["phase"] = "Running"
+            trainings._work[TRAINING] = [b"."] * 100
+            _, error = _timed(job.stop, slowest)
+            if error is None:
+                phase = trainings.jobs[TRAINING]["status"]["phase"]
+                assert phase in ("Terminating", "Terminated"), SEED
+                done += 1
     assert done > 80, SEED
 
 
 def test_stops_and_restarts_are_done_once_or_said_to_be_undone(documented):
-    print("seed", SEED)
     number = documented.add(status=8)
-    proxy = FaultProxy(documented.target, SEED, share=0.4)
     done, slowest = 0, []
-    try:
-        with _session(documented, proxy) as session:
-            job = VisualizationJob(session, number)
-            for _ in range(120):
-                documented.jobs[number]["status"] = 8
-                _, error = _timed(job.stop, slowest)
-                status = documented.jobs[number]["status"]
-                if error is None:
-                    assert status in (9, 12), SEED
-                    done += 1
-                documented.jobs[number]["status"] = 12
-                _, error = _timed(job.restart, slowest)
-                status = documented.jobs[number]["status"]
-                if error is None:
-                    assert status in (7, 8), SEED
-                    done += 1
-    finally:
-        proxy.close()
+    with _faulty(documented, 0.4) as (session, _):
+        job = VisualizationJob(session, number)
+        for _ in range(120):
+            documented.jobs[number]["status"] = 8
+            _, error = _timed(job.stop, slowest)
+            status = documented.jobs[number]["status"]
+            if error is None:
+                assert status in (9, 12), SEED
+                done += 1
+            documented.jobs[number]["status"] = 12
+            _, error = _timed(job.restart, slowest)
+            status = documented.jobs[number]["status"]
+            if error is None:
+                assert status in (7, 8), SEED
+                done += 1
     assert done > 180, SEED
 
 
 @pytest.mark.parametrize("turns", [10, pytest.param(30, marks=pytest.mark.extended)])
 def test_the_running_service_behind_a_faulty_network(service, turns):
-    print("seed", SEED)
     found = service.connection
     cloud = type("CredentialSet", (), found)
-    proxy = FaultProxy(found["modelarts_endpoint"][len("http://") :], SEED, share=0.4)
     made, doubtful, slowest = [], [], []
-    try:
-        with _session(cloud, proxy) as session:
-            for _ in range(turns):
-                job, error = _timed(
-                    lambda: VisualizationJob.create("/bucket/faults/", session=session), slowest
-                )
-                if job is not None:
-                    made.append(job.job_id)
-                    _timed(job.wait, slowest)
-                    _timed(job.stop, slowest)
-                    _timed(job.refresh, slowest)
-                elif isinstance(error, AmbiguousCreate):
-                    doubtful.append(error.job_name)
-    finally:
-        proxy.close()
+    target = found["modelarts_endpoint"][len("http://") :]
+    with _faulty(cloud, 0.4, target) as (session, _):
+        for _ in range(turns):
+            job, error = _timed(
+                lambda: VisualizationJob.create("/bucket/faults/", session=session), slowest
+            )
+            if job is not None:
+                made.append(job.job_id)
+                _timed(job.wait, slowest)
+                _timed(job.stop, slowest)
+                _timed(job.refresh, slowest)
+            elif isinstance(error, AmbiguousCreate):
+                doubtful.append(error.job_name)
     with service.session() as session:
         left = {job.job_id: job.job_name for job in VisualizationJob.iter(session)}
         for job in VisualizationJob.list(session):

@@ -85,8 +85,17 @@ class Confinement:
         """Return True if a link with this target, a path without links, is followed."""
         return _within(target, [*self.own, *self.links])
 
+    def begin(self) -> None:
+        """Confine this process, and the data server that it starts, to signals to each other.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+        if self.is_enforced:
+            landlock.restrict_signals()
+
     def apply(self, connect: Iterable[int] = ()) -> None:
-        """Confine this process, which must not have other threads yet.
+        """Confine this process, which has begun so and must not have other threads yet.
 
         Args:
             connect: the ports that it may connect to.
@@ -100,6 +109,7 @@ class Confinement:
                 logs=[*self.own, *self.links],
                 write=DEVICES,
                 connect=connect,
+                keep_signals=True,
             )
 
     def guard(self, refused: Callable[[str], None]) -> None:

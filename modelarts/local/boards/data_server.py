@@ -32,6 +32,8 @@ _MAX_FOLDERS = 10_000
 _START_SECONDS = 30.0
 #: Files that a data server may have open: one for each event file.
 _MAX_FILES = 1 << 20
+#: Those that it needs besides, such as connections.
+_OTHER_FILES = 256
 #: It begins a line with the time in brackets.
 _TIME = re.compile(rb"^\[\d{4}-\d{2}-\d{2}T\S+ ")
 #: So many different lines are remembered, each by a number of 8 bytes.
@@ -101,9 +103,11 @@ def suits(confinement: Confinement) -> bool:
 
     The Python reader takes about two seconds for a megabyte of scalars; the data server takes 30 MB
     of memory, however little it reads, waits for ever for the writer of a named pipe, and follows
-    every link that the kernel does not keep it from.
+    every link that the kernel does not keep it from. It keeps each event file open, and leaves out
+    those that it may not open any more, without an error.
     """
-    total = runs = 0
+    total = runs = files = 0
+    max_files = _max_files() - _OTHER_FILES
     folders = [confinement.folder]
     seen: set[str] = set()
     while folders and len(seen) < _MAX_FOLDERS:
@@ -128,10 +132,19 @@ def suits(confinement: Confinement) -> bool:
                 if kind != _FILE:
                     return False
                 is_run = True
+                files += 1
+                if files > max_files:
+                    return False
                 if total <= MAX_BYTES:  # each size takes a call of the system
                     total += _size(path)
         runs += is_run
     return total > MAX_BYTES or runs > MAX_RUNS
+
+
+def _max_files() -> int:
+    """Return how many files a data server that this process, or a child of it, starts may open."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -226,8 +239,7 @@ def _run(path: str, confinement: Confinement, alive: int, port: int, output: int
         os.dup2(output, 2)
         os.set_inheritable(port, True)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        most = _MAX_FILES if hard == resource.RLIM_INFINITY else hard
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_max_files(), hard))
         if confinement.is_enforced:
             landlock.restrict(
                 read=(),
@@ -235,6 +247,7 @@ def _run(path: str, confinement: Confinement, alive: int, port: int, output: int
                 write=DEVICES,
                 execute=[path, *SYSTEM],
                 listen=[0],
+                keep_signals=True,  # that at the end of the board has to reach it
             )
         # Boards have one arena of malloc to be small; with it the threads of this program wait for
         # each other, and 1 GB takes twice as long.

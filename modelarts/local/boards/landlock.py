@@ -43,6 +43,7 @@ def restrict(
     listen: Iterable[int] = (),
     connect: Iterable[int] = (),
     logs: Iterable[str] = (),
+    keep_signals: bool = False,
 ) -> None:
     """Restrict this thread, and all threads and processes that it starts, for good.
 
@@ -58,6 +59,7 @@ def restrict(
         connect: TCP ports.
         logs: like ``read``, but without links in their paths. One whose path has a link by now
             is left out: who writes the logs may have put it there since the path was checked.
+        keep_signals: restrict no signals more than :func:`restrict_signals` has done.
 
     Raises:
         OSError: the kernel refuses, or has no Landlock.
@@ -70,10 +72,8 @@ def restrict(
     if version >= 4:
         attributes += struct.pack("=Q", _BIND_TCP | _CONNECT_TCP)
     if version >= 6:
-        attributes += struct.pack("=Q", _ABSTRACT_SOCKETS | _SIGNALS)
-    ruleset = _checked(
-        _CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0)
-    )
+        attributes += struct.pack("=Q", _ABSTRACT_SOCKETS | (0 if keep_signals else _SIGNALS))
+    ruleset = _ruleset(attributes)
     try:
         reading = _READ_FILE | _READ_DIR
         for paths, rights, with_links in (
@@ -89,11 +89,38 @@ def restrict(
                 for port in ports:
                     rule = struct.pack("=QQ", right, port)
                     _checked(_ADD_RULE, ruleset, _NET_PORT, rule, ctypes.c_uint32(0))
-        if _libc().prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "no_new_privs was refused")
-        _checked(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
+        _enforce(ruleset)
     finally:
         os.close(ruleset)
+
+
+def restrict_signals() -> None:
+    """Have this thread, and what it starts, signal each other only, from Linux 6.12 on.
+
+    Those that restrict themselves apart later can still do so with ``keep_signals``. The kernel
+    takes the signal at the end of a parent for one of the parent.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    if abi() < 6:
+        return
+    ruleset = _ruleset(struct.pack("=QQQ", 0, 0, _SIGNALS))
+    try:
+        _enforce(ruleset)
+    finally:
+        os.close(ruleset)
+
+
+def _ruleset(attributes: bytes) -> int:
+    size = ctypes.c_size_t(len(attributes))
+    return _checked(_CREATE_RULESET, attributes, size, ctypes.c_uint32(0))
+
+
+def _enforce(ruleset: int) -> None:
+    if _libc().prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "no_new_privs was refused")
+    _checked(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
 
 
 def _allow(ruleset: int, path: str, rights: int, with_links: bool) -> None:

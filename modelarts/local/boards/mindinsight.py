@@ -29,7 +29,7 @@ from modelarts._internal.clock import Clock
 from modelarts.local.boards import landlock, reaper
 from modelarts.local.boards.audit import sitecustomize
 from modelarts.local.boards.confinement import DEVICES, SYSTEM, Confinement
-from modelarts.local.boards.sandbox import confine, open_output
+from modelarts.local.boards.sandbox import confine, limit_files, open_output
 from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def serve(
         host: the address of this machine to listen on.
     """
     confine(memory)
+    limit_files()
     os.makedirs(workspaces, mode=0o700, exist_ok=True)
     workspace = tempfile.mkdtemp(prefix="board-", dir=workspaces)
     os.chdir(workspace)

@@ -7,13 +7,9 @@ import os
 import secrets
 import shutil
 import signal
-import tempfile
-from contextlib import suppress
 from functools import partial
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Callable, Iterable, cast
@@ -21,11 +17,11 @@ from typing import TYPE_CHECKING, Callable, Iterable, cast
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
+from modelarts.local.boards import parent
 from modelarts.local.boards import tensorboard as board
 from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.boards.engine import START_SECONDS, Board, BoardEngine, board_of
 from modelarts.local.boards.mindinsight import MindInsight
-from modelarts.local.boards.sandbox import short_folder
 from modelarts.local.files import place_of
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs
@@ -33,18 +29,6 @@ from modelarts.local.logs.source import Logs
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: The modules that boards use, loaded before the fork, so that their memory is shared; the last one
-#: sees to it. What this system does not have is left out.
-_PRELOADED = [
-    "encodings.cp437",
-    "encodings.idna",
-    "grpc._channel",
-    "grpc._simple_stubs",
-    "grpc.experimental",
-    "tensorboard_data_server",
-    "modelarts.local.boards.tensorboard",
-    "modelarts.local.boards.preload",
-]
 #: A killed board ends at once; what takes longer is its parent, which says so.
 _KILL_SECONDS = 15.0
 #: A file in the temporary folder; says which root folder it belongs to.
@@ -105,7 +89,7 @@ class BoardProcess(Board):
         with self._lock:
             self._process.join()
             code = self._process.exitcode
-            return code == -signal.SIGTERM or (code == _PARENT_GONE and _parent_was_told_to_end())
+            return code == -signal.SIGTERM or (code == _PARENT_GONE and parent.was_told_to_end())
 
     def was_lost(self) -> bool:
         """Return True if the parent of all boards ended, for example for lack of memory."""
@@ -140,7 +124,7 @@ class BoardProcess(Board):
         with self._lock:
             self._process.kill()
         if not wait([self._process.sentinel], _KILL_SECONDS):
-            continue_parents()
+            parent.continue_stopped()
             wait([self._process.sentinel])
         with self._lock:
             self._process.join()
@@ -166,7 +150,6 @@ class Processes(BoardEngine):
         # waits for it: it is held while the parent of the boards is asked.
         self._lock = RLock()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOADED)
 
     def warm(self) -> None:
         """Begin to load the boards' parent.
@@ -174,23 +157,15 @@ class Processes(BoardEngine):
         Raises:
             OSError: there is no folder for its socket.
         """
-        # glibc gives each thread a heap of its own otherwise, and keeps what was freed there.
-        os.environ.setdefault("MALLOC_ARENA_MAX", "1")
         self._remove_temporary()
-        usual = tempfile.tempdir
-        try:
-            # For the socket of the boards' parent; removed when this process ends, unless killed.
-            tempfile.tempdir = short_folder()
-            folder = get_temp_dir()
-            Path(folder, _PLACE).write_text(place_of(self._temporary.parent))
-            os.symlink(folder, self._temporary)
-        finally:
-            tempfile.tempdir = usual
+        folder = parent.prepare()
+        Path(folder, _PLACE).write_text(place_of(self._temporary.parent))
+        os.symlink(folder, self._temporary)
         if not self._load_late:
-            forkserver.ensure_running()
+            parent.load()
 
     def close(self) -> None:
-        continue_parents()
+        parent.continue_stopped()
         self._temporary.unlink(missing_ok=True)
 
     def _remove_temporary(self) -> None:
@@ -231,7 +206,7 @@ class Processes(BoardEngine):
         process = self._context.Process(
             target=serve, args=(theirs, confinement, key, str(log), self._memory), daemon=True
         )
-        continue_parents()
+        parent.continue_stopped()
         try:
             with self._lock:
                 process.start()
@@ -242,33 +217,6 @@ class Processes(BoardEngine):
             theirs.close()
         choice = None if mindinsight is not None else choice
         return BoardProcess(job, process, ours, key, log, self._lock, confinement, choice)
-
-
-def _parent_was_told_to_end() -> bool:
-    """Return True if the parent of the boards was sent SIGTERM; also where that is not known."""
-    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
-    if pid is None or not hasattr(os, "waitid"):
-        return True
-    try:
-        # It is left for multiprocessing to find.
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return True
-    return ended is None or ended.si_status == signal.SIGTERM
-
-
-def continue_parents() -> None:
-    """Have the parent of the boards, and multiprocessing's tracker, go on if they were stopped.
-
-    A stopped parent would never say that a board has begun or ended.
-    """
-    own = (
-        getattr(forkserver._forkserver, "_forkserver_pid", None),
-        getattr(resource_tracker._resource_tracker, "_pid", None),
-    )
-    for pid in filter(None, own):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def visited(enter: Callable[[], Board | None], leave: Callable[[Board], None]) -> WSGIApplication:

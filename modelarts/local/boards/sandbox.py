@@ -22,7 +22,7 @@ _OOM_SCORE = 500
 
 
 def confine(memory: int) -> None:
-    """Bind this process, and those that it starts.
+    """Bind this process, and those that it starts; :func:`limit_files` is called later.
 
     Args:
         memory: the most that each may allocate, in bytes (Linux only).
@@ -83,13 +83,21 @@ def _come_first_for_the_kernel() -> None:
         pass  # not Linux, or an outer sandbox
 
 
+def limit_files() -> None:
+    """Limit how many files this process may open; a data server, which needs more, runs by then."""
+    _limit_to(resource.RLIMIT_NOFILE, MOST_FILES)
+
+
+def _limit_to(what: int, limit: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(what, (limit, limit))
+
+
 def _limit(memory: int) -> None:
     # Stacks count as memory.
     threading.stack_size(_STACK)
-    for what, limit in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_NOFILE, MOST_FILES)):
-        hard = resource.getrlimit(what)[1]
-        if hard != resource.RLIM_INFINITY:
-            limit = min(limit, hard)
-        resource.setrlimit(what, (limit, limit))
+    _limit_to(resource.RLIMIT_DATA, memory)
     # What is broken enough to end it is not worth the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -18,7 +18,7 @@ from modelarts.local.boards import data_server
 from modelarts.local.boards.confinement import Confinement, clear_environment
 from modelarts.local.boards.data_server import DataServer
 from modelarts.local.boards.namespace import isolate_network
-from modelarts.local.boards.sandbox import confine, open_output
+from modelarts.local.boards.sandbox import confine, limit_files, open_output
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -54,7 +54,9 @@ def serve(
     # Before any thread: the kernel confines the thread that asks, and those that it starts.
     try:
         server = listen(host)
+        confinement.begin()
         reader = None if program is None else _start_reader(program, confinement)
+        limit_files()
         confinement.apply(connect=[] if reader is None else [reader.port])
     except OSError as error:
         connection.send(("failed", str(error)))

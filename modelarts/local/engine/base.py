@@ -13,6 +13,10 @@ class EngineError(Exception):
     """A training cannot be started; the message says why."""
 
 
+class EngineAway(EngineError):
+    """A training cannot be started at the moment, as the engine does not answer."""
+
+
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Limits:
     """The limits of one training; one that exceeds them is ended.

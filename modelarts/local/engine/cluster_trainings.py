@@ -14,6 +14,7 @@ import attr
 from modelarts import __version__
 from modelarts.local.engine.base import (
     Ended,
+    EngineAway,
     EngineError,
     Launch,
     Limits,
@@ -82,7 +83,7 @@ class ClusterTrainings(TrainingEngine):
             )
         except ClusterError as error:
             self._forget(name)
-            raise EngineError(str(error)) from None
+            raise EngineAway(str(error)) from None
 
     def wait_for_start(self, folder: Path) -> bool:
         """Wait until a training runs, or has run. Raises EngineError."""
@@ -95,7 +96,8 @@ class ClusterTrainings(TrainingEngine):
         if state["phase"] == "ended" and not self.has_started(folder):
             self._cluster.stop(name)
             self._forget(name)
-            raise EngineError(str(state["reason"]))
+            error = EngineAway if state.get("is_lost") else EngineError
+            raise error(str(state["reason"]))
         return not self._closed
 
     def has_started(self, folder: Path) -> bool:

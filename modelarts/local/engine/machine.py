@@ -251,7 +251,9 @@ def _let_go(keeper: subprocess.Popen[bytes]) -> str:
 
 def _read_line(output: IO[bytes]) -> bytes | None:
     """Return the next line, which is written at once; None where none comes."""
-    if not select.select([output], [], [], _START_SECONDS)[0]:
+    waiting = select.poll()  # select() knows no descriptor beyond 1023
+    waiting.register(output, select.POLLIN)
+    if not waiting.poll(1000 * _START_SECONDS):
         return None
     return output.readline()
 

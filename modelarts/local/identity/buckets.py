@@ -19,7 +19,6 @@ from modelarts.local.identity.users_file import Accounts
 
 #: In place of a project's id: all users of the service.
 EVERYONE = "*"
-_VERSION = 1
 
 
 class Access(IntEnum):
@@ -85,7 +84,6 @@ class Buckets:
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
         return {
-            "version": _VERSION,
             "buckets": {
                 name: {
                     "project_id": bucket.owner,
@@ -98,8 +96,6 @@ class Buckets:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Buckets:
         """Return the buckets in a file's content. Raises ValueError where it makes no sense."""
-        if content.get("version") != _VERSION:
-            raise ValueError(f"its version is {content.get('version')!r}; known here: {_VERSION}")
         try:
             return cls(
                 {

@@ -14,6 +14,8 @@ from modelarts.errors import ConfigurationError
 from modelarts.local.files import read_private, write_private
 
 _LOG = logging.getLogger("modelarts.local")
+#: Of the form of all such files.
+_VERSION = 1
 Value = TypeVar("Value")
 
 
@@ -61,6 +63,9 @@ class PrivateFile(Generic[Value]):
         except ValueError as error:
             raise self._unreadable(str(error)) from None
         try:
+            if content.get("version") != _VERSION:
+                version = content.get("version")
+                raise ValueError(f"its version is {version!r}; known here: {_VERSION}")
             return self._parse(content)
         except ValueError as error:
             raise self._unreadable(f"{self.path}: {error}") from None
@@ -83,7 +88,7 @@ class PrivateFile(Generic[Value]):
             before = self.read() if path.exists() else self._new()
             after = change(before)
             if after is not before:
-                write_private(path, self._dump(after))
+                write_private(path, {"version": _VERSION, **self._dump(after)})
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
         finally:

@@ -18,7 +18,6 @@ from modelarts.errors import InvalidArgument
 
 #: The user that a service begins with, and that ``Session.local()`` is.
 OWNER = "local"
-_VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -151,7 +150,6 @@ class Users:
     def to_json(self) -> dict[str, Any]:
         """Return the content of the users file."""
         return {
-            "version": _VERSION,
             "region_name": self.region_name,
             "account": self.account,
             "account_id": self.account_id,
@@ -174,8 +172,6 @@ class Users:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Users:
         """Return the users in a file's content. Raises ValueError where it makes no sense."""
-        if content.get("version") != _VERSION:
-            raise ValueError(f"its version is {content.get('version')!r}; known here: {_VERSION}")
         try:
             names = ("region_name", "account", "account_id", "token_key")
             users = cls(shared=content["projects"], by_name={}, **{n: content[n] for n in names})

@@ -25,7 +25,6 @@ from modelarts.local.logs.source import Logs, LogSource, folder_of, inside
 if TYPE_CHECKING:
     from modelarts.local.logs.remote import Requests
 
-_VERSION = 1
 _FOLDER = "mounts"  # in the root; links to the folders of mounts that have several
 _NAME = re.compile(r"[0-9a-z][0-9a-z.-]{1,61}[0-9a-z]\Z")
 
@@ -56,13 +55,11 @@ class Mounts:
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
         mounts = {name: dict(mount.folders) for name, mount in self.by_name.items()}
-        return {"version": _VERSION, "mounts": mounts}
+        return {"mounts": mounts}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Mounts:
         """Return the mounts in a file's content. Raises ValueError where it makes no sense."""
-        if content.get("version") != _VERSION:
-            raise ValueError(f"its version is {content.get('version')!r}; known here: {_VERSION}")
         mounts = content.get("mounts")
         if not isinstance(mounts, dict) or not all(map(_are_folders, mounts.values())):
             raise ValueError("it has another form")

@@ -128,7 +128,7 @@ def serve(root: Path, settings: Settings) -> None:
     offered = [] if settings.obs_api is None else [uploads]
     for folder in (root, shared, shared / "obs", shared / "logs", *offered):
         try:
-            make_folder(os.path.abspath(folder))
+            make_folder(str(folder))
         except OSError as error:
             raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from None
     file = ServiceFile(root)

@@ -16,14 +16,11 @@ if TYPE_CHECKING:
 
 @attr.s(frozen=True, slots=True, auto_attribs=True)
 class Settings:
-    """The settings of a service; ``modelarts serve --help`` says the same.
+    """The settings of a service: the options of ``modelarts serve``, which ``--help`` explains.
 
     Args:
         network: where to listen; by default any free port on loopback.
-        while_used: end with the last program that uses the service through ``Session.local()``.
-        max_running: how many jobs of a project may be active at once.
         users: the users file; by default ``users.json`` in the root, made with one user.
-        rate: how many calls of the API a user may make a second.
         board_memory: the most that a board may allocate, in bytes.
         sleep_after: how many seconds a board that nobody looks at goes on; 0: for ever.
         stop_after: how many seconds a job without a visit goes on; 0: for ever.
@@ -33,23 +30,7 @@ class Settings:
         max_cached: how many bytes of it are kept on this machine at most.
         obs_api: the port at which the folder is offered through OBS's API too, 0 for that of last
             time or any that is free; None: it is not.
-        mounts: folders of this machine that boards may read in place, as ``NAME=DIR``.
-        max_trainings: how many trainings run at once; None: as many as there are processors.
         training_memory: the most that each may use, in bytes; None: nine tenths of the machine's.
-        engines: the Pythons of further engines, as ``NAME=PYTHON``.
-        flavors: further names of this machine, as ``NAME`` or ``NAME=gpu``.
-        max_share_hours: how long a link to a board may work; 0: there are none.
-        max_shares: how many links of a project may work at once.
-        datasets: folders that stand for datasets, as ``ID/VERSION=/bucket/folder/``.
-        database: the address of a PostgreSQL database, as ``postgresql://…``; None: the file
-            ``jobs.sqlite`` in the root.
-        unconfined_boards: boards are not confined by the kernel.
-        mindinsight: the path of MindInsight's command; by default it is looked for.
-        ray_address: the head of the Ray cluster on which boards and trainings run, as
-            ``HOST:PORT``; None: they run on this machine.
-        load_late: TensorBoard is loaded with the first board, not when the service starts.
-        shared: the folder that the front ends of a database and the nodes of a cluster have in
-            common; None: the root.
         show_link: is called with the address of the console, and whether it signs in the user
             ``local``, once; None: no such link is made.
     """

@@ -15,6 +15,7 @@ from typing import Iterator
 from modelarts.local.database.front_ends import FrontEnds, Gone, OnlyFrontEnd
 from modelarts.local.engine.base import (
     Ended,
+    EngineAway,
     EngineError,
     Launch,
     Limits,
@@ -293,6 +294,10 @@ class TrainingSupervisor:
                 self._await_start(training)
             else:
                 self._start_now(training, gpu)
+        except EngineAway as error:
+            _LOG.error("training %s: %s. It is tried again.", training.job_id, error)
+            self._workspaces.remove_work(training.job_id)
+            Signal().wait(_AGAIN_SECONDS)
         except (PreparationError, EngineError) as error:
             self._fail(training, str(error))
         except StoreFailure as failure:

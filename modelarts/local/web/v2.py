@@ -36,7 +36,6 @@ _MAX_LIMIT = 50
 _MAX_EVENTS = 100
 _MAX_HOURS = 720
 _MAX_SOURCES = 100
-_LOG_TYPES = {"tensorboard": "tensorboard", "mindinsight": "mindinsight"}
 _ILLEGAL = "ModelArts.0104"
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Response])
@@ -480,9 +479,9 @@ def _columns(body: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
     resource = _part(spec, "resource") if spec.get("resource") is not None else {}
     if resource.get("pool_id"):
         raise _illegal("This service has no resource pools.", "Leave pool_id out.")
-    log_type = _LOG_TYPES.get(str(summary.get("log_type", "tensorboard")))
-    if log_type is None:
-        allowed = " or ".join(_LOG_TYPES)
+    log_type = summary.get("log_type", "tensorboard")
+    if log_type not in arguments.JOB_TYPES:
+        allowed = " or ".join(arguments.JOB_TYPES)
         raise _illegal(f"log_type is {_short(summary.get('log_type'))}", f"Give {allowed}.")
     flavor = resource.get("flavor_id")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import attr
 from werkzeug.wrappers import Response
@@ -68,6 +68,14 @@ def plot(title: str, values: Sequence[float]) -> Plot | None:
     return Plot(title, drawn, known[-1], max(known), top, len(values))
 
 
+def _shown(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a definition without the values of environment variables, which may be passwords."""
+    algorithm = dict(definition.get("algorithm") or {})
+    if algorithm.get("environments"):
+        algorithm["environments"] = dict.fromkeys(algorithm["environments"], "not shown here")
+    return {**definition, "algorithm": algorithm}
+
+
 class TrainingPages:
     """The pages of trainings. What they change goes through the operations of the REST API.
 
@@ -118,7 +126,7 @@ class TrainingPages:
         metrics = self._trainings.metrics(training)
         drawn = (plot(title, metrics.get(name, ())) for name, title in _METRICS.items())
         content, position = tail(self._trainings.log(training))
-        definition = json.dumps(training.definition, indent=2, ensure_ascii=False)
+        definition = json.dumps(_shown(training.definition), indent=2, ensure_ascii=False)
         return visit.render(
             "training.html",
             training=self._row(training),
