@@ -407,9 +407,15 @@ def node(world):
 
 def test_samples_of_trainings_run_on_two_nodes(world, node):
     """Both have one that waits, so the scripts run beside them wherever there is room."""
-    shutil.rmtree(str(world.folder / "root" / "obs" / "bucket" / "out"), ignore_errors=True)
-    waiting = [train(world, WAITS) for _ in range(2)]
-    wait_until(lambda: all(job.refresh().phase == "Running" for job in waiting))
+    out = world.folder / "root" / "obs" / "bucket" / "out"
+    shutil.rmtree(str(out), ignore_errors=True)
+    waiting = []
+    for number in (1, 2):
+        waiting.append(train(world, WAITS))
+        # Python has read the program, which is written anew below.
+        wait_until(lambda: (out / "starts").exists())
+        wait_until(lambda number=number: (out / "starts").read_text() == number * "once ")
+    assert all(job.refresh().phase == "Running" for job in waiting)
     actors = [keeper(world, job)[1] for job in waiting]
     assert len(set(actors) & set(descendants(node.pid))) == 1
     code = world.folder / "root" / "obs" / "bucket" / "code"
