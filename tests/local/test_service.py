@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -252,6 +253,28 @@ def test_job_deleted_at_start_leaves_nothing(held):
     job.delete()
     _wait_for_exit(os.dup(board))
     assert not list((service.root / "logs").iterdir())
+
+
+def test_jobs_deleted_at_any_moment_leave_no_logs(service):
+    """Also one whose process begins after the delete has removed its log."""
+    pauses = random.Random(1)
+    deleted = []
+
+    def delete_many(session):
+        for _ in range(30):
+            job = VisualizationJob.create(URL, session=session, check=False)
+            time.sleep(pauses.random() * 0.06)
+            job.delete()
+            deleted.append(service.root / "logs" / ("job-%s.log" % job.job_id))
+
+    with service.session() as session:
+        threads = [threading.Thread(target=delete_many, args=(session,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(deleted) == 120
+    wait_until(lambda: not any(log.exists() for log in deleted), 10)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

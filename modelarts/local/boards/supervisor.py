@@ -347,6 +347,7 @@ class Supervisor:
                     self.wake()
                     return
             self._discard(board)
+            self._clear(job)
         except StoreFailure:
             if board is not None:
                 board.leave()
@@ -363,9 +364,16 @@ class Supervisor:
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             if not self._closed:
                 self._fail(job, f"{board_of(job)} did not start: {error}")
+                self._clear(job)
         finally:
             with self._lock:
                 self._starting.pop((job.job_id, job.run), None)
+
+    def _clear(self, job: Job) -> None:
+        """Remove what a start has left of a job that was deleted before there was a board."""
+        if self._store.get(job.job_id) is None:
+            self._folders.close(job.job_id)
+            self._processes.log(job.job_id).unlink(missing_ok=True)
 
     def _note_delay(self, job: Job, why: str) -> None:
         """Record why a job still waits for its board."""
