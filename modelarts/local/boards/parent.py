@@ -56,7 +56,7 @@ def load() -> None:
     Raises:
         OSError: there is no folder for its socket.
     """
-    # Its socket and its output are nobody else's business.
+    # Other users of this machine can open neither its socket nor its output.
     os.umask(0o077)
     prepare()
     with _in_root():  # no file of the folder that the service is started in is a module of it

@@ -229,7 +229,7 @@ def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
         cluster,
         settings.load_late,
     )
-    # Clients have clocks of their own, which nobody moved.
+    # Clients have real time, which the test clock does not move.
     common = _common(store.database, clock, timeline)
     authentication = Authentication(accounts, clock, settings.rate, Clock(), common.replays)
     buckets = BucketAccess(accounts, buckets_file)
