@@ -114,6 +114,8 @@ def nothing_from_outside(monkeypatch, new_home):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(new_home()))
     monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "off")
+    # Most services that tests start have no board.
+    monkeypatch.setenv("MODELARTS_LOAD_LATE", "1")
     monkeypatch.setattr(Session, "_shared", {})
 
 

@@ -317,7 +317,6 @@ def _serve(root, *arguments, **environ):
             "serve",
             "--root",
             str(root),
-            "--load-late",
             *arguments,
         ],
         capture_output=True,

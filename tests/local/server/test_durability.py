@@ -31,7 +31,7 @@ def _serve(root, before=None):
     if before is None:
         return run_forked("serve", "--root", str(root))
     return subprocess.run(
-        [sys.executable, "-m", "modelarts", "serve", "--root", str(root), "--load-late"],
+        [sys.executable, "-m", "modelarts", "serve", "--root", str(root)],
         capture_output=True,
         text=True,
         preexec_fn=before,
