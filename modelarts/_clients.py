@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from modelarts.obs.api import Obs
     from modelarts.obs.stores.base import Store
 
+#: Seconds that a check waits for a connection, and for each response.
+_QUICK = 0.5
+
 
 class Parts(NamedTuple):
     """The transport, identity and API client of one session."""
@@ -70,6 +73,7 @@ class Wiring:
         self._lock = ForkSafeLock()
         self._parts: Optional[Parts] = None
         self._obs: Optional[Obs] = None
+        self._quick: Optional[Wiring] = None
 
     @property
     def parts(self) -> Parts:
@@ -93,16 +97,29 @@ class Wiring:
                     )
         return self._obs
 
-    def parts_in_a_hurry(self, timeout: float) -> Parts:
+    @property
+    def quick_store(self) -> "Store":
+        """The store of a check that must not hold up its caller, with connections of its own."""
+        if self._quick is None:
+            hurried = self.in_a_hurry(_QUICK)
+            with self._lock:
+                self._quick = self._quick or hurried
+        return self._quick.obs.calls.store
+
+    def in_a_hurry(self, timeout: float) -> "Wiring":
         """The same identity with connections of its own, which try once and give up soon.
 
-        Close its transport after use.
+        Close it after use.
         """
         parts = self.parts
+        other = copy.copy(self)
         timeout = min(timeout, self.settings["timeout"])
-        transport = self._make_transport(timeout=timeout, retries=0)
+        other.settings = {**self.settings, "timeout": timeout, "retries": 0}
+        other._lock, other._obs, other._quick = ForkSafeLock(), None, None
+        transport = other._make_transport()
         transport.skew = parts.transport.skew
-        return self._connect(transport, parts.identity.over(transport))
+        other._parts = other._connect(transport, parts.identity.over(transport))
+        return other
 
     def with_api(self, api: str) -> "Wiring":
         """Return the same parts, whose calls use another version of the API."""
@@ -139,6 +156,8 @@ class Wiring:
                 self._obs.close()
             if self._parts is not None:
                 self._parts.transport.close()
+            if self._quick is not None:
+                self._quick.close()
 
     def _obs_endpoint(self) -> str:
         return self.parts.identity.endpoint("obs")
@@ -149,10 +168,11 @@ class Wiring:
             from modelarts.obs.stores.folder import FolderStore
 
             return FolderStore(endpoint)
+        from modelarts.http.retry import Retry
         from modelarts.obs.stores.obs import ObsStore
 
-        region = self.resolved.region_name
-        return ObsStore(self.obs_client(max_retry_count=0), self.clock, region=region)
+        retry, region = Retry(self.settings["retries"]), self.resolved.region_name
+        return ObsStore(self.obs_client(max_retry_count=0), self.clock, retry, region=region)
 
     def _default_bucket(self) -> str:
         known = self.resolved
@@ -176,13 +196,13 @@ class Wiring:
             self.dialect = Dialect(None if self.resolved.api == "auto" else self.resolved.api)
         return self.dialect
 
-    def _make_transport(self, **changes: Any) -> "Transport":
+    def _make_transport(self) -> "Transport":
         from modelarts import __version__
         from modelarts.http.proxies import Proxies
         from modelarts.http.retry import Retry
         from modelarts.http.transport import Transport
 
-        settings = {**self.settings, **changes}
+        settings = dict(self.settings)
         return Transport(
             retry=Retry(settings.pop("retries")),
             proxies=Proxies(settings.pop("proxies"), self._proxy_environ),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelarts.http.models import AttemptInfo
     from modelarts.obs.api import Obs
     from modelarts.obs.results import Transferred
+    from modelarts.obs.stores.base import Store
     from modelarts.whoami import WhoAmI
 
 __all__ = ["Session"]
@@ -539,6 +540,11 @@ class Session:
         """
         return self._wiring.obs if self._obs_session is None else self._obs_session.obs
 
+    @property
+    def quick_store(self) -> "Store":
+        """The store behind :attr:`obs`, which sends requests once and waits for half a second."""
+        return (self._obs_session or self)._wiring.quick_store
+
     def upload_data(self, bucket_path: str, path: Union[_Path, Sequence[_Path]]) -> "Transferred":
         """Upload a file, several files or a folder; older form of ``session.obs.upload_…``.
 
@@ -627,11 +633,11 @@ class Session:
         """
         from modelarts.whoami import PATIENCE, explain
 
-        parts = self._wiring.parts_in_a_hurry(PATIENCE)
+        hurried = self._wiring.in_a_hurry(PATIENCE)
         try:
-            return explain(self._resolved, parts, self.mode, self.clock)
+            return explain(self._resolved, hurried.parts, self.mode, self.clock)
         finally:
-            parts.transport.close()
+            hurried.close()
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""

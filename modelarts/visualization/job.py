@@ -1129,11 +1129,9 @@ class VisualizationJob:
         """Return the new job of a request; a folder of this machine is sent to OBS first."""
         from modelarts.visualization import once
         from modelarts.visualization.dialect import run
-        from modelarts.visualization.logs import FirstLook
 
         client = self._client()
         request = request.located(self.session, obs_path)
-        look = FirstLook(self.session, request) if check else None
 
         def create(api: "Api") -> _Dict:
             nonlocal request
@@ -1153,8 +1151,10 @@ class VisualizationJob:
             known = v2.completed(known, v2.sent_fields(request))
         job = self._of(self.session, {**request.body(), **known})
         job._state = 0
-        if look is not None:
-            look.warn(job._folders_in_place() if look.needs_details() else ())
+        if check:
+            from modelarts.visualization.logs import check_event_files
+
+            check_event_files(self.session, request, job._folders_in_place)
         return job
 
     def _folders_in_place(self) -> Sequence[str]:
