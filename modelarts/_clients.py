@@ -4,7 +4,7 @@ So that making a session imports no ``requests``, opens no connection and sends 
 """
 
 import copy
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from modelarts._internal.clock import Clock
 from modelarts._internal.locks import ForkSafeLock
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 _QUICK = 0.5
 
 
-class Parts(NamedTuple):
+class Parts:
     """The transport, identity and API client of one session."""
 
-    transport: "Transport"
-    identity: "Identity"
-    client: "ServiceClient"
+    def __init__(
+        self, transport: "Transport", identity: "Identity", client: "ServiceClient"
+    ) -> None:
+        self.transport = transport
+        self.identity = identity
+        self.client = client
 
 
 def check_network(timeout: Any, retries: Any) -> None:

@@ -43,7 +43,7 @@ class JobStatus(enum.IntEnum):
     MOUNT_FAILED = 22
 
     @classmethod
-    def _missing_(cls, value: object) -> Optional["JobStatus"]:
+    def _missing_(cls, value: object) -> "Optional[JobStatus]":
         if not isinstance(value, int):
             return None
         member = int.__new__(cls, value)

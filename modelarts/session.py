@@ -23,21 +23,20 @@ from modelarts.auth.credentials import (
     StaticToken,
 )
 from modelarts.auth.endpoints import normalize
-from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
+from modelarts.auth.settings import ARGUMENTS, resolve, text
 from modelarts.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from modelarts.http.attempts import AttemptInfo
     from modelarts.http.client import ServiceClient
-    from modelarts.http.models import AttemptInfo
     from modelarts.obs.api import Obs
     from modelarts.obs.results import Transferred
     from modelarts.obs.stores.base import Store
     from modelarts.whoami import WhoAmI
 
+    _Path = Union[str, os.PathLike[str]]
+
 __all__ = ["Session"]
-
-
-_Path = Union[str, "os.PathLike[str]"]
 
 
 def _obs_address(session: object) -> str:
@@ -91,7 +90,7 @@ class Session:
             authorities, or ``REQUESTS_CA_BUNDLE``.
         cert: the client certificate: a path, or a pair of paths (certificate, key).
         on_response: a function for counting and timing; called with an
-            :class:`~modelarts.http.models.AttemptInfo` after each attempt, successful or not.
+            :class:`~modelarts.http.attempts.AttemptInfo` after each attempt, successful or not.
         clock: the source of time and of pauses; for tests.
 
     Raises:
@@ -134,7 +133,7 @@ class Session:
         proxies: Optional[Mapping[str, str]] = None,
         verify: Union[bool, str] = True,
         cert: Union[None, str, Tuple[str, str]] = None,
-        on_response: Optional[Callable[["AttemptInfo"], object]] = None,
+        on_response: "Optional[Callable[[AttemptInfo], object]]" = None,
         clock: Optional[Clock] = None,
     ) -> None:
         check_network(timeout, retries)
@@ -145,7 +144,9 @@ class Session:
         clock = clock or Clock()
         environ = dict(os.environ)
         region_name = text("region_name", region_name) or text("region", region)
-        arguments = Arguments(
+        self._resolved = resolve(
+            environ,
+            clock,
             keys={
                 "access_key": access_key,
                 "secret_key": secret_key,
@@ -156,7 +157,7 @@ class Session:
             project_name=text("project_name", project_name),
             region_name=region_name,
             config_file=config_file,
-            endpoints={
+            addresses={
                 "modelarts": modelarts_endpoint,
                 "iam": iam_endpoint,
                 "obs": obs_endpoint,
@@ -165,7 +166,6 @@ class Session:
             api=None if api == "auto" else api,
             shared=self._shared,
         )
-        self._resolved = resolve(arguments, environ, clock)
         settings = {
             "timeout": timeout,
             "retries": retries,
@@ -223,7 +223,7 @@ class Session:
     @classmethod
     def local(
         cls,
-        root: Union[str, "os.PathLike[str]", None] = None,
+        root: "Union[str, os.PathLike[str], None]" = None,
         stay: bool = False,
         *,
         obs: "Optional[Session]" = None,
@@ -545,7 +545,7 @@ class Session:
         """The store behind :attr:`obs`, which sends requests once and waits for half a second."""
         return (self._obs_session or self)._wiring.quick_store
 
-    def upload_data(self, bucket_path: str, path: Union[_Path, Sequence[_Path]]) -> "Transferred":
+    def upload_data(self, bucket_path: str, path: "Union[_Path, Sequence[_Path]]") -> "Transferred":
         """Upload a file, several files or a folder; older form of ``session.obs.upload_…``.
 
         Args:
@@ -567,7 +567,7 @@ class Session:
 
         return upload_data(self.obs.calls, bucket_path, path)
 
-    def download_data(self, bucket_path: str, path: _Path) -> "Transferred":
+    def download_data(self, bucket_path: str, path: "_Path") -> "Transferred":
         """Download an object or a folder; older form of ``session.obs.download_…``.
 
         Prints a line for each file: ``Successfully download file <bucket/key> from OBS to local

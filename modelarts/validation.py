@@ -51,7 +51,6 @@ _STATUS_LIST = r"[0-9]{1,4}(\|[0-9]{1,4})*\Z"
 #: A drive, as in C:/, has one letter only.
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:/"
 _MAX_FOLDERS = 10_000
-_JOB_ID = r"[0-9]{1,19}\Z"
 _UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z"
 _MAX_SOURCES = 100
 _MAX_HOURS = 720
@@ -103,9 +102,8 @@ def parameter_name(argument: str, value: object) -> str:
 def job_id(value: object) -> str:
     """The id of a job as text: digits (v1), which may be given as a number, or a UUID (v2)."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    if re.match(_UUID, text):
-        return text
-    if not re.match(_JOB_ID, text) or int(text) < 1:
+    is_number = text.isascii() and text.isdigit() and len(text) <= 19 and int(text) > 0
+    if not is_number and not re.match(_UUID, text):
         raise InvalidArgument(
             "visualization_id", value, "the number of a job, such as '8992', or a UUID (v2)"
         )

@@ -8,7 +8,7 @@ mocks written with it keep working.
 
 import logging
 import os
-from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
 import requests
 import urllib3.exceptions
@@ -21,9 +21,12 @@ from modelarts.http.adapter import Adapter
 from modelarts.http.auth import Authorizer
 from modelarts.http.clock_skew import Skew
 from modelarts.http.errors import transport_error
-from modelarts.http.models import AttemptInfo, Request, Response
+from modelarts.http.models import Request, Response
 from modelarts.http.proxies import Proxies
 from modelarts.http.retry import Retry
+
+if TYPE_CHECKING:
+    from modelarts.http.attempts import AttemptInfo
 
 _LOG = logging.getLogger("modelarts.http")
 _T = TypeVar("_T")
@@ -55,7 +58,7 @@ class Transport:
         cert: Union[None, str, Tuple[str, str]],
         clock: Clock,
         user_agent: str,
-        on_response: Optional[Callable[[AttemptInfo], object]] = None,
+        on_response: "Optional[Callable[[AttemptInfo], object]]" = None,
     ) -> None:
         self._timeout = timeout
         self._retry = retry
@@ -229,6 +232,8 @@ class Transport:
             request_id,
         )
         if self._on_response is not None:
+            from modelarts.http.attempts import AttemptInfo
+
             self._on_response(
                 AttemptInfo(
                     method=request.method,

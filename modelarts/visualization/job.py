@@ -28,7 +28,6 @@ from modelarts.errors import (
     NotFound,
 )
 from modelarts.session import Session, checked_session
-from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,13 +36,15 @@ if TYPE_CHECKING:
     from modelarts.models import JobInfo, Schedule
     from modelarts.visualization.dialect import Api
     from modelarts.visualization.display.lists import JobList
+    from modelarts.visualization.request import CreateRequest
     from modelarts.visualization.shares import Share
+
+    _Folder = Union[str, os.PathLike[str]]
+    _Folders = Union[_Folder, Sequence[_Folder], Mapping[str, _Folder]]
 
 __all__ = ["VisualizationJob"]
 
 _T = TypeVar("_T")
-_Folder = Union[str, "os.PathLike[str]"]
-Folders = Union[_Folder, Sequence[_Folder], Mapping[str, _Folder]]
 _Dict = Dict[str, Any]
 
 _COMPLETE = 1  # all that the service says is known
@@ -121,7 +122,7 @@ class VisualizationJob:
     @classmethod
     def create(
         cls,
-        train_url: Optional[Folders] = None,
+        train_url: "Optional[_Folders]" = None,
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
@@ -212,7 +213,7 @@ class VisualizationJob:
         cls,
         session: Optional[Session] = None,
         *,
-        status: Union[None, int, str, "List[int]"] = None,
+        status: "Union[None, int, str, List[int]]" = None,
         search_content: Optional[str] = None,
         sort_by: str = "job_id",
         order: str = "asc",
@@ -363,7 +364,7 @@ class VisualizationJob:
     @classmethod
     def ensure(
         cls,
-        train_url: Optional[Folders] = None,
+        train_url: "Optional[_Folders]" = None,
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
@@ -807,7 +808,7 @@ class VisualizationJob:
 
     def create_visualization_job(
         self,
-        train_url: Folders,
+        train_url: "_Folders",
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
@@ -1079,7 +1080,7 @@ class VisualizationJob:
 
     def _request(
         self,
-        train_url: Optional[Folders],
+        train_url: "Optional[_Folders]",
         job_name: Optional[str],
         job_desc: str,
         job_type: str,
@@ -1087,11 +1088,13 @@ class VisualizationJob:
         flavor: Optional[str],
         training_jobs: Optional[Sequence[Any]] = None,
         pool_id: Optional[str] = None,
-    ) -> CreateRequest:
+    ) -> "CreateRequest":
         """Return the request for arguments of :meth:`create`, by the rules of the API in use.
 
         Where that is not known yet, arguments that only one of the two takes have it looked up.
         """
+
+        from modelarts.visualization.request import CreateRequest
 
         def validate(api: str) -> CreateRequest:
             return CreateRequest.validate(
@@ -1124,7 +1127,7 @@ class VisualizationJob:
         return requests[0]
 
     def _create(
-        self, request: CreateRequest, obs_path: Optional[str] = None, check: bool = True
+        self, request: "CreateRequest", obs_path: Optional[str] = None, check: bool = True
     ) -> "Self":
         """Return the new job of a request; a folder of this machine is sent to OBS first."""
         from modelarts.visualization import once
@@ -1186,7 +1189,7 @@ class VisualizationJob:
         job._state = _COMPLETE
         return job
 
-    def _complete(self, request: CreateRequest) -> None:
+    def _complete(self, request: "CreateRequest") -> None:
         """Take what the answers of v2 leave out from the request that the job was found for."""
         if "training_job" in self._raw:
             from modelarts.visualization import v2

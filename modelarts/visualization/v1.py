@@ -20,11 +20,10 @@ from typing import (
 from modelarts._fields import documented_job, no_confirmation
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
-from modelarts.visualization.pages import each
-from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
     from modelarts.models import JobPage
+    from modelarts.visualization.request import CreateRequest
 
 Body = Dict[str, Any]
 
@@ -32,7 +31,7 @@ Body = Dict[str, Any]
 _FOUND = 100
 
 
-def create(client: ServiceClient, request: CreateRequest) -> Body:
+def create(client: ServiceClient, request: "CreateRequest") -> Body:
     """Create a job: ``POST /visualization-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -75,6 +74,8 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
 def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
     """Yield every job that matches once, page by page; see :func:`pages.each`."""
 
+    from modelarts.visualization.pages import each
+
     def fetch(number: int) -> Tuple[Sequence[Body], Optional[int]]:
         read = _job_page(
             client, page(client, dict(query, page=str(number), per_page=str(per_page)))
@@ -84,7 +85,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     return each(fetch, lambda job: job.get("job_id"))
 
 
-def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
+def find(client: ServiceClient, request: "CreateRequest") -> List[Body]:
     """Return the newest jobs of the name and the folder of a request."""
     query = {"search_content": request.job_name, "sort_by": "create_time", "order": "desc"}
     jobs = documented_page(client, {**query, "per_page": str(_FOUND)})["jobs"]
@@ -96,7 +97,7 @@ def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
     ]
 
 
-def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
+def resolve(client: ServiceClient, request: "CreateRequest") -> "CreateRequest":
     """Return the request unchanged: v1 reads any folder."""
     return request
 

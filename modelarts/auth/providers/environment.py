@@ -17,7 +17,7 @@ from modelarts.auth.providers.base import (
     ProviderContext,
     both_or_neither,
 )
-from modelarts.auth.providers.variables import said
+from modelarts.auth.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
 
 
