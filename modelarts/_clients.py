@@ -3,6 +3,8 @@
 So that making a session imports no ``requests``, opens no connection and sends no request.
 """
 
+from __future__ import annotations
+
 import copy
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
@@ -25,9 +27,7 @@ _QUICK = 0.5
 class Parts:
     """The transport, identity and API client of one session."""
 
-    def __init__(
-        self, transport: "Transport", identity: "Identity", client: "ServiceClient"
-    ) -> None:
+    def __init__(self, transport: Transport, identity: Identity, client: ServiceClient) -> None:
         self.transport = transport
         self.identity = identity
         self.client = client
@@ -88,7 +88,7 @@ class Wiring:
         return self._parts
 
     @property
-    def obs(self) -> "Obs":
+    def obs(self) -> Obs:
         """The object behind ``session.obs``, built on first use."""
         if self._obs is None:
             with self._lock:
@@ -101,7 +101,7 @@ class Wiring:
         return self._obs
 
     @property
-    def quick_store(self) -> "Store":
+    def quick_store(self) -> Store:
         """The store of a check that must not hold up its caller, with connections of its own."""
         if self._quick is None:
             hurried = self.in_a_hurry(_QUICK)
@@ -109,7 +109,7 @@ class Wiring:
                 self._quick = self._quick or hurried
         return self._quick.obs.calls.store
 
-    def in_a_hurry(self, timeout: float) -> "Wiring":
+    def in_a_hurry(self, timeout: float) -> Wiring:
         """The same identity with connections of its own, which try once and give up soon.
 
         Close it after use.
@@ -124,7 +124,7 @@ class Wiring:
         other._parts = other._connect(transport, parts.identity.over(transport))
         return other
 
-    def with_api(self, api: str) -> "Wiring":
+    def with_api(self, api: str) -> Wiring:
         """Return the same parts, whose calls use another version of the API."""
         from modelarts.http.client import Dialect
 
@@ -165,7 +165,7 @@ class Wiring:
     def _obs_endpoint(self) -> str:
         return self.parts.identity.endpoint("obs")
 
-    def _open_store(self) -> "Store":
+    def _open_store(self) -> Store:
         endpoint = self._obs_endpoint()
         if endpoint.startswith("file:"):
             from modelarts.obs.stores.folder import FolderStore
@@ -192,14 +192,14 @@ class Wiring:
         transport = self._make_transport()
         return self._connect(transport, Identity(self.resolved, transport))
 
-    def _dialect(self) -> "Dialect":
+    def _dialect(self) -> Dialect:
         from modelarts.http.client import Dialect
 
         if self.dialect is None:
             self.dialect = Dialect(None if self.resolved.api == "auto" else self.resolved.api)
         return self.dialect
 
-    def _make_transport(self) -> "Transport":
+    def _make_transport(self) -> Transport:
         from modelarts import __version__
         from modelarts.http.proxies import Proxies
         from modelarts.http.retry import Retry
@@ -214,7 +214,7 @@ class Wiring:
             **settings,
         )
 
-    def _connect(self, transport: "Transport", identity: "Identity") -> Parts:
+    def _connect(self, transport: Transport, identity: Identity) -> Parts:
         from modelarts.http.client import ServiceClient
 
         client = ServiceClient(

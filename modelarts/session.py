@@ -1,5 +1,7 @@
 """The session: its credentials and the addresses of the services."""
 
+from __future__ import annotations
+
 import os
 from typing import (
     TYPE_CHECKING,
@@ -133,7 +135,7 @@ class Session:
         proxies: Optional[Mapping[str, str]] = None,
         verify: Union[bool, str] = True,
         cert: Union[None, str, Tuple[str, str]] = None,
-        on_response: "Optional[Callable[[AttemptInfo], object]]" = None,
+        on_response: Optional[Callable[[AttemptInfo], object]] = None,
         clock: Optional[Clock] = None,
     ) -> None:
         check_network(timeout, retries)
@@ -223,11 +225,11 @@ class Session:
     @classmethod
     def local(
         cls,
-        root: "Union[str, os.PathLike[str], None]" = None,
+        root: Union[str, os.PathLike[str], None] = None,
         stay: bool = False,
         *,
-        obs: "Optional[Session]" = None,
-    ) -> "Session":
+        obs: Optional[Session] = None,
+    ) -> Session:
         """Connect to the local service of a folder, and start it if it is not running.
 
         A service that is started here ends with the last process that uses it. Requires the extra
@@ -442,11 +444,11 @@ class Session:
     # What it does --------------------------------------------------------------------------
 
     @property
-    def client(self) -> "ServiceClient":
+    def client(self) -> ServiceClient:
         """The client that calls ModelArts for this session."""
         return self._wiring.parts.client
 
-    def with_api(self, api: str) -> "Session":
+    def with_api(self, api: str) -> Session:
         """Return this session, or one like it whose calls use another version of the API.
 
         Credentials and connections are shared, so that no login is needed.
@@ -532,7 +534,7 @@ class Session:
         return self._wiring.obs_client(**settings)
 
     @property
-    def obs(self) -> "Obs":
+    def obs(self) -> Obs:
         """File transfers to and from OBS; see :class:`~modelarts.obs.api.Obs`.
 
         Example:
@@ -541,11 +543,11 @@ class Session:
         return self._wiring.obs if self._obs_session is None else self._obs_session.obs
 
     @property
-    def quick_store(self) -> "Store":
+    def quick_store(self) -> Store:
         """The store behind :attr:`obs`, which sends requests once and waits for half a second."""
         return (self._obs_session or self)._wiring.quick_store
 
-    def upload_data(self, bucket_path: str, path: "Union[_Path, Sequence[_Path]]") -> "Transferred":
+    def upload_data(self, bucket_path: str, path: Union[_Path, Sequence[_Path]]) -> Transferred:
         """Upload a file, several files or a folder; older form of ``session.obs.upload_…``.
 
         Args:
@@ -567,7 +569,7 @@ class Session:
 
         return upload_data(self.obs.calls, bucket_path, path)
 
-    def download_data(self, bucket_path: str, path: "_Path") -> "Transferred":
+    def download_data(self, bucket_path: str, path: _Path) -> Transferred:
         """Download an object or a folder; older form of ``session.obs.download_…``.
 
         Prints a line for each file: ``Successfully download file <bucket/key> from OBS to local
@@ -621,7 +623,7 @@ class Session:
 
         return create_directory(self.obs.calls, bucket, directory)
 
-    def explain(self) -> "WhoAmI":
+    def explain(self) -> WhoAmI:
         """Return the settings of this session with their sources, and test each service.
 
         Print the result, or run ``modelarts whoami``. Secrets are shown as their last four
@@ -643,7 +645,7 @@ class Session:
         """Close the connections. A later call opens new ones."""
         self._wiring.close()
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *error: object) -> None:

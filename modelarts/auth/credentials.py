@@ -3,6 +3,8 @@
 A credential is checked when it is made; its repr shows no secret, and it cannot be pickled.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Any, Callable, Mapping, Optional, Tuple, Union
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from modelarts._internal.locks import ForkSafeLock
 from modelarts.auth import endpoints
-from modelarts.auth.authorizers import KeyAuthorizer, Renewed, TokenAuthorizer
+from modelarts.auth.authorizers import KeyAuthorizer
 from modelarts.auth.credentials import (
     AccessKey,
     ApplicationCredential,
@@ -22,6 +22,7 @@ from modelarts.http.auth import Authorizer
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token
+    from modelarts.auth.renewal import Renewed
     from modelarts.http.transport import Transport
 
 
@@ -40,11 +41,14 @@ class Identity:
         credentials = resolved.credential_set.credentials
         self._tokens: Optional[Renewed[Token]] = None
         self._keys: Optional[Renewed[AccessKey]] = None
-        if not isinstance(credentials, AccessKey):
-            self._tokens = Renewed(self._login, now)
-            self._keys = Renewed(self._exchange, now)
-        elif resolved.credential_set.renew is not None:
-            self._keys = Renewed(self._renew, now, credentials)
+        if not isinstance(credentials, AccessKey) or resolved.credential_set.renew is not None:
+            from modelarts.auth import renewal
+
+            if isinstance(credentials, AccessKey):
+                self._keys = renewal.Renewed(self._renew, now, credentials)
+            else:
+                self._tokens = renewal.Renewed(self._login, now)
+                self._keys = renewal.Renewed(self._exchange, now)
         self.authorizer = self._authorizer()
 
     def over(self, transport: "Transport") -> "Identity":
@@ -179,5 +183,7 @@ class Identity:
     def _authorizer(self) -> Authorizer:
         if self._tokens is None:
             return KeyAuthorizer(self.keys)
+        from modelarts.auth.renewal import TokenAuthorizer
+
         renewable = not isinstance(self._resolved.credential_set.credentials, StaticToken)
         return TokenAuthorizer(self._tokens, renewable)

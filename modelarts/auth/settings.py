@@ -3,6 +3,8 @@
 All settings are resolved when the session is made, without any request.
 """
 
+from __future__ import annotations
+
 from typing import Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from modelarts._internal.clock import Clock

@@ -6,6 +6,8 @@ mounted ``HTTPAdapter`` of requests is used; the ``responses`` library replaces 
 mocks written with it keep working.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
@@ -58,7 +60,7 @@ class Transport:
         cert: Union[None, str, Tuple[str, str]],
         clock: Clock,
         user_agent: str,
-        on_response: "Optional[Callable[[AttemptInfo], object]]" = None,
+        on_response: Optional[Callable[[AttemptInfo], object]] = None,
     ) -> None:
         self._timeout = timeout
         self._retry = retry
