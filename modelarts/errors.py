@@ -22,6 +22,8 @@
 All of them can be pickled, and none ever holds a secret.
 """
 
+from __future__ import annotations
+
 from enum import Enum
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type
 

@@ -4,6 +4,8 @@ attrs takes longer to import than all that a first call needs, so the few classe
 goes through are written by hand on this; all others use attrs.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, FrozenSet, Tuple
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Value:
     def _fields(self) -> Dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def replace(self, **fields: Any) -> "Self":
+    def replace(self, **fields: Any) -> Self:
         """Return a copy with other values of some fields."""
         return type(self)(**{**self._fields(), **fields})
 

@@ -1,8 +1,10 @@
-"""The addresses of the services.
+"""The addresses of the services, and the region and project in environment variables.
 
 An endpoint is taken from the first of these sources that has it: the session's argument,
 ``Session.set_endpoint``, the environment, the token's catalog, the region's known pattern.
 """
+
+from __future__ import annotations
 
 import re
 from typing import Dict, Mapping, Optional, Tuple
@@ -75,6 +77,23 @@ def region_of(service: str, endpoint: str) -> Optional[str]:
     name, _, place = address.partition("/")[0].partition(":")[0].partition(".")
     region, _, domain = place.partition(".")
     return region if region and name == service and domain in _PUBLIC else None
+
+
+def package_place(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Return the region and project id in the variables of this package."""
+    region = environ.get("MODELARTS_REGION_NAME") or environ.get("MODELARTS_REGION") or None
+    return region, environ.get("MODELARTS_PROJECT_ID") or None
+
+
+def container_place(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Return the region and project id in the variables of a notebook or training container.
+
+    In a container the region is part of the endpoints' names.
+    """
+    region = environ.get("REGION_NAME") or None
+    for service, variable in (("modelarts", "MA_APIGW_ENDPOINT"), ("obs", "S3_ENDPOINT")):
+        region = region or region_of(service, environ.get(variable, ""))
+    return region, environ.get("PROJECT_ID") or None
 
 
 def is_public(region: Optional[str], address: Optional[str]) -> bool:

@@ -11,7 +11,6 @@ from modelarts._internal.clock import Clock
 from modelarts._internal.values import Value
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, CredentialSet, Password
-from modelarts.auth.variables import ambient, said
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
 ARGUMENTS = "arguments"
@@ -218,9 +217,9 @@ def _places(
     credentials, and last the variables of other tools.
     """
     places = [
-        _Place("environment MODELARTS_*", *said(environ)),
+        _Place("environment MODELARTS_*", *endpoints.package_place(environ)),
         _place_of(credential_set),
-        _Place("environment", *ambient(environ)),
+        _Place("environment", *endpoints.container_place(environ)),
     ]
     return places if asked is None else [_place_of(asked), *places]
 

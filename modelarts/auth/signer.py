@@ -9,6 +9,8 @@ are in ``tests/unit/signer-vectors``. Both sides use this module: the session si
 'SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-da'
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import re

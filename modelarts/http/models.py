@@ -3,6 +3,8 @@
 Plain classes, not attrs: every first call needs them, and the import of attrs would delay it.
 """
 
+from __future__ import annotations
+
 from typing import Mapping
 
 from modelarts.errors import RequestKind

@@ -1,5 +1,7 @@
 """Retry policy: if and after which pause a request is repeated. Pure functions."""
 
+from __future__ import annotations
+
 from email.utils import mktime_tz, parsedate_tz
 from typing import Optional, Union
 

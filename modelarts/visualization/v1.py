@@ -4,6 +4,8 @@ Source: *ModelArts API Reference*, "Visualization Jobs". Arguments are checked b
 caller; responses are checked here.
 """
 
+from __future__ import annotations
+
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -31,7 +33,7 @@ Body = Dict[str, Any]
 _FOUND = 100
 
 
-def create(client: ServiceClient, request: "CreateRequest") -> Body:
+def create(client: ServiceClient, request: CreateRequest) -> Body:
     """Create a job: ``POST /visualization-jobs``."""
 
     def check(answer: Any) -> Optional[str]:
@@ -85,7 +87,7 @@ def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> I
     return each(fetch, lambda job: job.get("job_id"))
 
 
-def find(client: ServiceClient, request: "CreateRequest") -> List[Body]:
+def find(client: ServiceClient, request: CreateRequest) -> List[Body]:
     """Return the newest jobs of the name and the folder of a request."""
     query = {"search_content": request.job_name, "sort_by": "create_time", "order": "desc"}
     jobs = documented_page(client, {**query, "per_page": str(_FOUND)})["jobs"]
@@ -97,7 +99,7 @@ def find(client: ServiceClient, request: "CreateRequest") -> List[Body]:
     ]
 
 
-def resolve(client: ServiceClient, request: "CreateRequest") -> "CreateRequest":
+def resolve(client: ServiceClient, request: CreateRequest) -> CreateRequest:
     """Return the request unchanged: v1 reads any folder."""
     return request
 
@@ -176,7 +178,7 @@ def _readable(client: ServiceClient, job: Mapping[str, Any]) -> Body:
         raise client.unreadable("list visualization jobs", error) from None
 
 
-def _job_page(client: ServiceClient, answer: Body) -> "JobPage":
+def _job_page(client: ServiceClient, answer: Body) -> JobPage:
     from modelarts.models import JobPage
 
     try:
