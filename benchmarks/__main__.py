@@ -3,9 +3,9 @@
 import argparse
 from typing import Iterable
 
-from benchmarks import server
-from benchmarks.report import HEADING, as_json, line, versions
-from benchmarks.tables import Effort, Load, Row, rows
+from benchmarks.harness import server
+from benchmarks.harness.report import HEADING, as_json, line, versions
+from benchmarks.harness.tables import Effort, Load, Row, rows
 
 _QUICK = Effort(rounds=3, interpreters=5, calls=50, signatures=2000)
 _FULL = Effort(rounds=15, interpreters=25, calls=200, signatures=5000)

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Union
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from benchmarks import s3
-from benchmarks.rounds import Ratio, ratio
-from benchmarks.tables import Row
+from benchmarks.harness import s3
+from benchmarks.harness.rounds import Ratio, ratio
+from benchmarks.harness.tables import Row
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.served import Served, descendants, memory, spent
+from tests.servers.served import Served, descendants, memory, spent
 
 __all__ = ["rows"]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from tensorboardX import SummaryWriter
 
 from modelarts.estimator import VisualizationJob
-from tests.ray_cluster import RayCluster
-from tests.served import Served, descendants, fetch, memory, spent
+from tests.servers.ray_cluster import RayCluster
+from tests.servers.served import Served, descendants, fetch, memory, spent
 
 __all__ = ["main"]
 

@@ -20,9 +20,9 @@ import urllib.request
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
-from benchmarks.rounds import ROOT, ratio
-from benchmarks.tables import Row
-from tests.served import Served
+from benchmarks.harness.rounds import ROOT, ratio
+from benchmarks.harness.tables import Row
+from tests.servers.served import Served
 
 __all__ = ["WAYS", "Way", "rows"]
 

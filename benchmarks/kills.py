@@ -1,14 +1,14 @@
 """Kills the service, again and again, while clients use it: ``python -m benchmarks.kills 200``.
 
-See :mod:`tests.kills`; ``--objects`` does so with clients of the OBS API, ``--v2`` with those of
-the v2 API, and ``--trainings`` with those of trainings.
+See :mod:`tests.crashes.kills`; ``--objects`` does so with clients of the OBS API, ``--v2`` with
+those of the v2 API, and ``--trainings`` with those of trainings.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from tests.kills import kill_repeatedly, kill_under_trainings
+from tests.crashes.kills import kill_repeatedly, kill_under_trainings
 
 
 def _main() -> None:

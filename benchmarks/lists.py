@@ -15,7 +15,7 @@ from modelarts.local.database.base import Database
 from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.jobs.store import Store
 from modelarts.models import JobStatus
-from tests.served import Served
+from tests.servers.served import Served
 
 __all__ = ["main"]
 

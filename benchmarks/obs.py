@@ -21,9 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 from urllib.parse import urlsplit
 
-from benchmarks import sink
-from benchmarks.rounds import ROOT
-from tests.served import memory as held
+from benchmarks.harness import sink
+from benchmarks.harness.rounds import ROOT
+from tests.servers.served import memory as held
 
 __all__ = ["main"]
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
-from benchmarks.rounds import Ratio, ratio
-from benchmarks.tables import Load, Row
+from benchmarks.harness.rounds import Ratio, ratio
+from benchmarks.harness.tables import Load, Row
 from modelarts.estimator import VisualizationJob
-from tests.served import Served, descendants, fetch, memory, spent
+from tests.servers.served import Served, descendants, fetch, memory, spent
 
 __all__ = ["rows"]
 

@@ -21,13 +21,13 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 
-from benchmarks import s3
+from benchmarks.harness import s3
 from modelarts.errors import NotFound
 from modelarts.estimator import VisualizationJob
 from modelarts.models import JobStatus
 from modelarts.session import Session
 from modelarts.training.job import TrainingJob
-from tests.served import Served, descendants, fetch, memory
+from tests.servers.served import Served, descendants, fetch, memory
 
 __all__ = ["main"]
 

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List
 
-from benchmarks.rounds import ratio
-from benchmarks.tables import Row
+from benchmarks.harness.rounds import ratio
+from benchmarks.harness.tables import Row
 from modelarts.session import Session
 from modelarts.training.job import TrainingJob
-from tests.served import Served, memory
+from tests.servers.served import Served, memory
 
 __all__ = ["rows"]
 

@@ -9,13 +9,13 @@ import pytest
 
 from modelarts.errors import ModelArtsError
 from modelarts.session import Session
-from tests.building import build_once
-from tests.clocks import FakeClock
-from tests.cloud import Cloud, installed
-from tests.postgres import PostgresServer
-from tests.ray_cluster import RayCluster
-from tests.service import SECRETS, Service
-from tests.training_cloud import TrainingCloud
+from tests.servers.cloud import Cloud, installed
+from tests.servers.postgres import PostgresServer
+from tests.servers.ray_cluster import RayCluster
+from tests.servers.service import SECRETS, Service
+from tests.servers.training_cloud import TrainingCloud
+from tests.support.building import build_once
+from tests.support.clocks import FakeClock
 
 #: Variables of these are taken from the environment of all tests.
 _OURS = (
@@ -42,7 +42,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _TESTS = Path(__file__).parent
-_MODULES = sorted(_TESTS.glob("*/test_*.py"))
+_MODULES = sorted(_TESTS.rglob("test_*.py"))
 #: The files that take longest come first, so that at the end no process waits for another.
 _LONGEST = (
     *("confinement", "cluster", "console_screen", "isolation", "cluster_front_ends", "obs_logs"),
@@ -57,7 +57,7 @@ def _turn(item):
     """Return the place of a test among all: by its file, or else by its folder."""
     name = item.path.stem[len("test_") :]
     place = _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
-    return place, _FOLDERS.index(item.path.parent.name), item.path.stem
+    return place, _FOLDERS.index(item.path.relative_to(_TESTS).parts[0]), item.path.stem
 
 
 def pytest_collection_modifyitems(items):

@@ -20,7 +20,7 @@ from modelarts.cli.errors import guarded
 from modelarts.errors import ModelArtsError
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.cloud import DOCUMENTED, HOST, Cloud
+from tests.servers.cloud import DOCUMENTED, HOST, Cloud
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 
 from modelarts.estimator import VisualizationJob
 from modelarts.visualization.display.table import facts, table
-from tests.cloud import Cloud
+from tests.servers.cloud import Cloud
 
 
 @pytest.fixture

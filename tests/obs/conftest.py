@@ -6,13 +6,13 @@ packages.
 
 import pytest
 
-from tests.places import FolderPlace, ObsPlace, ServicePlace
+from tests.support.places import FolderPlace, ObsPlace, ServicePlace
 
 
 @pytest.fixture
 def server():
-    from tests.obs.transfers import AK, SK
-    from tests.obs_server import ObsServer
+    from tests.servers.obs_server import ObsServer
+    from tests.support.transfers import AK, SK
 
     server = ObsServer({AK: (SK, None)})
     server.chunk, server.smallest_part = server.chunk // 64, server.smallest_part // 64
@@ -22,7 +22,7 @@ def server():
 
 @pytest.fixture
 def store(server):
-    from tests.obs.transfers import make_store
+    from tests.support.transfers import make_store
 
     return make_store(server)
 
@@ -30,13 +30,13 @@ def store(server):
 @pytest.fixture
 def by_host(server):
     """The same server as OBS: by names in the host, signed in OBS's way, through a proxy."""
-    from tests.obs.transfers import make_store
+    from tests.support.transfers import make_store
 
     url = "http://obs.test.example"
     return make_store(server, obs_endpoint=url, proxies={"http": server.url})
 
 
-#: The OBS API of the local service has tests of its own, in tests/local/test_objects.py.
+#: The OBS API of the local service has tests of its own, in tests/local/obs_api/test_objects.py.
 PLACES = [
     pytest.param(FolderPlace, id="folder"),
     pytest.param(ServicePlace, id="service", marks=pytest.mark.extended),

@@ -14,7 +14,8 @@ from modelarts.errors import (
     TransportError,
 )
 from modelarts.session import Session
-from tests.obs.transfers import (
+from tests.servers.obs_server import Cut, ObsServer, Refusal
+from tests.support.transfers import (
     SIZE,
     SMALL_SIZES,
     a_file,
@@ -24,7 +25,6 @@ from tests.obs.transfers import (
     make_store,
     settings,
 )
-from tests.obs_server import Cut, ObsServer, Refusal
 
 pytestmark = pytest.mark.obs
 

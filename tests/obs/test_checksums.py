@@ -12,10 +12,10 @@ from obs import CompletePart, util
 
 from modelarts.errors import TransferError
 from modelarts.obs.crc64 import crc64, crc64_of, joined
-from tests.content import noise
-from tests.obs.transfers import SIZE, SMALL_SIZES, a_file, interrupt_upload, make_store
-from tests.obs_server import Refusal
-from tests.places import ObsPlace
+from tests.servers.obs_server import Refusal
+from tests.support.content import noise
+from tests.support.places import ObsPlace
+from tests.support.transfers import SIZE, SMALL_SIZES, a_file, interrupt_upload, make_store
 
 pytestmark = pytest.mark.local
 

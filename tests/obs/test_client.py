@@ -21,11 +21,11 @@ from modelarts.obs.multipart.plan import MAX_PARTS, MIN_PART_S3, SIZES, Layout, 
 from modelarts.obs.stores.base import ObjectInfo
 from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
-from tests.buckets import Buckets
-from tests.certificates import a_certificate
-from tests.clocks import FakeClock
-from tests.cloud import with_keys
-from tests.obs.transfers import SK, a_file, settings, store_of
+from tests.servers.buckets import Buckets
+from tests.servers.certificates import a_certificate
+from tests.servers.cloud import with_keys
+from tests.support.clocks import FakeClock
+from tests.support.transfers import SK, a_file, settings, store_of
 
 pytestmark = pytest.mark.obs
 

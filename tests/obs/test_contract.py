@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
-from tests.obs.trees import NAMES, contents, tree, urls
+from tests.support.trees import NAMES, contents, tree, urls
 
 pytestmark = pytest.mark.local
 

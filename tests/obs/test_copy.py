@@ -7,9 +7,9 @@ import pytest
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound, TransferError
 from modelarts.obs.stores.obs import ObsStore
 from modelarts.session import Session
-from tests.cloud import Cloud
-from tests.obs.trees import NAMES, contents, tree, urls
-from tests.places import ObsPlace, ServicePlace
+from tests.servers.cloud import Cloud
+from tests.support.places import ObsPlace, ServicePlace
+from tests.support.trees import NAMES, contents, tree, urls
 
 pytestmark = pytest.mark.local
 

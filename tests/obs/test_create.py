@@ -13,11 +13,11 @@ from tensorboardX import SummaryWriter
 from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles, PermissionDenied
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.clocks import wait_until
-from tests.cloud import Cloud, connect
-from tests.local import client
-from tests.obs.trees import tree
-from tests.places import ObsPlace
+from tests.local.web import client
+from tests.servers.cloud import Cloud, connect
+from tests.support.clocks import wait_until
+from tests.support.places import ObsPlace
+from tests.support.trees import tree
 
 pytestmark = pytest.mark.local
 

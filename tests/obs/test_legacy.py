@@ -5,8 +5,8 @@ import io
 import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, NotFound
-from tests.obs.trees import contents, tree, urls
-from tests.places import FolderPlace, ObsPlace
+from tests.support.places import FolderPlace, ObsPlace
+from tests.support.trees import contents, tree, urls
 
 pytestmark = pytest.mark.local
 

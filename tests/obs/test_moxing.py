@@ -10,7 +10,7 @@ import pytest
 
 import modelarts
 from modelarts.errors import CredentialsNotFound, InvalidArgument
-from tests.obs_server import ObsServer, Refusal
+from tests.servers.obs_server import ObsServer, Refusal
 
 pytestmark = pytest.mark.obs
 

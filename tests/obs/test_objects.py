@@ -21,8 +21,9 @@ from modelarts.errors import (
 from modelarts.obs.multipart.plan import SIZES, Sizes
 from modelarts.obs.stores.base import ObjectInfo
 from modelarts.session import Session
-from tests.clocks import FakeClock
-from tests.obs.transfers import (
+from tests.servers.obs_server import Cut, Refusal
+from tests.support.clocks import FakeClock
+from tests.support.transfers import (
     SIZE,
     SK,
     SMALL_SIZES,
@@ -33,7 +34,6 @@ from tests.obs.transfers import (
     make_store,
     store_of,
 )
-from tests.obs_server import Cut, Refusal
 
 pytestmark = pytest.mark.obs
 

@@ -19,8 +19,9 @@ from modelarts.errors import (
 from modelarts.obs.api import Obs
 from modelarts.obs.io import Source
 from modelarts.obs.multipart.checkpoint import folder as checkpoints_folder
-from tests.clocks import FakeClock
-from tests.obs.transfers import (
+from tests.servers.obs_server import Cut, Refusal
+from tests.support.clocks import FakeClock
+from tests.support.transfers import (
     SIZE,
     SMALL_SIZES,
     a_file,
@@ -31,7 +32,6 @@ from tests.obs.transfers import (
     interrupt_upload,
     make_store,
 )
-from tests.obs_server import Cut, Refusal
 
 pytestmark = pytest.mark.obs
 

@@ -15,12 +15,12 @@ from tensorboardX import SummaryWriter
 from modelarts.errors import ApiError, IncompleteTransfer, InvalidArgument
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.boards import curve
-from tests.clocks import FakeClock
-from tests.obs.transfers import AK, SK, settings
-from tests.obs.trees import contents, tree, urls
-from tests.obs_server import ObsServer, Refusal
-from tests.places import FolderPlace, ObsPlace
+from tests.servers.obs_server import ObsServer, Refusal
+from tests.support.boards import curve
+from tests.support.clocks import FakeClock
+from tests.support.places import FolderPlace, ObsPlace
+from tests.support.transfers import AK, SK, settings
+from tests.support.trees import contents, tree, urls
 
 pytestmark = pytest.mark.local
 

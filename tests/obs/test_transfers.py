@@ -11,8 +11,8 @@ import pytest
 
 from modelarts.errors import IncompleteTransfer, InvalidArgument, PermissionDenied
 from modelarts.obs.executor import Helper, Task, Watcher, run
-from tests.obs.transfers import AK, SK, make_store
-from tests.obs_server import ObsServer, Refusal
+from tests.servers.obs_server import ObsServer, Refusal
+from tests.support.transfers import AK, SK, make_store
 
 pytestmark = pytest.mark.obs
 
@@ -179,8 +179,8 @@ def test_calling_again_brings_the_rest(tmp_path):
 PROGRAM = """
 import sys, threading
 from modelarts.obs.executor import Task, run
-from tests.obs_server import ObsServer
-from tests.obs.transfers import AK, SK, make_store
+from tests.servers.obs_server import ObsServer
+from tests.support.transfers import AK, SK, make_store
 server = ObsServer({AK: (SK, None)})
 server.chunk = 1024
 server.buckets["b"] = {"%03d" % n: (b"x" * 80_000, '"e"') for n in range(200)}

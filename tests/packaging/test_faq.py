@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tensorboardX import SummaryWriter
 
-from tests.clocks import wait_until
+from tests.support.clocks import wait_until
 
 pytestmark = pytest.mark.local
 

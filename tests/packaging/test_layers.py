@@ -7,6 +7,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ import modelarts
 pytestmark = pytest.mark.local
 
 ROOT = Path(modelarts.__file__).parent
+CHECKOUT = Path(__file__).parents[2]
 LOCAL = ("modelarts.local", "modelarts.local.*")
 #: What only some may import.
 RESERVED = {
@@ -144,6 +146,16 @@ def test_the_walk_finds_the_package():
 
 
 # Imports --------------------------------------------------------------------------------
+
+
+def test_folders_have_at_most_17_modules():
+    folders = Counter(
+        path.parent
+        for name in ("modelarts", "tests", "benchmarks")
+        for path in (CHECKOUT / name).rglob("*.py")
+        if path.name != "__init__.py"
+    )
+    assert max(folders.values()) <= 17, folders.most_common(3)
 
 
 def test_docstring_of_local_lists_its_folders_and_modules(trees):

@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 from trove_classifiers import classifiers
 
 import modelarts
-from tests.building import EPOCH, ROOT, Built, build
+from tests.support.building import EPOCH, ROOT, Built, build
 
 pytestmark = pytest.mark.local
 

@@ -15,7 +15,7 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.local.identity.users_file import edit
 from modelarts.models import STOPPED
 from modelarts.testing import FakeModelArts, refused
-from tests.service import SECRETS, Service
+from tests.servers.service import SECRETS, Service
 
 pytestmark = pytest.mark.local
 

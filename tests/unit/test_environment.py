@@ -12,9 +12,9 @@ from modelarts.environment.conda_env import CondaDependencies
 from modelarts.environment.virtual import make_environment, python_of
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import Estimator, JobStatus
-from tests.clocks import wait_until
-from tests.cloud import with_keys
-from tests.http_server import Handler, served
+from tests.servers.cloud import with_keys
+from tests.servers.http_server import Handler, served
+from tests.support.clocks import wait_until
 
 #: As a user of the original would write it, but for the folder and the package.
 SAMPLE = """

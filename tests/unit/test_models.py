@@ -17,7 +17,7 @@ from modelarts.models import (
     documented_job,
     to_int,
 )
-from tests.cloud import DOCUMENTED
+from tests.servers.cloud import DOCUMENTED
 
 NAMES = {
     0: "UNKNOWN",

@@ -11,7 +11,7 @@ from modelarts import auth
 from modelarts.auth import AccessKey, CredentialSet, CredentialsUnavailable, Password, Provider
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 from modelarts.session import Session
-from tests.http_server import Metadata, served
+from tests.servers.http_server import Metadata, served
 
 FLAT = {
     "access_key": "AK",

@@ -11,7 +11,7 @@ import urllib3.exceptions
 from modelarts.errors import RequestKind, TransportError
 from modelarts.http.errors import transport_error
 from modelarts.http.models import Request
-from tests.cloud import with_keys
+from tests.servers.cloud import with_keys
 
 REQUEST = Request("GET", "https://h.example.com", "/x", kind=RequestKind.AUTHENTICATION)
 

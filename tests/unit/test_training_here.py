@@ -11,8 +11,8 @@ import pytest
 
 from modelarts.errors import InvalidArgument
 from modelarts.estimator import JOB_STATE, Estimator, JobStatus
-from tests.clocks import wait_until
-from tests.cloud import with_keys
+from tests.servers.cloud import with_keys
+from tests.support.clocks import wait_until
 
 BOOT = """
 import argparse, os, sys

@@ -11,7 +11,7 @@ from modelarts.auth import ApplicationCredential
 from modelarts.errors import AuthenticationFailed, ConfigurationError
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.cloud import Cloud
+from tests.servers.cloud import Cloud
 
 SECRET = Cloud.application["secret"]
 BY_ID = {

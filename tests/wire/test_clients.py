@@ -8,8 +8,8 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-from tests.clocks import wait_until
-from tests.lazy import Lazy
+from tests.support.clocks import wait_until
+from tests.support.lazy import Lazy
 
 pytestmark = pytest.mark.local
 

@@ -11,9 +11,9 @@ import pytest
 from modelarts.errors import AmbiguousCreate, ApiError, TransportError
 from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.training.job import TrainingJob
-from tests.cloud import Cloud, connect
-from tests.faults import SEED, FaultProxy, Hurried, served_cloud
-from tests.training_cloud import TrainingCloud
+from tests.servers.cloud import Cloud, connect
+from tests.servers.faults import SEED, FaultProxy, Hurried, served_cloud
+from tests.servers.training_cloud import TrainingCloud
 
 pytestmark = pytest.mark.local
 

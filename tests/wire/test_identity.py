@@ -24,8 +24,8 @@ from modelarts.errors import (
 )
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.clocks import FakeClock
-from tests.cloud import HOST, IAM, Cloud
+from tests.servers.cloud import HOST, IAM, Cloud
+from tests.support.clocks import FakeClock
 
 pytestmark = pytest.mark.local
 

@@ -14,7 +14,7 @@ from modelarts.cli import main
 from modelarts.errors import ModelArtsError
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.service import Service
+from tests.servers.service import Service
 
 pytestmark = pytest.mark.local
 

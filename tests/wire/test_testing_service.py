@@ -14,7 +14,7 @@ from modelarts.estimator import JobStatus, VisualizationJob
 from modelarts.session import Session
 from modelarts.testing import faults, service
 from modelarts.testing.fake import OPERATIONS
-from tests.boards import curve
+from tests.support.boards import curve
 
 pytestmark = pytest.mark.local
 

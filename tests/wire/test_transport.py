@@ -34,7 +34,7 @@ from modelarts.errors import (
 )
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
-from tests.http_server import Handler
+from tests.servers.http_server import Handler
 
 HOST = "modelarts.example.com"
 URL = "https://" + HOST
