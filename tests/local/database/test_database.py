@@ -310,7 +310,15 @@ def test_encoding_must_be_utf8(postgres):
 
 def _serve(root, *arguments, **environ):
     return subprocess.run(
-        [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
+        [
+            sys.executable,
+            "-m",
+            "modelarts",
+            "serve",
+            "--root",
+            str(root),
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         env={**os.environ, **environ},
