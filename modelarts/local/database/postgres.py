@@ -318,7 +318,8 @@ def read(url: str, sql: str) -> list[Any]:
         ConfigurationError: the database cannot be read.
     """
     try:
-        with psycopg.connect(_conninfo(url), autocommit=True) as connection:
+        with _Connection.connect(_conninfo(url), autocommit=True) as connection:
+            connection.patience = lambda: _LAST_PATIENCE
             connection.read_only = True
             return connection.execute(_translate(sql)).fetchall()
     except psycopg.Error as error:
