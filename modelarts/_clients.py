@@ -3,8 +3,10 @@
 So that making a session imports no ``requests``, opens no connection and sends no request.
 """
 
+from __future__ import annotations
+
 import copy
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from modelarts._internal.clock import Clock
 from modelarts._internal.locks import ForkSafeLock
@@ -18,13 +20,17 @@ if TYPE_CHECKING:
     from modelarts.obs.api import Obs
     from modelarts.obs.stores.base import Store
 
+#: Seconds that a check waits for a connection, and for each response.
+_QUICK = 0.5
 
-class Parts(NamedTuple):
+
+class Parts:
     """The transport, identity and API client of one session."""
 
-    transport: "Transport"
-    identity: "Identity"
-    client: "ServiceClient"
+    def __init__(self, transport: Transport, identity: Identity, client: ServiceClient) -> None:
+        self.transport = transport
+        self.identity = identity
+        self.client = client
 
 
 def check_network(timeout: Any, retries: Any) -> None:
@@ -70,6 +76,7 @@ class Wiring:
         self._lock = ForkSafeLock()
         self._parts: Optional[Parts] = None
         self._obs: Optional[Obs] = None
+        self._quick: Optional[Wiring] = None
 
     @property
     def parts(self) -> Parts:
@@ -81,7 +88,7 @@ class Wiring:
         return self._parts
 
     @property
-    def obs(self) -> "Obs":
+    def obs(self) -> Obs:
         """The object behind ``session.obs``, built on first use."""
         if self._obs is None:
             with self._lock:
@@ -93,18 +100,31 @@ class Wiring:
                     )
         return self._obs
 
-    def parts_in_a_hurry(self, timeout: float) -> Parts:
+    @property
+    def quick_store(self) -> Store:
+        """The store of a check that must not hold up its caller, with connections of its own."""
+        if self._quick is None:
+            hurried = self.in_a_hurry(_QUICK)
+            with self._lock:
+                self._quick = self._quick or hurried
+        return self._quick.obs.calls.store
+
+    def in_a_hurry(self, timeout: float) -> Wiring:
         """The same identity with connections of its own, which try once and give up soon.
 
-        Close its transport after use.
+        Close it after use.
         """
         parts = self.parts
+        other = copy.copy(self)
         timeout = min(timeout, self.settings["timeout"])
-        transport = self._make_transport(timeout=timeout, retries=0)
+        other.settings = {**self.settings, "timeout": timeout, "retries": 0}
+        other._lock, other._obs, other._quick = ForkSafeLock(), None, None
+        transport = other._make_transport()
         transport.skew = parts.transport.skew
-        return self._connect(transport, parts.identity.over(transport))
+        other._parts = other._connect(transport, parts.identity.over(transport))
+        return other
 
-    def with_api(self, api: str) -> "Wiring":
+    def with_api(self, api: str) -> Wiring:
         """Return the same parts, whose calls use another version of the API."""
         from modelarts.http.client import Dialect
 
@@ -139,20 +159,23 @@ class Wiring:
                 self._obs.close()
             if self._parts is not None:
                 self._parts.transport.close()
+            if self._quick is not None:
+                self._quick.close()
 
     def _obs_endpoint(self) -> str:
         return self.parts.identity.endpoint("obs")
 
-    def _open_store(self) -> "Store":
+    def _open_store(self) -> Store:
         endpoint = self._obs_endpoint()
         if endpoint.startswith("file:"):
             from modelarts.obs.stores.folder import FolderStore
 
             return FolderStore(endpoint)
+        from modelarts.http.retry import Retry
         from modelarts.obs.stores.obs import ObsStore
 
-        region = self.resolved.region_name
-        return ObsStore(self.obs_client(max_retry_count=0), self.clock, region=region)
+        retry, region = Retry(self.settings["retries"]), self.resolved.region_name
+        return ObsStore(self.obs_client(max_retry_count=0), self.clock, retry, region=region)
 
     def _default_bucket(self) -> str:
         known = self.resolved
@@ -169,20 +192,20 @@ class Wiring:
         transport = self._make_transport()
         return self._connect(transport, Identity(self.resolved, transport))
 
-    def _dialect(self) -> "Dialect":
+    def _dialect(self) -> Dialect:
         from modelarts.http.client import Dialect
 
         if self.dialect is None:
             self.dialect = Dialect(None if self.resolved.api == "auto" else self.resolved.api)
         return self.dialect
 
-    def _make_transport(self, **changes: Any) -> "Transport":
+    def _make_transport(self) -> Transport:
         from modelarts import __version__
         from modelarts.http.proxies import Proxies
         from modelarts.http.retry import Retry
         from modelarts.http.transport import Transport
 
-        settings = {**self.settings, **changes}
+        settings = dict(self.settings)
         return Transport(
             retry=Retry(settings.pop("retries")),
             proxies=Proxies(settings.pop("proxies"), self._proxy_environ),
@@ -191,7 +214,7 @@ class Wiring:
             **settings,
         )
 
-    def _connect(self, transport: "Transport", identity: "Identity") -> Parts:
+    def _connect(self, transport: Transport, identity: Identity) -> Parts:
         from modelarts.http.client import ServiceClient
 
         client = ServiceClient(

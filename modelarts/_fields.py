@@ -4,6 +4,8 @@ Plain functions on plain dicts, because lists are long and most fields of most j
 looked at.
 """
 
+from __future__ import annotations
+
 from typing import Any, Callable, Dict, Mapping, Optional
 
 #: Of these, the numbers; some editions send them as strings.

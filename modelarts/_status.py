@@ -1,5 +1,7 @@
 """The statuses of visualization jobs. Source: *ModelArts API Reference*, "Job Statuses"."""
 
+from __future__ import annotations
+
 import enum
 from typing import Dict, FrozenSet, Mapping, Optional
 
@@ -43,7 +45,7 @@ class JobStatus(enum.IntEnum):
     MOUNT_FAILED = 22
 
     @classmethod
-    def _missing_(cls, value: object) -> Optional["JobStatus"]:
+    def _missing_(cls, value: object) -> Optional[JobStatus]:
         if not isinstance(value, int):
             return None
         member = int.__new__(cls, value)

@@ -22,8 +22,10 @@
 All of them can be pickled, and none ever holds a secret.
 """
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type
 
 __all__ = [
     "AmbiguousCreate",
@@ -55,10 +57,8 @@ __all__ = [
 
 from modelarts._internal.wording import Worded, worded
 
-_E = TypeVar("_E", bound="ModelArtsError")
 
-
-def _restore(cls: Type[_E], args: Tuple[Any, ...], state: Dict[str, Any]) -> _E:
+def _restore(cls: Any, args: Tuple[Any, ...], state: Dict[str, Any]) -> Any:
     error = cls.__new__(cls)
     error.args = args
     error.__dict__.update(state)

@@ -1,5 +1,7 @@
 """The session: its credentials and the addresses of the services."""
 
+from __future__ import annotations
+
 import os
 from typing import (
     TYPE_CHECKING,
@@ -23,20 +25,20 @@ from modelarts.auth.credentials import (
     StaticToken,
 )
 from modelarts.auth.endpoints import normalize
-from modelarts.auth.settings import ARGUMENTS, Arguments, resolve, text
+from modelarts.auth.settings import ARGUMENTS, resolve, text
 from modelarts.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from modelarts.http.attempts import AttemptInfo
     from modelarts.http.client import ServiceClient
-    from modelarts.http.models import AttemptInfo
     from modelarts.obs.api import Obs
     from modelarts.obs.results import Transferred
+    from modelarts.obs.stores.base import Store
     from modelarts.whoami import WhoAmI
 
+    _Path = Union[str, os.PathLike[str]]
+
 __all__ = ["Session"]
-
-
-_Path = Union[str, "os.PathLike[str]"]
 
 
 def _obs_address(session: object) -> str:
@@ -90,7 +92,7 @@ class Session:
             authorities, or ``REQUESTS_CA_BUNDLE``.
         cert: the client certificate: a path, or a pair of paths (certificate, key).
         on_response: a function for counting and timing; called with an
-            :class:`~modelarts.http.models.AttemptInfo` after each attempt, successful or not.
+            :class:`~modelarts.http.attempts.AttemptInfo` after each attempt, successful or not.
         clock: the source of time and of pauses; for tests.
 
     Raises:
@@ -133,7 +135,7 @@ class Session:
         proxies: Optional[Mapping[str, str]] = None,
         verify: Union[bool, str] = True,
         cert: Union[None, str, Tuple[str, str]] = None,
-        on_response: Optional[Callable[["AttemptInfo"], object]] = None,
+        on_response: Optional[Callable[[AttemptInfo], object]] = None,
         clock: Optional[Clock] = None,
     ) -> None:
         check_network(timeout, retries)
@@ -144,7 +146,9 @@ class Session:
         clock = clock or Clock()
         environ = dict(os.environ)
         region_name = text("region_name", region_name) or text("region", region)
-        arguments = Arguments(
+        self._resolved = resolve(
+            environ,
+            clock,
             keys={
                 "access_key": access_key,
                 "secret_key": secret_key,
@@ -155,7 +159,7 @@ class Session:
             project_name=text("project_name", project_name),
             region_name=region_name,
             config_file=config_file,
-            endpoints={
+            addresses={
                 "modelarts": modelarts_endpoint,
                 "iam": iam_endpoint,
                 "obs": obs_endpoint,
@@ -164,7 +168,6 @@ class Session:
             api=None if api == "auto" else api,
             shared=self._shared,
         )
-        self._resolved = resolve(arguments, environ, clock)
         settings = {
             "timeout": timeout,
             "retries": retries,
@@ -222,11 +225,11 @@ class Session:
     @classmethod
     def local(
         cls,
-        root: Union[str, "os.PathLike[str]", None] = None,
+        root: Union[str, os.PathLike[str], None] = None,
         stay: bool = False,
         *,
-        obs: "Optional[Session]" = None,
-    ) -> "Session":
+        obs: Optional[Session] = None,
+    ) -> Session:
         """Connect to the local service of a folder, and start it if it is not running.
 
         A service that is started here ends with the last process that uses it. Requires the extra
@@ -441,11 +444,11 @@ class Session:
     # What it does --------------------------------------------------------------------------
 
     @property
-    def client(self) -> "ServiceClient":
+    def client(self) -> ServiceClient:
         """The client that calls ModelArts for this session."""
         return self._wiring.parts.client
 
-    def with_api(self, api: str) -> "Session":
+    def with_api(self, api: str) -> Session:
         """Return this session, or one like it whose calls use another version of the API.
 
         Credentials and connections are shared, so that no login is needed.
@@ -531,7 +534,7 @@ class Session:
         return self._wiring.obs_client(**settings)
 
     @property
-    def obs(self) -> "Obs":
+    def obs(self) -> Obs:
         """File transfers to and from OBS; see :class:`~modelarts.obs.api.Obs`.
 
         Example:
@@ -539,7 +542,12 @@ class Session:
         """
         return self._wiring.obs if self._obs_session is None else self._obs_session.obs
 
-    def upload_data(self, bucket_path: str, path: Union[_Path, Sequence[_Path]]) -> "Transferred":
+    @property
+    def quick_store(self) -> Store:
+        """The store behind :attr:`obs`, which sends requests once and waits for half a second."""
+        return (self._obs_session or self)._wiring.quick_store
+
+    def upload_data(self, bucket_path: str, path: Union[_Path, Sequence[_Path]]) -> Transferred:
         """Upload a file, several files or a folder; older form of ``session.obs.upload_…``.
 
         Args:
@@ -561,7 +569,7 @@ class Session:
 
         return upload_data(self.obs.calls, bucket_path, path)
 
-    def download_data(self, bucket_path: str, path: _Path) -> "Transferred":
+    def download_data(self, bucket_path: str, path: _Path) -> Transferred:
         """Download an object or a folder; older form of ``session.obs.download_…``.
 
         Prints a line for each file: ``Successfully download file <bucket/key> from OBS to local
@@ -615,7 +623,7 @@ class Session:
 
         return create_directory(self.obs.calls, bucket, directory)
 
-    def explain(self) -> "WhoAmI":
+    def explain(self) -> WhoAmI:
         """Return the settings of this session with their sources, and test each service.
 
         Print the result, or run ``modelarts whoami``. Secrets are shown as their last four
@@ -627,17 +635,17 @@ class Session:
         """
         from modelarts.whoami import PATIENCE, explain
 
-        parts = self._wiring.parts_in_a_hurry(PATIENCE)
+        hurried = self._wiring.in_a_hurry(PATIENCE)
         try:
-            return explain(self._resolved, parts, self.mode, self.clock)
+            return explain(self._resolved, hurried.parts, self.mode, self.clock)
         finally:
-            parts.transport.close()
+            hurried.close()
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         self._wiring.close()
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -5,6 +5,8 @@ Each function returns the value in the form of the API, or raises
 "Visualization Jobs".
 """
 
+from __future__ import annotations
+
 import operator
 import os
 import re
@@ -51,7 +53,6 @@ _STATUS_LIST = r"[0-9]{1,4}(\|[0-9]{1,4})*\Z"
 #: A drive, as in C:/, has one letter only.
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:/"
 _MAX_FOLDERS = 10_000
-_JOB_ID = r"[0-9]{1,19}\Z"
 _UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z"
 _MAX_SOURCES = 100
 _MAX_HOURS = 720
@@ -103,9 +104,8 @@ def parameter_name(argument: str, value: object) -> str:
 def job_id(value: object) -> str:
     """The id of a job as text: digits (v1), which may be given as a number, or a UUID (v2)."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    if re.match(_UUID, text):
-        return text
-    if not re.match(_JOB_ID, text) or int(text) < 1:
+    is_number = text.isascii() and text.isdigit() and len(text) <= 19 and int(text) > 0
+    if not is_number and not re.match(_UUID, text):
         raise InvalidArgument(
             "visualization_id", value, "the number of a job, such as '8992', or a UUID (v2)"
         )
@@ -124,7 +124,7 @@ def job_type(value: object, api: str = "v1") -> str:
     return str(lowered)
 
 
-def training_jobs(value: object) -> "Tuple[Tuple[str, str], ...]":
+def training_jobs(value: object) -> Tuple[Tuple[str, str], ...]:
     """Return the trainings that a board shows, as sources: ``("job", id)``.
 
     Args:
@@ -160,7 +160,7 @@ def train_url(value: object) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-def is_local(value: object) -> "TypeGuard[Union[str, os.PathLike[str]]]":
+def is_local(value: object) -> TypeGuard[Union[str, os.PathLike[str]]]:
     """Return True if a ``train_url`` means a folder on this machine.
 
     A :class:`~pathlib.Path` always does. A text does unless it begins with ``/``, which is OBS,
@@ -173,7 +173,7 @@ def is_local(value: object) -> "TypeGuard[Union[str, os.PathLike[str]]]":
     return not re.match(_SCHEME, value)
 
 
-def folders(value: object) -> "Dict[str, Union[str, os.PathLike[str]]]":
+def folders(value: object) -> Dict[str, Union[str, os.PathLike[str]]]:
     """Return several folders by the names that their runs begin with.
 
     Args:
@@ -219,7 +219,7 @@ def _is_encodable(text: object) -> bool:
         return False
 
 
-def _named(values: "Sequence[Any]") -> "List[Tuple[str, Any]]":
+def _named(values: Sequence[Any]) -> List[Tuple[str, Any]]:
     parts = [_last_parts(value) for value in values]
     last = Counter(each[-1] for each in parts)
     return [
@@ -228,7 +228,7 @@ def _named(values: "Sequence[Any]") -> "List[Tuple[str, Any]]":
     ]
 
 
-def _last_parts(value: object) -> "List[str]":
+def _last_parts(value: object) -> List[str]:
     """Return the last two parts of a folder's path."""
     if is_local(value):
         path = os.path.realpath(os.path.expanduser(os.fspath(value)))
@@ -246,7 +246,7 @@ def _is_file_name(name: str) -> bool:
     )
 
 
-def nfs(value: object) -> "Optional[Tuple[str, str]]":
+def nfs(value: object) -> Optional[Tuple[str, str]]:
     """Return ``nfs:SERVER:/PATH`` as a source; None for what does not begin so."""
     if not isinstance(value, str) or not value.startswith("nfs:"):
         return None
@@ -255,7 +255,7 @@ def nfs(value: object) -> "Optional[Tuple[str, str]]":
     return "nfs", value[len("nfs:") :]
 
 
-def auto_stop(value: object, api: str = "v1") -> "Optional[Schedule]":
+def auto_stop(value: object, api: str = "v1") -> Optional[Schedule]:
     """Whole hours from 0 to 24, or None for a job that runs until it is stopped.
 
     For the v2 API, from 1 to 720.
@@ -337,7 +337,7 @@ def list_query(
     return query
 
 
-def _is_text(value: object, most: int) -> "TypeGuard[str]":
+def _is_text(value: object, most: int) -> TypeGuard[str]:
     """Return True for a text of at most so many characters that can be sent."""
     if not isinstance(value, str) or len(value) > most:
         return False

@@ -1,5 +1,7 @@
 """The clock that all time is taken from; tests pass in their own."""
 
+from __future__ import annotations
+
 import time
 from contextlib import contextmanager
 from typing import Any, Iterator

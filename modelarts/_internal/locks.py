@@ -1,5 +1,7 @@
 """A lock that a forked process does not inherit in the state it happened to be in."""
 
+from __future__ import annotations
+
 import os
 from threading import RLock
 from typing import Any

@@ -4,9 +4,12 @@ attrs takes longer to import than all that a first call needs, so the few classe
 goes through are written by hand on this; all others use attrs.
 """
 
-from typing import Any, ClassVar, Dict, FrozenSet, Tuple, TypeVar
+from __future__ import annotations
 
-_V = TypeVar("_V", bound="Value")
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, FrozenSet, Tuple
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Value:
@@ -26,7 +29,7 @@ class Value:
     def _fields(self) -> Dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def replace(self: _V, **fields: Any) -> _V:
+    def replace(self, **fields: Any) -> Self:
         """Return a copy with other values of some fields."""
         return type(self)(**{**self._fields(), **fields})
 

@@ -1,5 +1,7 @@
 """Texts of errors in two wordings: for programs, and for the command line."""
 
+from __future__ import annotations
+
 from typing import Any, Tuple
 
 
@@ -12,7 +14,7 @@ class Worded(str):
 
     command: str
 
-    def __new__(cls, text: str, command: str) -> "Worded":
+    def __new__(cls, text: str, command: str) -> Worded:
         self = super().__new__(cls, text)
         self.command = command
         return self

@@ -3,14 +3,15 @@
 A credential is checked when it is made; its repr shows no secret, and it cannot be pickled.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
 from modelarts._internal.values import Value
 from modelarts.errors import InvalidArgument
 
-_BLANK = re.compile(r"[\x00-\x20\x7f]|[^\x00-\x7f]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 class CredentialsUnavailable(Exception):
@@ -268,14 +269,18 @@ class CredentialSet(Value):
 def _key(name: str, value: object, secret: bool = True) -> str:
     # Keys go into headers: a line break that came along when one was copied
     # would surface as a signature error, or worse, as a second header.
-    if not isinstance(value, str) or not value or _BLANK.search(value):
+    if not isinstance(value, str) or not _is_visible(value):
         allowed = "a text of printable ASCII characters without blanks or line breaks"
         raise InvalidArgument(name, value, allowed, secret=secret)
     return value
 
 
+def _is_visible(text: str) -> bool:
+    return text != "" and text.isascii() and text.isprintable() and " " not in text
+
+
 def _name(name: str, value: object, secret: bool = False) -> str:
-    if not isinstance(value, str) or not value or _CONTROL.search(value):
+    if not isinstance(value, str) or not value or re.search(_CONTROL, value):
         raise InvalidArgument(name, value, "a text without line breaks", secret=secret)
     return value
 

@@ -1,8 +1,10 @@
-"""The addresses of the services.
+"""The addresses of the services, and the region and project in environment variables.
 
 An endpoint is taken from the first of these sources that has it: the session's argument,
 ``Session.set_endpoint``, the environment, the token's catalog, the region's known pattern.
 """
+
+from __future__ import annotations
 
 import re
 from typing import Dict, Mapping, Optional, Tuple
@@ -20,10 +22,7 @@ ENVIRONMENT: Mapping[str, Tuple[str, ...]] = {
 _VERSION = {"modelarts": r"/v[12](/.*)?\Z", "iam": r"/v3(\.0)?\Z"}
 _HUAWEI = r"[a-z]{2}-[a-z]+\d*-\d+\Z"
 _OTC = ("eu-de", "eu-nl")
-_REGIONAL = (
-    r"(?:https?://)?(modelarts|iam|obs)\.([a-z0-9-]+)\."
-    r"(?:myhuaweicloud\.(?:com|eu)|otc\.t-systems\.com)(?=[:/]|\Z)"
-)
+_PUBLIC = ("myhuaweicloud.com", "myhuaweicloud.eu", "otc.t-systems.com")
 
 
 def normalize(service: str, value: object) -> str:
@@ -37,7 +36,7 @@ def normalize(service: str, value: object) -> str:
     """
     name = service + "_endpoint"
     allowed = "an address such as 'https://%s.eu-de.otc.t-systems.com'" % service
-    if not isinstance(value, str) or not value or re.search(r"[\x00-\x20\x7f]", value):
+    if not isinstance(value, str) or not value or not value.isprintable() or " " in value:
         raise InvalidArgument(name, value, allowed)
     if service == "obs" and value.startswith("file:"):
         return value
@@ -53,7 +52,7 @@ def normalize(service: str, value: object) -> str:
     if wrong or parts.query or parts.fragment:
         raise InvalidArgument(name, value, allowed)
     path = parts.path.rstrip("/")
-    if service in _VERSION:
+    if path and service in _VERSION:
         path = re.sub(_VERSION[service], "", path)
     return "%s://%s%s" % (parts.scheme, parts.netloc, path)
 
@@ -74,8 +73,27 @@ def from_environment(environ: Mapping[str, str]) -> Dict[str, str]:
 
 def region_of(service: str, endpoint: str) -> Optional[str]:
     """Return the region in a public endpoint's name: cn-north-4 of ``https://obs.cn-north-4.…``."""
-    match = re.match(_REGIONAL, endpoint)
-    return match.group(2) if match is not None and match.group(1) == service else None
+    address = endpoint.partition("://")[2] or endpoint
+    name, _, place = address.partition("/")[0].partition(":")[0].partition(".")
+    region, _, domain = place.partition(".")
+    return region if region and name == service and domain in _PUBLIC else None
+
+
+def package_place(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Return the region and project id in the variables of this package."""
+    region = environ.get("MODELARTS_REGION_NAME") or environ.get("MODELARTS_REGION") or None
+    return region, environ.get("MODELARTS_PROJECT_ID") or None
+
+
+def container_place(environ: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Return the region and project id in the variables of a notebook or training container.
+
+    In a container the region is part of the endpoints' names.
+    """
+    region = environ.get("REGION_NAME") or None
+    for service, variable in (("modelarts", "MA_APIGW_ENDPOINT"), ("obs", "S3_ENDPOINT")):
+        region = region or region_of(service, environ.get(variable, ""))
+    return region, environ.get("PROJECT_ID") or None
 
 
 def is_public(region: Optional[str], address: Optional[str]) -> bool:

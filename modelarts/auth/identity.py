@@ -4,12 +4,13 @@ Each is requested when it is first needed, by one thread, and kept while it is v
 to IAM are imported then: a session with AK/SK and a project id does not need them.
 """
 
+from __future__ import annotations
+
 import copy
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Union
 
 from modelarts._internal.locks import ForkSafeLock
-from modelarts.auth import endpoints
-from modelarts.auth.authorizers import KeyAuthorizer, Renewed, TokenAuthorizer
+from modelarts.auth import endpoints, signer
 from modelarts.auth.credentials import (
     AccessKey,
     ApplicationCredential,
@@ -22,7 +23,32 @@ from modelarts.http.auth import Authorizer
 
 if TYPE_CHECKING:
     from modelarts.auth.iam import Token
+    from modelarts.auth.renewal import Renewed
     from modelarts.http.transport import Transport
+
+
+class KeyAuthorizer(Authorizer):
+    """Signs with AK/SK; with temporary keys their security token is signed too.
+
+    Args:
+        keys: returns the keys that are valid now.
+    """
+
+    def __init__(self, keys: Callable[[], AccessKey]) -> None:
+        self._keys = keys
+
+    def authorize(
+        self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
+    ) -> object:
+        """Sign this attempt at ``now``."""
+        keys = self._keys()
+        headers["X-Sdk-Date"] = signer.sdk_date(now)
+        if keys.security_token is not None:
+            headers["X-Security-Token"] = keys.security_token
+        headers["Authorization"] = signer.sign(
+            method, path, query, headers, body, keys.access_key, keys.secret_key
+        )
+        return keys
 
 
 class Identity:
@@ -32,7 +58,7 @@ class Identity:
         resolved: the settings; results of requests are stored in it.
     """
 
-    def __init__(self, resolved: Resolved, transport: "Transport") -> None:
+    def __init__(self, resolved: Resolved, transport: Transport) -> None:
         self._resolved = resolved
         self._transport = transport
         self._lock = ForkSafeLock()
@@ -40,14 +66,17 @@ class Identity:
         credentials = resolved.credential_set.credentials
         self._tokens: Optional[Renewed[Token]] = None
         self._keys: Optional[Renewed[AccessKey]] = None
-        if not isinstance(credentials, AccessKey):
-            self._tokens = Renewed(self._login, now)
-            self._keys = Renewed(self._exchange, now)
-        elif resolved.credential_set.renew is not None:
-            self._keys = Renewed(self._renew, now, credentials)
+        if not isinstance(credentials, AccessKey) or resolved.credential_set.renew is not None:
+            from modelarts.auth import renewal
+
+            if isinstance(credentials, AccessKey):
+                self._keys = renewal.Renewed(self._renew, now, credentials)
+            else:
+                self._tokens = renewal.Renewed(self._login, now)
+                self._keys = renewal.Renewed(self._exchange, now)
         self.authorizer = self._authorizer()
 
-    def over(self, transport: "Transport") -> "Identity":
+    def over(self, transport: Transport) -> Identity:
         """Return an identity with another transport that shares all results with this one."""
         other = copy.copy(self)
         other._transport = transport
@@ -73,7 +102,7 @@ class Identity:
             self._keys.forget(refused)
         return self._keys is not None
 
-    def in_use(self) -> "Union[None, AccessKey, Token]":
+    def in_use(self) -> Union[None, AccessKey, Token]:
         """Return the keys or token in use, or None, without a request."""
         if self._tokens is not None:
             return self._tokens.current()
@@ -82,7 +111,7 @@ class Identity:
         assert isinstance(credentials, AccessKey)
         return renewed or credentials
 
-    def token(self) -> "Optional[Token]":
+    def token(self) -> Optional[Token]:
         """Return the token that is valid now; None in a session with AK/SK."""
         return self._tokens.get() if self._tokens is not None else None
 
@@ -140,7 +169,7 @@ class Identity:
             raise ConfigurationError("no project and no region: give project_id= or region_name=")
         return iam.find_project(self._transport, self.endpoint("iam"), self.authorizer, name)
 
-    def _login(self) -> "Token":
+    def _login(self) -> Token:
         from modelarts.auth import iam
 
         known = self._resolved
@@ -179,5 +208,7 @@ class Identity:
     def _authorizer(self) -> Authorizer:
         if self._tokens is None:
             return KeyAuthorizer(self.keys)
+        from modelarts.auth.renewal import TokenAuthorizer
+
         renewable = not isinstance(self._resolved.credential_set.credentials, StaticToken)
         return TokenAuthorizer(self._tokens, renewable)

@@ -3,43 +3,20 @@
 All settings are resolved when the session is made, without any request.
 """
 
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from __future__ import annotations
+
+from typing import Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from modelarts._internal.clock import Clock
+from modelarts._internal.values import Value
 from modelarts.auth import endpoints
 from modelarts.auth.credentials import AccessKey, CredentialSet, Password
-from modelarts.auth.providers.variables import ambient, said
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 
 ARGUMENTS = "arguments"
 _SET_ENDPOINT = "Session.set_endpoint"
 _APIS = ("auto", "v1", "v2")
 _SERVICES = ("modelarts", "iam", "obs")
-
-
-class Arguments(NamedTuple):
-    """The arguments given to the session.
-
-    Attributes:
-        keys: access_key, secret_key, security_token.
-        user: username, password, account.
-        endpoints: modelarts, iam, obs.
-        shared: the endpoints of ``Session.set_endpoint``, and its ``region_name``.
-    """
-
-    keys: Dict[str, Optional[str]]
-    user: Dict[str, Optional[str]]
-    project_id: Optional[str]
-    project_name: Optional[str]
-    region_name: Optional[str]
-    config_file: Optional[str]
-    endpoints: Mapping[str, Optional[str]]
-    obs_path: Optional[str]
-    api: Optional[str]
-    shared: Mapping[str, Optional[str]]
-
-    def __repr__(self) -> str:
-        return "Arguments(…)"  # some of them are secret
 
 
 class Resolved:
@@ -81,13 +58,29 @@ class Resolved:
         self.sources = sources
 
 
-class _Place(NamedTuple):
+class _Place(Value):
     """The region and project of one source."""
+
+    __slots__ = ("project_id", "project_name", "region_name", "source")
 
     source: str
     region_name: Optional[str]
     project_id: Optional[str]
-    project_name: Optional[str] = None
+    project_name: Optional[str]
+
+    def __init__(
+        self,
+        source: str,
+        region_name: Optional[str],
+        project_id: Optional[str],
+        project_name: Optional[str] = None,
+    ) -> None:
+        self._set(
+            source=source,
+            region_name=region_name,
+            project_id=project_id,
+            project_name=project_name,
+        )
 
     @property
     def region(self) -> Optional[str]:
@@ -98,24 +91,48 @@ class _Place(NamedTuple):
         return self.region_name or (self.project_name or "").split("_", 1)[0] or None
 
 
-def resolve(arguments: Arguments, environ: Mapping[str, str], clock: Clock) -> Resolved:
+def resolve(
+    environ: Mapping[str, str],
+    clock: Clock,
+    *,
+    keys: Dict[str, Optional[str]],
+    user: Dict[str, Optional[str]],
+    project_id: Optional[str],
+    project_name: Optional[str],
+    region_name: Optional[str],
+    config_file: Optional[str],
+    addresses: Mapping[str, Optional[str]],
+    obs_path: Optional[str],
+    api: Optional[str],
+    shared: Mapping[str, Optional[str]],
+) -> Resolved:
     """Find all settings of a session.
+
+    Args:
+        keys: access_key, secret_key, security_token.
+        user: username, password, account.
+        addresses: modelarts, iam, obs.
+        shared: the endpoints of ``Session.set_endpoint``, and its ``region_name``.
 
     Raises:
         InvalidArgument: an argument is wrong.
         CredentialsNotFound: no credentials were found.
         ConfigurationError: a setting cannot be used.
     """
-    credential_set = _of_arguments(arguments.keys, arguments.user, environ)
+    credential_set = _of_arguments(keys, user, environ)
     asked: Optional[CredentialSet]
     if credential_set is None:
         from modelarts.auth.providers.base import ProviderContext
         from modelarts.auth.providers.chain import find
 
-        credential_set = find(ProviderContext.of_this_process(arguments.config_file, clock))
+        credential_set = find(ProviderContext.of_this_process(config_file, clock))
         asked = credential_set if credential_set.config_file is not None else None
     else:
-        asked = _file_beside(credential_set, arguments, environ, clock)
+        place = (project_id or project_name, region_name)
+        is_complete = all(place) and all(addresses.get(service) for service in _SERVICES)
+        # If the arguments are complete, as in Session.local(), a wrong variable is no error.
+        is_asked = config_file or (environ.get("MODELARTS_CONFIG") and not is_complete)
+        asked = _file_beside(credential_set, config_file, clock) if is_asked else None
     sources = {"credentials": credential_set.source}
 
     def first(what: str, *options: Tuple[Optional[str], str]) -> Optional[str]:
@@ -128,11 +145,11 @@ def resolve(arguments: Arguments, environ: Mapping[str, str], clock: Clock) -> R
     places = _places(asked, credential_set, environ)
     region = first(
         "region_name",
-        (arguments.region_name, ARGUMENTS),
-        (arguments.shared.get("region_name"), _SET_ENDPOINT),
+        (region_name, ARGUMENTS),
+        (shared.get("region_name"), _SET_ENDPOINT),
         *((place.region, place.source) for place in places),
     )
-    project = _project(arguments, places, region)
+    project = _project([_Place(ARGUMENTS, region, project_id, project_name), *places], region)
     if project.project_id:
         sources["project"] = project.source
     elif project.project_name:
@@ -140,39 +157,42 @@ def resolve(arguments: Arguments, environ: Mapping[str, str], clock: Clock) -> R
     elif region:
         sources["project"] = "by the region's name"
     variables = endpoints.from_environment(environ)
-    addresses = {}
+    resolved = {}
     for service in _SERVICES:
-        value = arguments.endpoints.get(service)
+        value = addresses.get(service)
         address = first(
             service,
             (None if value is None else endpoints.normalize(service, value), ARGUMENTS),
-            (arguments.shared.get(service), _SET_ENDPOINT),
+            (shared.get(service), _SET_ENDPOINT),
             *([(asked.endpoints.get(service), asked.source)] if asked is not None else []),
             (variables.get(service), "environment"),
             (credential_set.endpoints.get(service), credential_set.source),
         )
         if address is not None:
-            addresses[service] = address
+            resolved[service] = address
     obs_path, api = (
         first(
             name,
-            (getattr(arguments, name), ARGUMENTS),
+            (value, ARGUMENTS),
             *([(getattr(asked, name), asked.source)] if asked is not None else []),
             (environ.get(variable), "environment " + variable),
             (getattr(credential_set, name), credential_set.source),
         )
-        for name, variable in (("obs_path", "MODELARTS_OBS_PATH"), ("api", "MODELARTS_API"))
+        for name, value, variable in (
+            ("obs_path", obs_path, "MODELARTS_OBS_PATH"),
+            ("api", api, "MODELARTS_API"),
+        )
     )
     if api is not None:
         _check_api(api, sources["api"])
-    if api in (None, "auto") and endpoints.is_public(region, addresses.get("modelarts")):
+    if api in (None, "auto") and endpoints.is_public(region, resolved.get("modelarts")):
         api, sources["api"] = "v2", "region"
     return Resolved(
         credential_set=credential_set,
         project_id=project.project_id,
         project_name=project.project_name or region,
         region_name=region,
-        endpoints=addresses,
+        endpoints=resolved,
         obs_path=obs_path,
         api=api or "auto",
         sources=sources,
@@ -197,9 +217,9 @@ def _places(
     credentials, and last the variables of other tools.
     """
     places = [
-        _Place("environment MODELARTS_*", *said(environ)),
+        _Place("environment MODELARTS_*", *endpoints.package_place(environ)),
         _place_of(credential_set),
-        _Place("environment", *ambient(environ)),
+        _Place("environment", *endpoints.container_place(environ)),
     ]
     return places if asked is None else [_place_of(asked), *places]
 
@@ -213,10 +233,8 @@ def _place_of(credential_set: CredentialSet) -> _Place:
     )
 
 
-def _project(arguments: Arguments, places: Iterable[_Place], region: Optional[str]) -> _Place:
+def _project(places: Iterable[_Place], region: Optional[str]) -> _Place:
     """Return the project of the first source that has one, by its id or its name."""
-    if arguments.project_id or arguments.project_name:
-        return _Place(ARGUMENTS, region, arguments.project_id, arguments.project_name)
     for place in places:
         # A project belongs to one region: it is ignored if an earlier source has set another one.
         elsewhere = place.region_name is not None and place.region_name != region
@@ -226,18 +244,13 @@ def _project(arguments: Arguments, places: Iterable[_Place], region: Optional[st
 
 
 def _file_beside(
-    credential_set: CredentialSet, arguments: Arguments, environ: Mapping[str, str], clock: Clock
+    credential_set: CredentialSet, config_file: Optional[str], clock: Clock
 ) -> Optional[CredentialSet]:
     """Return the settings besides credentials of a file that the caller named."""
-    places = (arguments.project_id or arguments.project_name, arguments.region_name)
-    whole = all(places) and all(arguments.endpoints.get(service) for service in _SERVICES)
-    # If the arguments are complete, as in Session.local(), a wrong variable must not be an error.
-    if not arguments.config_file and (whole or not environ.get("MODELARTS_CONFIG")):
-        return None
     from modelarts.auth.providers.base import ProviderContext
     from modelarts.auth.providers.config_file import ExplicitConfig
 
-    context = ProviderContext.of_this_process(arguments.config_file, clock)
+    context = ProviderContext.of_this_process(config_file, clock)
     return ExplicitConfig().beside(credential_set.credentials, context)
 
 

@@ -9,13 +9,16 @@ are in ``tests/unit/signer-vectors``. Both sides use this module: the session si
 'SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-da'
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import re
 import time
-from typing import List, Mapping, NamedTuple, Optional
+from typing import List, Mapping, Optional
 from urllib.parse import quote, unquote
 
+from modelarts._internal.values import Value
 from modelarts.http.auth import canonical_query
 
 __all__ = [
@@ -99,12 +102,17 @@ def sign(
     )
 
 
-class Authorization(NamedTuple):
+class Authorization(Value):
     """The three parts of an ``Authorization`` header."""
+
+    __slots__ = ("access_key", "signature", "signed")
 
     access_key: str
     signed: List[str]
     signature: str
+
+    def __init__(self, access_key: str, signed: List[str], signature: str) -> None:
+        self._set(access_key=access_key, signed=signed, signature=signature)
 
 
 def parse_authorization(header: str) -> Optional[Authorization]:

@@ -4,6 +4,8 @@ The connection pool of an address is looked up once, and no cookies are kept. ``
 unchanged: the ``responses`` library replaces it, so mocks keep working.
 """
 
+from __future__ import annotations
+
 from queue import Empty
 from typing import Any, Dict, Mapping, Optional
 

@@ -1,5 +1,7 @@
 """The interface of an authorizer, and the form in which queries are signed and sent."""
 
+from __future__ import annotations
+
 from typing import Dict, Iterable, Tuple
 from urllib.parse import quote
 

@@ -1,5 +1,7 @@
 """The client of one service in one project, for the calls of an API."""
 
+from __future__ import annotations
+
 import json
 import re
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union

@@ -1,5 +1,7 @@
 """The difference between this machine's clock and the clock of the services."""
 
+from __future__ import annotations
+
 import logging
 from email.utils import mktime_tz, parsedate_tz
 from typing import Mapping, Optional, Tuple

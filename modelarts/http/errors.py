@@ -3,6 +3,8 @@
 ModelArts, its gateway and IAM each have their own format of errors; all of them are handled here.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import ssl

@@ -1,11 +1,13 @@
-"""A request, its response, and the description of an attempt.
+"""A request and its response.
 
 Plain classes, not attrs: every first call needs them, and the import of attrs would delay it.
 """
 
-from typing import Mapping, NamedTuple, Optional
+from __future__ import annotations
 
-from modelarts.errors import RequestKind, TransportError
+from typing import Mapping
+
+from modelarts.errors import RequestKind
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -115,27 +117,3 @@ class Response:
 
     def __repr__(self) -> str:
         return "Response(%d, %r, %d bytes)" % (self.status_code, self.reason, len(self.body))
-
-
-class AttemptInfo(NamedTuple):
-    """One attempt of a request: the argument of ``Session(on_response=…)``.
-
-    Attributes:
-        method: the HTTP method.
-        url: the URL.
-        operation: the operation in words, such as ``"create visualization job"``.
-        attempt: the number of this attempt, from 1.
-        status_code: the HTTP status; None if there was no response.
-        error: the error if there was no response; else None.
-        seconds: the duration of the attempt.
-        request_id: the gateway's id of the request; None if it sent none.
-    """
-
-    method: str
-    url: str
-    operation: str
-    attempt: int
-    status_code: Optional[int]
-    error: Optional[TransportError]
-    seconds: float
-    request_id: Optional[str]

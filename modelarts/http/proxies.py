@@ -1,5 +1,7 @@
 """The proxy for an address, by the environment at the time when the session was made."""
 
+from __future__ import annotations
+
 from typing import Dict, Mapping, Optional
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # not in typeshed

@@ -1,15 +1,18 @@
 """Retry policy: if and after which pause a request is repeated. Pure functions."""
 
-from email.utils import mktime_tz, parsedate_tz
-from typing import NamedTuple, Optional, Union
+from __future__ import annotations
 
+from email.utils import mktime_tz, parsedate_tz
+from typing import Optional, Union
+
+from modelarts._internal.values import Value
 from modelarts.errors import TransportError
 
 _IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE"))
 _PASSING = frozenset((500, 502, 503, 504))
 
 
-class Retry(NamedTuple):
+class Retry(Value):
     """The retry policy of a transport.
 
     Attributes:
@@ -18,9 +21,14 @@ class Retry(NamedTuple):
         cap: the longest pause in seconds, also if ``Retry-After`` is longer.
     """
 
-    retries: int = 3
-    base: float = 0.2
-    cap: float = 20.0
+    __slots__ = ("base", "cap", "retries")
+
+    retries: int
+    base: float
+    cap: float
+
+    def __init__(self, retries: int = 3, base: float = 0.2, cap: float = 20.0) -> None:
+        self._set(retries=retries, base=base, cap=cap)
 
     def may_repeat(self, method: str, outcome: Union[int, Exception]) -> bool:
         """Return True if a request with this outcome (HTTP status or error) may be sent again.

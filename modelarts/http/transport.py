@@ -6,9 +6,11 @@ mounted ``HTTPAdapter`` of requests is used; the ``responses`` library replaces 
 mocks written with it keep working.
 """
 
+from __future__ import annotations
+
 import logging
 import os
-from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
 import requests
 import urllib3.exceptions
@@ -21,9 +23,12 @@ from modelarts.http.adapter import Adapter
 from modelarts.http.auth import Authorizer
 from modelarts.http.clock_skew import Skew
 from modelarts.http.errors import transport_error
-from modelarts.http.models import AttemptInfo, Request, Response
+from modelarts.http.models import Request, Response
 from modelarts.http.proxies import Proxies
 from modelarts.http.retry import Retry
+
+if TYPE_CHECKING:
+    from modelarts.http.attempts import AttemptInfo
 
 _LOG = logging.getLogger("modelarts.http")
 _T = TypeVar("_T")
@@ -229,6 +234,8 @@ class Transport:
             request_id,
         )
         if self._on_response is not None:
+            from modelarts.http.attempts import AttemptInfo
+
             self._on_response(
                 AttemptInfo(
                     method=request.method,

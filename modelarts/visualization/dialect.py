@@ -1,5 +1,7 @@
 """Chooses between the v1 and the v2 API, once for each session."""
 
+from __future__ import annotations
+
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -30,13 +32,13 @@ _T = TypeVar("_T")
 class Api(Protocol):
     """The operations on visualization jobs that v1 and v2 both have."""
 
-    def create(self, client: ServiceClient, request: "CreateRequest") -> Body:
+    def create(self, client: ServiceClient, request: CreateRequest) -> Body:
         """Create a job."""
 
-    def resolve(self, client: ServiceClient, request: "CreateRequest") -> "CreateRequest":
+    def resolve(self, client: ServiceClient, request: CreateRequest) -> CreateRequest:
         """Return a request whose sources the API can read."""
 
-    def find(self, client: ServiceClient, request: "CreateRequest") -> List[Body]:
+    def find(self, client: ServiceClient, request: CreateRequest) -> List[Body]:
         """Return the newest jobs like that of a request."""
 
     def documented_page(self, client: ServiceClient, query: Mapping[str, str]) -> Body:
@@ -63,7 +65,7 @@ class Api(Protocol):
 def run(
     client: ServiceClient,
     act: Callable[[Any], _T],
-    module: "Optional[Callable[[str], Any]]" = None,
+    module: Optional[Callable[[str], Any]] = None,
     kept_as: str = "name",
 ) -> _T:
     """Call ``act`` with the API that the service has.
@@ -93,7 +95,7 @@ def run(
 def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
     """Return all jobs that match, by the API that the service has."""
 
-    def begin(api: Api) -> "List[Any]":
+    def begin(api: Api) -> List[Any]:
         jobs = api.iterate(client, query, per_page)
         return [next(jobs, None), jobs]
 

@@ -1,5 +1,7 @@
 """Visualization jobs: TensorBoard over training logs in OBS."""
 
+from __future__ import annotations
+
 import os
 from datetime import datetime, timezone
 from typing import (
@@ -28,7 +30,6 @@ from modelarts.errors import (
     NotFound,
 )
 from modelarts.session import Session, checked_session
-from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,13 +38,15 @@ if TYPE_CHECKING:
     from modelarts.models import JobInfo, Schedule
     from modelarts.visualization.dialect import Api
     from modelarts.visualization.display.lists import JobList
+    from modelarts.visualization.request import CreateRequest
     from modelarts.visualization.shares import Share
+
+    _Folder = Union[str, os.PathLike[str]]
+    _Folders = Union[_Folder, Sequence[_Folder], Mapping[str, _Folder]]
 
 __all__ = ["VisualizationJob"]
 
 _T = TypeVar("_T")
-_Folder = Union[str, "os.PathLike[str]"]
-Folders = Union[_Folder, Sequence[_Folder], Mapping[str, _Folder]]
 _Dict = Dict[str, Any]
 
 _COMPLETE = 1  # all that the service says is known
@@ -121,7 +124,7 @@ class VisualizationJob:
     @classmethod
     def create(
         cls,
-        train_url: Optional[Folders] = None,
+        train_url: Optional[_Folders] = None,
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
@@ -133,7 +136,7 @@ class VisualizationJob:
         pool_id: Optional[str] = None,
         obs_path: Optional[str] = None,
         check: bool = True,
-    ) -> "Self":
+    ) -> Self:
         """Create a job over the event files of a folder.
 
         The job starts some time after the call: ``create(…).wait()`` waits until it is running.
@@ -189,7 +192,7 @@ class VisualizationJob:
         return job._create(request, obs_path, check)
 
     @classmethod
-    def get(cls, visualization_id: Union[str, int], session: Optional[Session] = None) -> "Self":
+    def get(cls, visualization_id: Union[str, int], session: Optional[Session] = None) -> Self:
         """Return the job of an id, with its details.
 
         Args:
@@ -212,13 +215,13 @@ class VisualizationJob:
         cls,
         session: Optional[Session] = None,
         *,
-        status: Union[None, int, str, "List[int]"] = None,
+        status: Union[None, int, str, List[int]] = None,
         search_content: Optional[str] = None,
         sort_by: str = "job_id",
         order: str = "asc",
         workspace_id: Optional[str] = None,
         per_page: int = 100,
-    ) -> "Iterator[Self]":
+    ) -> Iterator[Self]:
         """Return an iterator over all jobs that match, from all pages, each job once.
 
         A page is requested when its first job is needed.
@@ -256,7 +259,7 @@ class VisualizationJob:
         return cls._iterate(_or_default(session), query, int(per_page))
 
     @classmethod
-    def list(cls, session: Optional[Session] = None, **filters: Any) -> "JobList[Self]":
+    def list(cls, session: Optional[Session] = None, **filters: Any) -> JobList[Self]:
         """Return all jobs that match, as a list that is shown as a table.
 
         Args:
@@ -278,7 +281,7 @@ class VisualizationJob:
 
         return JobList(cls.iter(session, **filters))
 
-    def update(self, job_desc: str) -> "Self":
+    def update(self, job_desc: str) -> Self:
         """Change the description.
 
         Args:
@@ -299,7 +302,7 @@ class VisualizationJob:
         self._raw["job_desc"] = text
         return self
 
-    def stop(self) -> "Self":
+    def stop(self) -> Self:
         """Stop the job.
 
         The job is stopped some time after the call: ``job.stop().wait(JobStatus.KILLED)`` waits for
@@ -321,7 +324,7 @@ class VisualizationJob:
         self._forget()
         return self
 
-    def restart(self) -> "Self":
+    def restart(self) -> Self:
         """Restart a stopped job.
 
         The job is running some time after the call: ``job.restart().wait()`` waits for it. If the
@@ -341,7 +344,7 @@ class VisualizationJob:
         self._restart()
         return self
 
-    def delete(self) -> "Self":
+    def delete(self) -> Self:
         """Delete the job.
 
         Attributes that are known stay readable in this object.
@@ -363,7 +366,7 @@ class VisualizationJob:
     @classmethod
     def ensure(
         cls,
-        train_url: Optional[Folders] = None,
+        train_url: Optional[_Folders] = None,
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
@@ -375,7 +378,7 @@ class VisualizationJob:
         pool_id: Optional[str] = None,
         obs_path: Optional[str] = None,
         check: bool = True,
-    ) -> "VisualizationJob":
+    ) -> VisualizationJob:
         """Return the running job of a folder, else a stopped one restarted, else a new one.
 
         All jobs of the project are compared by folder and type. A job that is starting counts as
@@ -434,12 +437,12 @@ class VisualizationJob:
         settle(client)  # the resolve of v1 sends nothing, so it would not show which API it is
         request = run(client, lambda api: api.resolve(client, request))
 
-        def create() -> "VisualizationJob":
+        def create() -> VisualizationJob:
             return job._create(request, None, check)
 
         return ensure(cls, job.session, request, create)
 
-    def refresh(self) -> "Self":
+    def refresh(self) -> Self:
         """Fetch the details of the job.
 
         Returns:
@@ -456,10 +459,10 @@ class VisualizationJob:
 
     def wait(
         self,
-        until: "Union[int, List[int]]" = JobStatus.RUNNING,
+        until: Union[int, List[int]] = JobStatus.RUNNING,
         timeout: float = 600,
         progress: bool = True,
-    ) -> "VisualizationJob":
+    ) -> VisualizationJob:
         """Wait until the job is running, or has another status.
 
         Meanwhile a notebook or a terminal shows one line: the status, the time waited, and the time
@@ -555,7 +558,7 @@ class VisualizationJob:
             screen.publish(cards.link(self, address), "board: %s" % address)
         return address
 
-    def share(self, hours: int = 24) -> "Share":
+    def share(self, hours: int = 24) -> Share:
         """Return a new link to the board, for people without an account, which ends.
 
         The link shows this one board, and changes nothing. It names neither the job nor the user,
@@ -589,7 +592,7 @@ class VisualizationJob:
 
         return shares.create(self._client(), self._known_id(), arguments.share_hours(hours))
 
-    def shares(self) -> "List[Share]":
+    def shares(self) -> List[Share]:
         """Return the links to the board that work, the oldest first.
 
         Returns:
@@ -605,7 +608,7 @@ class VisualizationJob:
 
         return shares.of_job(self._client(), self._known_id())
 
-    def unshare(self, share: "Union[str, Share]") -> "Self":
+    def unshare(self, share: Union[str, Share]) -> Self:
         """Revoke a link: it stops working at once.
 
         Args:
@@ -627,7 +630,7 @@ class VisualizationJob:
         shares.revoke(self._client(), self._known_id(), arguments.share_id(share_id))
         return self
 
-    def __enter__(self) -> "VisualizationJob":
+    def __enter__(self) -> VisualizationJob:
         return self
 
     def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
@@ -754,7 +757,7 @@ class VisualizationJob:
         return self._number("duration")
 
     @property
-    def schedule(self) -> "Optional[Schedule]":
+    def schedule(self) -> Optional[Schedule]:
         """The schedule by which the service stops the job.
 
         None if the job has none, or the service does not send it.
@@ -765,7 +768,7 @@ class VisualizationJob:
         return self._readable(lambda raw: Schedule.from_wire(raw.get("schedule")))
 
     @property
-    def info(self) -> "JobInfo":
+    def info(self) -> JobInfo:
         """All known fields, with types; fetched if the status is not known."""
         from modelarts.models import JobInfo
 
@@ -807,13 +810,13 @@ class VisualizationJob:
 
     def create_visualization_job(
         self,
-        train_url: Folders,
+        train_url: _Folders,
         job_name: Optional[str] = None,
         job_desc: str = "",
         job_type: str = "tensorboard",
         auto_stop: Optional[int] = None,
         flavor: Optional[str] = None,
-    ) -> "Self":
+    ) -> Self:
         """Create a job, and return a new object for it.
 
         Args:
@@ -864,7 +867,7 @@ class VisualizationJob:
         *,
         sortBy: Optional[str] = None,
         workspace_id: Optional[str] = None,
-    ) -> "JobList[Self]":
+    ) -> JobList[Self]:
         """Return one page of jobs as objects, and print it as a table.
 
         Args:
@@ -1079,7 +1082,7 @@ class VisualizationJob:
 
     def _request(
         self,
-        train_url: Optional[Folders],
+        train_url: Optional[_Folders],
         job_name: Optional[str],
         job_desc: str,
         job_type: str,
@@ -1092,6 +1095,8 @@ class VisualizationJob:
 
         Where that is not known yet, arguments that only one of the two takes have it looked up.
         """
+
+        from modelarts.visualization.request import CreateRequest
 
         def validate(api: str) -> CreateRequest:
             return CreateRequest.validate(
@@ -1125,17 +1130,15 @@ class VisualizationJob:
 
     def _create(
         self, request: CreateRequest, obs_path: Optional[str] = None, check: bool = True
-    ) -> "Self":
+    ) -> Self:
         """Return the new job of a request; a folder of this machine is sent to OBS first."""
         from modelarts.visualization import once
         from modelarts.visualization.dialect import run
-        from modelarts.visualization.logs import FirstLook
 
         client = self._client()
         request = request.located(self.session, obs_path)
-        look = FirstLook(self.session, request) if check else None
 
-        def create(api: "Api") -> _Dict:
+        def create(api: Api) -> _Dict:
             nonlocal request
             request = api.resolve(client, request)
             if client.dialect.name == "v2":
@@ -1153,8 +1156,10 @@ class VisualizationJob:
             known = v2.completed(known, v2.sent_fields(request))
         job = self._of(self.session, {**request.body(), **known})
         job._state = 0
-        if look is not None:
-            look.warn(job._folders_in_place() if look.needs_details() else ())
+        if check:
+            from modelarts.visualization.logs import check_event_files
+
+            check_event_files(self.session, request, job._folders_in_place)
         return job
 
     def _folders_in_place(self) -> Sequence[str]:
@@ -1166,7 +1171,7 @@ class VisualizationJob:
         return folders
 
     @classmethod
-    def _iterate(cls, session: Session, query: Dict[str, str], per_page: int) -> "Iterator[Self]":
+    def _iterate(cls, session: Session, query: Dict[str, str], per_page: int) -> Iterator[Self]:
         from modelarts.visualization import dialect
 
         seen = 0.0
@@ -1176,7 +1181,7 @@ class VisualizationJob:
             yield cls._of(session, raw, seen)
 
     @classmethod
-    def _of(cls, session: Session, raw: _Dict, seen: Optional[float] = None) -> "Self":
+    def _of(cls, session: Session, raw: _Dict, seen: Optional[float] = None) -> Self:
         job = cls.__new__(cls)
         job._session = session
         job._given_id = None
@@ -1193,16 +1198,16 @@ class VisualizationJob:
 
             self._raw = v2.completed(self._raw, v2.sent_fields(request))
 
-    def _client(self) -> "ServiceClient":
+    def _client(self) -> ServiceClient:
         return self.session.client
 
-    def _run(self, act: "Callable[[Api, ServiceClient, str], _T]") -> _T:
+    def _run(self, act: Callable[[Api, ServiceClient, str], _T]) -> _T:
         """Call ``act`` with the API that the service has, for this job."""
         from modelarts.visualization import dialect
 
         client, job_id = self._client(), self._known_id()
 
-        def checked(api: "Api") -> _T:
+        def checked(api: Api) -> _T:
             dialect.check_id(client, job_id)
             return act(api, client, job_id)
 

@@ -4,8 +4,7 @@ import os
 import warnings
 from importlib.util import find_spec
 from itertools import islice
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from modelarts._internal.warnings import level_of_the_caller
 from modelarts._internal.wording import Worded, worded
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from modelarts.session import Session
     from modelarts.visualization.request import CreateRequest
 
-#: Seconds that a finished create waits for the check.
-_PATIENCE = 1.0
 #: The objects that are checked: the first page of a list.
 _MOST = 1000
 _NAMED = 5
@@ -144,66 +141,46 @@ def place_of_its_own(session: "Session", folder: str) -> "ObsPath":
     return place.as_folder() / ("%s-%s/" % (parent, number) if parent else number + "/")
 
 
-class FirstLook:
-    """Checks for event files while a job is being created.
+def check_event_files(
+    session: "Session", request: "CreateRequest", in_place: Callable[[], Sequence[str]]
+) -> None:
+    """Warn if the folder of a new job has no event files.
 
-    The check sends a request, or two if the folder is empty. Its errors are ignored, and the create
-    waits for it for a second at most. It is left out if the session has no store, or the official
-    client is not installed.
+    The check sends a request, or two if the folder is empty, once each. Its errors are ignored. It
+    is left out if the session has no store, or the official client is not installed.
 
     Args:
-        request: the job that is created.
+        request: the job that was created.
+        in_place: returns the folders that the service reads in place, as far as it says so; they
+            may be on another machine.
     """
+    if request.job_type != "tensorboard" or request.train_url is None:
+        return
+    try:
+        problem = _problem(session, request, in_place)
+    except Exception:
+        return  # an error of the check must not affect the job
+    if problem is not None:
+        warnings.warn(problem, NoEventFiles, stacklevel=level_of_the_caller())
 
-    def __init__(self, session: "Session", request: "CreateRequest") -> None:
-        self._session = session
-        self._train_url = str(request.train_url)
-        self._folders = request.folders
-        self._found: Optional[str] = None
-        self._may_be_mounted = False
-        self._thread: Optional[Thread] = None
-        if request.job_type == "tensorboard" and request.train_url is not None:
-            self._thread = Thread(target=self._look, name="modelarts-first-look", daemon=True)
-            self._thread.start()
 
-    def needs_details(self) -> bool:
-        """Return True if the service may read folders in place that only a job's details name."""
-        if self._thread is not None:
-            self._thread.join(_PATIENCE)
-        return self._found is not None and self._may_be_mounted
+def _problem(
+    session: "Session", request: "CreateRequest", in_place: Callable[[], Sequence[str]]
+) -> Optional[str]:
+    if request.folders:
+        return _what_is_in(request.folders)
+    if not session.obs_endpoint.startswith("file:") and find_spec("obs") is None:
+        return None
+    from modelarts.obs.paths import ObsPath
 
-    def warn(self, folders: Sequence[str] = ()) -> None:
-        """Warn if there are no event files.
-
-        Args:
-            folders: the folders that the service reads in place, instead of one in OBS; they may be
-                on another machine.
-        """
-        if self._thread is not None:
-            self._thread.join(_PATIENCE)
-        problem = self._found
-        if problem is not None and folders:
-            on_this_machine = [folder for folder in folders if os.path.isdir(folder)]
-            problem = _what_is_in(on_this_machine) if on_this_machine else None
-        if problem is not None:
-            warnings.warn(problem, NoEventFiles, stacklevel=level_of_the_caller())
-
-    def _look(self) -> None:
-        try:
-            if self._folders:
-                self._found = _what_is_in(self._folders)
-                return
-            endpoint = self._session.obs_endpoint
-            if not endpoint.startswith("file:") and find_spec("obs") is None:
-                return
-            from modelarts.obs.paths import ObsPath
-
-            path = ObsPath(*self._train_url[1:].split("/", 1))
-            # The name of a bucket may be that of a mount of the service.
-            self._may_be_mounted = self._session.local_root is not None
-            self._found = _what_is_there(self._session.obs.calls.store, path)
-        except Exception:
-            self._found = None  # an error of the check must not affect the job
+    path = ObsPath(*str(request.train_url)[1:].split("/", 1))
+    problem = _what_is_there(session.quick_store, path)
+    # The name of a bucket may be that of a mount of the service.
+    folders = in_place() if problem is not None and session.local_root is not None else ()
+    if not folders:
+        return problem
+    on_this_machine = [folder for folder in folders if os.path.isdir(folder)]
+    return _what_is_in(on_this_machine) if on_this_machine else None
 
 
 def _what_is_in(folders: Sequence[str]) -> Optional[str]:

@@ -4,6 +4,8 @@ Source: *ModelArts API Reference*, "Visualization Jobs". Arguments are checked b
 caller; responses are checked here.
 """
 
+from __future__ import annotations
+
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,11 +22,10 @@ from typing import (
 from modelarts._fields import documented_job, no_confirmation
 from modelarts.errors import NotFound
 from modelarts.http.client import ServiceClient
-from modelarts.visualization.pages import each
-from modelarts.visualization.request import CreateRequest
 
 if TYPE_CHECKING:
     from modelarts.models import JobPage
+    from modelarts.visualization.request import CreateRequest
 
 Body = Dict[str, Any]
 
@@ -74,6 +75,8 @@ def documented_page(client: ServiceClient, query: Mapping[str, str]) -> Body:
 
 def iterate(client: ServiceClient, query: Mapping[str, str], per_page: int) -> Iterator[Body]:
     """Yield every job that matches once, page by page; see :func:`pages.each`."""
+
+    from modelarts.visualization.pages import each
 
     def fetch(number: int) -> Tuple[Sequence[Body], Optional[int]]:
         read = _job_page(
@@ -175,7 +178,7 @@ def _readable(client: ServiceClient, job: Mapping[str, Any]) -> Body:
         raise client.unreadable("list visualization jobs", error) from None
 
 
-def _job_page(client: ServiceClient, answer: Body) -> "JobPage":
+def _job_page(client: ServiceClient, answer: Body) -> JobPage:
     from modelarts.models import JobPage
 
     try:

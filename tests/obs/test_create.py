@@ -4,12 +4,13 @@ import json
 import os
 import pickle
 import socket
+import threading
 import warnings
 
 import pytest
 from tensorboardX import SummaryWriter
 
-from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles
+from modelarts.errors import ConfigurationError, InvalidArgument, NoEventFiles, PermissionDenied
 from modelarts.estimator import VisualizationJob
 from modelarts.session import Session
 from tests.local.web import client
@@ -167,9 +168,15 @@ def test_nothing_there_is_said_once_at_the_line_that_created(create, bucket):
     assert caught[0].filename == __file__
 
 
-def test_a_bucket_that_is_not_there_is_said(service, s3, monkeypatch):
+@pytest.fixture
+def patient(monkeypatch):
+    """A check that waits long, as machines may be busy."""
+    monkeypatch.setattr("modelarts._clients._QUICK", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_bucket_that_is_not_there_is_said(service, s3):
     """As buckets of the local service need not be made, this takes an S3 server."""
-    monkeypatch.setattr("modelarts.visualization.logs._PATIENCE", 60.0)  # machines may be busy
     with service.session(obs_endpoint=s3) as session:
         with pytest.warns(NoEventFiles, match="there is no bucket nothing-there, so"):
             job = VisualizationJob.create("/nothing-there/logs/", session=session)
@@ -212,6 +219,7 @@ def _wire_session(obs_endpoint, **more):
     )
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_look_works_on_obs_too(cloud, s3, request, tmp_path, said):
     place = ObsPlace(request, tmp_path)
     place.session.obs.upload_file(
@@ -232,12 +240,38 @@ def test_where_obs_does_not_answer_a_job_is_created_all_the_same(cloud, address,
     assert [call.method for call in cloud.calls] == ["POST"]
 
 
-def test_a_look_in_vain_is_not_waited_for(cloud, said):
-    """OBS takes the connection and says nothing."""
+def test_silent_obs_costs_a_create_a_second(cloud, said):
+    """OBS takes the connection and says nothing: one attempt, and no thread is left."""
+    threads = threading.active_count()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         session = _wire_session("http://127.0.0.1:%d" % silent.getsockname()[1], timeout=30)
+        VisualizationJob.create("/bucket/logs/", session=session, check=False)
         began = session.clock.monotonic()
         VisualizationJob.create("/bucket/logs/", session=session)
-        assert session.clock.monotonic() - began < 10
+        assert session.clock.monotonic() - began < 5  # most of it imports on a busy machine
+        silent.accept()[0].close()
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
         session.close()
+    assert threading.active_count() == threads
     assert said() == []
+
+
+@pytest.mark.usefixtures("patient")
+def test_connection_of_the_check_is_kept_and_closed(cloud, server, said):
+    server.keys[Cloud.access_key] = (Cloud.secret_key, None)
+    server.buckets["bucket"] = {"logs/events.out.tfevents.1": (b"", '"etag"')}
+    with _wire_session(server.url) as session:
+        for _ in range(3):
+            VisualizationJob.create("/bucket/logs/", session=session)
+        assert (len(server.calls), server.connections, server.busy) == (3, 1, 0)
+    assert said() == []
+
+
+def test_refused_create_sends_obs_nothing(cloud, server):
+    with _wire_session(server.url, project_id="another") as session, pytest.raises(
+        PermissionDenied
+    ):
+        VisualizationJob.create("/bucket/logs/", session=session)
+    assert server.calls == []

@@ -6,9 +6,9 @@ import traceback
 
 import pytest
 
-from modelarts.auth.authorizers import KeyAuthorizer
 from modelarts.auth.credentials import AccessKey, CredentialSet, Password, StaticToken
 from modelarts.auth.iam import Token
+from modelarts.auth.identity import KeyAuthorizer
 from modelarts.errors import ConfigurationError, CredentialsNotFound, InvalidArgument
 from modelarts.estimator import VisualizationJob
 from modelarts.http.models import Request, Response

@@ -17,7 +17,6 @@ from modelarts.auth.providers.base import (
     ProviderContext,
     both_or_neither,
 )
-from modelarts.auth.providers.variables import said
 from modelarts.errors import ConfigurationError, InvalidArgument
 
 
@@ -40,7 +39,7 @@ class ModelArtsVariables(Provider):
             credentials = Password(environ[user[0]], environ[user[1]], account)
         else:
             raise CredentialsUnavailable("neither %s nor %s is set" % (keys[0], user[0]))
-        region, project = said(environ)
+        region, project = endpoints.package_place(environ)
         return CredentialSet(
             credentials=credentials, source=self.name, project_id=project, region_name=region
         )

@@ -22,6 +22,7 @@ import attr
 from modelarts.local.boards import landlock
 from modelarts.local.boards.confinement import DEVICES, EVENT_FILE, SYSTEM, Confinement, real_path
 from modelarts.local.boards.sandbox import end_with_parent
+from modelarts.local.engine.base import exit_text
 
 #: What the Python reader is used for at most: so many bytes of event files, and folders with some.
 MAX_BYTES = 256 * 1024
@@ -73,7 +74,7 @@ class DataServer:
         """
         _write_once(self.output, 2)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        how = exit_text(code)
         if code == -signal.SIGABRT:
             how += (
                 ", most likely because the event files need more than the "
@@ -208,7 +209,7 @@ def start(path: str, confinement: Confinement) -> DataServer:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         os.close(held)
         _write_once(output, 2)
-        raise Unavailable(f"TensorBoard's data server did not start (it ended with {code})")
+        raise Unavailable(f"TensorBoard's data server did not start (it {exit_text(code)})")
     return DataServer(pid, int(port), output)
 
 

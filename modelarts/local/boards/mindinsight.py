@@ -31,6 +31,7 @@ from modelarts.local.boards.audit import sitecustomize
 from modelarts.local.boards.confinement import DEVICES, SYSTEM, Confinement
 from modelarts.local.boards.sandbox import confine, limit_files, open_output
 from modelarts.local.boards.tensorboard import KEY_HEADER, guarded, listen
+from modelarts.local.engine.base import exit_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -225,7 +226,7 @@ def _wait_for_answer(process: subprocess.Popen[bytes]) -> None:
         finally:
             connection.close()
         clock.sleep(_PAUSE)
-    raise RuntimeError("its process ended")
+    raise RuntimeError(f"its process {exit_text(process.returncode)}")
 
 
 class _Unix(http.client.HTTPConnection):

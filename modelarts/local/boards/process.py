@@ -22,6 +22,7 @@ from modelarts.local.boards import tensorboard as board
 from modelarts.local.boards.confinement import Confinement, Confiner
 from modelarts.local.boards.engine import START_SECONDS, Board, BoardEngine, board_of
 from modelarts.local.boards.mindinsight import MindInsight
+from modelarts.local.engine.base import exit_text
 from modelarts.local.files import place_of
 from modelarts.local.jobs.store import Job
 from modelarts.local.logs.source import Logs
@@ -77,7 +78,7 @@ class BoardProcess(Board):
             if self._connection.poll(START_SECONDS):
                 outcome, detail = self._connection.recv()
         except (EOFError, OSError):
-            detail = f"its process ended; see {self._log.name}"
+            detail = f"its process {self._how()}; see {self._log.name}"
         if outcome != "ready":
             self.kill()
             raise RuntimeError(detail)
@@ -101,9 +102,7 @@ class BoardProcess(Board):
 
     def how_it_ended(self) -> str:
         """Of a process that has ended by itself."""
-        with self._lock:
-            self._process.join()
-            code = self._process.exitcode
+        how = self._how()
         why = None
         try:
             if self._connection.poll():
@@ -113,8 +112,12 @@ class BoardProcess(Board):
         self._connection.close()
         if why is not None:
             return f"{board_of(self.job)} failed: {why}; see {self._log.name}"
-        how = f"was killed by signal {-code}" if code and code < 0 else f"ended with {code}"
         return f"{board_of(self.job)}'s process {self.pid} {how}; see {self._log.name}"
+
+    def _how(self) -> str:
+        with self._lock:
+            self._process.join(5)  # its connection closes a moment before it has ended
+            return exit_text(self._process.exitcode or 0)
 
     def leave(self) -> None:
         """End it: boards of this machine end with their service."""

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Mapping, Sequence
 
 import attr
+
+
+def exit_text(code: int) -> str:
+    """Return how a process ended, as the predicate of a sentence.
+
+    Args:
+        code: its exit code; the negative number of a signal that ended it.
+    """
+    if code == -signal.SIGKILL:
+        return "was killed by signal 9, as Linux does when memory runs out"
+    return f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
 
 
 class EngineError(Exception):

@@ -246,19 +246,25 @@ class Cluster:
                 start_new_session=True,
             )
         connection = Connection(ours.detach())
+        with self._lock:
+            self._process = process  # close() ends it, also before it has joined
+            if self._closing.is_set():
+                process.kill()
         try:
             problem, text = Problem.SILENT, ""
             if connection.poll(_JOIN_SECONDS):
                 problem, text = connection.recv()
         except (EOFError, OSError):
             pass
-        if problem is not Problem.NONE:
-            process.kill()
-            process.wait()
-            connection.close()
-            raise ClusterError(self._sentence(problem, text))
         with self._lock:
-            self._connection, self._process = connection, process
+            if problem is Problem.NONE:
+                self._connection = connection
+                return
+            self._process = None
+        process.kill()
+        process.wait()
+        connection.close()
+        raise ClusterError(self._sentence(problem, text))
 
     def _sentence(self, problem: Problem, text: str) -> str:
         where = f"the Ray cluster at {self.address}"
@@ -289,7 +295,8 @@ class Cluster:
                 self._lost()
                 continue
             except ClusterError as error:
-                _LOG.error("%s. It is tried again.", error)
+                if not self._closing.is_set():
+                    _LOG.error("%s. It is tried again.", error)
                 self._closing.wait(_AGAIN_SECONDS)
                 continue
             self._take(*message)

@@ -71,19 +71,19 @@ class Job:
     job_desc: str
     train_url: str
     job_type: str
-    flavor: str | None
-    schedule_hours: int | None
     status: int
     create_time: int
-    run: int
-    ran_ms: int
-    running_since: int | None
-    stop_at: int | None
     page_key: str
     resource_id: str
-    reason: str | None
-    asleep: int
     reads_as: str
+    flavor: str | None = None
+    schedule_hours: int | None = None
+    run: int = 1
+    ran_ms: int = 0
+    running_since: int | None = None
+    stop_at: int | None = None
+    reason: str | None = None
+    asleep: int = 0
     sources: str | None = None
     visited_at: int | None = None
     is_idle: int = 0
@@ -144,11 +144,12 @@ class Store:
             "reads_as": columns["project_id"],
             **columns,
         }
-        columns["search_text"] = _search_text(columns["job_name"], columns["job_desc"])
+        text = _search_text(columns["job_name"], columns["job_desc"])
         with self.alone():
             if self.count_active(columns["project_id"]) >= most_active:
                 return None
-            return self.get(self.database.insert("jobs", columns, "job_id"))
+            job_id = self.database.insert("jobs", {**columns, "search_text": text}, "job_id")
+        return Job(job_id=job_id, **columns)
 
     def get(self, job_id: int, project_id: str | None = None) -> Job | None:
         """Return a job, if it is there and of that project."""

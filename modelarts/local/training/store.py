@@ -43,18 +43,18 @@ class Training:
     name: str
     description: str
     definition: dict[str, Any] = attr.ib(converter=json.loads)
-    schedule_hours: int | None
     status: int
     create_time: int
-    start_time: int | None
-    started_at: int | None
-    ran_ms: int
-    stop_at: int | None
-    gpu: str | None
     key: str = attr.ib(repr=False)
-    exit_code: int | None
-    reason: str | None
-    is_deleted: int
+    schedule_hours: int | None = None
+    start_time: int | None = None
+    started_at: int | None = None
+    ran_ms: int = 0
+    stop_at: int | None = None
+    gpu: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    is_deleted: int = 0
     runs_on: str | None = None
 
     def duration(self, passed: int) -> int:
@@ -110,10 +110,10 @@ class TrainingStore:
             if live >= max_live:
                 return None
             try:
-                self._store.database.insert("trainings", columns, "number")
+                number = self._store.database.insert("trainings", columns, "number")
             except KeyError:
                 raise ValueError(columns["name"]) from None
-            return self.get(columns["job_id"])
+        return Training(number=number, **columns)
 
     def get(self, job_id: str, project_id: str | None = None) -> Training | None:
         """Return a training that is there, of that project."""

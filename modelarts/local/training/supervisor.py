@@ -21,6 +21,7 @@ from modelarts.local.engine.base import (
     Limits,
     TrainingEngine,
     Usage,
+    exit_text,
 )
 from modelarts.local.jobs.clock import Timeline
 from modelarts.local.jobs.store import StoreFailure
@@ -432,7 +433,7 @@ class TrainingSupervisor:
         if ended.error is not None:
             return JobStatus.FAILED, f"it could not be started: {ended.error}"
         if ended.signal is not None:
-            return JobStatus.FAILED, f"it was killed by signal {ended.signal}"
+            return JobStatus.FAILED, f"it {exit_text(-ended.signal)}"
         if ended.code:
             return JobStatus.FAILED, f"its exit code was {ended.code}"
         return JobStatus.COMPLETED, None

@@ -60,7 +60,7 @@ class Asking:
 
     def patient(self) -> "Asking":
         """Return a copy with more retries, because some of a thousand parts fail several times."""
-        return attr.evolve(self, retry=self.retry._replace(retries=3 * self.retry.retries))
+        return attr.evolve(self, retry=self.retry.replace(retries=3 * self.retry.retries))
 
     def ask(
         self,

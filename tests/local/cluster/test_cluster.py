@@ -348,6 +348,30 @@ def test_service_joins_the_cluster_again(world, job):
     wait_until(lambda: boards(world) == before)
 
 
+def test_service_ends_while_it_joins_a_silent_head(world, job):
+    """A stopped head accepts connections and answers none; a create that waits is deleted."""
+    before = boards(world)
+    (head,) = [
+        pid
+        for pid in descendants(world.cluster.nodes[0].pid)
+        if b"gcs_server" in Path("/proc/%d/cmdline" % pid).read_bytes()
+    ]
+    os.kill(head, signal.SIGSTOP)
+    try:
+        os.kill(driver(world), signal.SIGKILL)
+        other = VisualizationJob.create("/logs/", session=world.session)
+        world.service.said("job %s: TensorBoard is started later" % other.visualization_id)
+        other.delete()
+        world.service.process.terminate()
+        assert world.service.process.wait(timeout=20) == 0
+    finally:
+        os.kill(head, signal.SIGCONT)
+        world.service.end()
+        world.start()
+    assert world.shows(VisualizationJob.get(job.visualization_id, session=world.session))
+    assert boards(world) == before
+
+
 def serve(root, *arguments, **environ):
     """The exit code and the message of a service that does not come up."""
     done = subprocess.run(

@@ -13,6 +13,7 @@ from typing import Any, Mapping
 from modelarts import __version__
 from modelarts.local.boards import landlock
 from modelarts.local.boards.cluster import parent
+from modelarts.local.engine.base import exit_text
 from modelarts.local.engine.host import Host
 
 #: A board that no service asks for its state for so long ends.
@@ -111,4 +112,4 @@ def _how(control: socket.socket) -> str:
         code = int(control.recv(16) or b"")
     except (ValueError, OSError):
         return "ended with the parent of the node's boards"
-    return f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+    return exit_text(code)

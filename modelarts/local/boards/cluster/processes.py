@@ -115,7 +115,8 @@ class ClusterBoard(Board):
             raise EngineAway(self._cluster.silence)
         self.kill()
         if state["phase"] == "ended":
-            raise RuntimeError(f"{state['reason']}; see {self._log.name}")
+            reason = state.get("reason", "it was ended")  # without one by kill()
+            raise RuntimeError(f"{reason}; see {self._log.name}")
         if state["phase"] == "placed":
             raise RuntimeError(
                 f"the cluster had no room for it within {START_SECONDS} seconds; add a node, or "

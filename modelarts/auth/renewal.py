@@ -1,10 +1,9 @@
-"""Authorizers of requests: a signature with AK/SK, or a token from IAM."""
+"""Tokens and temporary keys, which are replaced before they expire."""
 
 import copy
 from typing import TYPE_CHECKING, Callable, Dict, Generic, Optional, TypeVar, cast
 
 from modelarts._internal.locks import ForkSafeLock
-from modelarts.auth import signer
 from modelarts.auth.credentials import AccessKey
 from modelarts.http.auth import Authorizer
 
@@ -71,30 +70,6 @@ class Renewed(Generic[_T]):
 def _useful_until(key: str, value: _T, now: float) -> float:
     ends = value.expires_at
     return float("inf") if ends is None else ends - _MARGIN
-
-
-class KeyAuthorizer(Authorizer):
-    """Signs with AK/SK; with temporary keys their security token is signed too.
-
-    Args:
-        keys: returns the keys that are valid now.
-    """
-
-    def __init__(self, keys: Callable[[], AccessKey]) -> None:
-        self._keys = keys
-
-    def authorize(
-        self, method: str, path: str, query: str, headers: Dict[str, str], body: bytes, now: float
-    ) -> object:
-        """Sign this attempt at ``now``."""
-        keys = self._keys()
-        headers["X-Sdk-Date"] = signer.sdk_date(now)
-        if keys.security_token is not None:
-            headers["X-Security-Token"] = keys.security_token
-        headers["Authorization"] = signer.sign(
-            method, path, query, headers, body, keys.access_key, keys.secret_key
-        )
-        return keys
 
 
 class TokenAuthorizer(Authorizer):
