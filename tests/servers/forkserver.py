@@ -85,7 +85,9 @@ class ForkedCommand:
     def send_signal(self, number):
         """Send it a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            # Its end may be known to its parent, and not here yet.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self):
         self.send_signal(signal.SIGKILL)

@@ -134,8 +134,7 @@ class Service:
 
     def end(self, number=signal.SIGTERM):
         """End it; answers its exit code."""
-        if self.process.poll() is None:
-            os.kill(self.process.pid, number)
+        self.process.send_signal(number)
         code = self.process.wait(timeout=60)
         self._reader.join(timeout=60)
         self.process.stderr.close()
