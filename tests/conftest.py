@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import sys
@@ -64,13 +65,23 @@ def pytest_collection_modifyitems(items):
     items.sort(key=_turn)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_collection(session):
+    """Collect without looking for garbage, and never look at what was collected later on."""
+    gc.disable()
+    try:
+        _import_tests(session.config)
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import_tests(config):
     """Import the tests beginning with other modules in each process of pytest-xdist.
 
     In a new checkout pytest has to compile them, and the others find what one has compiled.
     """
-    config = session.config
     worker = getattr(config, "workerinput", None)
     if worker is None or config.args_source != config.ArgsSource.TESTPATHS:
         return
@@ -114,6 +125,8 @@ def nothing_from_outside(monkeypatch, new_home):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(new_home()))
     monkeypatch.setenv("MODELARTS_METADATA_ENDPOINT", "off")
+    # Most services that tests start have no board.
+    monkeypatch.setenv("MODELARTS_LOAD_LATE", "1")
     monkeypatch.setattr(Session, "_shared", {})
 
 

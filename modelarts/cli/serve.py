@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from modelarts.local.server.network import Network
 
 _ALLOW_HOST = "MODELARTS_ALLOW_HOST"
+_LOAD_LATE = "MODELARTS_LOAD_LATE"
 #: The settings that are options of the same name and value.
 _AS_GIVEN = (
     *("while_used", "database", "ray_address", "max_running", "rate", "board_memory"),
     *("sleep_after", "stop_after", "max_share_hours", "max_shares", "max_trainings"),
-    *("training_memory", "unconfined_boards", "load_late", "test_clock", "obs_api"),
+    *("training_memory", "unconfined_boards", "test_clock", "obs_api"),
 )
 
 
@@ -300,7 +301,7 @@ def _add_tests(group: "argparse._ArgumentGroup") -> None:
         "--load-late",
         action="store_true",
         help="load TensorBoard with the first board, which takes a second longer then, and not at "
-        "the start",
+        "the start; %s=1 does so too" % _LOAD_LATE,
     )
 
 
@@ -326,7 +327,8 @@ def _serve(args: argparse.Namespace) -> int:
             show(stop(root, Clock()))
             return 0
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        if not args.load_late and args.ray_address is None:
+        load_late = args.load_late or _is_set(args, _LOAD_LATE)
+        if not load_late and args.ray_address is None:
             _load_boards()
         from modelarts.local.server.main import serve
         from modelarts.local.server.settings import Settings
@@ -345,11 +347,19 @@ def _serve(args: argparse.Namespace) -> int:
             max_cached=args.obs_cache * 1024**3,
             mounts=[_absolute(mount) for mount in args.mount],
             mindinsight=args.mindinsight and os.path.abspath(args.mindinsight),
+            load_late=load_late,
             show_link=_show_link if args.print_link or is_terminal else None,
             **{name: getattr(args, name) for name in _AS_GIVEN},
         )
         serve(root, settings)
     return 0
+
+
+def _is_set(args: argparse.Namespace, name: str) -> bool:
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        args.refuse("%s must be 1 or 0, not %r" % (name, value))
+    return value == "1"
 
 
 def _load_boards() -> None:

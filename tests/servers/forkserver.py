@@ -26,7 +26,7 @@ from importlib import import_module
 from multiprocessing import util
 from pathlib import Path
 
-__all__ = ["ForkedCommand", "needs_exec"]
+__all__ = ["ForkedCommand", "needs_exec", "run_forked"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 #: The beginnings of names in the environment that a program looks at when it starts.
@@ -88,6 +88,30 @@ class ForkedCommand:
 
     def terminate(self):
         self.send_signal(signal.SIGTERM)
+
+
+def run_forked(*arguments, timeout=120):
+    """Run a command ``modelarts`` to its end, as ``subprocess.run`` does.
+
+    Args:
+        arguments: those after ``modelarts``.
+        timeout: seconds; where it has not ended by then, it is killed and the test fails.
+
+    Returns:
+        A ``CompletedProcess`` with its output as texts.
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        command = ForkedCommand(arguments, {}, stdout=output)
+        timer = threading.Timer(timeout, command.kill)
+        timer.start()
+        try:
+            with command.stderr:
+                error = command.stderr.read()
+            code = command.wait(timeout)
+        finally:
+            timer.cancel()
+        output.seek(0)
+        return subprocess.CompletedProcess(arguments, code, output.read(), error)
 
 
 class _Ended(threading.Event):

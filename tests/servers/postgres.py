@@ -3,12 +3,16 @@
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.servers.served import descendants
 
 __all__ = ["PostgresServer", "find_programs"]
 
@@ -81,6 +85,19 @@ class PostgresServer:
     def stop(self, mode="immediate"):
         """Stop it; ``immediate`` is as a kill of all its processes."""
         self._run(["pg_ctl", "-D", "data", "-w", "-m", mode, "stop"])
+
+    @contextmanager
+    def silent(self):
+        """Within this context it accepts connections and answers nothing."""
+        (main, *_) = (self.folder / "data" / "postmaster.pid").read_text().split()
+        pids = [int(main), *descendants(int(main))]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def remove(self):
         """Stop it, and remove all that it keeps."""

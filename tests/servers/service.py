@@ -37,14 +37,14 @@ class Service:
         self.log = []
         self._grown = threading.Condition()
         self._give_a_password()
-        arguments = ["--load-late", *arguments] if load_late else arguments
+        environ = {"MODELARTS_LOAD_LATE": "1" if load_late else "0", **(environ or {})}
         command = ["serve", "--root", str(root), *arguments]
-        if is_forked and not any(map(needs_exec, environ or ())):
-            self.process = ForkedCommand(command, environ or {}, stdout=output)
+        if is_forked and not any(map(needs_exec, environ)):
+            self.process = ForkedCommand(command, environ, stdout=output)
         else:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "modelarts", *command],
-                env={**os.environ, **(environ or {})},
+                env={**os.environ, **environ},
                 stdout=output,
                 stderr=subprocess.PIPE,
                 stdin=subprocess.DEVNULL,

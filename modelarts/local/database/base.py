@@ -130,6 +130,9 @@ class Database(ABC):
     def time(self) -> float:
         """Return the time that all front ends have, in seconds since the epoch."""
 
+    def hurry(self) -> None:  # noqa: B027 # a file answers
+        """Wait a few seconds at most for a server that does not answer, as the service ends."""
+
     @abstractmethod
     def close(self) -> None:
         """Close all connections."""

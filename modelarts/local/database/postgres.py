@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import select
+import time
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import BoundedSemaphore, Lock, local
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Generator, Iterator, Mapping, Sequence, TypeVar
 
 import psycopg
 from psycopg import errors, pq
@@ -24,6 +25,7 @@ from modelarts.local.database.base import (
 )
 from modelarts.local.database.postgres_schema import prepare
 
+_T = TypeVar("_T")
 _MAX_CONNECTIONS = 8
 #: After a failed attempt to connect, others fail at once for so long.
 _PAUSE = 0.5
@@ -41,6 +43,10 @@ SET tcp_keepalives_idle = 5;
 SET tcp_keepalives_interval = 3;
 SET tcp_keepalives_count = 3;
 """
+#: The server ends a statement after 30 seconds. One that does not do so has stopped.
+_PATIENCE = 35.0
+#: The same while the service ends.
+_LAST_PATIENCE = 5.0
 _CONNECTION = {
     "connect_timeout": "5",
     "keepalives_idle": "5",
@@ -77,12 +83,48 @@ class Row(tuple):  # type: ignore[type-arg] # of any length
         return tuple.__getitem__(self, key)
 
 
+class _Silent(psycopg.OperationalError):
+    """The server did not answer in time."""
+
+
+class _Connection(psycopg.Connection[Row]):
+    """A connection that is closed if the server does not answer a statement.
+
+    Attributes:
+        patience: returns after how many seconds that is.
+    """
+
+    patience: Callable[[], float] = staticmethod(lambda: _PATIENCE)
+
+    def wait(self, gen: Generator[Any, Any, _T], *arguments: Any, **named: Any) -> _T:
+        """Wait until a statement has ended, as psycopg does, but not for ever."""
+        try:
+            return super().wait(self._limited(gen), *arguments, **named)
+        except _Silent:
+            self.close()
+            raise
+
+    def _limited(self, gen: Generator[Any, Any, _T]) -> Generator[Any, Any, _T]:
+        begin, monotonic = time.monotonic(), time.monotonic
+        try:
+            wanted = next(gen)
+            while True:
+                # Several times a second nothing is ready.
+                ready = yield wanted
+                if not ready and monotonic() - begin > self.patience():
+                    raise _Silent("the server does not answer")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
 class PostgresDatabase(Database):
     """Some connections to a server, each for one thread at a time.
 
     Args:
         url: ``postgresql://…``; the password is in it, or where libpq looks for it. It is kept
             in the connections only.
+        patience: after how many seconds a connection is closed that does not answer.
 
     Raises:
         ConfigurationError: it cannot be reached or used. Nothing was changed.
@@ -90,7 +132,8 @@ class PostgresDatabase(Database):
 
     is_shared = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = _PATIENCE) -> None:
+        self._patience = patience
         self._conninfo = _conninfo(url)
         self._clock = Clock()
         self._lock = Lock()
@@ -123,9 +166,8 @@ class PostgresDatabase(Database):
             DatabaseUnavailable: there is none.
         """
         try:
-            connection: psycopg.Connection[Row] = psycopg.connect(
-                self._conninfo, autocommit=True, row_factory=_rows
-            )
+            connection = _Connection.connect(self._conninfo, autocommit=True, row_factory=_rows)
+            connection.patience = lambda: self._patience
             connection.execute(_SETTINGS, prepare=False)
         except psycopg.Error as error:
             # libpq names the host, the user and the reason, and no password.
@@ -207,6 +249,9 @@ class PostgresDatabase(Database):
         with self.transaction() as db:
             row = db.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
         return float(row[0])
+
+    def hurry(self) -> None:
+        self._patience = min(self._patience, _LAST_PATIENCE)
 
     def close(self) -> None:
         with self._lock:

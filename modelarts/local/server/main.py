@@ -185,6 +185,7 @@ class _Service(NamedTuple):
     supervisor: Supervisor
     trainings: TrainingSupervisor
     front_ends: FrontEnds
+    database: Database
     listening: socket.socket
     #: The content of ``service.json``.
     connection: dict[str, Any]
@@ -330,7 +331,7 @@ def _build(data: _Data, settings: Settings, open_ones: ExitStack) -> _Service:
         owner = accounts.users().by_name.get(OWNER)
         link = CONSOLE if owner is None else console.link(owner)
         settings.show_link((reach.public or reach.local) + link, owner is not None)
-    return _Service(app, supervisor, runner, front_ends, plain, connection)
+    return _Service(app, supervisor, runner, front_ends, store.database, plain, connection)
 
 
 def _shared(root: Path, settings: Settings) -> Path:
@@ -531,7 +532,7 @@ def _serve_tls(app: App, listening: socket.socket, network: Network) -> TlsServe
 
 
 def _run(service: _Service, file: ServiceFile, root: Path, settings: Settings) -> None:
-    app, supervisor, trainings, front_ends, listening, connection = service
+    app, supervisor, trainings, front_ends, database, listening, connection = service
     # Behind a proxy on this machine, callers are told apart by what it says of them.
     behind: dict[str, Any] = {
         "trusted_proxy": "127.0.0.1",
@@ -562,6 +563,7 @@ def _run(service: _Service, file: ServiceFile, root: Path, settings: Settings) -
             return
         is_leaving = True
         supervisor.expect_end()
+        database.hurry()
         # At once: the server waits for its requests, and those may wait for boards that hang.
         Thread(target=supervisor.close, name="close").start()
         sys.exit(0)

@@ -21,6 +21,7 @@ from modelarts.local.logs.mounts import Mounts, MountsFile
 from modelarts.session import Session
 from modelarts.visualization.display.table import facts
 from tests.local.web import client
+from tests.servers.forkserver import run_forked
 from tests.servers.service import SECRETS, Service
 from tests.support.clocks import wait_until
 
@@ -292,8 +293,7 @@ def test_file_of_mounts_that_others_can_read_ends_the_start(tmp_path):
     root.mkdir()
     (root / "mounts.json").write_text('{"version": 1, "mounts": {}}')
     (root / "mounts.json").chmod(0o644)
-    command = [sys.executable, "-m", "modelarts", "serve", "--root", str(root)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = run_forked("serve", "--root", str(root))
     assert done.returncode == 1
     assert "the mounts cannot be read" in done.stderr
 

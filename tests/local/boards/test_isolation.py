@@ -44,7 +44,7 @@ COOKIE = "session-of-the-visitor"
 
 
 def with_plugin(folder):
-    """Return an environment in which the plugin is installed."""
+    """Install the plugin in a folder; returns the PYTHONPATH with which it is there."""
     folder.mkdir()
     shutil.copy(Path(__file__).with_name("hostile_plugin.py"), folder / "hostile_plugin.py")
     installed = folder / "hostile-1.0.dist-info"
@@ -53,7 +53,7 @@ def with_plugin(folder):
     (installed / "entry_points.txt").write_text(
         "[tensorboard_plugins]\nhostile = hostile_plugin:Hostile\n"
     )
-    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
 
 
 def write(root):
@@ -73,8 +73,7 @@ class World:
 
     def __init__(self, folder, *options):
         write(folder / "root")
-        environ = with_plugin(folder / "plugin")
-        self.service = Service(folder / "root", *options, environ=environ)
+        self.service = Service(folder / "root", *options)
         with self.service.session() as session:
             jobs = [
                 VisualizationJob.create("/%s/" % name, job_name=name, session=session)
@@ -86,14 +85,22 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def plugin(tmp_path_factory):
+    """The plugin is installed for services that begin now; one process is forked for them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", with_plugin(tmp_path_factory.mktemp("installed") / "plugin"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(plugin, tmp_path_factory):
     world = World(tmp_path_factory.mktemp("isolation"))
     yield world
     assert world.service.end() == 0
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory):
+def hosts(plugin, tmp_path_factory):
     """A service whose boards have hosts of their own."""
     world = World(tmp_path_factory.mktemp("hosts"), "--board-host", "*.localhost")
     yield world
@@ -117,13 +124,41 @@ def context(browser, world, hosts):
     context.close()
 
 
-@pytest.fixture
-def page(context):
+def watched(context):
+    """Return a new page that notes dialogs and what a policy refuses."""
     page = context.new_page()
     page.dialogs = []
     page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message), dialog.dismiss()))
     page.refused = []
     page.on("console", lambda line: _note_violation(page, line))
+    return page
+
+
+@pytest.fixture
+def page(context):
+    page = watched(context)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def bare_page(page):
+    """A page in which boards are documents without their scripts.
+
+    Those of TensorBoard's frontend take four seconds of processor time. They are not intercepted,
+    since Playwright would answer the browser's questions about other origins itself.
+    """
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    devtools.send("Network.setBlockedURLs", {"urls": ["*/index.js?*"]})
+    return page
+
+
+@pytest.fixture(scope="module")
+def frontend(context, world):
+    """The attacker's board, as TensorBoard shows it."""
+    page = watched(context)
+    page.goto(world.attacker)
     yield page
     page.close()
 
@@ -143,9 +178,9 @@ def attack(page, world):
 # What strangers log -------------------------------------------------------------------------
 
 
-def test_logged_markup_is_shown_as_text(page, world):
+def test_logged_markup_is_shown_as_text(frontend, world):
     """TensorBoard needs no more than the policy for that, on any of its dashboards."""
-    page.goto(world.attacker)
+    page = frontend
     for plugin, card in CARDS.items():
         page.evaluate("plugin => { location.hash = plugin }", plugin)
         page.locator(card).first.wait_for(state="attached")
@@ -153,9 +188,9 @@ def test_logged_markup_is_shown_as_text(page, world):
     assert (page.dialogs, page.refused) == ([], [])
 
 
-def test_injected_script_does_not_run_in_frontend(page, world):
+def test_injected_script_does_not_run_in_frontend(frontend):
     """TensorBoard's page runs its own scripts only, if markup should get into it."""
-    page.goto(world.attacker)
+    page = frontend
     page.locator("tb-webapp").wait_for(state="attached")
     page.evaluate(
         """() => {
@@ -175,8 +210,9 @@ def test_injected_script_does_not_run_in_frontend(page, world):
 # Pages of a plugin --------------------------------------------------------------------------
 
 
-def test_attack_works_where_nothing_stops_it(page, world):
+def test_attack_works_where_nothing_stops_it(bare_page, world):
     """Else the tests below would show nothing: here by a script with the origin of the service."""
+    page = bare_page
     page.goto(world.attacker + "data/runs")
     page.evaluate("() => {%s}" % ATTACK)
     got = attack(page, world)
@@ -198,9 +234,10 @@ def test_picture_of_plugin_has_no_origin(page, world):
     assert page.evaluate("self.origin") == "null"
 
 
-def test_plugin_in_frame_works_and_reads_no_other(page, world):
+def test_plugin_in_frame_works_and_reads_no_other(frontend, world):
     """TensorBoard shows it in a frame of its page; it asks its own routes, and no others."""
-    page.goto(world.attacker + "#hostile")
+    page = frontend
+    page.evaluate("location.hash = 'hostile'")
     frame = page.frame_locator("iframe[src*=plugin_entry]")
     frame.get_by_text("rendered ").wait_for()
     (inside,) = [each for each in page.frames if "plugin_entry" in each.url]

@@ -310,7 +310,15 @@ def test_encoding_must_be_utf8(postgres):
 
 def _serve(root, *arguments, **environ):
     return subprocess.run(
-        [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
+        [
+            sys.executable,
+            "-m",
+            "modelarts",
+            "serve",
+            "--root",
+            str(root),
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         env={**os.environ, **environ},
@@ -414,6 +422,20 @@ def test_connection_that_ends_meanwhile_is_replaced(postgres):
     with pytest.raises(DatabaseUnavailable, match="Nothing was changed"):
         change()
     assert store.get(job.job_id).job_desc == "changed"
+    store.close()
+
+
+def test_silent_database_is_a_refusal_until_it_answers(postgres):
+    """A server that is stopped ends no statement by itself, and no connection."""
+    store = Store(PostgresDatabase(postgres.database() + "&connect_timeout=2", patience=0.3))
+    job = _add(store)
+    with store.transaction() as db, postgres.silent():
+        with pytest.raises(DatabaseUnavailable, match="not known whether"):
+            db.execute("UPDATE jobs SET job_desc = ?", ("lost",))
+        with pytest.raises(DatabaseUnavailable, match="Nothing was changed"):
+            db.execute("SELECT job_desc FROM jobs")
+    assert _get_within(store, job.job_id, 10).job_id == job.job_id
+    assert _add(store).job_id > job.job_id
     store.close()
 
 

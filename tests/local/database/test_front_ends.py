@@ -256,3 +256,11 @@ def test_kills_lose_no_acknowledged_call(place, postgres):
             job.delete()
     finally:
         assert second.end() == 0
+
+
+def test_front_end_ends_while_its_database_is_silent(place, postgres):
+    front = _front(place, "silent")
+    with postgres.silent():
+        begin = time.monotonic()
+        assert front.end() == 0
+        assert time.monotonic() - begin < 30

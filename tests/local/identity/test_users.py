@@ -5,7 +5,6 @@ import json
 import os
 import re
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -30,6 +29,7 @@ from modelarts.local.identity.rate_limit import Rate
 from modelarts.local.identity.users import Users
 from modelarts.local.identity.users_file import Accounts, edit, read
 from modelarts.session import Session
+from tests.servers.forkserver import run_forked
 from tests.servers.service import SECRETS, Service
 from tests.support.clocks import FakeClock
 
@@ -205,11 +205,7 @@ def test_a_file_that_others_can_use_is_refused(tmp_path, mode):
     path.chmod(mode)
     with pytest.raises(ConfigurationError, match=r"others may use it .*chmod 600"):
         read(path)
-    said = subprocess.run(
-        [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path), "--users", str(path)],
-        capture_output=True,
-        text=True,
-    )
+    said = run_forked("serve", "--root", str(tmp_path), "--users", str(path))
     assert said.returncode == 1
     assert "chmod 600 %s" % path in said.stderr
     assert "Traceback" not in said.stderr

@@ -5,8 +5,6 @@ import json
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 from types import SimpleNamespace
 
@@ -28,6 +26,7 @@ from modelarts.obs.esdk.client import make_client
 from modelarts.session import Session
 from modelarts.visualization.display.table import facts
 from tests.servers.buckets import Buckets, access_key_of
+from tests.servers.forkserver import run_forked
 from tests.servers.http_server import Metadata, served
 from tests.servers.service import SECRETS, Service
 from tests.support.boards import curve
@@ -930,10 +929,7 @@ def test_without_keys_the_service_says_where_it_has_looked(tmp_path):
 
 
 def _serve(root, endpoint):
-    command = [sys.executable, "-m", "modelarts", "serve", "--root", str(root)]
-    return subprocess.run(
-        [*command, "--obs-endpoint", endpoint], capture_output=True, text=True, timeout=60
-    )
+    return run_forked("serve", "--root", str(root), "--obs-endpoint", endpoint)
 
 
 def test_etag_of_test_server_is_md5(buckets, bucket):

@@ -17,6 +17,7 @@ from modelarts.local.database import schema
 from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.jobs.store import Store
 from tests.crashes.kills import kill_repeatedly, kill_under_trainings
+from tests.servers.forkserver import run_forked
 from tests.servers.service import Service
 
 pytestmark = pytest.mark.local
@@ -27,6 +28,8 @@ _DROP = 24
 
 
 def _serve(root, before=None):
+    if before is None:
+        return run_forked("serve", "--root", str(root))
     return subprocess.run(
         [sys.executable, "-m", "modelarts", "serve", "--root", str(root)],
         capture_output=True,

@@ -31,6 +31,27 @@ def _serve(capsys, root, *arguments):
     return code, capsys.readouterr().out
 
 
+# TensorBoard ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("load_late", [False, True])
+def test_tensorboard_is_loaded_before_the_first_board(tmp_path, load_late):
+    """Unless it is to be loaded with it."""
+    service = Service(tmp_path / "root", load_late=load_late)
+    try:
+        # The socket at which its parent is asked for boards.
+        assert len(list((service.root / "tmp").glob("listener-*"))) == (not load_late)
+    finally:
+        service.end()
+
+
+def test_wrong_value_of_load_late_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MODELARTS_LOAD_LATE", "yes")
+    with pytest.raises(SystemExit):
+        _serve(capsys, tmp_path / "root")
+    assert "MODELARTS_LOAD_LATE must be 1 or 0, not 'yes'" in capsys.readouterr().err
+
+
 # --status and --stop ------------------------------------------------------------------------
 
 

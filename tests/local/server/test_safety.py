@@ -6,8 +6,6 @@ import os
 import re
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from urllib.parse import urlsplit
 
@@ -29,6 +27,7 @@ from modelarts.local.web.headers import for_board, for_visitor
 from modelarts.local.web.hosts import Reach, public_url
 from modelarts.validation import JOB_TYPES
 from tests.servers.certificates import a_certificate
+from tests.servers.forkserver import run_forked
 from tests.servers.service import Service
 from tests.support.clocks import FakeClock
 
@@ -215,12 +214,7 @@ def test_unspecified_address_is_never_shown(tmp_path):
     ],
 )
 def test_what_is_not_safe_is_refused_and_says_what_would_be(tmp_path, arguments, code, why):
-    said = subprocess.run(
-        [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    said = run_forked("serve", "--root", str(tmp_path), *arguments)
     assert said.returncode == code
     assert why in said.stderr
     assert "Traceback" not in said.stderr

@@ -35,6 +35,7 @@ from modelarts.local.obs_api.storage import Objects
 from modelarts.local.web.waitress import Channel
 from modelarts.models import JobStatus
 from modelarts.session import Session
+from tests.servers.forkserver import run_forked
 from tests.servers.service import PASSWORD, SECRETS, Service
 from tests.support.clocks import wait_until
 from tests.support.console import Browser, loopback
@@ -395,8 +396,7 @@ def test_folder_of_another_version_is_left_as_it_is(tmp_path, version):
         database.execute("PRAGMA user_version = %d" % version)
     database.close()
     content = (tmp_path / "jobs.sqlite").read_bytes()
-    command = [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = run_forked("serve", "--root", str(tmp_path))
     assert ended.returncode == 1
     assert "serve it with the version that wrote it" in ended.stderr
     assert (tmp_path / "jobs.sqlite").read_bytes() == content

@@ -29,6 +29,7 @@ from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.store import Store
 from modelarts.session import Session
 from tests.local.web import client
+from tests.servers.forkserver import run_forked
 from tests.servers.service import Service
 from tests.support.clocks import wait_until
 
@@ -598,11 +599,7 @@ def test_what_says_how_to_connect_is_for_its_user_alone(service):
 
 def test_second_service_of_folder_refuses(service):
     """A second service of the same folder refuses and names the first."""
-    second = subprocess.run(
-        [sys.executable, "-m", "modelarts", "serve", "--root", str(service.root)],
-        capture_output=True,
-        text=True,
-    )
+    second = run_forked("serve", "--root", str(service.root))
     assert second.returncode == 1
     assert "being served already, by process %d" % service.process.pid in second.stderr
     assert "Traceback" not in second.stderr
@@ -610,11 +607,7 @@ def test_second_service_of_folder_refuses(service):
 
 def test_a_port_that_is_taken_is_one_clear_error(service, tmp_path):
     port = service.connection["modelarts_endpoint"].rsplit(":", 1)[1]
-    second = subprocess.run(
-        [sys.executable, "-m", "modelarts", "serve", "--root", str(tmp_path), "--port", port],
-        capture_output=True,
-        text=True,
-    )
+    second = run_forked("serve", "--root", str(tmp_path), "--port", port)
     assert second.returncode == 1
     assert second.stderr == "modelarts: cannot listen on 127.0.0.1:%s: Address already in use\n" % (
         port
