@@ -31,7 +31,7 @@ from tests.crashes.killed_trainings import (
     settle_trainings,
     write_programs,
 )
-from tests.servers.served import Served, descendants, fetch
+from tests.servers.served import Served, descendants, fetch, parent_of
 
 __all__ = ["Seen", "kill_repeatedly", "kill_under_trainings"]
 
@@ -133,6 +133,7 @@ def kill_repeatedly(
     objects: bool = False,
     api: str = "v1",
     options: Sequence[str] = (),
+    is_forked: bool = False,
 ) -> Seen:
     """Kill the service of ``root`` so often; the seed is for the clients and the moments.
 
@@ -140,13 +141,15 @@ def kill_repeatedly(
         objects: whether its clients use the OBS API.
         api: the API of jobs that they use.
         options: further options of the service.
+        is_forked: whether the service is forked, see :class:`~tests.servers.served.Served`.
     """
     chance = random.Random(seed)
     kind: Callable[[str, random.Random], Any] = ObjectClient if objects else _Client
     clients = [kind("c%d" % number, random.Random(chance.random())) for number in range(_CLIENTS)]
     wrong: List[str] = []
     for number in range(kills + 1):
-        served = Served(root, *(["--obs-api"] if objects else []), *options)
+        options_of_kind = ["--obs-api"] if objects else []
+        served = Served(root, *options_of_kind, *options, is_forked=is_forked)
         settings = {"obs_endpoint": served.connection["obs_http_endpoint"]} if objects else {}
         try:
             with served.session(timeout=30, retries=0, **settings) as session:
@@ -166,8 +169,15 @@ def kill_repeatedly(
     return Seen(kills, acknowledged, unanswered, wrong)
 
 
-def kill_under_trainings(root: Path, kills: int, seed: int, options: Sequence[str] = ()) -> Seen:
-    """Kill the service of ``root`` so often while its clients create, stop and delete trainings."""
+def kill_under_trainings(
+    root: Path, kills: int, seed: int, options: Sequence[str] = (), is_forked: bool = False
+) -> Seen:
+    """Kill the service of ``root`` so often while its clients create, stop and delete trainings.
+
+    Args:
+        options: further options of the service.
+        is_forked: whether the service is forked, see :class:`~tests.servers.served.Served`.
+    """
     chance = random.Random(seed)
     clients = [
         TrainingClient("c%d" % number, random.Random(chance.random())) for number in range(_CLIENTS)
@@ -177,7 +187,7 @@ def kill_under_trainings(root: Path, kills: int, seed: int, options: Sequence[st
     for number in range(kills + 1):
         # In the end all may be there that run until they are stopped, and have to run.
         most = 4 if number < kills else MAX_JOBS * _CLIENTS
-        served = Served(root, "--max-trainings", str(most), *options)
+        served = Served(root, "--max-trainings", str(most), *options, is_forked=is_forked)
         try:
             with served.session(timeout=30, retries=0, api="v2") as session:
                 found = look_at_trainings(session, clients)
@@ -260,8 +270,9 @@ def _look(served: Served, session: Any, clients: List[_Client]) -> List[str]:
 
 
 def _boards(served: Served) -> int:
-    """How many: all below the service but their parent and multiprocessing's own helper."""
-    return len(descendants(served.pid)) - 3
+    """How many: all below the service but its children, such as the parent of the boards."""
+    below = [parent_of(pid) for pid in descendants(served.pid)[1:]]
+    return len([parent for parent in below if parent not in (None, served.pid)])
 
 
 def _opened(pid: int) -> Optional[int]:

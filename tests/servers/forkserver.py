@@ -50,11 +50,15 @@ class ForkedCommand:
         arguments: those after ``modelarts``.
         environ: more variables of its environment.
         stdout: a descriptor or a file; its output is thrown away where there is none.
+        stderr: ``subprocess.PIPE``, or ``subprocess.DEVNULL`` if nobody reads it.
     """
 
-    def __init__(self, arguments, environ, stdout=None):
-        read, write = os.pipe()
-        self.stderr = os.fdopen(read, encoding="utf-8", errors="replace")
+    def __init__(self, arguments, environ, stdout=None, stderr=subprocess.PIPE):
+        self.stderr, write = None, os.open(os.devnull, os.O_WRONLY)
+        if stderr == subprocess.PIPE:
+            os.close(write)
+            read, write = os.pipe()
+            self.stderr = os.fdopen(read, encoding="utf-8", errors="replace")
         null = os.open(os.devnull, os.O_RDWR)
         output = null if stdout is None else stdout if isinstance(stdout, int) else stdout.fileno()
         try:

@@ -12,7 +12,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-__all__ = ["Served", "descendants", "fetch", "memory", "spent"]
+from tests.servers.forkserver import ForkedCommand
+
+__all__ = ["Served", "descendants", "fetch", "memory", "parent_of", "spent"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,19 +23,32 @@ _SECONDS = 120.0
 
 
 class Served:
-    """``modelarts serve`` over a folder; it answers once this is made."""
+    """``modelarts serve`` over a folder; it answers once this is made.
+
+    Args:
+        is_forked: fork it from a process that has imported the service, as most tests do.
+    """
 
     def __init__(
-        self, root: Path, *arguments: str, environ: Optional[Dict[str, str]] = None
+        self,
+        root: Path,
+        *arguments: str,
+        environ: Optional[Dict[str, str]] = None,
+        is_forked: bool = False,
     ) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "modelarts", "serve", "--root", str(root), *arguments],
-            cwd=str(ROOT),
-            env={**os.environ, **(environ or {})},
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = ["serve", "--root", str(root), *arguments]
+        self._process: Any = None
+        if is_forked:
+            self._process = ForkedCommand(command, environ or {}, stderr=subprocess.DEVNULL)
+        else:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "modelarts", *command],
+                cwd=str(ROOT),
+                env={**os.environ, **(environ or {})},
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self.pid = self._process.pid
         self.connection: Dict[str, Any] = {}
         deadline = time.monotonic() + _SECONDS
@@ -88,6 +103,12 @@ def descendants(pid: int) -> List[int]:
     for each in found:
         found += parents.get(each, [])
     return found
+
+
+def parent_of(pid: int) -> Optional[int]:
+    """Return the parent of a process; None where there is no such process."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
 
 
 def memory(pids: List[int]) -> int:

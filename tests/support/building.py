@@ -39,16 +39,30 @@ def build_once(folder):
     return Built(folder)
 
 
-def build(folder, **environ):
+#: Builds both in one process, without the tool ``build``.
+_DIRECTLY = """
+import sys
+from setuptools import build_meta
+folder = sys.argv[1]  # they have arguments of their own
+build_meta.build_sdist(folder)
+build_meta.build_wheel(folder)
+"""
+
+
+def build(folder, directly=False, **environ):
     """Build both into ``folder``; the wheel from what is in the archive, as installers would.
 
     Args:
+        directly: build both from the copy, in one process, which takes half as long.
         environ: more variables of the environment.
     """
     copy = folder / "copy"
     shutil.copytree(str(ROOT), str(copy), ignore=shutil.ignore_patterns(*_OWN))
     done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(copy)],
+        [sys.executable, "-c", _DIRECTLY, str(folder)]
+        if directly
+        else [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(copy)],
+        cwd=str(copy if directly else ROOT),
         env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -130,7 +130,25 @@ def test_documented_sample_runs_with_its_packages(code, index, tmp_path, capfd):
         job.delete_job()
 
 
-def test_packages_that_cannot_be_installed_fail_the_training(code, empty_index, tmp_path, capfd):
+@pytest.fixture
+def quick_python(tmp_path, monkeypatch):
+    """A Python whose new environments have the pip of this one: to install it takes seconds."""
+    pip = pytest.importorskip("pip")
+    path = tmp_path / "quick-python"
+    path.write_text(
+        "#!/bin/sh -e\n"
+        'test "$2" = venv || exec %s "$@"\n'
+        '%s -m venv --without-pip "$3"\n'
+        'ln -s %s "$3"/lib/python*/site-packages/\n'
+        % (sys.executable, sys.executable, Path(pip.__file__).parent)
+    )
+    path.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
+def test_packages_that_cannot_be_installed_fail_the_training(
+    code, empty_index, quick_python, tmp_path, capfd
+):
     environment = Environment("none")
     secret = "http://user:%s@127.0.0.1:%d/" % (PASSWORD, empty_index)
     environment.conda = CondaDependencies.create([secret], ["no-such-package"])

@@ -56,7 +56,7 @@ KILLS = pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.e
 @KILLS
 def test_random_kills_lose_nothing_acknowledged(tmp_path, kills):
     """``python -m benchmarks.kills 200`` does it 200 times."""
-    seen = kill_repeatedly(tmp_path, kills, 1)
+    seen = kill_repeatedly(tmp_path, kills, 1, is_forked=True)
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
@@ -64,7 +64,7 @@ def test_random_kills_lose_nothing_acknowledged(tmp_path, kills):
 @pytest.mark.extended
 def test_random_kills_lose_nothing_made_through_v2(tmp_path):
     """``python -m benchmarks.kills 200 --v2`` does it 200 times."""
-    seen = kill_repeatedly(tmp_path, 2, 1, api="v2")
+    seen = kill_repeatedly(tmp_path, 2, 1, api="v2", is_forked=True)
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
@@ -72,7 +72,7 @@ def test_random_kills_lose_nothing_made_through_v2(tmp_path):
 @KILLS
 def test_kills_at_random_moments_leave_every_object_whole(tmp_path, kills):
     """``python -m benchmarks.kills 200 --objects`` does it 200 times."""
-    seen = kill_repeatedly(tmp_path, kills, 1, objects=True)
+    seen = kill_repeatedly(tmp_path, kills, 1, objects=True, is_forked=True)
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
@@ -80,21 +80,25 @@ def test_kills_at_random_moments_leave_every_object_whole(tmp_path, kills):
 @KILLS
 def test_kills_leave_every_training_as_acknowledged(tmp_path, kills):
     """``python -m benchmarks.kills 200 --trainings`` does it 200 times."""
-    seen = kill_under_trainings(tmp_path, kills, 1)
+    seen = kill_under_trainings(tmp_path, kills, 1, is_forked=True)
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
 
 @pytest.mark.extended
 def test_random_kills_lose_nothing_in_postgres(tmp_path, postgres):
-    seen = kill_repeatedly(tmp_path, 2, 1, options=("--database", postgres.database()))
+    seen = kill_repeatedly(
+        tmp_path, 2, 1, options=("--database", postgres.database()), is_forked=True
+    )
     assert seen.wrong == []
     assert seen.acknowledged > 0
 
 
 @pytest.mark.extended
 def test_kills_leave_every_training_in_postgres(tmp_path, postgres):
-    seen = kill_under_trainings(tmp_path, 2, 1, options=("--database", postgres.database()))
+    seen = kill_under_trainings(
+        tmp_path, 2, 1, options=("--database", postgres.database()), is_forked=True
+    )
     assert seen.wrong == []
     assert seen.acknowledged > 0
 

@@ -18,6 +18,7 @@ from modelarts.errors import BadRequest, NotFound
 from modelarts.estimator import VisualizationJob
 from modelarts.local.database.sqlite import SqliteDatabase
 from modelarts.local.engine import keeper as keeper_module
+from modelarts.local.engine.base import Limits
 from modelarts.local.engine.machine import Machine
 from modelarts.local.identity.users_file import edit, prepare
 from modelarts.local.jobs.store import Store
@@ -298,22 +299,41 @@ def test_what_a_training_leaves_running_is_ended(trainer, number):
     assert trainer.processes(mark) == []
 
 
-def test_fork_bomb_is_ended(tmp_path):
-    """It stops by itself after 2600 processes, should the service not end it."""
-    counter = tmp_path / "count"
-    service = Service(tmp_path / "root")
-    trainer = Trainer(service)
-    program = """
+def bomb(counter, most):
+    """Return a program that becomes so many processes, each in a session of its own."""
+    return textwrap.dedent(
+        """
         import os, time
         file = os.open(%r, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-        while os.fstat(file).st_size < 2600:
+        while os.fstat(file).st_size < %d:
             os.write(file, b".")
             if os.fork() == 0:
                 os.setsid()
         time.sleep(60)
-    """ % str(counter)
+        """
+        % (str(counter), most)
+    )
+
+
+def test_too_many_processes_are_ended(tmp_path):
+    """The limit of a training is 2000 processes; here it is 100."""
+    program = tmp_path / "bomb.py"
+    program.write_text(bomb(tmp_path / "count", 160))
+    keeper = start_keeper(tmp_path, [sys.executable, "-S", str(program)], processes=100)
+    assert keeper.communicate(b"go\n", timeout=60)[0] == b"ready\nstarted\n"
+    ended = json.loads((tmp_path / "ended.json").read_text())
+    assert ended["by"] == "processes"
+    assert Trainer.processes(None, str(program)) == []
+    assert Limits(memory=1).processes == 2000
+
+
+@pytest.mark.extended
+def test_fork_bomb_is_ended(tmp_path):
+    """It stops by itself after 2600 processes, should the service not end it."""
+    service = Service(tmp_path / "root")
+    trainer = Trainer(service)
     with trainer.session:
-        job_id = trainer.create(program, "bomb")
+        job_id = trainer.create(bomb(tmp_path / "count", 2600), "bomb")
         status = trainer.wait(job_id)["status"]
         assert status["phase"] == "Failed"
         # The kernel refuses more of them to other users than root, which ends the program itself.
@@ -463,25 +483,30 @@ def _runs(process):
         return False
 
 
+def start_keeper(folder, command, **limits):
+    """Start the keeper of a training with these limits; it waits for the word to go."""
+    spec = {
+        "command": command,
+        "cwd": str(folder),
+        "environ": {},
+        "log": str(folder / "log"),
+        "grace": 1.0,
+        **{"memory": 2**30, "processes": 10**6, "files": 64, "log_size": 2**20, "disk": 0},
+        **limits,
+    }
+    (folder / "spec.json").write_text(json.dumps(spec))
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", keeper_module.__file__, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
 @pytest.mark.parametrize("go", [True, False])
 def test_keeper_starts_nothing_after_its_service(tmp_path, go):
     """A service that was killed before it said so left a keeper that had not started yet."""
     mark = tmp_path / "mark"
-    limits = {"memory": 2**30, "processes": 10**6, "files": 64, "log_size": 2**20, "disk": 0}
-    spec = {
-        "command": [sys.executable, "-c", "open(%r, 'a').close()" % str(mark)],
-        "cwd": str(tmp_path),
-        "environ": {},
-        "log": str(tmp_path / "log"),
-        "grace": 1.0,
-        **limits,
-    }
-    (tmp_path / "spec.json").write_text(json.dumps(spec))
-    keeper = subprocess.Popen(
-        [sys.executable, "-I", "-S", keeper_module.__file__, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    keeper = start_keeper(tmp_path, [sys.executable, "-c", "open(%r, 'a').close()" % str(mark)])
     output, _ = keeper.communicate(b"go\n" if go else b"", timeout=60)
     assert output == (b"ready\nstarted\n" if go else b"ready\n")
     assert mark.exists() is go
