@@ -243,7 +243,7 @@ class Operations:
             if stop_at > now + _MAX_LEFT:
                 raise _illegal("A job can be set to stop at most 720 hours from now.")
             running = [JobStatus.RUNNING]
-            if not self._store.move(job_id, running, JobStatus.RUNNING, stop_at=stop_at):
+            if not self._store.change(job_id, running, JobStatus.RUNNING, stop_at=stop_at):
                 raise self._wrong_state(project_id, job_id, "extended")
         self._supervisor.wake()
         return {"is_success": True}

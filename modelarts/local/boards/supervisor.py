@@ -115,7 +115,7 @@ class Supervisor:
         """Go on where the last front end has ended."""
         self._visits.open()
         for job in self._store.with_status([JobStatus.KILLING]):
-            self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
+            self._store.change(job.job_id, [JobStatus.KILLING], JobStatus.KILLED)
         self.stop_due()
         self._folders.keep(self._store.with_status(ACTIVE))
         self._processes.end_left(lambda: self._store.with_status(ACTIVE))
@@ -317,7 +317,7 @@ class Supervisor:
 
     def _start(self, job: Job) -> None:
         starting = (JobStatus.INIT, JobStatus.WAITING)
-        if not self._store.move(job.job_id, starting, JobStatus.WAITING, job.run):
+        if not self._store.change(job.job_id, starting, JobStatus.WAITING, job.run):
             return
         self._bring_up(job, JobStatus.WAITING)
 
@@ -357,7 +357,7 @@ class Supervisor:
                 _LOG.error("job %d: its board cannot be started now: %s", job.job_id, error)
                 if not self._is_shared and not job.asleep:  # then the next visit may start it
                     running = [JobStatus.RUNNING]
-                    self._store.move(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1)
+                    self._store.change(job.job_id, running, JobStatus.RUNNING, job.run, asleep=1)
             elif not self._closed:
                 self._note_delay(job, str(error))
                 raise
@@ -382,7 +382,7 @@ class Supervisor:
         if current is not None and current.reason != reason:
             _LOG.error("job %d: %s", job.job_id, reason)
             waiting = [JobStatus.WAITING]
-            self._store.move(job.job_id, waiting, JobStatus.WAITING, job.run, reason=reason)
+            self._store.change(job.job_id, waiting, JobStatus.WAITING, job.run, reason=reason)
 
     def _discard(self, board: Board) -> None:
         """End a board that was stopped or deleted while it started.
@@ -404,14 +404,13 @@ class Supervisor:
 
     def _record_running(self, job: Job, status: int) -> bool:
         """Return False if the job has another status by now, or is another run."""
-        changed = self._begun(job) if status == JobStatus.WAITING else self._awake(job)
-        return changed is not None
+        return self._begun(job) if status == JobStatus.WAITING else self._awake(job)
 
-    def _begun(self, job: Job) -> Job | None:
+    def _begun(self, job: Job) -> bool:
         stop_at = job.stop_at
         if stop_at is None and job.schedule_hours is not None:
             stop_at = self.timeline.passed() + job.schedule_hours * 3_600_000
-        return self._store.move(
+        return self._store.change(
             job.job_id,
             [JobStatus.WAITING],
             JobStatus.RUNNING,
@@ -422,15 +421,15 @@ class Supervisor:
             reason=None,
         )
 
-    def _awake(self, job: Job) -> Job | None:
+    def _awake(self, job: Job) -> bool:
         running = [JobStatus.RUNNING]
         try:
-            return self._store.move(
+            return self._store.change(
                 job.job_id, running, JobStatus.RUNNING, job.run, job.board_number, asleep=0
             )
         except StoreFailure:
             # A full disk keeps nobody from looking; with the next service it sleeps again.
-            return job
+            return True
 
     def _is_wanted(self, job: Job, status: int) -> bool:
         """Return True if a board is still to be started for this run of the job."""
@@ -467,7 +466,7 @@ class Supervisor:
                 board.kill()
         self._processes.end(job)
         self._folders.close(job.job_id, job.run)
-        self._store.move(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
+        self._store.change(job.job_id, [JobStatus.KILLING], JobStatus.KILLED, job.run)
         _LOG.info("job %d: stopped (%s)", job.job_id, job.reason)
 
     def _take(self, job: Job) -> Board | None:
@@ -631,7 +630,7 @@ class Supervisor:
         """Record that a board sleeps; return False if it is another one by now."""
         # Where it can be found by its number, the next one has another.
         number = job.board_number + int(self._processes.is_shared)
-        slept = self._store.move(
+        slept = self._store.change(
             job.job_id,
             [JobStatus.RUNNING],
             JobStatus.RUNNING,
@@ -640,9 +639,9 @@ class Supervisor:
             asleep=1,
             board_number=number,
         )
-        if slept is not None and self._is_common:
+        if slept and self._is_common:
             self._front_ends.announce()
-        return slept is not None
+        return slept
 
 
 def _kill(board: Board) -> Callable[[Job], None]:

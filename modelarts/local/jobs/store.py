@@ -386,9 +386,26 @@ class Store:
         in_board: int | None = None,
         **columns: Any,
     ) -> Job | None:
-        """Give a job a new status, if it has one of ``sources`` (and that run, and that board).
+        """Give a job a new status as :meth:`change` does, and read it.
 
         Returns the job as it is then; None where nothing was changed.
+        """
+        with self.transaction():
+            is_changed = self.change(job_id, sources, target, in_run, in_board, **columns)
+            return self.get(job_id) if is_changed else None
+
+    def change(
+        self,
+        job_id: int,
+        sources: Iterable[int],
+        target: int,
+        in_run: int | None = None,
+        in_board: int | None = None,
+        **columns: Any,
+    ) -> bool:
+        """Give a job a new status, if it has one of ``sources`` (and that run, and that board).
+
+        Returns False where nothing was changed.
         """
         columns = {"status": int(target), **columns}
         changes = ", ".join(f"{name} = :{name}" for name in columns)
@@ -401,7 +418,7 @@ class Store:
                 f"{same_run}{same_board}",
                 {**columns, "id": job_id, "in_run": in_run, "in_board": in_board},
             )
-            return self.get(job_id) if cursor.rowcount else None
+        return bool(cursor.rowcount)
 
     def describe(self, job: Job, job_desc: str) -> None:
         """Change a description."""

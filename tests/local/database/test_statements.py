@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.service import Service
+from tests.servers.service import Service
 
 pytestmark = pytest.mark.local
 
