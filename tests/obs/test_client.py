@@ -322,22 +322,24 @@ def moto():
 def test_a_server_that_speaks_s3_does_as_well(moto, tmp_path):
     """Parts are of 5 MB at least there, names are listed in its way of quoting."""
     session = with_keys(region_name="us-east-1", obs_endpoint=moto, proxies={}, clock=FakeClock())
+    # All servers of moto in one process have the same buckets.
+    bucket = "bucket-of-a-server-that-speaks-s3"
     client = session.get_obs_client(max_retry_count=0)
-    assert client.createBucket("bucket").status == 200
+    assert client.createBucket(bucket).status == 200
     store = ObsStore(client, session.clock, sizes=Sizes(multipart=6_000_000))
     path, back = a_file(tmp_path, 9_000_000), tmp_path / "back"
     names = ["plain", "with space+plus", "中文/日志", "hash#%2F"]
     for name in names:
-        store.upload(str(path), "bucket", name)
-        found = store.head("bucket", name)
+        store.upload(str(path), bucket, name)
+        found = store.head(bucket, name)
         assert (found.size, same(str(path), found)) == (9_000_000, True)
         store.download(found, str(back))
         assert same(str(back), found)
-    assert [found.key for found in store.list("bucket")] == sorted(names)
-    assert store.head("bucket", "nothing") is None
+    assert [found.key for found in store.list(bucket)] == sorted(names)
+    assert store.head(bucket, "nothing") is None
     assert not store.has_bucket("nothing")
-    assert store.delete("bucket", names) == []
-    assert list(store.list("bucket")) == []
+    assert store.delete(bucket, names) == []
+    assert list(store.list(bucket)) == []
     store.close()
 
 
