@@ -209,7 +209,7 @@ def start(path: str, confinement: Confinement) -> DataServer:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         os.close(held)
         _write_once(output, 2)
-        raise Unavailable(f"TensorBoard's data server did not start (it {exit_text(code)})")
+        raise Unavailable(f"TensorBoard's data server did not start (it ended with {code})")
     return DataServer(pid, int(port), output)
 
 

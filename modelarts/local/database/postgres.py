@@ -109,7 +109,7 @@ class _Connection(psycopg.Connection[Row]):
         try:
             wanted = next(gen)
             while True:
-                # Several times a second nothing is ready.
+                # Several times a second nothing is ready (not in psycopg 3.2.0).
                 ready = yield wanted
                 if not ready and monotonic() - begin > self.patience():
                     raise _Silent("the server does not answer")
